@@ -1,0 +1,56 @@
+"""The command `autointerp`: one line per error of the user's, a traceback only for a bug.
+
+Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a failing judge (what is done is kept).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from autointerp.cli import board_commands, judge_commands, run_commands, source_commands
+from autointerp.cli.display import stderr
+from autointerp.errors import AutointerpError
+from sae_core.errors import SaeCoreError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Measure how interpretable the features of a language model are.",
+)
+for commands in (run_commands, board_commands):
+    commands.register(app)
+app.add_typer(judge_commands.app, name="judges")
+app.add_typer(source_commands.subject_app, name="subject")
+app.command("corpus")(source_commands.corpus)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; never returns."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        stderr.print("interrupted; the same command goes on from here")
+        return 130
+    except AutointerpError as error:
+        stderr.print(f"error: {error}", markup=False, soft_wrap=True)
+        return error.exit_code
+    except SaeCoreError as error:
+        stderr.print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,162 @@
+"""From TOML to a checked Config: a file, then `--set key=<TOML literal>` overrides, then every key verified."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from autointerp.config.tree import Config
+from autointerp.errors import ConfigError
+from autointerp.resources import resource
+
+__all__ = ["differing_keys", "load_config", "parse_config", "render_config"]
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a TOML file, or a shipped recipe by its bare name (`demo`), apply overrides and check it.
+
+    Raises ConfigError for a missing file, bad TOML, an unknown key or a bad value; each message names the key.
+    """
+    file = Path(path)
+    if not file.is_file():
+        shipped = resource(f"configs/{path}.toml")
+        if file.suffix or not shipped.is_file():
+            recipes = ", ".join(sorted(p.stem for p in resource("configs").glob("*.toml")))
+            raise ConfigError(f"config '{path}' does not exist; give a .toml file or one of the recipes: {recipes}")
+        file = shipped
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config '{path}' is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from None
+    return parse_config(tree, overrides)
+
+
+def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:
+    """Check a tree of plain values, `--set` overrides applied first."""
+    merged: dict[str, Any] = _copy(tree)
+    for override in overrides:
+        _apply(merged, override)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, Config)) from None
+
+
+def render_config(config: Config) -> str:
+    """The config as TOML, defaults included: reading it back gives an equal Config."""
+    return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+
+
+def differing_keys(before: Config, after: Config) -> list[str]:
+    """Dotted keys whose values differ, with both values, for the error that refuses a changed config."""
+    left, right = _flatten(before.model_dump(mode="json")), _flatten(after.model_dump(mode="json"))
+    keys = [key for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)]
+    return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in keys]
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, separator, literal = override.partition("=")
+    path = [part.strip() for part in key.split(".")]
+    if not separator or not all(path):
+        raise ConfigError(f"--set '{override}' is not of the form key.subkey=<TOML value>")
+    try:
+        value = tomllib.loads(f"value = {literal}")["value"]
+    except tomllib.TOMLDecodeError:
+        # A bare word is taken as a string, so that a path or a name needs no quotes inside the shell's.
+        value = literal
+    node: Any = tree
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        if isinstance(node, list):
+            node = _list_item(node, part, override)
+            if last:
+                raise ConfigError(f"--set '{override}' replaces a whole list item; name one of its keys")
+            continue
+        if not isinstance(node, dict):
+            raise ConfigError(f"--set '{override}': '{'.'.join(path[:depth])}' is a value, not a table")
+        if last:
+            node[part] = value
+        else:
+            node = node.setdefault(part, {})
+
+
+def _list_item(items: list[Any], part: str, override: str) -> Any:
+    for index, item in enumerate(items):
+        if part == str(index) or (isinstance(item, dict) and item.get("name") == part):
+            return item
+    names = ", ".join(str(item.get("name", i)) for i, item in enumerate(items) if isinstance(item, dict))
+    raise ConfigError(f"--set '{override}': there is no item '{part}'; the items are {names}")
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    first = error.errors(include_url=False)[0]
+    # pydantic adds the branch of a union to the path; it is no key of the user's.
+    key = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(model, first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"unknown key '{key}' in the config; {hint}"
+    if first["type"] == "missing":
+        return f"the key '{key}' is missing from the config; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    shown = "" if isinstance(given, dict | list) else f" = {given!r}"
+    return f"{key}{shown}: {message}" if key else message
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        if field is None:
+            return []
+        current = next((t for t in _models_in(field.annotation)), None)
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_in(argument)]
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(item) for item in value]
+    return value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        pairs = ((item.get("name", index), item) for index, item in enumerate(value))
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in pairs:
+        flat |= _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    return flat

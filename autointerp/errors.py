@@ -1,0 +1,82 @@
+"""Every error this package raises on purpose, drawn as one tree.
+
+    AutointerpError                 exit 2: the user can mend it; one line, no traceback
+    |- ConfigError                  a key or value in the config (names the key, the value and the fix)
+    |- InputError                   a file, corpus or text that is missing, damaged, empty or too short
+    |- SubjectError                 an unknown model or site, a layer out of range
+    |- ArtefactError                a file of a run that is damaged, foreign or of another configuration
+    |- PluginError                  an unknown or broken judge, explainer or scorer
+    |- RunStopped                   exit 3: stopped early, what is done is kept
+    |  |- LimitReached              a ceiling of the user's own (--max-usd, --max-requests)
+    |  `- JudgeStopped              the judge cannot go on: a wrong key, no credits, a dead endpoint
+    `- JudgeError                   one request failed; the loop decides what becomes of it
+       |- JudgeRetry                worth trying again (429, 5xx, time-out); may carry `retry_after_s`
+       `- JudgeRejected             this request will never succeed (400, too long, content filter)
+
+`sae_core` has a tree of its own (`sae_core.errors`), because it knows nothing of this package.
+"""
+
+from __future__ import annotations
+
+
+class AutointerpError(Exception):
+    """Base of all errors a user can cause or mend. The message names the key or path, the value and the fix."""
+
+    exit_code = 2
+
+
+class ConfigError(AutointerpError):
+    """A key or a value of the configuration is wrong."""
+
+
+class InputError(AutointerpError):
+    """An input file, corpus or text is missing, damaged, empty or too short."""
+
+
+class SubjectError(AutointerpError):
+    """The subject model, its site or its layer cannot be used."""
+
+
+class ArtefactError(AutointerpError):
+    """A file of a run is damaged, has a foreign schema version or belongs to another configuration."""
+
+
+class PluginError(AutointerpError):
+    """A judge, explainer or scorer is unknown or cannot be loaded."""
+
+
+class RunStopped(AutointerpError):
+    """The run stopped before its end; everything finished so far is kept."""
+
+    exit_code = 3
+
+
+class LimitReached(RunStopped):
+    """A ceiling set by the user (money, requests) was reached."""
+
+
+class JudgeStopped(RunStopped):
+    """The judge cannot answer at all: a wrong key, no credits, a dead endpoint."""
+
+
+class JudgeError(AutointerpError):
+    """One request to a judge failed."""
+
+    exit_code = 3
+
+
+class JudgeRetry(JudgeError):
+    """The request failed in a way that may pass: a rate limit, a server error, a time-out.
+
+    `retry_after_s` is the pause the server asked for, in seconds, or None. `is_connection` is True
+    when no server answered at all, which counts against the endpoint rather than the request.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, is_connection: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.is_connection = is_connection
+
+
+class JudgeRejected(JudgeError):
+    """The request itself was refused by the endpoint and will be refused again."""

@@ -1,0 +1,98 @@
+"""The seam between this package and whoever answers: one method, `ask`.
+
+Everything that surrounds a question (retries, limits, budget, journal) wraps a judge from outside, so a judge
+knows only how to put one request to its endpoint and to map that endpoint's failures to this package's errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from autointerp.judges.tasks import Task
+
+__all__ = ["Capabilities", "Judge", "Message", "Reply", "Request", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question. `messages` put `task` into words; `sample` tells repeated identical questions apart.
+
+    `reply_schema` is the JSON schema of the reply wanted, or None for free text. `max_tokens` bounds the reply.
+    """
+
+    task: Task
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int | None = None
+    reply_schema: Mapping[str, Any] | None = None
+    want_logprobs: bool = False
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens a reply cost, as the endpoint counted them; `usd` only where the endpoint states a price."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer. `finish` is `stop`, `length` (cut off), or `refused` (content filter or a stated refusal).
+
+    `token_logprobs` are the reply's tokens with, for each, the log-probabilities of its alternatives.
+    """
+
+    text: str
+    model: str
+    finish: Literal["stop", "length", "refused"] = "stop"
+    usage: Usage = field(default_factory=Usage)
+    token_logprobs: tuple[tuple[str, Mapping[str, float]], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a judge can do. `endpoint` and `model` name who answers: they are part of every cache key.
+
+    `is_local` means that asking costs nothing and no network is used. `uses_task` means that the judge answers
+    from the typed task, which then belongs to the cache key as well.
+    """
+
+    endpoint: str
+    model: str
+    is_local: bool = False
+    uses_task: bool = False
+    has_logprobs: bool = False
+    has_schema: bool = False
+    max_concurrent: int = 16
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Whoever answers requests."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def ask(self, request: Request) -> Reply:
+        """Answer one request.
+
+        Raises JudgeRetry (may pass), JudgeRejected (this request never will), JudgeStopped (no request will).
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections."""
+        ...

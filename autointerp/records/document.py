@@ -1,0 +1,37 @@
+"""A document of the corpus and the role it plays.
+
+A document's role is a hash of its id, so it is the same in every run and no document ever serves two ends:
+whatever an explainer saw can never be scored (the leak measured in other tools).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autointerp.seeds import unit_hash
+
+__all__ = ["DEFAULT_SHARES", "Document", "Role", "role_of"]
+
+Role = Literal["subject", "dictionary", "explain", "score"]
+
+DEFAULT_SHARES: dict[Role, float] = {"subject": 0.0, "dictionary": 0.6, "explain": 0.2, "score": 0.2}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text with its provenance. `id` is unique in its corpus and stable: a path, or a path with a row number."""
+
+    id: str
+    source: str
+    text: str
+
+
+def role_of(document_id: str, shares: dict[Role, float] = DEFAULT_SHARES) -> Role:
+    """The role of a document: its id's hash falls into one of the `shares`, which sum to 1."""
+    point, edge = unit_hash("role", document_id), 0.0
+    for role, share in shares.items():
+        edge += share
+        if point < edge:
+            return role
+    return "score"

@@ -1,0 +1,86 @@
+"""All that is kept about a feature: what the two halves of the package hand to one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autointerp.records.document import Role
+from autointerp.records.window import Kind, Window
+
+__all__ = ["EVIDENCE_SCHEMA", "Evidence", "FiringRule", "NeuronMatch", "TokenEffect", "TokenUse"]
+
+EVIDENCE_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FiringRule:
+    """When a feature counts as firing: `sign * value > threshold`.
+
+    `kind` is `above_zero` (sparse codes) or `quantile` (dense or signed coordinates: the threshold was fitted
+    on the dictionary-train split so that the feature fires on a share `target_density` of tokens).
+    """
+
+    kind: Literal["above_zero", "quantile"]
+    threshold: float = 0.0
+    sign: Literal[1, -1] = 1
+    target_density: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEffect:
+    """What the feature's direction adds to the logit of one vocabulary entry."""
+
+    token_id: int
+    text: str
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUse:
+    """How often the feature fires on one vocabulary entry, counted over every token of the explain role."""
+
+    token_id: int
+    text: str
+    n_firing: int
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronMatch:
+    """The MLP neuron whose activation correlates best with the feature's, by Pearson's r over the explain role."""
+
+    index: int
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One feature of one dictionary. Windows are of the roles explain and score only, never of one document both.
+
+    `density` is the share of tokens on which the feature fires over both roles (`n_firing / n_tokens`).
+    `histogram_edges` are the fixed log-spaced edges of the activation histogram (one more than
+    `histogram_counts`), zero excluded. `token_uses` lists the tokens it fires on, most firings first.
+    `unscored` names why the feature cannot be scored (`too_few_positives`, `too_few_negatives`), else None.
+    """
+
+    dictionary: str
+    feature: int
+    site: str
+    rule: FiringRule
+    n_tokens: int
+    n_firing: int
+    density: float
+    max_activation: float
+    histogram_edges: tuple[float, ...]
+    histogram_counts: tuple[int, ...]
+    windows: tuple[Window, ...]
+    top_logits: tuple[TokenEffect, ...]
+    bottom_logits: tuple[TokenEffect, ...]
+    token_uses: tuple[TokenUse, ...]
+    neuron: NeuronMatch | None
+    unscored: Literal["too_few_positives", "too_few_negatives"] | None
+
+    def select(self, role: Role, *kinds: Kind) -> tuple[Window, ...]:
+        """The windows of one role and of the kinds named (all kinds when none is), in stored order."""
+        return tuple(w for w in self.windows if w.role == role and (not kinds or w.kind in kinds))

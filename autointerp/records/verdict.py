@@ -1,0 +1,47 @@
+"""What an explainer said and what a judge answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autointerp.records.window import Kind
+
+__all__ = ["Answer", "Explanation", "Verdict"]
+
+Answer = Literal["fires", "silent", "unparsed", "refused", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one explainer says a feature stands for. `text` is None when none could be had, and `failure` says why."""
+
+    dictionary: str
+    feature: int
+    explainer: str
+    judge: str
+    prompt_hash: str
+    text: str | None
+    failure: Literal["unparsed", "refused", "error"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One answer about one window. `is_firing` is the truth, which no judge was shown.
+
+    `control` is None for the feature's own explanation and names the control otherwise (`shuffled`: the
+    explanation of another feature with a similar firing rate). `probability` is the judge's probability
+    that the feature fires, where it is known.
+    """
+
+    dictionary: str
+    feature: int
+    scorer: str
+    judge: str
+    prompt_hash: str
+    control: Literal["shuffled"] | None
+    window: str
+    kind: Kind
+    is_firing: bool
+    answer: Answer
+    probability: float | None = None

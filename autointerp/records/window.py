@@ -1,0 +1,75 @@
+"""A window: the stretch of tokens that a judge is shown, with all that is known about it.
+
+The text is UTF-8 and whole; tokens are spans of its bytes, because a byte-level tokenizer may split one
+character over several tokens and no list of strings could hold half a character.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from autointerp.records.document import Role
+
+__all__ = ["ACTIVATING", "SILENT", "Kind", "Window"]
+
+Kind = Literal["top", "bin", "random", "near_miss"]
+
+ACTIVATING: frozenset[Kind] = frozenset({"top", "bin"})
+"""`top`: among the highest maxima of the role. `bin`: drawn evenly by hash from one bin of the activation range."""
+
+SILENT: frozenset[Kind] = frozenset({"random", "near_miss"})
+"""`random`: any window without a firing. `near_miss`: without a firing, yet it holds a token the feature fires on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of one document of one role, with one feature's activations over it.
+
+    `token_starts` has one entry per token and one more for the end: token i covers the bytes
+    `token_starts[i]:token_starts[i + 1]` of the text's UTF-8 form. The text holds whole characters, so it may
+    begin a few bytes before the first token and end a few bytes after the last one. `activations` are the
+    feature's values under its firing rule: zero where it is silent. `candidate` is the index of the token
+    that the marked task asks about: the maximum in activating windows, a token chosen by the window's kind
+    in silent ones. `bin` is the activation bin of the maximum (0 lowest), None in silent windows.
+    """
+
+    id: str
+    document: str
+    offset: int
+    role: Role
+    kind: Kind
+    bin: int | None
+    text: str
+    token_ids: tuple[int, ...]
+    token_starts: tuple[int, ...]
+    activations: tuple[float, ...]
+    candidate: int
+
+    @property
+    def is_firing(self) -> bool:
+        """Whether the feature fires anywhere in the window: the label a verdict is held against."""
+        return self.kind in ACTIVATING
+
+    @property
+    def max_activation(self) -> float:
+        return max(self.activations)
+
+    def token_text(self, index: int) -> str:
+        """Token `index` as text for display; a part of a character is shown as U+FFFD."""
+        raw = self.text.encode()[self.token_starts[index] : self.token_starts[index + 1]]
+        return raw.decode("utf-8", errors="replace")
+
+    def token_texts(self) -> list[str]:
+        """All tokens as text for display."""
+        return [self.token_text(index) for index in range(len(self.token_ids))]
+
+    def character_span(self, index: int) -> tuple[int, int]:
+        """Token `index` as a span of characters of `text`, widened to whole characters."""
+        raw = self.text.encode()
+        start, end = self.token_starts[index], self.token_starts[index + 1]
+        while start > 0 and raw[start] & 0xC0 == 0x80:
+            start -= 1
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:
+            end += 1
+        return len(raw[:start].decode()), len(raw[:end].decode())

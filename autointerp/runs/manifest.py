@@ -1,0 +1,139 @@
+"""The manifest of a run: what made it, and which stages are finished. Its line for a stage is the only "done"."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from autointerp.config.loading import differing_keys, load_config, render_config
+from autointerp.config.tree import Config
+from autointerp.errors import ArtefactError, ConfigError
+from autointerp.runs.layout import RunLayout, write_text
+
+__all__ = ["MANIFEST_SCHEMA", "Manifest", "open_run"]
+
+MANIFEST_SCHEMA = 1
+
+PACKAGES = ("autointerp", "torch", "transformers", "transformer-lens", "datasets", "openai", "pandas", "pyarrow")
+
+
+class Manifest:
+    """The manifest file of one run, kept in step with the disk at every change."""
+
+    def __init__(self, layout: RunLayout, content: dict[str, Any]) -> None:
+        self._layout = layout
+        self._content = content
+
+    def is_done(self, stage: str) -> bool:
+        return stage in self._content["stages"]
+
+    def finish(self, stage: str, facts: Mapping[str, Any]) -> None:
+        """Write the stage's line. Everything the stage made must be on disk before."""
+        self._content["stages"][stage] = dict(facts)
+        self._write()
+
+    def forget(self, *stages: str) -> None:
+        """Take stages back, so that they run again."""
+        for stage in stages:
+            self._content["stages"].pop(stage, None)
+        self._write()
+
+    def facts(self, stage: str) -> dict[str, Any]:
+        """What a finished stage recorded."""
+        return dict(self._content["stages"].get(stage, {}))
+
+    def _write(self) -> None:
+        write_text(self._layout.manifest, json.dumps(self._content, indent=2, sort_keys=True) + "\n")
+
+
+def open_run(layout: RunLayout, config: Config, *, fresh: bool = False) -> Manifest:
+    """Begin a run in `layout`, or go on with the one that is there.
+
+    Raises ConfigError when the run that is there was made with another config (limits may differ), listing the
+    differing keys, and ArtefactError when its files are damaged or of a foreign schema.
+    """
+    if fresh and layout.root.exists():
+        if not layout.is_run() and any(layout.root.iterdir()):
+            raise ConfigError(f"--fresh would delete {layout.root}, which is no run; choose another --out")
+        shutil.rmtree(layout.root)
+    if layout.is_run():
+        manifest = Manifest(layout, read_manifest(layout))
+        _refuse_changes(layout, config)
+        return manifest
+    content = {
+        "schema_version": MANIFEST_SCHEMA,
+        "run": config.name,
+        "seed": config.seed,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": _versions(),
+        "git": _git_state(),
+        "stages": {},
+    }
+    write_text(layout.config, render_config(config))
+    manifest = Manifest(layout, content)
+    manifest._write()
+    return manifest
+
+
+def read_manifest(layout: RunLayout) -> dict[str, Any]:
+    """The manifest's content. Raises ArtefactError when it is missing, damaged or of a foreign schema."""
+    path = layout.manifest
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+        content["stages"].items()
+    except OSError as error:
+        raise ArtefactError(f"{layout.root} is no run: {path.name} cannot be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ArtefactError(f"{path} is damaged; delete the run's directory or use --fresh to start anew") from None
+    if version != MANIFEST_SCHEMA:
+        raise ArtefactError(
+            f"{path} has schema version {version}, this autointerp reads {MANIFEST_SCHEMA}; "
+            "use the autointerp that made it, or --fresh to start anew"
+        )
+    return content
+
+
+def _refuse_changes(layout: RunLayout, config: Config) -> None:
+    if not layout.config.is_file():
+        raise ArtefactError(f"{layout.config} is missing from the run; use --fresh to start anew")
+    before = load_config(layout.config)
+    free = {"limits": config.limits}
+    changed = differing_keys(before.model_copy(update=free), config)
+    if changed:
+        raise ConfigError(
+            f"run '{layout.root}' was made with another config; differing: {'; '.join(changed)}. "
+            "Choose another --out, restore the values, or use --fresh to start anew"
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_state() -> str | None:
+    """The checkout's commit, with `+changes` when files differ from it; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10)
+        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if commit.returncode != 0:
+        return None
+    return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")

@@ -1,0 +1,99 @@
+"""What every dictionary is: an encoder to a sparse code over one linear decoder of unit-norm directions.
+
+Convention, for all architectures: row i of `directions` is feature i's direction in activation space and has
+norm 1; the reconstruction is `offset + sum_i code_i * directions_i`. Knows nothing of language models.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from sae_core.errors import WidthMismatchError
+
+__all__ = ["Dictionary", "SparseCode"]
+
+
+class SparseCode(NamedTuple):
+    """A batch of sparse codes, padded to the widest row; padding has value 0 and any index.
+
+    values: [batch, k], the codes; indices: [batch, k], the features they belong to (int64).
+    """
+
+    values: Float[Tensor, "batch k"]
+    indices: Int[Tensor, "batch k"]
+
+    @classmethod
+    def from_dense(cls, dense: Float[Tensor, "batch n_features"]) -> SparseCode:
+        """The non-zero entries of a dense code, padded to the batch's largest L0 (at least 1)."""
+        k = max(1, int((dense != 0).sum(dim=1).max()))
+        indices = dense.abs().topk(k, dim=1).indices
+        return cls(dense.gather(1, indices), indices)
+
+    def to_dense(self, n_features: int) -> Float[Tensor, "batch n_features"]:
+        """The code as a dense matrix."""
+        dense = self.values.new_zeros(self.values.shape[0], n_features)
+        return dense.scatter_add_(1, self.indices, self.values)
+
+
+class Dictionary(nn.Module, ABC):
+    """A dictionary over activations of width `d_in` with `n_features` features.
+
+    `is_signed` says that coordinates are dense or signed (neurons, bases, random directions), so that a
+    firing rule has to be fitted; sparse codes fire above 0.
+    """
+
+    d_in: int
+    n_features: int
+    is_signed: bool = False
+
+    @property
+    @abstractmethod
+    def directions(self) -> Float[Tensor, "n_features d_in"]:
+        """Unit-norm decoder direction per feature."""
+
+    @property
+    @abstractmethod
+    def offset(self) -> Float[Tensor, " d_in"]:
+        """What a code of zeros decodes to."""
+
+    @abstractmethod
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included. Raises WidthMismatchError."""
+
+    def check_width(self, x: Tensor) -> None:
+        """Raises WidthMismatchError unless the last axis of `x` is `d_in` wide."""
+        if x.shape[-1] != self.d_in:
+            raise WidthMismatchError(
+                f"activations are {x.shape[-1]} wide, but the dictionary was made for width {self.d_in}; "
+                "use a dictionary trained at this site of this subject"
+            )
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features only; dictionaries that can do so compute no others."""
+        return self.encode_dense(x)[:, features]
+
+    def decode_dense(self, code: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch d_in"]:
+        """Reconstruction of a batch from its dense codes."""
+        return code @ self.directions + self.offset
+
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """Codes as (values, indices)."""
+        return SparseCode.from_dense(self.encode_dense(x))
+
+    def decode(self, code: SparseCode) -> Float[Tensor, "batch d_in"]:
+        """Reconstruction of a batch from its sparse codes."""
+        rows = torch.nn.functional.embedding_bag(
+            code.indices, self.directions, per_sample_weights=code.values.to(self.directions.dtype), mode="sum"
+        )
+        return rows + self.offset
+
+    def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
+        """Reconstruction of the activations."""
+        return self.decode(self.encode(x))

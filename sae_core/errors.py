@@ -1,0 +1,19 @@
+"""Errors a user of sae_core can cause or mend; each message names the value, the path and the fix."""
+
+from __future__ import annotations
+
+
+class SaeCoreError(Exception):
+    """Base of sae_core's errors."""
+
+
+class DictionaryFormatError(SaeCoreError):
+    """A dictionary on disk is missing, truncated, of an unknown architecture or of inconsistent shapes."""
+
+
+class WidthMismatchError(SaeCoreError):
+    """Activations and dictionary disagree about the input width."""
+
+
+class TrainingDataError(SaeCoreError):
+    """The activations cannot train a dictionary: none, too few, or not finite."""

@@ -1,0 +1,102 @@
+"""The config: every mistake is one line that names the key, and what is read can be written and read again."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autointerp.config.loading import differing_keys, load_config, parse_config, render_config
+from autointerp.errors import ConfigError
+from autointerp.resources import resource
+
+RECIPES = ["demo", "stories260k", "oneill2024_gpt2_l9", "bricken2023_one_layer"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_loads_and_survives_a_round_trip(name: str) -> None:
+    config = load_config(name)
+    assert parse_config(tomllib.loads(render_config(config))) == config
+    assert config.name == name
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("subject.modle='x'", ["subject.modle", "did you mean 'model'"]),
+        ("harvest.n_features=-3", ["harvest.n_features = -3", "greater than 0"]),
+        ("subject.site='nowhere'", ["subject.site = 'nowhere'", "'resid_pre'"]),
+        ("dictionaries.nobody.k=3", ["no item 'nobody'", "neurons, sae, topk, mlp, random"]),
+        ("dictionaries.sae.match_density='x'", ["match_density = 'x'", "use one of"]),
+        ("dictionaries.sae.kind='load'", ["'sae'", "no path"]),
+        ("name='a/b'", ["name = 'a/b'"]),
+        ("seed", ["--set 'seed'", "key.subkey="]),
+        ("subject.model.deeper=1", ["subject.model", "not a table"]),
+        ("explain.n_windows=true", ["explain.n_windows"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_fix(override: str, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("demo", [override])
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_overrides_reach_tables_and_named_items() -> None:
+    config = load_config("demo", ["subject.layer=0", "dictionaries.topk.k=7", "corpus.path=some/file.txt", "seed=4"])
+    assert {d.name: d.k for d in config.dictionaries}["topk"] == 7
+    assert config.corpus.path == "some/file.txt"
+    assert config.seed == 4
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["api_key='abc'", "model_path='sk-abcdefghijklmnop'", "base_url='https://me:secret@example.org/v1'"],
+)
+def test_a_key_in_the_config_is_refused_and_never_echoed(option: str) -> None:
+    with pytest.raises(ConfigError, match="key_env") as caught:
+        load_config("demo", [f"judges.openai.{option}"])
+    for secret in ("abcdefghijklmnop", "secret@"):
+        assert secret not in str(caught.value)
+
+
+def test_a_missing_file_lists_the_recipes() -> None:
+    with pytest.raises(ConfigError, match="demo"):
+        load_config("nonesuch")
+
+
+def test_bad_toml_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("name = \n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(file)
+
+
+def test_a_name_used_twice_is_refused() -> None:
+    tree = tomllib.loads(resource("configs/demo.toml").read_text())
+    tree["dictionaries"][1]["name"] = "neurons"
+    with pytest.raises(ConfigError, match="'neurons' is used twice"):
+        parse_config(tree)
+
+
+def test_differing_keys_give_both_values() -> None:
+    before, after = load_config("demo"), load_config("demo", ["dictionaries.sae.l1_weight=0.5", "seed=9"])
+    assert differing_keys(before, before) == []
+    assert differing_keys(before, after) == [
+        f"dictionaries.sae.l1_weight: {before.dictionaries[1].l1_weight!r} -> 0.5",
+        "seed: 0 -> 9",
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40))
+def test_any_override_either_works_or_is_a_config_error(text: str) -> None:
+    try:
+        load_config("demo", [text])
+    except ConfigError as error:
+        assert str(error)
