@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sae_core.config import DictionaryConfig
 from sae_core.errors import WidthMismatchError
 
 __all__ = ["Dictionary", "SparseCode"]
@@ -29,10 +30,15 @@ class SparseCode(NamedTuple):
 
     @classmethod
     def from_dense(cls, dense: Float[Tensor, "batch n_features"]) -> SparseCode:
-        """The non-zero entries of a dense code, padded to the batch's largest L0 (at least 1)."""
-        k = max(1, int((dense != 0).sum(dim=1).max()))
-        indices = dense.abs().topk(k, dim=1).indices
-        return cls(dense.gather(1, indices), indices)
+        """The non-zero entries of a dense code in feature order, padded to the batch's largest L0 (at least 1)."""
+        is_active = dense != 0
+        n_active = is_active.sum(dim=1)
+        k = max(1, int(n_active.max())) if dense.shape[0] else 1
+        rows, columns = is_active.nonzero(as_tuple=True)
+        places = torch.arange(rows.numel(), device=dense.device) - (n_active.cumsum(0) - n_active)[rows]
+        values = dense.new_zeros(dense.shape[0], k).index_put((rows, places), dense[rows, columns])
+        indices = columns.new_zeros(dense.shape[0], k).index_put((rows, places), columns)
+        return cls(values, indices)
 
     def to_dense(self, n_features: int) -> Float[Tensor, "batch n_features"]:
         """The code as a dense matrix."""
@@ -47,6 +53,7 @@ class Dictionary(nn.Module, ABC):
     firing rule has to be fitted; sparse codes fire above 0.
     """
 
+    config: DictionaryConfig
     d_in: int
     n_features: int
     is_signed: bool = False

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from autointerp.progress import Bar
@@ -59,7 +68,9 @@ class _PlainBar:
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = self._done / elapsed
         total = f"/{_short(self._total)}" if self._total else ""
-        eta = f", {(self._total - self._done) / rate:.0f} s left" if self._total and 0 < self._done < self._total else ""
+        eta = (
+            f", {(self._total - self._done) / rate:.0f} s left" if self._total and 0 < self._done < self._total else ""
+        )
         text = f"{self._label}: {_short(self._done)}{total} {self._unit} in {elapsed:.0f} s{eta} {self._note}"
         self._console.print(text.rstrip(), markup=False, soft_wrap=True)
 

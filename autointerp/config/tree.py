@@ -56,7 +56,7 @@ class CorpusConfig(Section):
     """The text. Documents are given their role (dictionary, explain, score) by a hash of their id."""
 
     path: str = "builtin"
-    """`builtin`, a .txt, .json, .jsonl, .parquet or .zip file, a directory of those, or `hf:NAME` for a hub data set."""
+    """`builtin`, a .txt, .json, .jsonl, .parquet or .zip file, a directory of those, or `hf:NAME` for the hub."""
     text_field: str = "text"
     """The field that holds the text, in .json, .jsonl, .parquet and hub data sets."""
     subset: str | None = None
@@ -205,6 +205,8 @@ class LimitsConfig(Section):
     timeout_s: Rate = 120.0
     max_usd: Amount | None = None
     max_requests: Count | None = None
+    cache: Path | None = None
+    """Directory of the reply cache that runs share; None is the user's cache directory."""
 
 
 class Config(Section):

@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens a reply cost, as the endpoint counted them; `usd` only where the endpoint states a price."""
+    """Tokens a reply cost, as the endpoint counted them; `usd` only where the endpoint or the config states a price."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -67,7 +67,9 @@ class Capabilities:
     """What a judge can do. `endpoint` and `model` name who answers: they are part of every cache key.
 
     `is_local` means that asking costs nothing and no network is used. `uses_task` means that the judge answers
-    from the typed task, which then belongs to the cache key as well.
+    from the typed task, which then belongs to the cache key as well. `variant` spells every option that changes
+    replies and is named by neither endpoint, model nor request; it belongs to the cache key too. `is_deterministic`
+    claims that the same request at temperature 0 gets the same text.
     """
 
     endpoint: str
@@ -77,6 +79,8 @@ class Capabilities:
     has_logprobs: bool = False
     has_schema: bool = False
     max_concurrent: int = 16
+    variant: str = ""
+    is_deterministic: bool = False
 
 
 @runtime_checkable

@@ -13,13 +13,14 @@ from autointerp.records.document import Role
 
 __all__ = ["ACTIVATING", "SILENT", "Kind", "Window"]
 
-Kind = Literal["top", "bin", "random", "near_miss"]
+Kind = Literal["top", "bin", "random", "near_miss", "other"]
 
 ACTIVATING: frozenset[Kind] = frozenset({"top", "bin"})
 """`top`: among the highest maxima of the role. `bin`: drawn evenly by hash from one bin of the activation range."""
 
-SILENT: frozenset[Kind] = frozenset({"random", "near_miss"})
-"""`random`: any window without a firing. `near_miss`: without a firing, yet it holds a token the feature fires on."""
+SILENT: frozenset[Kind] = frozenset({"random", "near_miss", "other"})
+"""`random`: any window without a firing. `near_miss`: without a firing, yet it holds a token the feature fires on.
+`other`: a top window of one other feature, used as a negative (O'Neill et al. 2024); only verdicts carry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Window:
         """Token `index` as a span of characters of `text`, widened to whole characters."""
         raw = self.text.encode()
         start, end = self.token_starts[index], self.token_starts[index + 1]
-        while start > 0 and raw[start] & 0xC0 == 0x80:
+        while 0 < start < len(raw) and raw[start] & 0xC0 == 0x80:
             start -= 1
         while end < len(raw) and raw[end] & 0xC0 == 0x80:
             end += 1

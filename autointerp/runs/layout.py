@@ -57,7 +57,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         temporary.replace(path)
     except OSError as error:
-        raise ArtefactError(f"cannot write {path}: {error.strerror or error}; free space or choose another --out") from error
+        reason = error.strerror or error
+        raise ArtefactError(f"cannot write {path}: {reason}; free space or choose another --out") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.records.document import Document, Role
-from autointerp.subject.tokens import encode_texts, separator_id
+from autointerp.subject.tokens import bos_id, encode_texts, separator_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -75,7 +75,9 @@ def iter_batches(
     index, n_shards = shard
     if not 0 <= index < n_shards:
         raise ValueError(f"shard = {shard}: need 0 <= index < count")
-    packer = _Packer(separator_id(tokenizer), tokenizer.bos_token_id, context_tokens, batch_contexts, role)
+    if context_tokens < 2:
+        raise ValueError(f"context_tokens = {context_tokens}: a context holds BOS and at least one token")
+    packer = _Packer(separator_id(tokenizer), bos_id(tokenizer), context_tokens, batch_contexts, role)
     n_left, n_batches = max_tokens, 0
     for document_id, ids in iter_encoded(documents, tokenizer=tokenizer):
         kept = ids if n_left is None else ids[:n_left]
@@ -110,9 +112,7 @@ def iter_encoded(
     yield from _encode_group(group, tokenizer)
 
 
-def count_tokens(
-    corpus: Corpus, *, tokenizer: PreTrainedTokenizerBase, role: Role, up_to: int | None = None
-) -> int:
+def count_tokens(corpus: Corpus, *, tokenizer: PreTrainedTokenizerBase, role: Role, up_to: int | None = None) -> int:
     """Text tokens the corpus holds for a role, counted until `up_to` is reached."""
     total = 0
     for _, ids in iter_encoded(corpus.iter_documents(role), tokenizer=tokenizer):
@@ -130,7 +130,9 @@ def require_tokens(
     `key` is the config key that asked, such as `corpus.evidence_tokens`. Raises InputError with the count of every
     role asked for.
     """
-    found = {role: count_tokens(corpus, tokenizer=tokenizer, role=role, up_to=n) for role, n in roles.items()}
+    found: dict[Role, int] = {
+        role: count_tokens(corpus, tokenizer=tokenizer, role=role, up_to=n) for role, n in roles.items()
+    }
     if all(found[role] >= n for role, n in roles.items()):
         return found
     have = ", ".join(f"{role} {found[role]:,} of {n:,}" for role, n in roles.items())
@@ -140,9 +142,7 @@ def require_tokens(
     )
 
 
-def _encode_group(
-    group: list[Document], tokenizer: PreTrainedTokenizerBase
-) -> Iterator[tuple[str, np.ndarray]]:
+def _encode_group(group: list[Document], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, np.ndarray]]:
     for document, ids in zip(group, encode_texts(tokenizer, [d.text for d in group]), strict=True):
         if ids:
             yield document.id, np.asarray(ids, dtype=np.int64)

@@ -1,0 +1,179 @@
+"""Entries of the leaderboard: the means over a dictionary's features, with intervals.
+
+Takes the table of scores; knows nothing of windows, verdicts, files or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autointerp.board.score_row import UNSCORED
+from autointerp.board.scores import iter_rows
+from autointerp.seeds import stream
+from autointerp.stats.baselines import Baselines, mean_baselines
+from autointerp.stats.intervals import Interval, mean_interval
+
+__all__ = ["Entry", "Quality", "build_entries"]
+
+Row = Mapping[str, Any]
+
+Quality = Mapping[str, float | int | str | None]
+"""Figures of a dictionary on held-out activations by name: `normalised_mse`, `l0`, `loss_recovered`, ..."""
+
+Costs = Mapping[tuple[str, str | None], float | None]
+"""US dollars by (dictionary, scorer), and by (dictionary, None) for explaining; None where the price is not known."""
+
+_UNIT, _SIGNED = (0.0, 1.0), (-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the leaderboard: a dictionary under one explainer, scorer and judge.
+
+    Metrics are macro means over scored features (strict unless named lenient), None where no feature has one.
+    `excess` is over the features that were scored with a shuffled explanation too. The three `_frac` are shares
+    of all answers about firing and random silent windows with the own explanation, unscored features included.
+    `usd` is what explaining and this scorer cost, None where a price is not known.
+    """
+
+    name: str
+    dictionary: str
+    site: str
+    explainer: str
+    scorer: str
+    judge: str
+    n_sampled: int
+    n_scored: int
+    unscored: dict[str, int]
+    f1: Interval | None
+    f1_lenient: Interval | None
+    balanced_accuracy: Interval | None
+    excess: Interval | None
+    beyond_token: Interval | None
+    near_miss: Interval | None
+    baselines: Baselines
+    unparsed_frac: float
+    refused_frac: float
+    error_frac: float
+    usd: float | None
+    prompt_hash: str
+    explain_judge: str
+    explain_prompt_hash: str
+    precision: Interval | None
+    recall: Interval | None
+    matthews: Interval | None
+    kappa: Interval | None
+    auroc: Interval | None
+    brier: Interval | None
+    lookup_balanced_accuracy: Interval | None
+    shuffled_balanced_accuracy: Interval | None
+    f1_median: float | None
+    f1_quartiles: tuple[float, float] | None
+    f1_deviation: float | None
+    quality: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values in the order of `summary.json`."""
+        return asdict(self)
+
+
+def build_entries(
+    scores: pd.DataFrame,
+    *,
+    seed: int,
+    explainer: str = "",
+    costs: Costs | None = None,
+    quality: Mapping[str, Quality] | None = None,
+    order: Sequence[str] = (),
+) -> list[Entry]:
+    """One entry per dictionary, explainer, scorer, judge and prompt, in the order of scorers, then dictionaries.
+
+    `explainer` names the explainer of dictionaries none of whose features got an explanation. `order` lists
+    dictionaries as the config does; those it does not list follow by name. Empty `costs` mean that nothing was spent,
+    none that it is not known.
+    """
+    place = {name: position for position, name in enumerate(order)}
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in iter_rows(scores):
+        groups.setdefault((row["dictionary"], row["scorer"], row["judge"], row["prompt_hash"]), []).append(row)
+    entries = []
+    for key, rows in groups.items():
+        dictionary, scorer, judge, prompt_hash = key
+        entries.append(
+            Entry(
+                name=dictionary,
+                dictionary=dictionary,
+                site=_only(rows, "site"),
+                explainer=_only(rows, "explainer") or explainer,
+                scorer=scorer,
+                judge=judge,
+                prompt_hash=prompt_hash,
+                explain_judge=_only(rows, "explain_judge"),
+                explain_prompt_hash=_only(rows, "explain_prompt_hash"),
+                usd=None if costs is None else _usd(costs, dictionary, scorer),
+                quality=_finite_or_none((quality or {}).get(dictionary, {})),
+                **_counts(rows),
+                **_intervals(rows, seed=seed, names=key),
+            )
+        )
+    return sorted(
+        entries, key=lambda e: (e.scorer, e.judge, e.prompt_hash, place.get(e.dictionary, len(place)), e.dictionary)
+    )
+
+
+def _counts(rows: Sequence[Row]) -> dict[str, Any]:
+    scored = [row for row in rows if row["unscored"] is None]
+    n_answers = sum(row["n_positive"] + row["n_negative"] for row in rows)
+    f1 = np.array(_defined(rows, "f1"))
+    quartiles = np.quantile(f1, [0.25, 0.5, 0.75]).tolist() if len(f1) else [None, None, None]
+    return {
+        "n_sampled": len(rows),
+        "n_scored": len(scored),
+        "unscored": {reason: sum(row["unscored"] == reason for row in rows) for reason in UNSCORED},
+        "baselines": mean_baselines((row["n_positive"], row["n_negative"]) for row in scored),
+        **{
+            f"{loss}_frac": sum(row[loss] for row in rows) / max(1, n_answers)
+            for loss in ("unparsed", "refused", "error")
+        },
+        "f1_median": quartiles[1],
+        "f1_quartiles": (quartiles[0], quartiles[2]) if len(f1) else None,
+        "f1_deviation": float(np.std(f1, ddof=1)) if len(f1) > 1 else None,
+    }
+
+
+def _intervals(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
+    bounds = {
+        **dict.fromkeys(("f1", "f1_lenient", "precision", "recall", "balanced_accuracy", "near_miss"), _UNIT),
+        **dict.fromkeys(("auroc", "brier", "lookup_balanced_accuracy", "shuffled_balanced_accuracy"), _UNIT),
+        **dict.fromkeys(("excess", "beyond_token", "matthews", "kappa"), _SIGNED),
+    }
+    return {
+        measure: mean_interval(_defined(rows, measure), rng=stream(seed, "bootstrap", *names, measure), bounds=limits)
+        for measure, limits in bounds.items()
+    }
+
+
+def _defined(rows: Sequence[Row], measure: str) -> list[float]:
+    return [row[measure] for row in rows if row[measure] is not None]
+
+
+def _only(rows: Sequence[Row], column: str) -> str:
+    """The value all rows share; several are joined, none is the empty string."""
+    return ", ".join(sorted({row[column] for row in rows if row[column] is not None}))
+
+
+def _finite_or_none(quality: Quality) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not isfinite(value) else value for name, value in quality.items()
+    }
+
+
+def _usd(costs: Costs, dictionary: str, scorer: str) -> float | None:
+    parts = (costs.get((dictionary, None), 0.0), costs.get((dictionary, scorer), 0.0))
+    return None if None in parts else float(sum(part or 0.0 for part in parts))

@@ -1,0 +1,131 @@
+"""What the report page knows about each feature, as plain values for its script.
+
+Takes evidence, explanations, verdicts and rows of the table of scores; knows nothing of HTML. Long runs are cut to a
+budget of windows, so that a page of thousands of features still opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from autointerp.board.scores import ScoreGroup
+from autointerp.records.evidence import Evidence, FiringRule
+from autointerp.records.verdict import Verdict
+from autointerp.records.window import Kind, Window
+
+__all__ = ["feature_card", "windows_per_feature"]
+
+_SHOWN_METRICS = (
+    "f1",
+    "precision",
+    "recall",
+    "balanced_accuracy",
+    "matthews",
+    "always_yes_f1",
+    "lookup_balanced_accuracy",
+    "beyond_token",
+    "near_miss",
+    "excess",
+)
+
+_KIND_ORDER: tuple[Kind, ...] = ("top", "bin", "near_miss", "random", "other")
+
+
+def windows_per_feature(n_features: int, *, budget: int, at_least: int = 6, at_most: int = 24) -> int:
+    """Windows to embed per feature so that all together stay near `budget`."""
+    return max(at_least, min(at_most, budget // max(1, n_features)))
+
+
+def feature_card(
+    evidence: Evidence,
+    verdicts: Mapping[ScoreGroup, Sequence[Verdict]],
+    scores: Mapping[ScoreGroup, Mapping[str, Any]],
+    *,
+    groups: Sequence[ScoreGroup],
+    borrowed: Mapping[str, Window],
+    n_windows: int,
+) -> dict[str, Any]:
+    """One feature: facts, scores per group and its windows, judged ones before those of the explain documents.
+
+    `borrowed` holds the windows of another feature that stood in as silent ones, by id.
+    """
+    answers = [
+        {v.window: v.answer for v in verdicts.get(group, ()) if v.control is None and v.window} for group in groups
+    ]
+    judged_ids = set().union(*answers) if answers else set()
+    judged = [w for w in evidence.select("score") if w.id in judged_ids - borrowed.keys()]
+    judged += [_as_silent(window) for window in borrowed.values() if window.id in judged_ids]
+    seen = sorted(evidence.select("explain", "top", "bin"), key=lambda w: -w.max_activation)
+    n_seen = min(len(seen), max(2, n_windows // 4))
+    shown = _spread(judged, n_windows - n_seen)
+    return {
+        "max": _round(evidence.max_activation),
+        "nTokens": evidence.n_tokens,
+        "nFiring": evidence.n_firing,
+        "rule": _rule(evidence.rule),
+        "site": evidence.site,
+        "edges": [_round(edge) for edge in evidence.histogram_edges],
+        "counts": list(evidence.histogram_counts),
+        "top": [[effect.text, _round(effect.logit)] for effect in evidence.top_logits],
+        "bottom": [[effect.text, _round(effect.logit)] for effect in evidence.bottom_logits],
+        "tokens": [[use.text, use.n_firing, use.n_tokens] for use in evidence.token_uses[:8]],
+        "neuron": [evidence.neuron.index, _round(evidence.neuron.correlation)] if evidence.neuron else None,
+        "scores": [_score(scores.get(group)) for group in groups],
+        "judged": [_window(w, [by_window.get(w.id) for by_window in answers]) for w in shown],
+        "nJudged": len(judged_ids),
+        "seen": [_window(w, []) for w in seen[:n_seen]],
+        "nSeen": len(seen),
+    }
+
+
+def _as_silent(window: Window) -> Window:
+    """A borrowed window as it is for the borrower, whose activations there are not known: silent, of kind `other`."""
+    return replace(window, kind="other", bin=None, activations=(0.0,) * len(window.activations))
+
+
+def _spread(windows: Sequence[Window], n: int) -> list[Window]:
+    """At most `n` windows, the kinds in turn so that none is crowded out; never chosen by the answer they got."""
+    queues = [sorted((w for w in windows if w.kind == kind), key=lambda w: w.id) for kind in _KIND_ORDER]
+    chosen: list[Window] = []
+    for turn in range(max((len(queue) for queue in queues), default=0)):
+        chosen += [queue[turn] for queue in queues if turn < len(queue)]
+    return sorted(
+        chosen[:n], key=lambda w: (_KIND_ORDER.index(w.kind) if not w.is_firing else 0, -w.max_activation, w.id)
+    )
+
+
+def _window(window: Window, answers: Sequence[str | None]) -> dict[str, Any]:
+    return {
+        "kind": window.kind,
+        "fires": int(window.is_firing),
+        "tokens": window.token_texts(),
+        "acts": [[i, _round(a)] for i, a in enumerate(window.activations) if a > 0],
+        "mark": window.candidate,
+        "doc": window.document,
+        "offset": window.offset,
+        "answers": list(answers),
+    }
+
+
+def _score(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    if row is None:
+        return {"unscored": "judge"}
+    values = {name: _round(row[name]) for name in _SHOWN_METRICS if row[name] is not None}
+    counts = {
+        name: int(row[name]) for name in ("n_positive", "n_negative", "n_near_miss", "unparsed", "refused", "error")
+    }
+    return {**values, **counts, "unscored": row["unscored"]}
+
+
+def _rule(rule: FiringRule) -> str:
+    if rule.kind == "above_zero":
+        return "above 0"
+    text = f"{'above' if rule.sign == 1 else 'below'} {rule.sign * rule.threshold:.4g}"
+    return text if rule.target_density is None else f"{text} (fitted to fire on {rule.target_density:.3%} of tokens)"
+
+
+def _round(value: float) -> float:
+    """Four significant digits: what a reader can use, at half the bytes."""
+    return float(f"{value:.4g}")

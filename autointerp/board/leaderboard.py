@@ -1,0 +1,123 @@
+"""The leaderboard in the form asked for. Takes summaries as `summary.json` holds them; reads and writes no file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from autointerp.board.standing import Section, Standing, build_sections, caveats
+from autointerp.board.terminal import render_terminal
+from autointerp.errors import ConfigError
+
+__all__ = ["FORMATS", "LeaderboardFormat", "render_leaderboard"]
+
+LeaderboardFormat = Literal["table", "md", "csv", "json", "html"]
+
+FORMATS: tuple[LeaderboardFormat, ...] = ("table", "md", "csv", "json", "html")
+
+_MEASURES = ("f1", "f1_lenient", "balanced_accuracy", "excess", "beyond_token", "near_miss")
+
+
+def render_leaderboard(
+    summaries: Sequence[Mapping[str, Any]],
+    format: LeaderboardFormat | str = "table",
+    *,
+    width: int = 80,
+    has_colour: bool = False,
+) -> str:
+    """The leaderboard of one or several runs as text: sections of comparable entries, best F1 first.
+
+    `table` fits `width` columns of a terminal; `md` and `html` are for pages (html is one self-contained file); `csv`
+    and `json` are for machines, every figure in full. Raises ConfigError for another format.
+    """
+    sections = build_sections(summaries)
+    if format == "table":
+        return render_terminal(sections, caveats(sections), width=width, has_colour=has_colour)
+    if format == "html":
+        from autointerp.board.page import render_board_page
+
+        return render_board_page(sections, caveats(sections))
+    renderers: dict[str, Callable[[Sequence[Section]], str]] = {"md": _markdown, "csv": _csv, "json": _json}
+    if format not in renderers:
+        raise ConfigError(f"--format {format}: no such format; use one of {', '.join(FORMATS)}")
+    return renderers[format](sections)
+
+
+def _markdown(sections: Sequence[Section]) -> str:
+    head = ["dictionary", "F1 [95%]", "always yes", "coin", "bal. acc. [95%]", "excess [95%]", "beyond token [95%]"]
+    head += ["near miss [95%]", "scored", "lost", "USD"]
+    lines = []
+    for section in sections:
+        lines += [f"### {_plain(section.title)}", "", f"| {' | '.join(head)} |", f"|---{'|---:' * (len(head) - 1)}|"]
+        lines += [f"| {' | '.join(_markdown_cells(standing))} |" for standing in section.standings]
+        lines.append("")
+    if not sections:
+        lines += ["No entries.", ""]
+    return "\n".join([*lines, *(f"- {_plain(line)}" for line in caveats(sections))]) + "\n"
+
+
+def _markdown_cells(standing: Standing) -> list[str]:
+    entry = standing.entry
+    baselines = entry["baselines"]
+    return [
+        _plain(standing.label),
+        _with_interval(entry["f1"]),
+        *("-" if baselines[key] is None else f"{baselines[key]:.3f}" for key in ("always_yes_f1", "coin_f1")),
+        _with_interval(entry["balanced_accuracy"]),
+        *(_with_interval(entry[key], signed=True) for key in ("excess", "beyond_token")),
+        _with_interval(entry["near_miss"]),
+        f"{entry['n_scored']}/{entry['n_sampled']}",
+        f"{standing.lost_frac:.1%}",
+        "?" if entry["usd"] is None else f"{entry['usd']:.2f}",
+    ]
+
+
+def _with_interval(interval: Mapping[str, Any] | None, *, signed: bool = False) -> str:
+    if interval is None:
+        return "-"
+    form = "+.3f" if signed else ".3f"
+    return f"{interval['mean']:{form}} [{interval['lo']:{form}}, {interval['hi']:{form}}]"
+
+
+def _plain(text: str) -> str:
+    """Text that cannot leave its cell of a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _csv(sections: Sequence[Section]) -> str:
+    rows = [_flat(standing) for section in sections for standing in section.standings]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=_flat_names(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _flat_names() -> list[str]:
+    names = ["run", "name", "dictionary", "site", "explainer", "scorer", "judge", "n_sampled", "n_scored"]
+    names += ["unscored_too_few_positives", "unscored_too_few_negatives", "unscored_judge"]
+    names += [name for measure in _MEASURES for name in (measure, f"{measure}_lo", f"{measure}_hi", f"{measure}_n")]
+    names += ["always_yes_f1", "always_no_accuracy", "coin_f1", "unparsed_frac", "refused_frac", "error_frac"]
+    return [*names, "usd", "prompt_hash"]
+
+
+def _flat(standing: Standing) -> dict[str, Any]:
+    entry = standing.entry
+    row: dict[str, Any] = {name: entry[name] for name in _flat_names() if name in entry and name not in _MEASURES}
+    row["run"] = standing.run
+    row |= {f"unscored_{reason}": n for reason, n in entry["unscored"].items() if f"unscored_{reason}" in _flat_names()}
+    row |= {name: entry["baselines"][name] for name in ("always_yes_f1", "always_no_accuracy", "coin_f1")}
+    for measure in _MEASURES:
+        interval = entry[measure] or {}
+        row[measure] = interval.get("mean")
+        row |= {f"{measure}_{part}": interval.get(part) for part in ("lo", "hi", "n")}
+    return row
+
+
+def _json(sections: Sequence[Section]) -> str:
+    entries = [{"run": s.run, **s.entry} for section in sections for s in section.standings]
+    document = {"schema_version": 1, "entries": entries, "caveats": caveats(sections)}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

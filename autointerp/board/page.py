@@ -1,0 +1,112 @@
+"""A web page in one file: templates filled, style and script inlined, nothing fetched.
+
+Takes sections of a leaderboard and text; knows nothing of evidence. The page's own policy (CSP) forbids every request
+and runs no script but the one whose hash it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from autointerp.board import charts
+from autointerp.board.standing import Section
+
+__all__ = ["embed_json", "render_board_page", "render_page"]
+
+
+def render_board_page(sections: Sequence[Section], caveats: Sequence[str], *, title: str = "Leaderboard") -> str:
+    """The leaderboard alone as a page."""
+    return render_page("board.html.j2", script=None, title=title, sections=sections, caveats=caveats)
+
+
+def render_page(template: str, *, script: str | None, **values: Any) -> str:
+    """Fill a template of this package. `script` names the script file to inline, or None for a page without one."""
+    style_text = _asset("page.css")
+    script_text = _asset(script) if script else ""
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"style-src '{_sha256(style_text)}'",
+            f"script-src '{_sha256(script_text)}'" if script else "script-src 'none'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    return (
+        _environment()
+        .get_template(template)
+        .render(policy=policy, style=Markup(style_text), script=Markup(script_text), charts=charts, **values)
+    )
+
+
+def embed_json(value: Any) -> Markup:
+    """JSON that can stand inside a script element: no character in it can end the element or be read as markup."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    # Lone surrogates cannot be written as UTF-8.
+    text = (
+        "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text) if _has_surrogate(text) else text
+    )
+    return Markup(text)
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _asset(name: str) -> str:
+    return (resources.files("autointerp.board") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "signed": _signed, "interval": _interval, "spell": _spell}
+    return environment
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _interval(interval: Mapping[str, float], *, is_signed: bool = False) -> str:
+    form = _signed if is_signed else _figure
+    return f"{form(interval['lo'], 2)} to {form(interval['hi'], 2)}"
+
+
+def _spell(value: Any) -> str:
+    """A figure of any kind for a table cell."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,151 @@
+"""The report page: leaderboard, distributions, dictionary quality and every feature, in one offline HTML file.
+
+Takes what a run left (summary, scores, evidence, explanations, verdicts); computes no metric of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autointerp.board import charts
+from autointerp.board.borrowed import Borrowed
+from autointerp.board.feature_data import feature_card, windows_per_feature
+from autointerp.board.page import embed_json, render_page
+from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
+from autointerp.board.standing import Section, build_sections, caveats
+from autointerp.records.evidence import Evidence
+from autointerp.records.verdict import Explanation, Verdict
+from autointerp.runs.layout import write_text
+
+__all__ = ["render_report", "write_report"]
+
+WINDOW_BUDGET = 16_000
+"""Windows embedded in one page, about 0.4 kB each."""
+
+_FEATURES_PER_CHUNK = 20
+
+
+def render_report(
+    summary: Mapping[str, Any],
+    *,
+    scores: pd.DataFrame,
+    evidences: Sequence[Evidence],
+    explanations: Iterable[Explanation],
+    verdicts: Iterable[Verdict],
+    window_budget: int = WINDOW_BUDGET,
+) -> str:
+    """The page as text. `summary` and `scores` are those of one run; records may come in any order.
+
+    Text of the subject, the corpus and the judge is data everywhere: it reaches the page escaped, or as JSON that the
+    page's script puts into text nodes only.
+    """
+    sections = build_sections([summary])
+    ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
+    rows = {(row["dictionary"], row["feature"], _group(row)): row for row in iter_rows(scores)}
+    groups = sorted({group for _, _, group in rows})
+    n_windows = windows_per_feature(len(ordered), budget=window_budget)
+    answers = group_verdicts(verdicts)
+    lent = Borrowed(ordered)
+    cards = []
+    for evidence in ordered:
+        key = (evidence.dictionary, evidence.feature)
+        asked = {group: answers.get((*key, group), ()) for group in groups}
+        cards.append(
+            feature_card(
+                evidence,
+                asked,
+                {group: rows[*key, group] for group in groups if (*key, group) in rows},
+                groups=groups,
+                borrowed={w: found for said in asked.values() for w, found in lent.find(said).items()},
+                n_windows=n_windows,
+            )
+        )
+    return render_page(
+        "report.html.j2",
+        script="report.js",
+        title=summary["run"],
+        about=summary.get("about") or {},
+        sections=sections,
+        caveats=caveats(sections),
+        distributions=[_distributions(section, rows) for section in sections],
+        quality=_quality(summary["entries"]),
+        n_features=len(ordered),
+        n_windows=n_windows,
+        is_capped=any(len(c["judged"]) < c["nJudged"] or len(c["seen"]) < c["nSeen"] for c in cards),
+        index=embed_json(_index(ordered, index_explanations(explanations), cards, groups)),
+        chunks=[embed_json(cards[i : i + _FEATURES_PER_CHUNK]) for i in range(0, len(cards), _FEATURES_PER_CHUNK)],
+    )
+
+
+def write_report(path: Path, page: str) -> None:
+    """Write the page atomically. Raises ArtefactError when it cannot be written."""
+    write_text(path, page)
+
+
+def _index(
+    evidences: Sequence[Evidence],
+    explanations: Mapping[tuple[str, int], Explanation],
+    cards: Sequence[Mapping[str, Any]],
+    groups: Sequence[ScoreGroup],
+) -> dict[str, Any]:
+    """What the list of features needs at once; the rest of each feature stays in its chunk until it is opened."""
+    features = []
+    for evidence, card in zip(evidences, cards, strict=True):
+        told = explanations.get((evidence.dictionary, evidence.feature))
+        failure = told.failure if told else None
+        text = told.text if told else None
+        figures = [score.get("f1") for score in card["scores"]]
+        reasons = [score["unscored"] for score in card["scores"]]
+        features.append([evidence.dictionary, evidence.feature, evidence.density, text, failure, figures, reasons])
+    return {"perChunk": _FEATURES_PER_CHUNK, "groups": _group_names(groups), "features": features}
+
+
+def _group_names(groups: Sequence[ScoreGroup]) -> list[str]:
+    """Scorers' names, with judge and prompt where one scorer stands for several groups."""
+    scorers = [group.scorer for group in groups]
+    return [
+        g.scorer if scorers.count(g.scorer) == 1 else f"{g.scorer} ({g.judge}, {g.prompt_hash[:8]})" for g in groups
+    ]
+
+
+def _group(row: Mapping[str, Any]) -> ScoreGroup:
+    return ScoreGroup(row["scorer"], row["judge"], row["prompt_hash"])
+
+
+def _distributions(
+    section: Section, rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Rows of the figure of F1 per feature, in the section's order."""
+    values: dict[tuple[str, ScoreGroup], list[float]] = {}
+    for (dictionary, _, group), row in rows.items():
+        if row["f1"] is not None:
+            values.setdefault((dictionary, group), []).append(row["f1"])
+    samples = [values.get((s.entry["dictionary"], _group(s.entry)), []) for s in section.standings]
+    peak = charts.peak_share(samples)
+    return [
+        {
+            "label": standing.label,
+            "chart": charts.distribution(
+                sample, lines={"always-yes": standing.entry["baselines"]["always_yes_f1"]}, peak_share=peak
+            ),
+            "median": standing.entry.get("f1_median"),
+            "n": len(sample),
+        }
+        for standing, sample in zip(section.standings, samples, strict=True)
+        if sample
+    ]
+
+
+def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Quality figures per dictionary as a table: its columns, and one row per dictionary that has any."""
+    by_dictionary = {entry["dictionary"]: entry.get("quality") or {} for entry in entries}
+    known = {name: figures for name, figures in by_dictionary.items() if figures}
+    # Nested values (a histogram) have no place in a table.
+    columns = list(
+        dict.fromkeys(k for q in known.values() for k, v in q.items() if not isinstance(v, dict | list | tuple))
+    )
+    return {"columns": columns, "rows": [(name, [q.get(c) for c in columns]) for name, q in known.items()]}

@@ -1,0 +1,218 @@
+"""The scores of one feature under one scorer: a row of `scores.parquet`.
+
+Takes the feature's evidence, explanation and verdicts; knows nothing of other features, files or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from autointerp.records.evidence import Evidence
+from autointerp.records.verdict import Explanation, Verdict
+from autointerp.records.window import Window
+from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, coin_f1
+from autointerp.stats.confusion import Confusion, confusion_of
+from autointerp.stats.lookup import LookupTask, fit_token_rule, lookup_table
+from autointerp.stats.metrics import auroc, balanced_accuracy, brier, f1, kappa, matthews, precision, recall
+from autointerp.stats.near_miss import near_miss_accuracy
+
+__all__ = ["COUNTS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
+
+UNSCORED = ("too_few_positives", "too_few_negatives", "judge")
+"""Why a feature has no score: the evidence was too thin on one side, or the judge gave no explanation or no answer."""
+
+COUNTS = (
+    "true_positive",
+    "false_positive",
+    "false_negative",
+    "true_negative",
+    "lost_positive",
+    "lost_negative",
+    "unparsed",
+    "refused",
+    "error",
+)
+
+_METRICS = (
+    "f1",
+    "f1_lenient",
+    "precision",
+    "recall",
+    "balanced_accuracy",
+    "balanced_accuracy_lenient",
+    "matthews",
+    "kappa",
+    "auroc",
+    "brier",
+    "always_yes_f1",
+    "always_no_accuracy",
+    "coin_f1",
+    "lookup_balanced_accuracy",
+    "lookup_f1",
+    "beyond_token",
+    "near_miss",
+    "shuffled_balanced_accuracy",
+    "shuffled_f1",
+    "excess",
+)
+
+_TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
+
+SCORE_SCHEMA = pa.schema(
+    [
+        *((name, _TEXT) for name in ("dictionary",)),
+        ("feature", _COUNT),
+        *((name, _TEXT) for name in ("scorer", "judge", "prompt_hash", "explainer", "site")),
+        ("density", _NUMBER),
+        ("max_activation", _NUMBER),
+        *(
+            (name, _TEXT)
+            for name in ("explanation", "explain_judge", "explain_prompt_hash", "explain_failure", "unscored")
+        ),
+        ("n_positive", _COUNT),
+        ("n_negative", _COUNT),
+        ("n_near_miss", _COUNT),
+        ("n_near_miss_lost", _COUNT),
+        *((name, _COUNT) for name in COUNTS),
+        *((name, _NUMBER) for name in _METRICS),
+        ("n_lookup_tokens", _COUNT),
+        ("n_near_miss_tokens", _COUNT),
+    ]
+)
+"""Columns of `scores.parquet`. Counts are of the feature's own explanation over firing and random silent windows, near
+misses apart; `lost_positive + lost_negative = unparsed + refused + error`. A metric that is not defined is null."""
+
+
+def score_feature(
+    evidence: Evidence,
+    explanation: Explanation | None,
+    verdicts: Sequence[Verdict],
+    *,
+    task: LookupTask,
+    borrowed: Mapping[str, Window],
+    unscorable: str | None = None,
+) -> dict[str, Any]:
+    """One row, without scorer, judge and prompt. All metrics are null when `unscored` says why.
+
+    `verdicts` are of this feature and one scorer, controls included, each window once. `borrowed` holds the windows
+    that are another feature's, by id. `unscorable` is the scorer's own reason for asking nothing.
+    """
+    own = [v for v in verdicts if v.control is None and v.kind != "near_miss"]
+    near = [v for v in verdicts if v.control is None and v.kind == "near_miss"]
+    shuffled = [v for v in verdicts if v.control == "shuffled" and v.kind != "near_miss"]
+    counts = confusion_of(own)
+    row: dict[str, Any] = dict.fromkeys(SCORE_SCHEMA.names)
+    for name in ("scorer", "judge", "prompt_hash"):
+        del row[name]
+    row |= _description(evidence, explanation)
+    row |= {
+        "unscored": _unscored(evidence, explanation, counts, unscorable),
+        "n_near_miss_lost": confusion_of(near).n_lost,
+    }
+    row |= {"n_positive": counts.n_positive, "n_negative": counts.n_negative, "n_near_miss": len(near)}
+    row |= {name: getattr(counts, name) for name in COUNTS}
+    row |= {"n_lookup_tokens": 0, "n_near_miss_tokens": 0}
+    if row["unscored"] is not None:
+        return row
+    row |= _metrics(counts, own)
+    row |= _shuffled(row["balanced_accuracy"], confusion_of(shuffled))
+    windows = {w.id: w for w in evidence.windows}
+    shown = {v.window: (borrowed if v.kind == "other" else windows).get(v.window) for v in (*own, *near)}
+    row |= _lookup(evidence, row["balanced_accuracy"], own, shown, task)
+    judged = [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None]
+    measured = near_miss_accuracy(judged, task=task)
+    if measured is not None:
+        row |= {"near_miss": measured.balanced_accuracy, "n_near_miss_tokens": measured.n_tokens}
+    return row
+
+
+def _description(evidence: Evidence, explanation: Explanation | None) -> dict[str, Any]:
+    return {
+        "dictionary": evidence.dictionary,
+        "feature": evidence.feature,
+        "site": evidence.site,
+        "density": evidence.density,
+        "max_activation": evidence.max_activation,
+        "explainer": explanation.explainer if explanation else None,
+        "explanation": explanation.text if explanation else None,
+        "explain_judge": explanation.judge if explanation else None,
+        "explain_prompt_hash": explanation.prompt_hash if explanation else None,
+        "explain_failure": explanation.failure if explanation else None,
+    }
+
+
+def _unscored(
+    evidence: Evidence, explanation: Explanation | None, counts: Confusion, unscorable: str | None
+) -> str | None:
+    """Why there is no score. A feature about which every request failed (`error`) was answered by nobody: nothing is
+    scored from nothing. Unparsed and refused answers are answers, and wrong ones."""
+    if evidence.unscored is not None:
+        return evidence.unscored
+    if counts.n == 0 and unscorable is not None:
+        return unscorable
+    failed = explanation is not None and explanation.text is None
+    if failed or counts.n == 0 or counts.error == counts.n:
+        return "judge"
+    if counts.n_positive == 0:
+        return "too_few_positives"
+    return "too_few_negatives" if counts.n_negative == 0 else None
+
+
+def _metrics(counts: Confusion, own: Sequence[Verdict]) -> dict[str, Any]:
+    strict, lenient = counts.strict(), counts.lenient()
+    known = [v for v in own if v.probability is not None]
+    truth, probabilities = [v.is_firing for v in known], [v.probability or 0.0 for v in known]
+    labels = (counts.n_positive, counts.n_negative)
+    return {
+        "f1": f1(strict),
+        "f1_lenient": f1(lenient),
+        "precision": precision(strict),
+        "recall": recall(strict),
+        "balanced_accuracy": balanced_accuracy(strict),
+        "balanced_accuracy_lenient": balanced_accuracy(lenient),
+        "matthews": matthews(strict),
+        "kappa": kappa(strict),
+        "auroc": auroc(truth, probabilities),
+        "brier": brier(truth, probabilities),
+        "always_yes_f1": always_yes_f1(*labels),
+        "always_no_accuracy": always_no_accuracy(*labels),
+        "coin_f1": coin_f1(*labels),
+    }
+
+
+def _shuffled(own_accuracy: float, counts: Confusion) -> dict[str, Any]:
+    """Excess: balanced accuracy with the own explanation minus that with another feature's. Null without a control, or
+    where every request of the control failed."""
+    accuracy = balanced_accuracy(counts.strict()) if counts.error < counts.n else None
+    if accuracy is None:
+        return {}
+    return {
+        "shuffled_balanced_accuracy": accuracy,
+        "shuffled_f1": f1(counts.strict()),
+        "excess": own_accuracy - accuracy,
+    }
+
+
+def _lookup(
+    evidence: Evidence,
+    own_accuracy: float,
+    own: Sequence[Verdict],
+    shown: Mapping[str, Window | None],
+    task: LookupTask,
+) -> dict[str, Any]:
+    """Beyond-token: balanced accuracy minus the token look-up's on the same windows. Null when one is not at hand."""
+    labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
+    if len(labelled) < len(own):
+        return {}
+    rule = fit_token_rule(evidence, task=task)
+    table = lookup_table(rule, labelled)
+    accuracy = balanced_accuracy(table)
+    return {
+        "lookup_balanced_accuracy": accuracy,
+        "lookup_f1": f1(table),
+        "beyond_token": None if accuracy is None else own_accuracy - accuracy,
+        "n_lookup_tokens": len(rule.token_ids),
+    }

@@ -1,0 +1,103 @@
+"""The table of scores: one row per feature and scorer, every sampled feature included, scored or not.
+
+Takes evidence, explanations and verdicts; the order of any of them changes nothing. Knows nothing of files, means over
+features, intervals or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from autointerp.board.borrowed import Borrowed
+from autointerp.board.score_row import SCORE_SCHEMA, score_feature
+from autointerp.errors import ArtefactError
+from autointerp.records.evidence import Evidence
+from autointerp.records.verdict import Explanation, Verdict
+
+__all__ = ["ScoreGroup", "build_scores", "group_verdicts", "index_explanations", "iter_rows"]
+
+
+class ScoreGroup(NamedTuple):
+    """What rows are compared within: one scorer with one prompt, answered by one judge."""
+
+    scorer: str
+    judge: str
+    prompt_hash: str
+
+
+def build_scores(
+    evidences: Sequence[Evidence],
+    explanations: Iterable[Explanation],
+    verdicts: Iterable[Verdict],
+    *,
+    scorers: Sequence[str] = (),
+    judge: str = "",
+    unscored: Mapping[tuple[str, int, str], str] | None = None,
+) -> pd.DataFrame:
+    """One row per dictionary, feature and scorer (and judge and prompt, where a run has several), columns as in
+    `SCORE_SCHEMA`, sorted by these.
+
+    `scorers` and `judge` are the run's own: they give rows to features when a scorer has no verdict at all.
+    `unscored` holds why a scorer asked nothing about a feature, by (dictionary, feature, scorer); a feature without
+    verdicts that is not in it counts as `judge`.
+    Raises ArtefactError when a feature has several explanations or a window several verdicts that differ.
+    """
+    told = index_explanations(explanations)
+    grouped = group_verdicts(verdicts)
+    groups = sorted({group for _, _, group in grouped})
+    seen = {group.scorer for group in groups}
+    groups += [ScoreGroup(scorer, judge, "") for scorer in sorted(set(scorers) - seen)]
+    borrowed = Borrowed(evidences)
+    rows = []
+    for evidence in sorted(evidences, key=lambda e: (e.dictionary, e.feature)):
+        key = (evidence.dictionary, evidence.feature)
+        for group in groups:
+            answers = grouped.get((*key, group), ())
+            row = score_feature(
+                evidence,
+                told.get(key),
+                answers,
+                task="marked" if group.scorer == "marked" else "detection",
+                borrowed=borrowed.find(answers),
+                unscorable=(unscored or {}).get((*key, group.scorer)),
+            )
+            rows.append({**group._asdict(), **row})
+    return pa.Table.from_pylist(rows, schema=SCORE_SCHEMA).to_pandas()
+
+
+def iter_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The rows of a table of scores as plain values; what is undefined is None, never NaN."""
+    yield from pa.Table.from_pandas(scores, schema=SCORE_SCHEMA, preserve_index=False).to_pylist()
+
+
+def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, int], Explanation]:
+    """Explanations by dictionary and feature. Raises ArtefactError when a feature has two that differ."""
+    index: dict[tuple[str, int], Explanation] = {}
+    for explanation in explanations:
+        key = (explanation.dictionary, explanation.feature)
+        if index.setdefault(key, explanation) != explanation:
+            raise ArtefactError(
+                f"feature {key[1]} of dictionary '{key[0]}' has several explanations, and its verdicts do not say "
+                "which one they judge; use one run per explainer, or start this one anew with --fresh"
+            )
+    return index
+
+
+def group_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, int, ScoreGroup], tuple[Verdict, ...]]:
+    """Verdicts by dictionary, feature and group, sorted by control and window. A verdict given twice counts once.
+
+    Raises ArtefactError when one window has two verdicts that differ.
+    """
+    cells: dict[tuple[str, int, ScoreGroup], dict[tuple[str, str], Verdict]] = {}
+    for v in verdicts:
+        group = cells.setdefault((v.dictionary, v.feature, ScoreGroup(v.scorer, v.judge, v.prompt_hash)), {})
+        if group.setdefault((v.control or "", v.window), v) != v:
+            raise ArtefactError(
+                f"window '{v.window}' of feature {v.feature} of dictionary '{v.dictionary}' has two verdicts that "
+                "differ; the journal is damaged or of several runs: start this one anew with --fresh"
+            )
+    return {key: tuple(group[cell] for cell in sorted(group)) for key, group in cells.items()}

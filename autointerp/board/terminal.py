@@ -1,0 +1,145 @@
+"""The leaderboard drawn for a terminal. Takes sections; fits the width given by leaving columns out, and says which."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autointerp.board.standing import Section, Standing
+
+__all__ = ["render_terminal"]
+
+_NAME_COLUMNS = 18
+_NARROW = 60
+
+
+class _Column(NamedTuple):
+    head: str
+    cell: Callable[[Standing], Text]
+    drop: int
+    """Columns are left out in this order where the terminal is narrow; 0 is kept always."""
+
+
+def render_terminal(
+    sections: Sequence[Section], caveats: Sequence[str], *, width: int = 80, has_colour: bool = False
+) -> str:
+    """All sections and the caveats, no line longer than `width` (40 at least)."""
+    width = max(width, 40)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=has_colour,
+        color_system="standard" if has_colour else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    dropped: list[str] = []
+    for section in sections:
+        console.print(Text(section.title, style="bold"))
+        table, left_out = _fit(section, console, width)
+        console.print(table)
+        console.print()
+        dropped += [head for head in left_out if head not in dropped]
+    if not sections:
+        console.print("No entries.")
+    if dropped:
+        caveats = [*caveats, f"Left out for want of width: {', '.join(dropped)}; see --format md."]
+    for line in caveats:
+        console.print(Text(line, style="dim"))
+    # Rich pads cells to the column's width; the spaces at line ends are nothing to look at.
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
+
+
+def _fit(section: Section, console: Console, width: int) -> tuple[Table, list[str]]:
+    columns = list(_COLUMNS)
+    while True:
+        table = _table(section, columns, name_width=_NAME_COLUMNS if width >= _NARROW else _NAME_COLUMNS * 2 // 3)
+        if console.measure(table, options=console.options.update(max_width=10_000)).maximum <= width:
+            break
+        droppable = [column for column in columns if column.drop]
+        if not droppable:
+            break
+        columns.remove(min(droppable, key=lambda column: column.drop))
+    left_out = [column.head.replace("\n", " ") for column in _COLUMNS if column not in columns]
+    return table, left_out
+
+
+def _table(section: Section, columns: Sequence[_Column], *, name_width: int) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(
+            column.head,
+            justify="right" if position else "left",
+            vertical="top",
+            no_wrap=position > 0,
+            overflow="fold",
+            max_width=None if position else name_width,
+        )
+    for standing in section.standings:
+        table.add_row(*(column.cell(standing) for column in columns))
+    return table
+
+
+def _f1(standing: Standing) -> Text:
+    interval = standing.entry["f1"]
+    if interval is None:
+        return Text("-", style="dim")
+    return Text.assemble(
+        (f"{interval['mean']:.3f}", "bold"), f"\n{_short(interval['lo'], 3)}, {_short(interval['hi'], 3)}"
+    )
+
+
+def _two_lines(key: str, *, signed: bool) -> Callable[[Standing], Text]:
+    def cell(standing: Standing) -> Text:
+        interval: Mapping[str, Any] | None = standing.entry[key]
+        if interval is None:
+            return Text("-", style="dim")
+        mean = f"{interval['mean']:{'+.3f' if signed else '.3f'}}"
+        lo, hi = (_short(interval[end], 2, signed=signed) for end in ("lo", "hi"))
+        return Text.assemble(mean, "\n", (f"{lo}, {hi}", "dim"))
+
+    return cell
+
+
+def _short(value: float, digits: int, *, signed: bool = False) -> str:
+    """A figure without the zero before its point: .812, -.05, 1.0."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
+
+
+def _baseline(key: str) -> Callable[[Standing], Text]:
+    def cell(standing: Standing) -> Text:
+        value = standing.entry["baselines"][key]
+        return Text("-" if value is None else _short(value, 3), style="dim")
+
+    return cell
+
+
+def _scored(standing: Standing) -> Text:
+    entry = standing.entry
+    lost = standing.lost_frac
+    share = "<0.1%" if 0 < lost < 0.001 else f"{lost:.1%}"
+    return Text.assemble(f"{entry['n_scored']}/{entry['n_sampled']}", "\n", (share, "red" if lost > 0.05 else "dim"))
+
+
+def _usd(standing: Standing) -> Text:
+    usd = standing.entry["usd"]
+    return Text("?" if usd is None else f"{usd:.2f}")
+
+
+_COLUMNS = (
+    _Column("dictionary", lambda standing: Text(standing.label), 0),
+    _Column("F1\n95%", _f1, 0),
+    _Column("always\nyes", _baseline("always_yes_f1"), 0),
+    _Column("coin", _baseline("coin_f1"), 2),
+    _Column("excess", _two_lines("excess", signed=True), 5),
+    _Column("beyond\ntoken", _two_lines("beyond_token", signed=True), 4),
+    _Column("near\nmiss", _two_lines("near_miss", signed=False), 3),
+    _Column("scored\nlost", _scored, 6),
+    _Column("USD", _usd, 1),
+)

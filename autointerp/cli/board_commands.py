@@ -1,0 +1,129 @@
+"""Commands that show runs: leaderboard, compare, report, serve, journal."""
+
+from __future__ import annotations
+
+import filecmp
+import http.server
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autointerp import pipeline
+from autointerp.board.comparison import METRICS, compare_runs, compare_within, render_comparisons
+from autointerp.board.leaderboard import FORMATS, render_leaderboard
+from autointerp.board.score_file import read_scores
+from autointerp.board.summary import read_summary
+from autointerp.cli.display import TerminalProgress
+from autointerp.config.loading import load_config
+from autointerp.errors import ConfigError
+from autointerp.runs.journal import open_journal
+from autointerp.runs.layout import RunLayout
+
+__all__ = ["echo_leaderboard", "register"]
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the application."""
+    for command in (leaderboard, compare, report, serve, journal):
+        app.command(command.__name__)(command)
+
+
+def leaderboard(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Directories of runs.")],
+    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
+) -> None:
+    """Rank the entries of one or several runs, every F1 with its interval and the always-yes line beside it."""
+    echo_leaderboard([read_summary(RunLayout(run).summary) for run in runs], format)
+
+
+def echo_leaderboard(summaries: Sequence[Mapping[str, Any]], format: str = "table") -> None:
+    """Print the board as wide as the terminal, in colour where standard output is one."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    typer.echo(render_leaderboard(summaries, format, width=width, has_colour=sys.stdout.isatty()))
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A")],
+    second: Annotated[Path | None, typer.Argument(metavar="RUN_B", help="Left out: RUN_A's own entries.")] = None,
+    metric: Annotated[str, typer.Option(help=f"One of {', '.join(METRICS)}.")] = "f1",
+    as_json: Json = False,
+) -> None:
+    """Differences between entries with intervals: paired where the evidence is the same, corrected for their number."""
+    if metric not in METRICS:
+        raise ConfigError(f"--metric {metric}: no such metric; use one of {', '.join(METRICS)}")
+    a = RunLayout(first)
+    seed = load_config(a.config).seed
+    if second is None:
+        rows = compare_within(read_scores(a.scores), metric=metric, seed=seed)
+    else:
+        b = RunLayout(second)
+        rows = compare_runs(
+            read_scores(a.scores),
+            read_scores(b.scores),
+            labels=(first.name, second.name),
+            shared={f.stem for f in a.evidence.glob("*.parquet") if _is_same(f, b.evidence_file(f.stem))},
+            metric=metric,
+            seed=seed,
+        )
+    typer.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    return b.is_file() and filecmp.cmp(a, b, shallow=False)
+
+
+def report(run: Run) -> None:
+    """Build scores, summary and page anew from the run's evidence and journal."""
+    layout = RunLayout(run)
+    pipeline.run(load_config(layout.config), out=run, first="report", progress=TerminalProgress())
+    typer.echo(layout.report)
+
+
+def serve(run: Run, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:
+    """Serve the run's page on this machine only, until interrupted."""
+    layout = RunLayout(run)
+    read_summary(layout.summary)
+    page = layout.report.read_bytes()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), _page_handler(page)) as server:
+        typer.echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops)")
+        server.serve_forever()
+
+
+def journal(run: Run, as_json: Json = False) -> None:
+    """Say what was asked, what came back and what it cost."""
+    with open_journal(RunLayout(run).journal, must_exist=True) as opened:
+        found = opened.totals()
+    totals = asdict(found) | {"n_sent": found.n_sent, "answers": dict(found.answers)}
+    if as_json:
+        typer.echo(json.dumps(totals, indent=2))
+        return
+    for key, value in totals.items():
+        counts = value.items() if isinstance(value, dict) else None
+        shown = f"{value:,}" if counts is None else ", ".join(f"{name} {n:,}" for name, n in counts)
+        typer.echo(f"{key:<18} {shown}")
+
+
+def _page_handler(page: bytes) -> type[http.server.BaseHTTPRequestHandler]:
+    """A handler that answers every GET with the one page."""
+
+    class PageHandler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    return PageHandler

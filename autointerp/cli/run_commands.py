@@ -1,0 +1,134 @@
+"""Commands that make runs: demo, run, its single stages, rescore, plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autointerp import pipeline
+from autointerp.board.summary import read_summary
+from autointerp.cli.board_commands import echo_leaderboard
+from autointerp.cli.display import TerminalProgress
+from autointerp.config.loading import load_config
+from autointerp.config.tree import Config
+from autointerp.progress import SilentProgress
+from autointerp.runs.layout import RunLayout
+
+__all__ = ["register"]
+
+RUNS = Path("results/runs")
+
+Out = Annotated[Path | None, typer.Option(help="Directory of the run; default results/runs/<name>.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config key, TOML value.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, no progress.")]
+Fresh = Annotated[bool, typer.Option(help="Delete the run that is there and start anew.")]
+MaxUsd = Annotated[float | None, typer.Option(help="Stop before spending more than this.")]
+Cache = Annotated[Path | None, typer.Option(help="Directory of the reply cache that runs share.")]
+MaxRequests = Annotated[int | None, typer.Option(help="Stop before sending more requests than this.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the application."""
+    app.command("demo")(demo)
+    app.command("run")(run)
+    for stage in ("train", "harvest", "explain", "score"):
+        app.command(stage, help=f"Run CONFIG up to and with the stage '{stage}'.")(_stage_command(stage))
+    app.command("rescore")(rescore)
+
+
+def demo(
+    out: Out = None,
+    judge: Annotated[str | None, typer.Option(help="Another judge, NAME or NAME:MODEL, for both roles.")] = None,
+    overrides: Set = None,
+    max_usd: MaxUsd = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Measure the embedded subject end to end: offline, free, a few minutes."""
+    chosen = [f"explain.judge='{judge}'", f"score.judge='{judge}'"] if judge else []
+    config = _config("demo", [*chosen, *(overrides or [])], max_usd, None, None)
+    _finish(_run(config, out=out, fresh=fresh, as_json=as_json), as_json)
+
+
+def run(
+    config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
+    out: Out = None,
+    first: Annotated[str, typer.Option("--from", help="Do this stage and all after it again.")] = pipeline.STAGES[0],
+    last: Annotated[str, typer.Option("--until", help="Stop after this stage.")] = pipeline.STAGES[-1],
+    overrides: Set = None,
+    max_usd: MaxUsd = None,
+    max_requests: MaxRequests = None,
+    cache: Cache = None,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Run a config from corpus to leaderboard; the same command again goes on where it stopped."""
+    tree = _config(config, overrides, max_usd, max_requests, cache)
+    layout = _run(tree, out=out, first=first, last=last, fresh=fresh, as_json=as_json)
+    if last == pipeline.STAGES[-1]:
+        _finish(layout, as_json)
+
+
+def rescore(
+    source: Annotated[Path, typer.Argument(metavar="RUN", help="The run whose evidence is used.")],
+    out: Annotated[Path, typer.Option(help="Directory of the new run.")],
+    overrides: Set = None,
+    max_usd: MaxUsd = None,
+    max_requests: MaxRequests = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Explain and score an old run's evidence anew (another judge, another scorer): no torch, no subject."""
+    config = _config(
+        str(RunLayout(source).config), [f"name='{out.name}'", *(overrides or [])], max_usd, max_requests, cache
+    )
+    progress = SilentProgress() if as_json else TerminalProgress()
+    _finish(pipeline.rescore(source, config, out=out, progress=progress), as_json)
+
+
+def _stage_command(stage: str):
+    def command(
+        config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
+        out: Out = None,
+        overrides: Set = None,
+        max_usd: MaxUsd = None,
+        max_requests: MaxRequests = None,
+        cache: Cache = None,
+        fresh: Fresh = False,
+    ) -> None:
+        _run(_config(config, overrides, max_usd, max_requests, cache), out=out, last=stage, fresh=fresh)
+
+    return command
+
+
+def _config(
+    path: str, overrides: list[str] | None, max_usd: float | None, max_requests: int | None, cache: Path | None
+) -> Config:
+    chosen = {"max_usd": max_usd, "max_requests": max_requests, "cache": None if cache is None else f"'{cache}'"}
+    limits = [f"limits.{key}={value}" for key, value in chosen.items() if value is not None]
+    return load_config(path, [*(overrides or []), *limits])
+
+
+def _run(
+    config: Config,
+    *,
+    out: Path | None,
+    first: str = pipeline.STAGES[0],
+    last: str = pipeline.STAGES[-1],
+    fresh: bool = False,
+    as_json: bool = False,
+) -> RunLayout:
+    progress = SilentProgress() if as_json else TerminalProgress()
+    return pipeline.run(config, out=out or RUNS / config.name, first=first, last=last, fresh=fresh, progress=progress)
+
+
+def _finish(layout: RunLayout, as_json: bool) -> None:
+    summary = read_summary(layout.summary)
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    echo_leaderboard([summary])
+    typer.echo(f"report: {layout.report}")

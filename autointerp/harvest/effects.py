@@ -1,0 +1,56 @@
+"""What a feature's direction does to the logits: the vocabulary entries it promotes and suppresses most.
+
+Takes a subject that knows its way from a site to the logits, and unit directions. Special tokens are left out: no text
+holds them. Does not know how the effect is computed (see `subject.unembedding`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autointerp.records.evidence import TokenEffect
+from autointerp.subject.sites import SitePoint
+from autointerp.subject.tokens import TokenText
+
+__all__ = ["find_effects"]
+
+Effects = tuple[tuple[TokenEffect, ...], tuple[TokenEffect, ...]]
+
+LOGITS_AT_ONCE = 1 << 24
+
+
+class HasLogitEffects(Protocol):
+    """What is needed of a subject."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def special_ids(self) -> frozenset[int]: ...
+    def logit_effects(self, point: SitePoint, directions: Tensor) -> Tensor: ...
+
+
+def find_effects(
+    subject: HasLogitEffects, point: SitePoint, directions: Float[Tensor, "n d_in"], *, n_logits: int, text: TokenText
+) -> list[Effects]:
+    """(top, bottom) effects of each direction, strongest first; equal ones by token id."""
+    shown = torch.tensor([t for t in range(subject.vocab_size) if t not in subject.special_ids and text.pieces[t]])
+    n = min(n_logits, len(shown))
+    found: list[Effects] = []
+    for part in directions.split(max(1, LOGITS_AT_ONCE // subject.vocab_size)):
+        logits = subject.logit_effects(point, part).float().cpu()[:, shown]
+        ordered = logits.sort(dim=1, descending=True, stable=True)
+        low = logits.sort(dim=1, stable=True)
+        for values, places, low_values, low_places in zip(
+            ordered.values[:, :n], ordered.indices[:, :n], low.values[:, :n], low.indices[:, :n], strict=True
+        ):
+            found.append((_records(values, shown[places], text), _records(low_values, shown[low_places], text)))
+    return found
+
+
+def _records(logits: Tensor, tokens: Tensor, text: TokenText) -> tuple[TokenEffect, ...]:
+    pairs = zip(tokens.tolist(), logits.tolist(), strict=True)
+    return tuple(TokenEffect(token, text.display(token), logit) for token, logit in pairs)

@@ -1,0 +1,152 @@
+"""The harvest: everything kept about a sample of each dictionary's live features, as records.
+
+Takes a subject, its dictionaries with their firing rules, and a way to open the text anew; reads it twice (`passes`).
+Writes nothing: `records.evidence_file` does. Does not know judges or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+
+from autointerp.config.tree import HarvestConfig
+from autointerp.harvest.effects import HasLogitEffects, find_effects
+from autointerp.harvest.passes import (
+    Harvest,
+    LoadedDictionary,
+    OpenBatches,
+    ReadableSubject,
+    collect_statistics,
+    collect_windows,
+    plan_windows,
+)
+from autointerp.harvest.selection import select_windows
+from autointerp.harvest.statistics import ROLES, FeatureStatistics
+from autointerp.progress import Progress, SilentProgress
+from autointerp.records.document import Role
+from autointerp.records.evidence import Evidence, TokenUse
+from autointerp.records.window import ACTIVATING, Window
+from autointerp.subject.tokens import TokenText
+
+__all__ = ["HarvestSubject", "LoadedDictionary", "Need", "build_evidence", "harvest"]
+
+N_TOKEN_USES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many activating and random silent windows of one role a feature needs to be scored."""
+
+    n_positive: int = 1
+    n_negative: int = 1
+
+
+class HarvestSubject(ReadableSubject, HasLogitEffects, Protocol):
+    """What the harvest needs of a subject."""
+
+
+def harvest(
+    subject: HarvestSubject,
+    dictionaries: Mapping[str, LoadedDictionary],
+    open_batches: OpenBatches,
+    config: HarvestConfig,
+    *,
+    text: TokenText,
+    seed: int,
+    needs: Mapping[Role, Need] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, list[Evidence]]:
+    """Evidence about a seeded sample of each dictionary's live features, ordered by feature.
+
+    `text` holds the bytes of every vocabulary entry, padded to the subject's `vocab_size`. `needs` says, per role,
+    below how many windows a feature counts as unscored (it stays in the list). Raises SubjectError for a site the
+    subject lacks, sae_core's WidthMismatchError for a dictionary made for another width.
+    """
+    shown = progress or SilentProgress()
+    statistics = collect_statistics(subject, dictionaries, open_batches, seed=seed, progress=shown)
+    plans = {name: plan_windows(name, found, config) for name, found in statistics.items()}
+    harvests = collect_windows(
+        subject, dictionaries, open_batches, plans=plans, config=config, seed=seed, progress=shown
+    )
+    return {
+        name: build_evidence(
+            subject, loaded, statistics[name], harvests.pop(name), config, name=name, text=text, needs=needs
+        )
+        for name, loaded in dictionaries.items()
+    }
+
+
+def build_evidence(
+    subject: HasLogitEffects,
+    loaded: LoadedDictionary,
+    statistics: FeatureStatistics,
+    collected: Harvest,
+    config: HarvestConfig,
+    *,
+    name: str,
+    text: TokenText,
+    needs: Mapping[Role, Need] | None = None,
+) -> list[Evidence]:
+    """The records of one dictionary from the merged statistics and candidates of all shards."""
+    features = collected.windows.plan.features
+    if not len(features):
+        return []
+    chosen = torch.from_numpy(features)
+    directions = loaded.dictionary.directions.detach()[chosen.to(loaded.dictionary.directions.device)]
+    directions = directions * loaded.rules.sign[chosen][:, None].to(directions)
+    effects = find_effects(subject, loaded.point, directions, n_logits=config.n_logits, text=text)
+    windows = select_windows(collected.windows, config, text=text)
+    neurons = collected.neurons.best()
+    wanted: Mapping[Role, Need] = {role: Need() for role in ROLES} if needs is None else needs
+    rows = []
+    for place, feature in enumerate(features.tolist()):
+        _assert_disjoint(windows[place])
+        edges, counts = statistics.histogram_of(feature)
+        rows.append(
+            Evidence(
+                dictionary=name,
+                feature=feature,
+                site=str(loaded.point),
+                rule=loaded.rules.rule(feature),
+                n_tokens=int(statistics.n_tokens.sum()),
+                n_firing=int(statistics.n_firing[:, feature].sum()),
+                density=statistics.density(feature),
+                max_activation=float(statistics.maximum[:, feature].max()),
+                histogram_edges=edges,
+                histogram_counts=counts,
+                windows=windows[place],
+                top_logits=effects[place][0],
+                bottom_logits=effects[place][1],
+                token_uses=_token_uses(statistics, feature, text),
+                neuron=neurons[place],
+                unscored=_unscored(windows[place], wanted),
+            )
+        )
+    return rows
+
+
+def _token_uses(statistics: FeatureStatistics, feature: int, text: TokenText) -> tuple[TokenUse, ...]:
+    top = statistics.tokens.top(feature, N_TOKEN_USES)
+    return tuple(TokenUse(token, text.display(token), n_firing, n) for token, n_firing, n in top)
+
+
+def _unscored(
+    windows: tuple[Window, ...], needs: Mapping[Role, Need]
+) -> Literal["too_few_positives", "too_few_negatives"] | None:
+    """The reason a feature cannot be scored, positives first; None when every role has what it needs."""
+    for role, need in needs.items():
+        if sum(w.role == role and w.kind in ACTIVATING for w in windows) < need.n_positive:
+            return "too_few_positives"
+    for role, need in needs.items():
+        if sum(w.role == role and w.kind == "random" for w in windows) < need.n_negative:
+            return "too_few_negatives"
+    return None
+
+
+def _assert_disjoint(windows: tuple[Window, ...]) -> None:
+    explain, score = ({w.document for w in windows if w.role == role} for role in ROLES)
+    if explain & score:
+        raise AssertionError(f"document {sorted(explain & score)[0]!r} serves both explain and score")

@@ -1,0 +1,165 @@
+"""When a feature fires: the rules of a whole dictionary, kept beside its weights, and the firings they yield.
+
+Takes a dictionary of sae_core and its activations; gives firings as sparse triples. Thresholds are fitted by
+`sae_core.firing` on the dictionary role. Does not know texts or windows.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from autointerp.errors import ArtefactError
+from autointerp.records.evidence import FiringRule
+from sae_core.device import fast_matmul
+from sae_core.dictionary import Dictionary
+
+__all__ = ["FiringRules", "Firings", "find_firings"]
+
+FILE = "firing_rules.safetensors"
+Kind = Literal["above_zero", "quantile"]
+
+
+@dataclass(frozen=True, eq=False)
+class FiringRules:
+    """One rule per feature: it fires where `sign * value > threshold`.
+
+    The activation then is `sign * value`; where a threshold is negative (a direction most tokens point away from)
+    the threshold is taken off, so that an activation is always above 0 where the feature fires and 0 elsewhere.
+    threshold, sign, target_density: [n_features] on the CPU; `target_density` is None for `above_zero`.
+    """
+
+    kind: Kind
+    threshold: Float[Tensor, " n_features"]
+    sign: Float[Tensor, " n_features"]
+    target_density: Float[Tensor, " n_features"] | None = None
+
+    @classmethod
+    def above_zero(cls, n_features: int) -> FiringRules:
+        """Every feature fires above 0: the rule of sparse codes."""
+        return cls("above_zero", torch.zeros(n_features), torch.ones(n_features))
+
+    @classmethod
+    def quantile(
+        cls,
+        threshold: Float[Tensor, " n_features"],
+        *,
+        target_density: Float[Tensor, " n_features"] | float,
+        sign: Float[Tensor, " n_features"] | None = None,
+    ) -> FiringRules:
+        """Every feature fires above a fitted threshold, on the positive side unless `sign` says otherwise."""
+        values = threshold.detach().cpu().float().clone()
+        density = torch.as_tensor(target_density, dtype=torch.float32).cpu().expand(values.shape).clone()
+        signs = torch.ones_like(values) if sign is None else sign.detach().cpu().float().clone()
+        return cls("quantile", values, signs, density)
+
+    @property
+    def n_features(self) -> int:
+        return self.threshold.shape[0]
+
+    def rule(self, feature: int) -> FiringRule:
+        """The rule of one feature as a record."""
+        density = None if self.target_density is None else float(self.target_density[feature])
+        sign: Literal[1, -1] = 1 if self.sign[feature] > 0 else -1
+        return FiringRule(self.kind, float(self.threshold[feature]), sign, density)
+
+    def save(self, folder: Path) -> None:
+        """Write the rules into a dictionary's folder."""
+        tensors = {"threshold": self.threshold.contiguous(), "sign": self.sign.contiguous()}
+        if self.target_density is not None:
+            tensors["target_density"] = self.target_density.contiguous()
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{FILE}.partial"
+        try:
+            save_file(tensors, partial, metadata={"kind": self.kind})
+            partial.replace(folder / FILE)
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            raise ArtefactError(f"{folder / FILE} cannot be written ({error}); free space or choose --out") from error
+
+    @classmethod
+    def load(cls, folder: Path) -> FiringRules:
+        """Read the rules from a dictionary's folder. Raises ArtefactError when they are absent or damaged."""
+        path = Path(folder) / FILE
+        if not path.is_file():
+            raise ArtefactError(f"{path} does not exist; run the train stage again")
+        try:
+            with safe_open(path, framework="pt") as file:
+                kind = (file.metadata() or {}).get("kind")
+                names = set(file.keys())
+                tensors = {name: file.get_tensor(name) for name in names}
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"{path} is damaged ({error}); run the train stage again") from error
+        if kind not in ("above_zero", "quantile") or not {"threshold", "sign"} <= names:
+            raise ArtefactError(f"{path} holds no firing rules of this package; run the train stage again")
+        return cls(kind, tensors["threshold"], tensors["sign"], tensors.get("target_density"))
+
+
+class Firings(NamedTuple):
+    """Where features fire in a batch, in order of feature and row.
+
+    feature: [n], the feature's index (its place among the features asked for, where some were). row: [n], the row of
+    the batch. value: [n] float32, the activation, above 0.
+    """
+
+    feature: np.ndarray
+    row: np.ndarray
+    value: np.ndarray
+
+
+@torch.no_grad()
+def find_firings(
+    dictionary: Dictionary, rules: FiringRules, x: Float[Tensor, "batch d_in"], *, features: Tensor | None = None
+) -> Firings:
+    """The firings of all features, or of `features` (int64, [chosen]), in a batch of activations."""
+    device = dictionary.directions.device
+    x = x.to(device)
+    # On a GPU the fast product is TF32, whose rounding would move tokens over a threshold.
+    with fast_matmul(device) if device.type == "cpu" else nullcontext():
+        if type(dictionary).encode is not Dictionary.encode and rules.kind == "above_zero":
+            return _sparse_firings(dictionary, x, features)
+        chosen = None if features is None else features.to(device)
+        values = dictionary.encode_dense(x) if chosen is None else dictionary.encode_features(x, chosen)
+    return _dense_firings(values, rules, features)
+
+
+def _dense_firings(values: Tensor, rules: FiringRules, features: Tensor | None) -> Firings:
+    """The firings in a dense matrix; only its mask is put in order of feature, and only what fires is computed on."""
+    threshold, sign = rules.threshold, rules.sign
+    if features is not None:
+        threshold, sign = threshold[features], sign[features]
+    threshold, sign = threshold.to(values), sign.to(values)
+    is_plain = bool((rules.sign > 0).all())
+    mask = (values if is_plain else values * sign) > (0 if rules.kind == "above_zero" else threshold)
+    n_rows = values.shape[0]
+    mask = mask.T.contiguous().flatten()
+    flat = torch.from_numpy(np.flatnonzero(mask.numpy())) if mask.device.type == "cpu" else mask.nonzero().squeeze(1)
+    feature, row = flat // n_rows, flat % n_rows
+    value = values[row, feature] * sign[feature] - threshold[feature].clamp(max=0)
+    return Firings(feature.cpu().numpy(), row.cpu().numpy(), value.float().cpu().numpy())
+
+
+def _sparse_firings(dictionary: Dictionary, x: Tensor, features: Tensor | None) -> Firings:
+    """The same from a code that is sparse by nature: no [batch, n_features] matrix is made."""
+    code = dictionary.encode(x)
+    is_firing = code.values > 0
+    feature = code.indices[is_firing].cpu().numpy()
+    value = code.values[is_firing].float().cpu().numpy()
+    row = is_firing.nonzero()[:, 0].cpu().numpy()
+    if features is not None:
+        place = np.full(dictionary.n_features, -1, dtype=np.int64)
+        place[features.cpu().numpy()] = np.arange(len(features))
+        feature = place[feature]
+        feature, row, value = (part[feature >= 0] for part in (feature, row, value))
+    order = np.argsort(feature * x.shape[0] + row)
+    return Firings(feature[order], row[order], value[order])

@@ -1,0 +1,189 @@
+"""The two passes over the text: one forward of the subject serves all dictionaries of all sites.
+
+Takes a subject, dictionaries and a stream of packed batches; gives, per dictionary, statistics (pass 1) and window
+candidates (pass 2). Each pass may be split: shard (i, n) reads every n-th batch from the i-th on, and the parts
+`merge` to what one pass gives. Between the passes the statistics of ALL shards must have been merged, because the
+sample, the bins and the near-miss tokens come from them. Does not know records or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from autointerp.config.tree import HarvestConfig
+from autointerp.errors import SubjectError
+from autointerp.harvest.correlation import NeuronCorrelation
+from autointerp.harvest.firing import FiringRules, find_firings
+from autointerp.harvest.segments import Placement, TextBatch
+from autointerp.harvest.statistics import ROLES, FeatureStatistics, drawing_order
+from autointerp.harvest.windows import Plan, WindowCollector
+from autointerp.progress import Progress
+from autointerp.subject.packing import PackedBatch
+from autointerp.subject.sites import SitePoint
+from sae_core.dictionary import Dictionary
+
+__all__ = [
+    "Harvest",
+    "LoadedDictionary",
+    "OpenBatches",
+    "ReadableSubject",
+    "collect_statistics",
+    "collect_windows",
+    "plan_windows",
+]
+
+OpenBatches = Callable[[], Iterable[PackedBatch]]
+"""Opens the stream of the roles explain and score anew; it must give the same batches each time."""
+
+N_NEAR_TOKENS = 10
+
+
+class ReadableSubject(Protocol):
+    """What the passes need of a subject."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    def check(self, point: SitePoint) -> None: ...
+    def activations(self, tokens: Tensor, points: list[SitePoint]) -> dict[SitePoint, Tensor]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedDictionary:
+    """A dictionary, where it reads the subject, and when its features fire."""
+
+    dictionary: Dictionary
+    point: SitePoint
+    rules: FiringRules
+
+
+@dataclass(eq=False)
+class Harvest:
+    """What pass 2 collects about one dictionary."""
+
+    windows: WindowCollector
+    neurons: NeuronCorrelation
+
+    def merge(self, other: Harvest) -> None:
+        """Add another shard's."""
+        self.windows.merge(other.windows)
+        self.neurons.merge(other.neurons)
+
+
+def collect_statistics(
+    subject: ReadableSubject,
+    dictionaries: Mapping[str, LoadedDictionary],
+    open_batches: OpenBatches,
+    *,
+    seed: int,
+    shard: tuple[int, int] = (0, 1),
+    progress: Progress,
+) -> dict[str, FeatureStatistics]:
+    """Pass 1. Raises SubjectError for a site the subject lacks, WidthMismatchError for a dictionary of another one."""
+    found = {
+        name: FeatureStatistics(
+            loaded.dictionary.n_features,
+            order=drawing_order(seed, name, loaded.dictionary.n_features),
+            vocab_size=subject.vocab_size,
+        )
+        for name, loaded in dictionaries.items()
+    }
+    points = {loaded.point for loaded in dictionaries.values()}
+    for batch, x in _read(subject, points, open_batches, shard=shard, progress=progress, label="harvest: statistics"):
+        tokens = batch.tokens[batch.is_text].cpu().numpy()
+        for name, loaded in dictionaries.items():
+            firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point])
+            found[name].add(firings, tokens=tokens, role=batch.role)
+    return found
+
+
+def plan_windows(name: str, statistics: FeatureStatistics, config: HarvestConfig) -> Plan:
+    """The sample of one dictionary, its ranges and near-miss tokens, from the statistics of all shards."""
+    n = None if config.n_features == "all" else config.n_features
+    features = statistics.draw(n, min_firing=config.min_firing)
+    low, high = statistics.range(features)
+    return Plan(name, features, low, high, tuple(_near_tokens(statistics, int(f)) for f in features))
+
+
+def collect_windows(
+    subject: ReadableSubject,
+    dictionaries: Mapping[str, LoadedDictionary],
+    open_batches: OpenBatches,
+    *,
+    plans: Mapping[str, Plan],
+    config: HarvestConfig,
+    seed: int,
+    shard: tuple[int, int] = (0, 1),
+    progress: Progress,
+) -> dict[str, Harvest]:
+    """Pass 2: window candidates and neuron correlations of the sampled features."""
+    found = {
+        name: Harvest(WindowCollector(plan, config, seed=seed), NeuronCorrelation(len(plan.features)))
+        for name, plan in plans.items()
+    }
+    neurons = {name: _neuron_point(subject, loaded.point) for name, loaded in dictionaries.items()}
+    points = {loaded.point for loaded in dictionaries.values()} | {p for p in neurons.values() if p is not None}
+    gap = Placement.of(config).n_tokens
+    for batch, x in _read(subject, points, open_batches, shard=shard, progress=progress, label="harvest: windows"):
+        text = TextBatch(batch, seed=seed, gap=gap)
+        for name, loaded in dictionaries.items():
+            sample = torch.from_numpy(plans[name].features)
+            if not len(sample):
+                continue
+            firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point], features=sample)
+            found[name].windows.add(text, firings)
+            point = neurons[name]
+            if point is not None and batch.role == "explain":
+                found[name].neurons.add(firings, x[point])
+    return found
+
+
+def _read(
+    subject: ReadableSubject,
+    points: set[SitePoint],
+    open_batches: OpenBatches,
+    *,
+    shard: tuple[int, int],
+    progress: Progress,
+    label: str,
+) -> Iterator[tuple[PackedBatch, dict[SitePoint, Tensor]]]:
+    """Each batch of the shard with its activations at text tokens only, [n, d_in] per point."""
+    ordered = sorted(points, key=str)
+    for point in ordered:
+        subject.check(point)
+    index, n_shards = shard
+    n_tokens = 0
+    with progress.bar(label, unit="tok") as bar:
+        for number, batch in enumerate(open_batches()):
+            if batch.role not in ROLES:
+                raise ValueError(f"evidence is of the roles {ROLES}, not '{batch.role}'")
+            if number % n_shards != index or not batch.n_tokens:
+                continue
+            found = subject.activations(batch.tokens, ordered)
+            is_text = batch.is_text
+            yield batch, {point: x[is_text.to(x.device)] for point, x in found.items()}
+            n_tokens += batch.n_tokens
+            bar.update(n_tokens)
+
+
+def _neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | None:
+    """The neurons of the layer a dictionary reads; None where that layer has no MLP."""
+    neurons = SitePoint("mlp_post", point.layer)
+    try:
+        subject.check(neurons)
+    except SubjectError:
+        return None
+    return neurons
+
+
+def _near_tokens(statistics: FeatureStatistics, feature: int) -> tuple[int, ...]:
+    """The tokens on which a feature fires most often, at least twice and twice as often as on the average token."""
+    density = statistics.density(feature)
+    often = min(2 * density, (1 + density) / 2)
+    top = statistics.tokens.top(feature, 10 * N_NEAR_TOKENS)
+    chosen = [token for token, n_firing, n in top if n_firing >= 2 and n_firing / max(1, n) >= often]
+    return tuple(chosen[:N_NEAR_TOKENS])

@@ -1,0 +1,134 @@
+"""From candidates to windows: overlapping and repeated ones dropped, text made of tokens.
+
+Takes the pools of pass 2 and the token texts; gives `Window` records. For each feature no two windows share a token
+of a document, no two have the same text (within a role or across roles: a repeated text would leak from explaining
+to scoring). Kinds are served in the order top, bins, near-misses, random. Does not know the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import accumulate
+
+import numpy as np
+
+from autointerp.config.tree import HarvestConfig
+from autointerp.harvest.pools import Columns
+from autointerp.harvest.statistics import ROLES
+from autointerp.harvest.windows import EDGE_TOKENS, Slots, WindowCollector
+from autointerp.records.document import Role
+from autointerp.records.window import Kind, Window
+from autointerp.subject.tokens import TokenText, span_text
+
+__all__ = ["select_windows"]
+
+
+def select_windows(collector: WindowCollector, config: HarvestConfig, *, text: TokenText) -> list[tuple[Window, ...]]:
+    """The windows of each feature of the sample: role by role, each kind in its own order (top: strongest first)."""
+    columns = collector.pools.columns()
+    n = len(collector.plan.features)
+    if not columns:
+        return [() for _ in range(n)]
+    slots = collector.slots
+    edges = np.searchsorted(columns["slot"], np.arange(n * len(ROLES) * slots.per_role + 1))
+    tokens = list(range(len(text.pieces)))  # one object per token id, shared by all windows
+    chosen: list[tuple[Window, ...]] = []
+    for feature in range(n):
+        selection = _Selection(columns, text, tokens)
+        for index, role in enumerate(ROLES):
+            for kind, bin_, place, wanted in _servings(slots, config):
+                slot = int(slots.number(np.array(feature), index, place))
+                selection.take(range(edges[slot], edges[slot + 1]), wanted, role, kind, bin_)
+        chosen.append(selection.windows(collector, feature))
+    return chosen
+
+
+def _servings(slots: Slots, config: HarvestConfig) -> Iterator[tuple[Kind, int | None, int, int]]:
+    """(kind, bin, pool, windows wanted) in the order in which kinds choose."""
+    yield "top", None, 0, config.n_top
+    for bin_ in range(slots.n_bins):
+        yield "bin", bin_, 1 + bin_, config.n_per_bin
+    yield "near_miss", None, slots.near_miss, config.n_near_miss
+    yield "random", None, slots.random, config.n_random
+
+
+class _Selection:
+    """The windows of one feature while they are chosen."""
+
+    def __init__(self, columns: Columns, text: TokenText, tokens: list[int]) -> None:
+        self.columns = columns
+        self.tokens = tokens
+        self.text = text
+        self._spans: dict[str, list[tuple[int, int]]] = {}
+        self._texts: set[str] = set()
+        self._windows: list[Window] = []
+
+    def take(self, candidates: range, n: int, role: Role, kind: Kind, bin_: int | None) -> None:
+        """Take the first `n` candidates that neither overlap nor repeat what was taken before."""
+        n_taken = 0
+        for index in candidates:
+            if n_taken == n:
+                return
+            document, offset = str(self.columns["document"][index]), int(self.columns["offset"][index])
+            length = int(self.columns["length"][index])
+            spans = self._spans.setdefault(document, [])
+            if any(offset < past and first < offset + length for first, past in spans):
+                continue
+            window = self._window(index, document, offset, length, role, kind, bin_)
+            if window.text in self._texts:
+                continue
+            spans.append((offset, offset + length))
+            self._texts.add(window.text)
+            self._windows.append(window)
+            n_taken += 1
+
+    def windows(self, collector: WindowCollector, feature: int) -> tuple[Window, ...]:
+        """What was taken, with the bins of top windows filled in."""
+        places = [place for place, window in enumerate(self._windows) if window.kind == "top"]
+        values = np.array([self._windows[place].max_activation for place in places], dtype=np.float32)
+        bins = collector.plan.bins(np.full(len(places), feature), values, n_bins=collector.slots.n_bins)
+        for place, bin_ in zip(places, bins.tolist(), strict=True):
+            self._windows[place] = replace(self._windows[place], bin=bin_)
+        return tuple(self._windows)
+
+    def _window(
+        self, index: int, document: str, offset: int, length: int, role: Role, kind: Kind, bin_: int | None
+    ) -> Window:
+        row = self.columns["token"][index].tolist()
+        ids = row[EDGE_TOKENS : EDGE_TOKENS + length]
+        text, starts = _text(
+            self.text,
+            ids,
+            offset=offset,
+            before=[token for token in row[:EDGE_TOKENS] if token >= 0],
+            after=[token for token in row[EDGE_TOKENS + length :][:EDGE_TOKENS] if token >= 0],
+        )
+        return Window(
+            id=f"{document}@{offset}+{length}",
+            document=document,
+            offset=offset,
+            role=role,
+            kind=kind,
+            bin=bin_,
+            text=text,
+            token_ids=tuple([self.tokens[token] for token in ids]),
+            token_starts=starts,
+            # `or` gives the one constant 0.0: a million zeros as objects of their own would fill memory
+            activations=tuple([value or 0.0 for value in self.columns["activation"][index, :length].tolist()]),
+            candidate=int(self.columns["candidate"][index]),
+        )
+
+
+def _text(
+    text: TokenText, ids: list[int], *, offset: int, before: list[int], after: list[int]
+) -> tuple[str, tuple[int, ...]]:
+    pieces = text.document_pieces(ids, offset=offset)
+    raw = b"".join(pieces)
+    try:
+        # whole characters at both ends, as nearly always
+        return raw.decode(), tuple(accumulate((len(piece) for piece in pieces), initial=0))
+    except UnicodeDecodeError:
+        left = b"".join(text.document_pieces(before, offset=offset - len(before)))
+        right = b"".join(text.pieces[token] for token in after)
+        return span_text(pieces, before=left, after=right)

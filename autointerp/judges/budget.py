@@ -1,0 +1,101 @@
+"""Ceilings on money and requests that hold whatever is in flight: an attempt is counted before it is sent.
+
+It takes upper bounds of what an attempt may cost and what it did cost, and knows nothing of judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+
+from autointerp.errors import LimitReached
+
+__all__ = ["Budget", "Reservation"]
+
+_UNKNOWN_FACTOR = 1.5
+"""A cost that cannot be bounded beforehand is taken as this many times the dearest seen so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room taken for one attempt. Give it back by `Budget.settle` or `Budget.cancel`, exactly once."""
+
+    bound_usd: float
+
+
+class Budget:
+    """What may still be spent. One per run, shared by all its judges; to be used from one event loop at a time."""
+
+    def __init__(
+        self,
+        *,
+        max_usd: float | None = None,
+        max_requests: int | None = None,
+        spent_usd: float = 0.0,
+        n_requests: int = 0,
+    ) -> None:
+        """`spent_usd` and `n_requests` are what earlier sittings of the run used up, from the journal's totals."""
+        self.max_usd, self.max_requests = max_usd, max_requests
+        self._spent_usd, self._n_requests = spent_usd, n_requests
+        self._reserved_usd, self._n_reserved, self._dearest_usd = 0.0, 0, 0.0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def spent_usd(self) -> float:
+        """Money spent, attempts whose outcome is unknown (time-outs) counted at their bound."""
+        return self._spent_usd
+
+    @property
+    def n_requests(self) -> int:
+        """Attempts sent, those in flight included."""
+        return self._n_requests
+
+    async def reserve(self, bound_usd: float | None) -> Reservation:
+        """Take room for one attempt that costs at most `bound_usd`; None when nobody can say.
+
+        Waits while the ceiling is only reached because of what is in flight. Raises LimitReached.
+        """
+        while True:
+            if self.max_requests is not None and self._n_requests >= self.max_requests:
+                raise LimitReached(
+                    f"limits.max_requests = {self.max_requests} is reached; what is done is kept, raise it to go on"
+                )
+            bound = self._bound(bound_usd)
+            if self.max_usd is None or self._spent_usd + self._reserved_usd + bound <= self.max_usd:
+                break
+            if self._n_reserved == 0:
+                raise LimitReached(
+                    f"limits.max_usd = {self.max_usd:g} is reached: ${self._spent_usd:.4f} are spent and the next "
+                    f"request may cost ${bound:.4f}; what is done is kept, raise it to go on"
+                )
+            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(room)
+            await room
+        self._n_requests += 1
+        self._n_reserved += 1
+        self._reserved_usd += bound
+        return Reservation(bound)
+
+    def cancel(self, reservation: Reservation) -> None:
+        """Give room back unused: the attempt was never sent."""
+        self._n_requests -= 1
+        self.settle(reservation, usd=0.0)
+
+    def settle(self, reservation: Reservation, *, usd: float | None) -> None:
+        """Book what the attempt cost; None means that nobody knows, and books the bound."""
+        self._n_reserved -= 1
+        self._reserved_usd = self._reserved_usd - reservation.bound_usd if self._n_reserved else 0.0
+        self._spent_usd += reservation.bound_usd if usd is None else usd
+        self._dearest_usd = max(self._dearest_usd, usd or 0.0)
+        waiting, self._waiting = self._waiting, []
+        for room in waiting:
+            if not room.done():
+                room.set_result(None)
+
+    def _bound(self, bound_usd: float | None) -> float:
+        if bound_usd is not None:
+            return bound_usd
+        if self._dearest_usd == 0.0 and self._n_reserved > 0:
+            return math.inf  # one at a time until a first price is known
+        return self._dearest_usd * _UNKNOWN_FACTOR

@@ -1,0 +1,242 @@
+"""Asking a judge safely: journal first, then the shared cache, then budget, limits and the judge itself.
+
+A `Client` wraps one judge in one run. It takes requests and always gives back an outcome, or stops the run; it
+knows nothing of what is asked. Every paid reply is recorded before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Literal, Protocol, runtime_checkable
+
+from autointerp.config.tree import LimitsConfig
+from autointerp.errors import JudgeError, JudgeRetry, LimitReached, RunStopped
+from autointerp.judges.budget import Budget
+from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, storable
+from autointerp.judges.limits import Limiter, RetrySchedule
+from autointerp.judges.protocol import Capabilities, Judge, Reply, Request
+from autointerp.runs.journal import Journal
+from autointerp.runs.reply_cache import ReplyCache
+from autointerp.runs.reply_record import FailedAttempt, ReplyRecord
+
+__all__ = ["Client", "Counters", "Failure", "Outcome"]
+
+_GRACE_S = 30.0
+"""How long `aclose` waits for requests in flight, whose replies are paid for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No usable answer: the judge declined (`refused`), or every try failed (`error`)."""
+
+    kind: Literal["refused", "error"]
+    message: str
+
+
+Outcome = Reply | Failure
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a client did so far. `n_sent` counts attempts, `usd` what this sitting's replies cost."""
+
+    n_asked: int = 0
+    n_sent: int = 0
+    n_from_journal: int = 0
+    n_from_cache: int = 0
+    n_shared: int = 0
+    """Asked while the same request was in flight, and answered with it."""
+    n_retries: int = 0
+    n_refused: int = 0
+    n_errors: int = 0
+    n_in_flight: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+
+
+@runtime_checkable
+class _Priced(Protocol):
+    def bound_usd(self, request: Request) -> float | None:
+        """The most a request can cost, or None when unknown: a judge may offer this beside `ask`."""
+        ...
+
+
+class Client:
+    """One judge as a run uses it. To be used from one event loop; close it with `aclose`, or use `async with`."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        journal: Journal,
+        cache: ReplyCache | None,
+        limits: LimitsConfig,
+        budget: Budget,
+        schedule: RetrySchedule | None = None,
+    ) -> None:
+        """`cache` is passed over for a judge that is local. `schedule` defaults to one made from `limits`."""
+        self._judge, self._journal, self._budget = judge, journal, budget
+        self.capabilities: Capabilities = judge.capabilities
+        self._cache = None if self.capabilities.is_local else cache
+        self._bound_usd = judge.bound_usd if isinstance(judge, _Priced) else self._default_bound_usd
+        self._timeout_s = limits.timeout_s
+        self._limiter = Limiter(
+            endpoint=self.capabilities.endpoint,
+            n_concurrent=min(limits.max_concurrent, self.capabilities.max_concurrent),
+            schedule=schedule or RetrySchedule(max_attempts=limits.max_attempts),
+        )
+        self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
+        self.counters = Counters()
+
+    async def ask(self, request: Request) -> Outcome:
+        """The outcome of one request: a Reply, or a Failure that says what became of it.
+
+        Raises RunStopped when the run has to stop (a ceiling, a wrong key, a dead endpoint), and ArtefactError when
+        the journal cannot be written. Cancelling the caller does not cancel what was sent: its reply is recorded.
+        """
+        self.counters.n_asked += 1
+        key = reply_key(self.capabilities, request)
+        running = self._in_flight.get(key)
+        if running is not None:
+            self.counters.n_shared += 1
+            return await asyncio.shield(running)
+        record = self._find(key)
+        if record is not None:
+            self._limiter.note_answer()
+            return self._outcome(reply_from_record(record))
+        self._limiter.raise_if_stopped()
+        task = asyncio.ensure_future(self._send(request, key))
+        self._in_flight[key] = task
+        task.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Wait for what is in flight, so that no paid reply is lost, then close the judge."""
+        self._limiter.stop(RunStopped("the client was closed"))
+        if self._in_flight:
+            _, late = await asyncio.wait(list(self._in_flight.values()), timeout=min(_GRACE_S, self._timeout_s))
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        await self._judge.aclose()
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _find(self, key: str) -> ReplyRecord | None:
+        record = self._journal.find_reply(key)
+        if record is not None:
+            self.counters.n_from_journal += 1
+            return record
+        record = self._cache.find(key) if self._cache is not None else None
+        if record is not None:
+            self.counters.n_from_cache += 1
+            record = replace(record, source="cache", at=time.time())
+            self._journal.record_reply(record)
+        return record
+
+    async def _send(self, request: Request, key: str) -> Outcome:
+        n_attempts = 0
+
+        async def attempt() -> Reply:
+            nonlocal n_attempts
+            n_attempts += 1
+            self.counters.n_retries += n_attempts > 1
+            return await self._attempt(request, key, n_attempts)
+
+        try:
+            reply = await self._limiter.run(attempt, key=key)
+        except JudgeError as error:
+            self.counters.n_errors += 1
+            return Failure("error", str(error))
+        return self._outcome(reply)
+
+    async def _attempt(self, request: Request, key: str, number: int) -> Reply:
+        """One try, within the budget; its reply or its failure is recorded."""
+        bound_usd = self._bound_usd(request)
+        reservation = await self._budget.reserve(bound_usd)
+        try:
+            self._limiter.raise_if_stopped()  # it may have been while this waited for room
+        except RunStopped:
+            self._budget.cancel(reservation)
+            raise
+        start, usd = time.perf_counter(), None
+        self.counters.n_sent += 1
+        self.counters.n_in_flight += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = storable(await self._judge.ask(request))
+            usd = reply.usage.usd
+        except TimeoutError:
+            # the server may have worked, and charged, all the same: the budget books the bound
+            error = JudgeRetry(f"no reply within limits.timeout_s = {self._timeout_s:g}")
+            self._record_failure(error, key, number, time.perf_counter() - start)
+            raise error from None
+        except JudgeError as error:
+            usd = 0.0
+            self._record_failure(error, key, number, time.perf_counter() - start)
+            raise
+        finally:
+            self.counters.n_in_flight -= 1
+            self._budget.settle(reservation, usd=usd)
+        self._record(reply, request, key, number, time.perf_counter() - start)
+        if usd is None and bound_usd is None and self._budget.max_usd is not None:
+            raise LimitReached(
+                f"limits.max_usd = {self._budget.max_usd:g} cannot be kept: {self.capabilities.endpoint} states no "
+                "price; give the judge's options its prices per million tokens, or drop limits.max_usd"
+            )
+        return reply
+
+    def _default_bound_usd(self, _: Request) -> float | None:
+        return 0.0 if self.capabilities.is_local else None
+
+    def _record(self, reply: Reply, request: Request, key: str, n_attempts: int, latency_s: float) -> None:
+        usage, counters = reply.usage, self.counters
+        counters.usd += usage.usd or 0.0
+        counters.input_tokens += usage.input_tokens
+        counters.output_tokens += usage.output_tokens
+        record = reply_to_record(
+            reply,
+            request,
+            key=key,
+            capabilities=self.capabilities,
+            latency_s=latency_s,
+            n_attempts=n_attempts,
+            at=time.time(),
+        )
+        self._journal.record_reply(record)
+        if self._cache is not None:
+            self._cache.store(record)
+
+    def _record_failure(self, error: JudgeError, key: str, number: int, latency_s: float) -> None:
+        self._journal.record_failure(
+            FailedAttempt(
+                key=key,
+                attempt=number,
+                error_class=type(error).__name__,
+                message=str(error),
+                latency_s=latency_s,
+                at=time.time(),
+            )
+        )
+
+    def _outcome(self, reply: Reply) -> Outcome:
+        if reply.finish == "refused":
+            self.counters.n_refused += 1
+            return Failure("refused", reply.text or "the judge declined to answer")
+        return reply
+
+    def _finish(self, key: str, done: asyncio.Task[Outcome]) -> None:
+        del self._in_flight[key]
+        if not done.cancelled():
+            done.exception()  # somebody may have stopped waiting for it; then it is nobody's

@@ -1,0 +1,113 @@
+"""Requests and replies as the journal and the cache keep them: the key of a request, its JSON, a reply as a row.
+
+It takes the records of both sides and knows nothing of where rows are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, cast
+
+from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
+from autointerp.runs.reply_record import ReplyRecord
+
+__all__ = ["reply_from_record", "reply_key", "reply_to_record", "storable"]
+
+
+def reply_key(capabilities: Capabilities, request: Request) -> str:
+    """The content hash of a request to one judge: endpoint, model, variant, canonical body, sample index.
+
+    The typed task belongs to it only for a judge that answers from it (`uses_task`): for a language model the
+    messages say it all.
+    """
+    content: list[Any] = [capabilities.endpoint, capabilities.model, capabilities.variant, _body(request)]
+    content += [[message.content for message in request.messages], request.sample]
+    if capabilities.uses_task:
+        content += [type(request.task).__name__, request.task]
+    return hashlib.blake2b(_canonical(content).encode(), digest_size=16).hexdigest()
+
+
+def reply_to_record(
+    reply: Reply,
+    request: Request,
+    *,
+    key: str,
+    capabilities: Capabilities,
+    latency_s: float,
+    n_attempts: int,
+    at: float,
+) -> ReplyRecord:
+    """A reply as a row. Message texts become parts, named by their hashes, so that each is stored once."""
+    texts = [_storable(message.content) for message in request.messages]
+    hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
+    body = _body(request)
+    body["messages"] = [
+        {"role": message.role, "content": part} for message, part in zip(request.messages, hashes, strict=True)
+    ]
+    body["sample"] = request.sample
+    return ReplyRecord(
+        key=key,
+        endpoint=capabilities.endpoint,
+        model=capabilities.model,
+        request=_canonical(body),
+        text=reply.text,
+        finish=reply.finish,
+        reply_model=reply.model,
+        parts=dict(zip(hashes, texts, strict=True)),
+        token_logprobs=None if reply.token_logprobs is None else _canonical(reply.token_logprobs),
+        input_tokens=reply.usage.input_tokens,
+        output_tokens=reply.usage.output_tokens,
+        cached_tokens=reply.usage.cached_tokens,
+        usd=reply.usage.usd,
+        latency_s=latency_s,
+        n_attempts=n_attempts,
+        at=at,
+    )
+
+
+def storable(reply: Reply) -> Reply:
+    """The reply as it can be stored: half characters, which a server may send escaped in JSON, become `?`."""
+    return replace(reply, text=_storable(reply.text), model=_storable(reply.model))
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", errors="replace").decode()
+
+
+def reply_from_record(record: ReplyRecord) -> Reply:
+    """The reply a row holds."""
+    logprobs = None
+    if record.token_logprobs is not None:
+        logprobs = tuple((token, alternatives) for token, alternatives in json.loads(record.token_logprobs))
+    return Reply(
+        text=record.text,
+        model=record.reply_model,
+        finish=cast(Any, record.finish),
+        usage=Usage(record.input_tokens, record.output_tokens, record.cached_tokens, record.usd),
+        token_logprobs=logprobs,
+    )
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """What is asked beside the texts, as JSON values."""
+    return {
+        "messages": [message.role for message in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": float(request.temperature),
+        "seed": request.seed,
+        "reply_schema": request.reply_schema,
+        "want_logprobs": request.want_logprobs,
+    }
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A record as its values in order, a mapping as a dict; ensure_ascii above keeps lone surrogates encodable."""
+    if is_dataclass(value):
+        return [getattr(value, field.name) for field in fields(value)]
+    return dict(value)

@@ -1,0 +1,38 @@
+"""Options of a judge, checked by a pydantic model: one line for a mistake, and never the value of a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autointerp.errors import ConfigError
+
+__all__ = ["Options", "read_options"]
+
+
+class Options(BaseModel):
+    """Base of a judge's options: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+Model = TypeVar("Model", bound=Options)
+
+
+def read_options(judge: str, model: type[Model], options: Mapping[str, Any]) -> Model:
+    """The options of `judge` as its model. Raises ConfigError that names the key; values are not repeated."""
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        # `input` is left out on purpose: people paste keys where the name of a variable belongs
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    location = ".".join(str(part) for part in first["loc"])
+    key = f"judges.{judge}.{location}" if location else f"judges.{judge}"
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(location, model.model_fields, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ConfigError(f"{key} is no option; {hint}options: {', '.join(model.model_fields)}")
+    raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}")

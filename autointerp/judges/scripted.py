@@ -1,0 +1,231 @@
+"""Judges whose quality is known, for testing everything around them: oracle, liar, coin, mumbler, noisy, literal.
+
+They answer from the typed task. What is random in them is a hash of the question, so neither order, batching nor
+concurrency changes an answer. `oracle`, `liar` and `noisy` take the key (`truth.py`) through their constructor.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from autointerp.errors import ConfigError
+from autointerp.judges.options import Options, read_options
+from autointerp.judges.protocol import Capabilities, Reply, Request
+from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
+from autointerp.judges.truth import Truth
+from autointerp.seeds import unit_hash
+
+__all__ = ["ScriptedJudge", "coin", "liar", "literal", "mumbler", "noisy", "oracle"]
+
+Script = Callable[[ScoreTask, Request], Sequence[bool] | str]
+Explain = Callable[[ExplainTask], str]
+Key = Truth | Callable[[], Truth]
+
+_EXPLANATION = "a fixed explanation that says nothing about the feature"
+_MUMBLE = "Hmm, that is hard to say; some of these might, though one could see it the other way round."
+
+
+class ScriptedJudge:
+    """A judge that follows a script: it answers a scoring task by `script` and an explaining one by `explain`."""
+
+    def __init__(self, name: str, *, script: Script, explain: Explain, variant: str = "") -> None:
+        self._script, self._explain = script, explain
+        self._capabilities = Capabilities(
+            endpoint=f"scripted:{name}",
+            model=name,
+            is_local=True,
+            uses_task=True,
+            has_schema=name != "mumbler",
+            variant=variant,
+            is_deterministic=True,
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def ask(self, request: Request) -> Reply:
+        """Never raises for a well-formed request."""
+        task = request.task
+        if isinstance(task, ExplainTask):
+            return Reply(text=self._explain(task), model=self._capabilities.model)
+        answer = self._script(task, request)
+        text = answer if isinstance(answer, str) else json.dumps([int(fires) for fires in answer])
+        return Reply(text=text, model=self._capabilities.model)
+
+    async def aclose(self) -> None:
+        """There is nothing to release."""
+
+
+def oracle(truth: Key, *, explanation: str | None = None, variant: str = "") -> ScriptedJudge:
+    """Knows the labels. Unless given an explanation, it names the feature when asked to explain."""
+
+    def explain(task: ExplainTask) -> str:
+        return _explained(explanation or f"feature {_truth(truth).feature_shown(task) or 'unknown'}")
+
+    return ScriptedJudge("oracle", script=lambda task, _: _truth(truth).labels(task), explain=explain, variant=variant)
+
+
+def liar(truth: Key, *, explanation: str = _EXPLANATION, variant: str = "") -> ScriptedJudge:
+    """Knows the labels and says the opposite."""
+    return ScriptedJudge(
+        "liar",
+        script=lambda task, _: [not label for label in _truth(truth).labels(task)],
+        explain=lambda _: _explained(explanation),
+        variant=variant,
+    )
+
+
+def coin(*, seed: int = 0, heads: float = 0.5, explanation: str = _EXPLANATION) -> ScriptedJudge:
+    """Says that a passage fires with probability `heads`, whatever it holds."""
+
+    def script(task: ScoreTask, request: Request) -> list[bool]:
+        return [_draw("coin", seed, task, passage, request.sample) < heads for passage in task.passages]
+
+    variant = f"seed={seed} heads={heads!r} explanation={explanation}"
+    return ScriptedJudge("coin", script=script, explain=lambda _: _explained(explanation), variant=variant)
+
+
+def mumbler() -> ScriptedJudge:
+    """Never says anything that can be parsed."""
+    return ScriptedJudge("mumbler", script=lambda *_: _MUMBLE, explain=lambda _: _MUMBLE)
+
+
+def noisy(
+    truth: Key,
+    *,
+    sensitivity: float,
+    specificity: float,
+    seed: int = 0,
+    explanation: str = _EXPLANATION,
+    variant: str = "",
+) -> ScriptedJudge:
+    """Knows the labels; right about a firing passage with probability `sensitivity`, a silent one `specificity`."""
+
+    def answer(task: ScoreTask, passage: Passage, label: bool, sample: int) -> bool:
+        is_right = _draw("noisy", seed, task, passage, sample) < (sensitivity if label else specificity)
+        return label if is_right else not label
+
+    def script(task: ScoreTask, request: Request) -> list[bool]:
+        labels = _truth(truth).labels(task)
+        return [answer(task, p, label, request.sample) for p, label in zip(task.passages, labels, strict=True)]
+
+    quality = f"{variant} sensitivity={sensitivity!r} specificity={specificity!r} seed={seed}"
+    return ScriptedJudge("noisy", script=script, explain=lambda _: _explained(explanation), variant=quality)
+
+
+def literal(*, explanation: str = _EXPLANATION) -> ScriptedJudge:
+    """Applies the rule that the explanation names: `regex: PATTERN` or `token: TEXT`.
+
+    With a mark, the pattern must match within or across the marked characters, and the token must be what is marked
+    (outer white space aside); without one, either may stand anywhere. Other explanations fire nowhere.
+    """
+
+    def script(task: ScoreTask, _: Request) -> list[bool]:
+        return [_obeys(task.explanation, passage) for passage in task.passages]
+
+    return ScriptedJudge(
+        "literal", script=script, explain=lambda _: _explained(explanation), variant=f"explanation={explanation}"
+    )
+
+
+def _explained(text: str) -> str:
+    return f"[EXPLANATION]: {text}"
+
+
+def _truth(key: Key) -> Truth:
+    return key if isinstance(key, Truth) else key()
+
+
+def _draw(use: str, seed: int, task: ScoreTask, passage: Passage, sample: int) -> float:
+    return unit_hash(use, seed, task.explanation, passage.text, str(passage.mark), sample)
+
+
+def _obeys(explanation: str, passage: Passage) -> bool:
+    kind, _, rule = explanation.strip().partition(":")
+    rule, text, mark = rule.strip(), passage.text, passage.mark
+    if kind == "token" and rule:
+        return rule in text if mark is None else text[slice(*mark)].strip() == rule
+    if kind == "regex" and rule:
+        try:
+            matches = list(re.finditer(rule, text))
+        except re.error:
+            return False
+        return any(mark is None or (match.start() < mark[1] and mark[0] < match.end()) for match in matches)
+    return False
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _KeyOptions(Options):
+    evidence: Path | None = None
+    """A run's evidence: one .parquet file or the directory of them. Read when the first question comes."""
+
+
+class _NoisyOptions(_KeyOptions):
+    sensitivity: Share = 0.8
+    specificity: Share = 0.8
+    seed: int = 0
+
+
+class _CoinOptions(Options):
+    seed: int = 0
+    heads: Share = 0.5
+
+
+class _SayOptions(Options):
+    explanation: str = _EXPLANATION
+
+
+def _key(judge: str, options: _KeyOptions) -> tuple[Callable[[], Truth], str]:
+    path = options.evidence
+    if path is None:
+        raise ConfigError(
+            f"judge '{judge}' needs the key: set judges.{judge}.evidence to a run's evidence directory, "
+            "such as results/runs/NAME/evidence"
+        )
+    return cache(lambda: Truth.read(path)), f"evidence={path}"
+
+
+def open_oracle(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
+    truth, variant = _key("oracle", read_options("oracle", _KeyOptions, options))
+    return oracle(truth, variant=variant)
+
+
+def open_liar(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
+    truth, variant = _key("liar", read_options("liar", _KeyOptions, options))
+    return liar(truth, variant=variant)
+
+
+def open_coin(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
+    checked = read_options("coin", _CoinOptions, options)
+    return coin(seed=checked.seed, heads=checked.heads)
+
+
+def open_mumbler(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
+    read_options("mumbler", Options, options)
+    return mumbler()
+
+
+def open_noisy(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
+    checked = read_options("noisy", _NoisyOptions, options)
+    truth, variant = _key("noisy", checked)
+    return noisy(
+        truth,
+        sensitivity=checked.sensitivity,
+        specificity=checked.specificity,
+        seed=checked.seed,
+        variant=variant,
+    )
+
+
+def open_literal(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
+    return literal(explanation=read_options("literal", _SayOptions, options).explanation)

@@ -1,0 +1,110 @@
+"""The whole story: a config goes in, a leaderboard comes out.
+
+    train     dictionaries on the subject's activations          needs torch
+    harvest   evidence about a sample of their features          needs torch
+    explain   an explainer asks a judge what each feature means
+    score     scorers ask a judge where the feature fires; verdicts
+    report    verdicts become scores, summary and page
+
+Each stage reads what the one before it left in the run's directory and leaves its own artefact there; the manifest's
+line is written last, so a stage that was interrupted runs again and one that is done never does. A stage's module is
+imported when it runs: the last three work where no torch is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from autointerp.config.tree import Config
+from autointerp.errors import ArtefactError, ConfigError
+from autointerp.progress import Progress, SilentProgress
+from autointerp.runs.layout import RunLayout
+from autointerp.runs.log import LoggedProgress
+from autointerp.runs.manifest import Manifest, open_run
+from autointerp.tensor_half import needs_tensor_half
+
+__all__ = ["STAGES", "rescore", "run"]
+
+STAGES = ("train", "harvest", "explain", "score", "report")
+
+Stage = Callable[[Config, RunLayout, Progress], dict[str, Any]]
+
+
+def run(
+    config: Config,
+    *,
+    out: Path,
+    first: str = STAGES[0],
+    last: str = STAGES[-1],
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> RunLayout:
+    """Bring the run in `out` up to the stage `last`, doing again nothing that is done.
+
+    `first` names a stage to do again, with all that follow it. Raises what the stages raise; every error of the
+    user's is an AutointerpError or a SaeCoreError.
+    """
+    layout = RunLayout(out)
+    wanted = _between(first, last)
+    manifest = open_run(layout, config, fresh=fresh)
+    progress = LoggedProgress(progress or SilentProgress(), layout.log)
+    if first != STAGES[0]:
+        _require_done(manifest, layout, STAGES[: STAGES.index(first)])
+        manifest.forget(*STAGES[STAGES.index(first) :])
+    for stage in wanted:
+        if manifest.is_done(stage):
+            progress.say(f"{stage}: done before")
+            continue
+        manifest.finish(stage, _stage(stage)(config, layout, progress))
+    return layout
+
+
+def rescore(source: Path, config: Config, *, out: Path, progress: Progress | None = None) -> RunLayout:
+    """Explain and score the evidence of an old run anew, under another config, in a directory of its own.
+
+    Needs no subject, no dictionary weights and no torch. Raises ArtefactError when `source` has no evidence.
+    """
+    old, new = RunLayout(source), RunLayout(out)
+    if old.root.resolve() == new.root.resolve():
+        raise ConfigError(f"--out {out} is the run whose evidence is used; choose another directory")
+    files = [old.evidence_file(entry.name) for entry in config.dictionaries]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise ArtefactError(f"{missing[0]} does not exist; run the harvest stage of {source} first")
+    manifest = open_run(new, config)
+    if not manifest.is_done("harvest"):
+        for entry, file in zip(config.dictionaries, files, strict=True):
+            new.evidence.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, new.evidence_file(entry.name))
+            if old.quality(entry.name).is_file():
+                new.dictionary(entry.name).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(old.quality(entry.name), new.quality(entry.name))
+        for stage in ("train", "harvest"):
+            manifest.finish(stage, {"taken_from": old.root.name})
+    return run(config, out=out, progress=progress)
+
+
+def _between(first: str, last: str) -> Sequence[str]:
+    for option, stage in (("--from", first), ("--until", last)):
+        if stage not in STAGES:
+            raise ConfigError(f"{option} {stage}: no such stage; the stages are {', '.join(STAGES)}")
+    start, end = STAGES.index(first), STAGES.index(last)
+    if start > end:
+        raise ConfigError(f"--from {first} comes after --until {last}; exchange them")
+    return STAGES[: end + 1]
+
+
+def _require_done(manifest: Manifest, layout: RunLayout, stages: Sequence[str]) -> None:
+    for stage in stages:
+        if not manifest.is_done(stage):
+            raise ConfigError(f"the stage '{stage}' of {layout.root} is not finished; run without --from")
+
+
+def _stage(name: str) -> Stage:
+    """The stage's one function `(config, layout, progress) -> facts for the manifest`."""
+    with needs_tensor_half(f"the stage '{name}'"):
+        return importlib.import_module(f"autointerp.stages.{name}").run

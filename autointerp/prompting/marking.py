@@ -1,0 +1,151 @@
+r"""Windows as text that a judge can read and nothing inside them can break: marks, quoting, strengths.
+
+Marks. A token is marked by standing between `<<` and `>>`. So that a bare pair is always one of our marks, an
+angle bracket of the text is written `\<` or `\>` where it touches another of its kind or a mark, and backslashes
+directly before any angle bracket (ours or the text's) are doubled. `unmark` undoes this exactly.
+
+Quoting. Every text goes into a prompt as one JSON string on one line, so quotation marks, line breaks and control
+characters cannot end it. Invisible characters and lone surrogates are written as \u escapes.
+
+Takes windows and plain strings; knows nothing of prompts or judges.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from autointerp.judges.tasks import ShownWindow
+from autointerp.records.window import Window
+
+__all__ = ["firing_spans", "mark", "quote", "show", "strength", "token_pieces", "unmark"]
+
+_INVISIBLE = re.compile("[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_ANGLES = re.compile(r"(\\*)([<>])")
+
+Span = tuple[int, int]
+
+
+def quote(text: str) -> str:
+    """`text` as one JSON string on one line; `json.loads` gives it back exactly."""
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
+def strength(activation: float, *, maximum: float) -> int:
+    """An activation as a whole number from 0 to 10 (Bills et al. 2023): 10 at `maximum`, at least 1 where it fires."""
+    if activation <= 0.0 or maximum <= 0.0:
+        return 0
+    return max(1, min(10, round(10.0 * activation / maximum)))
+
+
+def mark(text: str, spans: Sequence[Span]) -> str:
+    """`text` with each span of characters between `<<` and `>>`.
+
+    Spans are in order and do not overlap; they may touch or be empty. Raises ValueError otherwise.
+    """
+    edges: dict[int, str] = {}
+    last = 0
+    for start, end in spans:
+        if not last <= start <= end <= len(text):
+            raise ValueError(f"span ({start}, {end}) is out of order or outside a text of {len(text)} characters")
+        edges[start] = edges.get(start, "") + "<<"
+        edges[end] = edges.get(end, "") + ">>"
+        last = end
+    # Cut at the marks, escape each part knowing whether a mark stands before and after it.
+    cuts = sorted({0, len(text), *edges})
+    parts = [edges.get(0, "")]
+    for start, end in pairwise(cuts):
+        parts.append(_escape(text[start:end], before=start in edges, after=end in edges))
+        parts.append(edges.get(end, ""))
+    return "".join(parts)
+
+
+def unmark(marked: str) -> tuple[str, list[Span]]:
+    """The text and the spans that `mark` was given."""
+    parts: list[str] = []
+    spans: list[Span] = []
+    length = start = position = 0
+    while position < len(marked):
+        run = re.compile(r"\\*").match(marked, position)
+        n_slashes = run.end() - position if run else 0
+        at = position + n_slashes
+        if at >= len(marked) or marked[at] not in "<>":
+            piece, position = marked[position : at + 1], at + 1
+        elif n_slashes % 2 == 0 and marked[at : at + 2] in ("<<", ">>"):
+            piece, position = "\\" * (n_slashes // 2), at + 2
+            if marked[at] == "<":
+                start = length + len(piece)
+            else:
+                spans.append((start, length + len(piece)))
+        else:
+            piece, position = "\\" * (n_slashes // 2) + marked[at], at + 1
+        parts.append(piece)
+        length += len(piece)
+    return "".join(parts), spans
+
+
+def _escape(part: str, *, before: bool, after: bool) -> str:
+    """One stretch between marks, with `before` and `after` telling on which sides a mark stands."""
+
+    def write(found: re.Match[str]) -> str:
+        slashes, angle = found[1], found[2]
+        start, end = found.start(2), found.end(2)
+        touches = (
+            (start > 0 and part[start - 1] == angle and not slashes)
+            or part[end : end + 1] == angle
+            or (before and found.start() == 0)
+            or (after and end == len(part))
+        )
+        return slashes * 2 + ("\\" if touches else "") + angle
+
+    escaped = _ANGLES.sub(write, part)
+    if after:
+        n_trailing = len(part) - len(part.rstrip("\\"))
+        escaped += "\\" * n_trailing
+    return escaped
+
+
+def firing_spans(window: Window) -> list[tuple[Span, float]]:
+    """The spans of characters on which the feature fires, in order, each with its activation.
+
+    Tokens that share one character (byte-level tokenizers split characters) become one span with the larger value.
+    """
+    merged: list[tuple[Span, float]] = []
+    for index, activation in enumerate(window.activations):
+        start, end = window.character_span(index)
+        if activation <= 0.0 or start == end:
+            continue
+        if merged and start < merged[-1][0][1]:
+            (first, last), value = merged[-1]
+            merged[-1] = ((first, max(last, end)), max(value, activation))
+        else:
+            merged.append(((start, end), activation))
+    return merged
+
+
+def token_pieces(window: Window) -> tuple[str, ...]:
+    """The tokens as pieces of text that join to the window's text exactly.
+
+    A character belongs to the token in which it begins, so a token that holds only the rest of a character is
+    empty; what lies outside the tokens belongs to the first and the last one.
+    """
+    raw = window.text.encode()
+    n_tokens = len(window.token_ids)
+    edges = [0, *window.token_starts[1:n_tokens], len(raw)]
+    for index in range(1, n_tokens):
+        while edges[index] < len(raw) and raw[edges[index]] & 0xC0 == 0x80:
+            edges[index] += 1
+    return tuple(raw[start:end].decode() for start, end in pairwise(edges))
+
+
+def show(window: Window) -> ShownWindow:
+    """The window as an explainer may see it. The activation of an empty piece goes to the piece it belongs to."""
+    pieces, activations = token_pieces(window), list(window.activations)
+    for index in range(1, len(pieces)):
+        if not pieces[index] and activations[index] > 0.0:
+            owner = max((i for i in range(index) if pieces[i]), default=0)
+            activations[owner] = max(activations[owner], activations[index])
+            activations[index] = 0.0
+    return ShownWindow(tokens=pieces, activations=tuple(activations))

@@ -1,0 +1,210 @@
+"""Evidence as a parquet file: one row per feature, nested columns as real structs and lists.
+
+Takes and gives `Evidence` records. Pandas and DuckDB read the file without this package. Equal evidence gives equal
+bytes under one version of pyarrow. Does not know where in a run the file lies, nor how evidence is collected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autointerp.errors import ArtefactError
+from autointerp.records.evidence import EVIDENCE_SCHEMA, Evidence, FiringRule, NeuronMatch, TokenEffect, TokenUse
+from autointerp.records.window import Window
+
+__all__ = ["merge_evidence", "read_evidence", "write_evidence"]
+
+VERSION_KEY = b"autointerp.evidence.schema_version"
+ROWS_PER_GROUP = 64
+
+EFFECT = pa.struct({"token_id": pa.int32(), "text": pa.string(), "logit": pa.float64()})
+USE = pa.struct({"token_id": pa.int32(), "text": pa.string(), "n_firing": pa.int64(), "n_tokens": pa.int64()})
+WINDOW_FIELDS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "document": pa.string(),
+    "offset": pa.int64(),
+    "role": pa.string(),
+    "kind": pa.string(),
+    "bin": pa.int32(),
+    "text": pa.string(),
+    "token_ids": pa.list_(pa.int32()),
+    "token_starts": pa.list_(pa.int32()),
+    "activations": pa.list_(pa.float64()),
+    "candidate": pa.int32(),
+}
+RULE = pa.struct({"kind": pa.string(), "threshold": pa.float64(), "sign": pa.int8(), "target_density": pa.float64()})
+COLUMNS: dict[str, pa.DataType] = {
+    "dictionary": pa.string(),
+    "feature": pa.int64(),
+    "site": pa.string(),
+    "rule": RULE,
+    "n_tokens": pa.int64(),
+    "n_firing": pa.int64(),
+    "density": pa.float64(),
+    "max_activation": pa.float64(),
+    "histogram_edges": pa.list_(pa.float64()),
+    "histogram_counts": pa.list_(pa.int64()),
+    "windows": pa.list_(pa.struct(WINDOW_FIELDS)),
+    "top_logits": pa.list_(EFFECT),
+    "bottom_logits": pa.list_(EFFECT),
+    "token_uses": pa.list_(USE),
+    "neuron": pa.struct({"index": pa.int32(), "correlation": pa.float64()}),
+    "unscored": pa.string(),
+}
+
+
+def write_evidence(path: Path, evidence: Sequence[Evidence]) -> None:
+    """Write the rows in the order given; the file appears whole or not at all. Raises ArtefactError when it cannot."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    table = _to_table(evidence)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, partial, row_group_size=ROWS_PER_GROUP, compression="zstd", write_statistics=False)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ArtefactError(
+            f"{path} cannot be written ({error.strerror or error}); free space or choose --out"
+        ) from error
+
+
+def read_evidence(path: Path) -> list[Evidence]:
+    """All rows of a file. Raises ArtefactError for a file that is absent, truncated, foreign or of another schema."""
+    path = Path(path)
+    if not path.is_file():
+        raise ArtefactError(f"{path} does not exist; run the harvest stage first")
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_schema(path, file.schema_arrow)
+            return [row for index in range(file.num_row_groups) for row in _from_table(file.read_row_group(index))]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtefactError(f"{path} is damaged ({reason}); delete it and run the harvest stage again") from error
+
+
+def merge_evidence(parts: Iterable[Sequence[Evidence]]) -> list[Evidence]:
+    """Evidence about different features joined, ordered by dictionary and feature; equal rows count once.
+
+    For parts that split the FEATURES. Parts that split the tokens are merged before evidence is built of them
+    (`harvest.statistics`, `harvest.windows`), because bins and samples depend on all tokens. Raises ArtefactError
+    when two parts disagree about one feature.
+    """
+    found: dict[tuple[str, int], Evidence] = {}
+    for item in chain.from_iterable(parts):
+        key = (item.dictionary, item.feature)
+        if found.setdefault(key, item) != item:
+            raise ArtefactError(
+                f"feature {item.feature} of dictionary '{item.dictionary}' has two different rows of evidence; "
+                "merge parts of one harvest only"
+            )
+    return [found[key] for key in sorted(found)]
+
+
+def _check_schema(path: Path, schema: pa.Schema) -> None:
+    version = (schema.metadata or {}).get(VERSION_KEY)
+    if version is None:
+        raise ArtefactError(f"{path} is no evidence file of this package; point to a run's evidence/NAME.parquet")
+    if version != str(EVIDENCE_SCHEMA).encode():
+        raise ArtefactError(
+            f"{path} has evidence schema version {version.decode(errors='replace')}, this package reads "
+            f"{EVIDENCE_SCHEMA}; harvest again, or use the version of the package that wrote it"
+        )
+    missing = [name for name, kind in COLUMNS.items() if name not in schema.names or schema.field(name).type != kind]
+    if missing:
+        raise ArtefactError(f"{path} lacks the column '{missing[0]}' or has another type for it; harvest again")
+
+
+def _to_table(evidence: Sequence[Evidence]) -> pa.Table:
+    columns: dict[str, pa.Array] = {}
+    for name, kind in COLUMNS.items():
+        if name == "windows":
+            columns[name] = _window_column([e.windows for e in evidence])
+        elif pa.types.is_struct(kind) or (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
+            columns[name] = pa.array([_plain(getattr(e, name)) for e in evidence], kind)
+        else:
+            columns[name] = pa.array([getattr(e, name) for e in evidence], kind)
+    schema = pa.schema(COLUMNS.items(), metadata={VERSION_KEY: str(EVIDENCE_SCHEMA).encode()})
+    return pa.Table.from_arrays(list(columns.values()), schema=schema)
+
+
+def _plain(value: Any) -> Any:
+    """A record, a tuple of records or None as what pyarrow takes for structs."""
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _window_column(rows: list[tuple[Window, ...]]) -> pa.Array:
+    """The windows column built from flat buffers: a dictionary per window would take minutes for many features."""
+    windows = list(chain.from_iterable(rows))
+    fields: list[pa.Array] = []
+    for name, kind in WINDOW_FIELDS.items():
+        values = [getattr(window, name) for window in windows]
+        fields.append(_list_array(values, kind.value_type) if pa.types.is_list(kind) else pa.array(values, kind))
+    struct = pa.StructArray.from_arrays(fields, fields=list(pa.struct(WINDOW_FIELDS)))
+    return pa.ListArray.from_arrays(_offsets(rows), struct)
+
+
+def _list_array(values: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
+    offsets = _offsets(values)
+    flat = np.fromiter(chain.from_iterable(values), dtype=kind.to_pandas_dtype(), count=int(offsets[-1].as_py()))
+    return pa.ListArray.from_arrays(offsets, pa.array(flat, kind))
+
+
+def _offsets(values: Sequence[Sequence[Any]]) -> pa.Array:
+    sizes = np.fromiter((len(value) for value in values), dtype=np.int64, count=len(values))
+    return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), pa.int32())
+
+
+def _from_table(table: pa.Table) -> list[Evidence]:
+    names = [name for name in COLUMNS if name != "windows"]
+    rows = table.select(names).to_pylist()
+    windows = _windows_of(table.column("windows").combine_chunks())
+    return [_evidence(row, found) for row, found in zip(rows, windows, strict=True)]
+
+
+def _windows_of(column: Any) -> list[tuple[Window, ...]]:
+    column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+    struct = column.flatten()
+    fields = {
+        name: _tuples(struct.field(name)) if pa.types.is_list(kind) else struct.field(name).to_pylist()
+        for name, kind in WINDOW_FIELDS.items()
+    }
+    windows = [Window(*values) for values in zip(*(fields[name] for name in WINDOW_FIELDS), strict=True)]
+    edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
+    return [tuple(windows[a:b]) for a, b in pairwise(edges)]
+
+
+def _tuples(column: Any) -> list[tuple[Any, ...]]:
+    # one object per distinct value, shared by all windows that hold it
+    values, places = np.unique(column.flatten().to_numpy(zero_copy_only=False), return_inverse=True)
+    flat = np.array(values.tolist(), dtype=object)[places].tolist() if len(values) else []
+    edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
+    return [tuple(flat[a:b]) for a, b in pairwise(edges)]
+
+
+def _evidence(row: dict[str, Any], windows: tuple[Window, ...]) -> Evidence:
+    return Evidence(
+        **{
+            **row,
+            "rule": FiringRule(**row["rule"]),
+            "histogram_edges": tuple(row["histogram_edges"]),
+            "histogram_counts": tuple(row["histogram_counts"]),
+            "windows": windows,
+            "top_logits": tuple(TokenEffect(**item) for item in row["top_logits"]),
+            "bottom_logits": tuple(TokenEffect(**item) for item in row["bottom_logits"]),
+            "token_uses": tuple(TokenUse(**item) for item in row["token_uses"]),
+            "neuron": None if row["neuron"] is None else NeuronMatch(**row["neuron"]),
+        }
+    )

@@ -1,0 +1,35 @@
+"""The run's log: what a person at the terminal was told, with the time, kept in `log.txt`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autointerp.progress import Bar, Progress
+
+__all__ = ["LoggedProgress"]
+
+
+class LoggedProgress:
+    """Shows progress through another Progress and appends every line and every finished bar to a file."""
+
+    def __init__(self, shown: Progress, path: Path) -> None:
+        self._shown, self._path = shown, path
+
+    @contextmanager
+    def bar(self, label: str, *, total: float | None = None, unit: str = "") -> Iterator[Bar]:
+        start = time.monotonic()
+        with self._shown.bar(label, total=total, unit=unit) as bar:
+            yield bar
+        self._append(f"{label}: {time.monotonic() - start:.1f} s")
+
+    def say(self, text: str) -> None:
+        self._shown.say(text)
+        self._append(text)
+
+    def _append(self, text: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")

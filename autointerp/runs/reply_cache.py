@@ -1,0 +1,137 @@
+"""Replies shared by all runs of a user: the same question to the same model is never paid for twice.
+
+A SQLite file that several processes may use at once. It holds whole requests and replies under the same keys as
+the journals do, and knows nothing of runs. It is a convenience: when it cannot be written it falls silent, with
+one warning, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections import OrderedDict
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+
+from autointerp.errors import ArtefactError
+from autointerp.runs.reply_record import ReplyRecord
+from autointerp.runs.sqlite_store import Schema, SqliteStore
+
+__all__ = ["ReplyCache", "default_cache_path", "open_reply_cache"]
+
+_COLUMNS = tuple(field.name for field in fields(ReplyRecord) if field.name not in ("parts", "source"))
+
+_SCHEMA = Schema(
+    noun="reply cache",
+    application_id=0x41494352,
+    version=1,
+    tables="""
+CREATE TABLE replies (
+    key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, text TEXT NOT NULL,
+    finish TEXT NOT NULL, reply_model TEXT NOT NULL, token_logprobs TEXT, input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL, latency_s REAL NOT NULL,
+    n_attempts INTEGER NOT NULL, at REAL NOT NULL
+);
+CREATE TABLE parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+""",
+    fix="delete it, or choose another with --cache DIR",
+)
+
+_INSERT_PART = "INSERT OR IGNORE INTO parts (hash, content) VALUES (?, ?)"
+_INSERT_REPLY = f"INSERT OR IGNORE INTO replies ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+class ReplyCache:
+    """An open cache; made by `open_reply_cache`."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._recent: OrderedDict[str, tuple[int, ReplyRecord]] = OrderedDict()
+        self._is_broken = False
+
+    def find(self, key: str) -> ReplyRecord | None:
+        """The reply stored under `key` by this or another process, message texts included."""
+        if self._is_broken:
+            return None
+        while self._recent and next(iter(self._recent.values()))[0] <= self._store.n_written:
+            self._recent.popitem(last=False)
+        if key in self._recent:
+            return self._recent[key][1]
+        try:
+            rows = self._store.read(f"SELECT {', '.join(_COLUMNS)} FROM replies WHERE key = ?", (key,))
+            if not rows:
+                return None
+            values = dict(zip(_COLUMNS, rows[0], strict=True))
+            query = (
+                "SELECT hash, content FROM parts WHERE hash IN "
+                "(SELECT json_extract(value, '$.content') FROM json_each(?, '$.messages'))"
+            )
+            parts = dict(self._store.read(query, (values["request"],)))
+        except ArtefactError as error:
+            self._fall_silent(error)
+            return None
+        return ReplyRecord(**values, parts=parts)
+
+    def store(self, record: ReplyRecord) -> None:
+        """Queue a reply for the cache; the first one stored under a key stays."""
+        if self._is_broken:
+            return
+        rows = [(_INSERT_PART, item) for item in record.parts.items()]
+        try:
+            ticket = self._store.write([*rows, (_INSERT_REPLY, [getattr(record, name) for name in _COLUMNS])])
+        except ArtefactError as error:
+            self._fall_silent(error)
+            return
+        self._recent[record.key] = (ticket, record)
+
+    def flush(self) -> None:
+        """Wait until all that was queued is on disk."""
+        if self._is_broken:
+            return
+        try:
+            self._store.flush()
+        except ArtefactError as error:
+            self._fall_silent(error)
+
+    def close(self) -> None:
+        """Commit what is queued and close the file; closing twice is harmless."""
+        try:
+            self._store.close()
+        except ArtefactError as error:
+            self._fall_silent(error)
+
+    def __enter__(self) -> ReplyCache:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _fall_silent(self, error: ArtefactError) -> None:
+        self._is_broken = True
+        self._recent.clear()
+        warnings.warn(f"replies are no longer shared between runs: {error}", RuntimeWarning, stacklevel=3)
+
+
+def default_cache_path() -> Path:
+    """Where the cache lies unless the user says otherwise: the platform's cache directory."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        root = Path(os.environ["XDG_CACHE_HOME"])
+    elif sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        root = Path(os.environ["LOCALAPPDATA"])
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path.home() / ".cache"
+    return root / "autointerp" / "replies.sqlite"
+
+
+def open_reply_cache(path: Path | None = None) -> ReplyCache:
+    """Open the cache at `path` (default: the user's own), or create it.
+
+    Raises ArtefactError when the file is damaged, of a foreign schema version or cannot be created.
+    """
+    return ReplyCache(SqliteStore(path or default_cache_path(), schema=_SCHEMA))

@@ -1,0 +1,235 @@
+"""One SQLite file with one writer thread that commits in batches, by count and by time.
+
+It takes statements and rows from any thread and knows nothing of what they mean. WAL mode with
+`synchronous = NORMAL`: what was committed survives kill -9 of the process. A damaged file, one of a foreign
+schema version and a full disk are each one ArtefactError that names the path and the fix.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from autointerp.errors import ArtefactError
+
+__all__ = ["Schema", "SqliteStore"]
+
+Statement = tuple[str, Sequence[Any]]
+
+_BATCH_ROWS = 500
+_BATCH_S = 0.25
+_BUSY_S = 30.0
+_CHECKED_BYTES = 1_000_000_000
+"""Files up to this size are checked for damage when opened (about 1 s per GB); larger ones when read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a file of one kind must be. `noun` and `fix` are words for error messages."""
+
+    noun: str
+    application_id: int
+    version: int
+    tables: str
+    fix: str
+
+
+class SqliteStore:
+    """An open SQLite file. Reads see what was committed; `write` returns at once."""
+
+    def __init__(self, path: Path, *, schema: Schema, must_exist: bool = False) -> None:
+        """Open or create the file. Raises ArtefactError when it is missing (with `must_exist`), damaged or foreign."""
+        self._path, self._schema = path, schema
+        if must_exist and not path.is_file():
+            raise ArtefactError(f"{schema.noun} {path} does not exist; run the stage that writes it first")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtefactError(f"{schema.noun} {path} cannot be created: {error.strerror}") from None
+        self._read_lock = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        try:
+            self._reader = self._connect()
+            self._writer = self._connect()
+            self._prepare(self._writer)
+        except sqlite3.Error as error:
+            self._close_connections()
+            raise self._error(error) from None
+        except ArtefactError:
+            self._close_connections()
+            raise
+        self._changed = threading.Condition()
+        self._pending: list[Statement] = []
+        self._n_queued = self._n_written = self._n_wanted = 0
+        self._is_closing = self._is_reported = False
+        self._failure: ArtefactError | None = None
+        self._thread = threading.Thread(target=self._work, name=f"write {path.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def n_written(self) -> int:
+        """How many of the statements given to `write` are committed."""
+        return self._n_written
+
+    def write(self, statements: Iterable[Statement]) -> int:
+        """Queue statements, to be committed together; returns the `n_written` from which on they are on disk.
+
+        Raises ArtefactError when an earlier batch could not be written.
+        """
+        with self._changed:
+            self._raise_failure()
+            if self._is_closing:
+                raise ValueError(f"{self._path} is closed")
+            before = len(self._pending)
+            self._pending.extend(statements)
+            self._n_queued += len(self._pending) - before
+            if before == 0 or len(self._pending) >= _BATCH_ROWS:
+                self._changed.notify_all()
+            return self._n_queued
+
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query over what is committed. Raises ArtefactError when the file is damaged."""
+        with self._read_lock:
+            if self._reader is None:
+                raise ValueError(f"{self._path} is closed")
+            try:
+                return self._reader.execute(query, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise self._error(error) from None
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is committed. Raises ArtefactError when it cannot be."""
+        with self._changed:
+            self._n_wanted = self._n_queued
+            self._changed.notify_all()
+            wanted = self._n_queued
+            self._changed.wait_for(lambda: self._n_written >= wanted or self._failure is not None)
+            self._raise_failure()
+
+    def close(self) -> None:
+        """Commit what is queued and close. Raises ArtefactError if a write failed and nobody was told yet."""
+        with self._changed:
+            if self._is_closing:
+                return
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._close_connections()
+        if self._failure is not None and not self._is_reported:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._is_reported = True
+            raise ArtefactError(str(self._failure))
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+    def _close_connections(self) -> None:
+        with self._read_lock:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    with suppress(sqlite3.Error):
+                        connection.close()
+            self._reader = self._writer = None
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Check the file, or lay out a new one."""
+        schema = self._schema
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not is_empty and application != schema.application_id:
+            raise ArtefactError(f"{self._path} is a SQLite file of another program, not a {schema.noun}; {schema.fix}")
+        if version not in (0, schema.version) or (version == 0 and not is_empty):
+            raise ArtefactError(
+                f"{schema.noun} {self._path} has schema version {version}, this program reads {schema.version}; "
+                f"use the version that wrote it, or {schema.fix}"
+            )
+        if not is_empty and self._path.stat().st_size <= _CHECKED_BYTES:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(str(verdict).splitlines()[0])
+        _use_wal(connection)
+        if is_empty:
+            # another process may be laying out the same file: look again under the lock
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                for statement in schema.tables.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {schema.application_id}")
+                connection.execute(f"PRAGMA user_version = {schema.version}")
+            connection.execute("COMMIT")
+
+    def _error(self, error: sqlite3.Error) -> ArtefactError:
+        noun, text = self._schema.noun, str(error)
+        if "full" in text:
+            return ArtefactError(
+                f"{noun} {self._path} cannot be written: {text}; free some space and run the same command again, "
+                "what was written is kept"
+            )
+        if isinstance(error, sqlite3.OperationalError) and "locked" in text:
+            return ArtefactError(f"{noun} {self._path} is held by another process; wait for it to end, or stop it")
+        if isinstance(error, sqlite3.OperationalError) and ("readonly" in text or "unable to open" in text):
+            return ArtefactError(f"{noun} {self._path} cannot be opened for writing ({text}); check its permissions")
+        return ArtefactError(f"{noun} {self._path} is damaged ({text}); {self._schema.fix}")
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._is_closing)
+                self._changed.wait_for(self._is_due, timeout=_BATCH_S)
+                batch, self._pending = self._pending, []
+                if not batch and self._is_closing:
+                    return
+            failure = self._commit(batch)
+            with self._changed:
+                if failure is None:
+                    self._n_written += len(batch)
+                else:
+                    self._failure = failure
+                self._changed.notify_all()
+                if failure is not None:
+                    return
+
+    def _is_due(self) -> bool:
+        return len(self._pending) >= _BATCH_ROWS or self._is_closing or self._n_wanted > self._n_written
+
+    def _commit(self, batch: list[Statement]) -> ArtefactError | None:
+        connection = self._writer
+        assert connection is not None
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for query, group in groupby(batch, key=lambda statement: statement[0]):
+                connection.executemany(query, [row for _, row in group])
+            connection.execute("COMMIT")
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                return self._error(error)
+            return ArtefactError(f"{self._schema.noun} {self._path} cannot hold a value it was given: {error}")
+        return None
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL mode. SQLite does not wait here when another process does the same, so this does."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,0 +1,49 @@
+"""The shuffled control: which features are judged with whose explanation instead of their own.
+
+If a score is as high with the explanation of another feature, the explanation did not matter. Takes evidence and
+explanations; knows nothing of judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from math import log
+
+from autointerp.records.evidence import Evidence
+from autointerp.seeds import derive
+
+__all__ = ["by_dictionary", "shuffled_partners"]
+
+
+def by_dictionary(evidences: Sequence[Evidence]) -> dict[str, list[Evidence]]:
+    """The evidence of each dictionary, by feature; dictionaries by name."""
+    ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
+    return {name: list(group) for name, group in groupby(ordered, key=lambda e: e.dictionary)}
+
+
+def shuffled_partners(
+    evidences: Sequence[Evidence], texts: Mapping[tuple[str, int], str | None], *, seed: int, frac: float
+) -> dict[tuple[str, int], int]:
+    """For a share `frac` of each dictionary's features, the feature whose explanation stands in for their own.
+
+    The partner has the nearest firing rate (difference of log densities, then the lower index) among the other
+    features of the dictionary that have an explanation. Which features are drawn depends on the seed and the feature.
+    """
+    partners: dict[tuple[str, int], int] = {}
+    for name, group in by_dictionary(evidences).items():
+        able = [e for e in group if texts.get((name, e.feature)) and e.unscored is None]
+        if len(able) < 2:
+            continue
+        drawn = sorted(able, key=lambda e: derive(seed, "control", "shuffled", name, e.feature))
+        for evidence in drawn[: round(frac * len(able))]:
+            partner = min(
+                (e for e in able if e.feature != evidence.feature),
+                key=lambda e: (abs(_log_density(e) - _log_density(evidence)), e.feature),
+            )
+            partners[name, evidence.feature] = partner.feature
+    return partners
+
+
+def _log_density(evidence: Evidence) -> float:
+    return log(max(evidence.density, 1e-12))

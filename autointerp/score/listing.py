@@ -1,0 +1,93 @@
+"""Scorers that ask about windows by the list: one 0 or 1 per window. What `marked` and `detection` have in common.
+
+Takes a prompt and whether the candidate token is marked; the two scorers differ in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autointerp.config.tree import ScoreConfig, ScorerConfig
+from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.tasks import Passage, ScoreTask
+from autointerp.prompting.marking import mark, quote
+from autointerp.prompting.parsing import is_refusal, parse_answers
+from autointerp.prompting.templates import load_prompt
+from autointerp.records.evidence import Evidence
+from autointerp.records.window import Window
+from autointerp.score.protocol import AnswerRead, Item, Question, Unscorable
+from autointerp.score.sampling import sample_items
+
+__all__ = ["ListScorer", "reply_schema"]
+
+
+class ListScorer:
+    """Asks about `windows_per_request` windows at a time; the last, shorter batch is asked like the others."""
+
+    def __init__(self, name: str, settings: ScorerConfig, score: ScoreConfig, *, has_marks: bool) -> None:
+        self._name, self._settings, self._score, self._has_marks = name, settings, score, has_marks
+        self._prompt = load_prompt(f"score/{name}")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def prompt_hash(self) -> str:
+        return self._prompt.hash
+
+    def sample(
+        self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
+    ) -> tuple[Item, ...] | Unscorable:
+        """The windows to judge, shuffled (see `sampling.sample_items`)."""
+        return sample_items(evidence, self._settings, rng, others=others)
+
+    def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
+        """The items cut into batches in the order given, so what a batch holds depends on the shuffle alone."""
+        size = self._settings.windows_per_request
+        batches = [tuple(items[start : start + size]) for start in range(0, len(items), size)]
+        return tuple(Question(self._request(explanation, batch), batch) for batch in batches)
+
+    def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
+        """One answer per item; a reply without a list of the right length is unparsed, or refused, for all of them."""
+        n = len(question.items)
+        if reply.finish == "refused":
+            return (AnswerRead("refused"),) * n
+        answers = parse_answers(reply.text, n)
+        if answers is None:
+            return (AnswerRead("refused" if is_refusal(reply.text) else "unparsed"),) * n
+        words = {1: "fires", 0: "silent", None: "unparsed"}
+        return tuple(AnswerRead(words[answer]) for answer in answers)  # type: ignore[arg-type]
+
+    def _request(self, explanation: str, items: Sequence[Item]) -> Request:
+        passages = tuple(self._passage(item.window) for item in items)
+        messages = self._prompt.render(
+            explanation=quote(explanation),
+            n_windows=len(passages),
+            windows=[quote(mark(p.text, [p.mark]) if p.mark else p.text) for p in passages],
+        )
+        return Request(
+            task=ScoreTask(explanation=explanation, passages=passages),
+            messages=messages,
+            max_tokens=self._score.max_tokens,
+            temperature=self._score.temperature,
+            reply_schema=reply_schema(len(passages)),
+            want_logprobs=self._score.want_logprobs,
+        )
+
+    def _passage(self, window: Window) -> Passage:
+        return Passage(window.text, window.character_span(window.candidate) if self._has_marks else None)
+
+
+def reply_schema(n: int) -> Mapping[str, Any]:
+    """The JSON schema of `{"answers": [...]}` with exactly `n` entries, each 0 or 1."""
+    answers = {"type": "array", "items": {"type": "integer", "enum": [0, 1]}, "minItems": n, "maxItems": n}
+    return {
+        "type": "object",
+        "properties": {"answers": answers},
+        "required": ["answers"],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,47 @@
+"""Stage 3: an explainer asks a judge what each feature stands for; explanations go to the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autointerp.config.tree import Config
+from autointerp.judges.registry import load_plugin
+from autointerp.loop import explain_features
+from autointerp.progress import Progress
+from autointerp.runs.layout import RunLayout
+from autointerp.score.presets import apply_preset
+from autointerp.stages.asking import ask_with, check_judges
+from autointerp.stages.evidence import read_all_evidence
+
+__all__ = ["run"]
+
+
+def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
+    """Explain every feature that can be scored; gives the facts for the manifest."""
+    config = apply_preset(config)
+    check_judges(config, layout)
+    explainer = load_plugin("autointerp.explainers", config.explain.explainer)(config.explain)
+    evidences = read_all_evidence(config, layout)
+    explanations = ask_with(
+        config.explain.judge,
+        lambda client, journal, show: explain_features(
+            evidences,
+            explainer=explainer,
+            client=client,
+            judge=config.explain.judge,
+            seed=config.seed,
+            n_workers=config.limits.max_concurrent,
+            recorder=journal,
+            on_progress=show,
+        ),
+        config=config,
+        layout=layout,
+        progress=progress,
+        label="explain",
+    )
+    n_failed = sum(explanation.text is None for explanation in explanations)
+    if n_failed:
+        progress.say(
+            f"explain: {n_failed} of {len(explanations)} features got no explanation and will stand as unscored"
+        )
+    return {"prompt_hash": explainer.prompt_hash, "n_explanations": len(explanations), "n_failed": n_failed}

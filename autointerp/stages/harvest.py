@@ -1,0 +1,61 @@
+"""Stage 2: collect the evidence about a sample of every dictionary's live features, one table per dictionary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from autointerp.config.tree import Config
+from autointerp.harvest.evidence import LoadedDictionary, harvest
+from autointerp.harvest.firing import FiringRules
+from autointerp.progress import Progress
+from autointerp.records.evidence_file import write_evidence
+from autointerp.runs.layout import RunLayout
+from autointerp.score.presets import apply_preset
+from autointerp.stages.workbench import Workbench, open_workbench
+from autointerp.subject.packing import PackedBatch
+from autointerp.subject.tokens import TokenText
+from sae_core.checkpoint import load_dictionary
+
+__all__ = ["run"]
+
+
+def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
+    """Write `evidence/<name>.parquet` for every dictionary; gives the facts for the manifest."""
+    start = time.monotonic()
+    config = apply_preset(config)
+    bench = open_workbench(config)
+    dictionaries = {
+        entry.name: LoadedDictionary(
+            load_dictionary(layout.dictionary(entry.name), device=bench.subject.device),
+            bench.point(entry),
+            FiringRules.load(layout.dictionary(entry.name)),
+        )
+        for entry in config.dictionaries
+    }
+    found = harvest(
+        bench.subject,
+        dictionaries,
+        lambda: _both_roles(bench),
+        config.harvest,
+        text=TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size),
+        seed=config.seed,
+        progress=progress,
+    )
+    for name, evidence in found.items():
+        write_evidence(layout.evidence_file(name), evidence)
+        unscored = sum(item.unscored is not None for item in evidence)
+        wanted = config.harvest.n_features
+        note = f", {unscored} of them cannot be scored" if unscored else ""
+        progress.say(f"{name}: evidence about {len(evidence)} of {wanted} features{note}")
+    return {
+        "evidence_tokens": {"explain": bench.tokens_per_role, "score": bench.tokens_per_role},
+        "n_features": {name: len(evidence) for name, evidence in found.items()},
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _both_roles(bench: Workbench) -> Iterator[PackedBatch]:
+    return chain(bench.evidence_batches("explain"), bench.evidence_batches("score"))

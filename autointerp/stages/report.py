@@ -1,0 +1,73 @@
+"""Stage 5: from verdicts to the table of scores, the summary and the page; all of it can be deleted and rebuilt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from autointerp.board.entries import build_entries
+from autointerp.board.report import render_report
+from autointerp.board.score_file import write_scores
+from autointerp.board.scores import build_scores
+from autointerp.board.summary import build_summary, write_summary
+from autointerp.config.tree import Config
+from autointerp.progress import Progress
+from autointerp.runs.journal import open_journal
+from autointerp.runs.layout import RunLayout, write_text
+from autointerp.score.presets import apply_preset
+from autointerp.stages.evidence import read_all_evidence
+
+__all__ = ["run"]
+
+
+def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
+    """Write `scores.parquet`, `summary.json` and `report.html`; gives the facts for the manifest."""
+    config = apply_preset(config)
+    evidences = read_all_evidence(config, layout)
+    with open_journal(layout.journal, must_exist=True) as journal:
+        explanations, verdicts, totals = journal.load_explanations(), journal.load_verdicts(), journal.totals()
+    scorers = [scorer.name for scorer in config.score.scorers]
+    scores = build_scores(evidences, explanations, verdicts, scorers=scorers, judge=config.score.judge)
+    write_scores(layout.scores, scores)
+    entries = build_entries(
+        scores,
+        seed=config.seed,
+        explainer=config.explain.explainer,
+        quality={entry.name: _quality(layout, entry.name) for entry in config.dictionaries},
+        order=[entry.name for entry in config.dictionaries],
+    )
+    about = {
+        "subject": config.subject.model,
+        "corpus": config.corpus.path,
+        "seed": config.seed,
+        "explain_judge": config.explain.judge,
+        "score_judge": config.score.judge,
+        "usd": totals.usd,
+        "n_requests": totals.n_sent,
+    }
+    summary = build_summary(config.name, entries, about=about)
+    write_summary(layout.summary, summary)
+    page = render_report(summary, scores=scores, evidences=evidences, explanations=explanations, verdicts=verdicts)
+    write_text(layout.report, page)
+    return {"n_entries": len(entries), "usd": totals.usd}
+
+
+def _quality(layout: RunLayout, name: str) -> dict[str, Any]:
+    """The dictionary's figures as the board names them; nothing where it was never measured."""
+    path = layout.quality(name)
+    if not path.is_file():
+        return {}
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    fidelity = facts.pop("fidelity", {})
+    return {
+        "normalised_mse": facts["fvu"],
+        "l0": facts["l0"],
+        "dead_frac": facts["dead_frac"],
+        "n_features": facts["n_features"],
+        "loss_clean": fidelity.get("clean"),
+        "loss_spliced": fidelity.get("spliced"),
+        "loss_zero": fidelity.get("zero"),
+        "loss_mean": fidelity.get("mean"),
+        "loss_recovered": fidelity.get("recovered_zero_frac"),
+        "loss_recovered_mean": fidelity.get("recovered_mean_frac"),
+    }

@@ -1,0 +1,260 @@
+"""Stage 1: train the dictionaries of a run on its subject's activations, fit their firing rules, measure them.
+
+All dictionaries of one site are trained on the same activations in one pass. Leaves, per dictionary, weights, history,
+firing rules and `quality.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autointerp.config.tree import Config, DictionaryEntry
+from autointerp.errors import SubjectError
+from autointerp.harvest.firing import FiringRules
+from autointerp.progress import Progress
+from autointerp.runs.layout import RunLayout, write_text
+from autointerp.seeds import derive
+from autointerp.stages.workbench import Workbench, open_workbench
+from autointerp.subject.activations import iter_training_batches, iter_training_chunks
+from autointerp.subject.fidelity import measure_fidelity
+from autointerp.subject.sites import SitePoint
+from sae_core.buffer import ShuffleBuffer
+from sae_core.checkpoint import load_dictionary, save_dictionary
+from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.dictionary import Dictionary
+from sae_core.errors import WidthMismatchError
+from sae_core.firing import draw_densities, fit_thresholds, live_densities
+from sae_core.history import StepRecord, write_history
+from sae_core.quality import measure_quality
+from sae_core.training import train_dictionaries
+
+__all__ = ["run"]
+
+FIRING_SAMPLE_TOKENS = 65_536
+"""Activations of the dictionary role on which densities are taken and thresholds fitted."""
+
+QUALITY_TOKENS = 65_536
+FIDELITY_TOKENS = 16_384
+DEFAULT_DENSITY = 0.01
+"""Share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given."""
+
+
+def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
+    """Train, fit and measure every dictionary of the config; gives the facts for the manifest."""
+    start = time.monotonic()
+    bench = open_workbench(config)
+    progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
+    points: dict[SitePoint, list[DictionaryEntry]] = {}
+    for entry in config.dictionaries:
+        points.setdefault(bench.point(entry), []).append(entry)
+    dictionaries: dict[str, Dictionary] = {}
+    n_tokens: dict[str, int] = {}
+    for point, entries in points.items():
+        trained, seen = _train_at(bench, point, entries, layout, progress)
+        dictionaries |= trained
+        n_tokens[str(point)] = seen
+    samples = {point: _sample(bench, point) for point in points}
+    rules = _fit_rules(bench, dictionaries, samples)
+    for entry in config.dictionaries:
+        rules[entry.name].save(layout.dictionary(entry.name))
+        _measure(bench, entry, dictionaries[entry.name], rules[entry.name], layout, progress)
+    return {
+        "subject_hash": bench.subject.content_hash(),
+        "corpus_hash": bench.corpus.content_hash(),
+        "device": str(bench.subject.device),
+        "training_tokens": n_tokens,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def _train_at(
+    bench: Workbench, point: SitePoint, entries: list[DictionaryEntry], layout: RunLayout, progress: Progress
+) -> tuple[dict[str, Dictionary], int]:
+    """The dictionaries of one site, saved; and the activations they were trained on."""
+    width = bench.subject.width(point)
+    found = {entry.name: _load(entry, point, width) for entry in entries if entry.kind == "load"}
+    configs = {
+        entry.name: (_dictionary_config(entry, width, bench.config), _training_config(entry, bench.config))
+        for entry in entries
+        if entry.kind != "load"
+    }
+    seen = 0
+    if configs:
+        with progress.bar(f"train {point}", total=bench.config.corpus.dictionary_tokens, unit="tok") as bar:
+            needs_training = any(config.is_trained for config, _ in configs.values())
+            notes: dict[str, str] = {}
+
+            def show(name: str, record: StepRecord) -> None:
+                notes[name] = f"{name} fvu {record.fvu:.2f} l0 {record.l0:.0f}"
+
+            def count(n: int) -> None:
+                nonlocal seen
+                seen += n
+                bar.update(seen, note=" | ".join(notes.values()))
+
+            batches = _shuffled(bench, point) if needs_training else iter([_sample(bench, point)])
+            trained = train_dictionaries(configs, batches, device=bench.subject.device, on_step=show, on_batch=count)
+        for name, result in trained.items():
+            save_dictionary(result.dictionary, layout.dictionary(name), metadata=_metadata(bench, point))
+            write_history(result.history, layout.dictionary(name))
+            found[name] = result.dictionary
+    for entry in entries:
+        if entry.kind == "load":
+            save_dictionary(found[entry.name], layout.dictionary(entry.name), metadata=_metadata(bench, point))
+    return found, seen
+
+
+def _shuffled(bench: Workbench, point: SitePoint) -> Iterator[Tensor]:
+    config = bench.config
+    chunks = iter_training_chunks(bench.subject, _training_contexts(bench, config.corpus.dictionary_tokens), point)
+    return iter(
+        ShuffleBuffer(
+            chunks,
+            batch_tokens=config.train.batch_tokens,
+            capacity_tokens=config.train.buffer_tokens,
+            seed=derive(config.seed, "shuffle", str(point)),
+        )
+    )
+
+
+def _training_contexts(bench: Workbench, n_tokens: int):
+    return iter_training_batches(
+        bench.subject,
+        bench.corpus,
+        max_tokens=n_tokens,
+        context_tokens=bench.config.subject.context_tokens,
+        batch_contexts=bench.config.subject.batch_contexts,
+    )
+
+
+def _sample(bench: Workbench, point: SitePoint) -> Tensor:
+    """Activations of the dictionary role [n, d_in], the same ones for every dictionary of the site."""
+    n_tokens = min(FIRING_SAMPLE_TOKENS, bench.config.corpus.dictionary_tokens)
+    return torch.cat(list(iter_training_chunks(bench.subject, _training_contexts(bench, n_tokens), point)))
+
+
+def _fit_rules(
+    bench: Workbench, dictionaries: dict[str, Dictionary], samples: dict[SitePoint, Tensor]
+) -> dict[str, FiringRules]:
+    """The firing rule of every dictionary: above 0 for sparse codes, a matched quantile for dense coordinates."""
+    entries = {entry.name: entry for entry in bench.config.dictionaries}
+    densities: dict[str, Tensor] = {}
+    rules: dict[str, FiringRules] = {}
+    for name, dictionary in dictionaries.items():
+        if not dictionary.is_signed or entries[name].fires_above_zero:
+            rules[name] = FiringRules.above_zero(dictionary.n_features)
+            sample = samples[bench.point(entries[name])]
+            densities[name] = measure_quality(dictionary, sample.split(4096)).density
+    for name, dictionary in dictionaries.items():
+        if name in rules:
+            continue
+        entry = entries[name]
+        sample = samples[bench.point(entry)]
+        target = torch.full((dictionary.n_features,), entry.density or DEFAULT_DENSITY)
+        if entry.match_density in densities:
+            # Only features that could be drawn for scoring count as a density to be matched.
+            floor = bench.config.harvest.min_firing / bench.config.corpus.evidence_tokens
+            live = live_densities(densities[entry.match_density].cpu().float(), min_density=floor)
+            seed = derive(bench.config.seed, "densities", name)
+            target = draw_densities(live, n_features=dictionary.n_features, seed=seed)
+        thresholds = fit_thresholds(dictionary, sample, target_density=target)
+        rules[name] = FiringRules.quantile(thresholds, target_density=target)
+    return rules
+
+
+def _measure(
+    bench: Workbench,
+    entry: DictionaryEntry,
+    dictionary: Dictionary,
+    rules: FiringRules,
+    layout: RunLayout,
+    progress: Progress,
+) -> None:
+    """Quality on held-out activations (the score role), and the subject's loss with the reconstruction spliced in."""
+    point = bench.point(entry)
+    heldout = list(bench.evidence_batches("score", max_tokens=min(QUALITY_TOKENS, bench.tokens_per_role)))
+    chunks = iter_training_chunks(bench.subject, heldout, point)
+    quality = measure_quality(dictionary, chunks, thresholds=rules.threshold)
+    facts: dict[str, Any] = {"kind": entry.kind, "site": str(point), "n_features": dictionary.n_features}
+    facts |= quality.to_json()
+    if not dictionary.is_signed:
+        few = list(bench.evidence_batches("score", max_tokens=min(FIDELITY_TOKENS, bench.tokens_per_role)))
+        fidelity = measure_fidelity(bench.subject, dictionary=dictionary, point=point, batches=few)
+        facts["fidelity"] = asdict(fidelity) | {
+            "recovered_zero_frac": fidelity.recovered_zero_frac,
+            "recovered_mean_frac": fidelity.recovered_mean_frac,
+        }
+        recovered = fidelity.recovered_zero_frac
+        share = "-" if recovered is None else f"{recovered:.3f}"
+        progress.say(
+            f"{entry.name}: fvu {quality.fvu:.3f}, l0 {quality.l0:.1f}, dead {quality.dead_frac:.1%}, "
+            f"loss recovered {share}"
+        )
+    write_text(layout.quality(entry.name), json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> DictionaryConfig:
+    n_features = entry.n_features or (width if entry.kind == "identity" else 4 * width)
+    if entry.kind == "identity" and n_features != width:
+        raise SubjectError(
+            f"dictionaries.{entry.name}.n_features = {n_features}, but the identity has as many features as the site "
+            f"is wide; leave it out or set {width}"
+        )
+    if entry.kind == "topk" and entry.k > n_features:
+        raise SubjectError(
+            f"dictionaries.{entry.name}.k = {entry.k} is more than its n_features = {n_features}; lower k"
+        )
+    return DictionaryConfig(
+        kind=entry.kind,  # type: ignore[arg-type]  # `load` was handled before
+        n_features=n_features,
+        k=entry.k if entry.kind == "topk" else 1,
+        l1_weight=entry.l1_weight,
+        hidden=entry.hidden or (n_features,),
+        published_decoder_norm=config.train.published_decoder_norm and entry.kind in {"relu", "mlp"},
+    )
+
+
+def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
+    train, n_tokens = config.train, config.corpus.dictionary_tokens
+    n_steps = max(1, n_tokens // train.batch_tokens)
+    every = train.resample_every_steps or max(1, n_steps // 8)
+    return TrainingConfig(
+        n_tokens=n_tokens,
+        batch_tokens=train.batch_tokens,
+        learning_rate=entry.learning_rate or train.learning_rate,
+        loss=train.loss,
+        warmup_frac=train.warmup_frac,
+        decay_frac=train.decay_frac,
+        l1_warmup_frac=train.l1_warmup_frac,
+        resample_every_steps=every,
+        resample_until_frac=0.55,
+        dead_after_tokens=every * train.batch_tokens,
+        seed=derive(config.seed, "dictionary", entry.name) % 2**31,
+    )
+
+
+def _load(entry: DictionaryEntry, point: SitePoint, width: int) -> Dictionary:
+    assert entry.path is not None
+    dictionary = load_dictionary(entry.path)
+    if dictionary.d_in != width:
+        raise WidthMismatchError(
+            f"dictionaries.{entry.name}.path = '{entry.path}' reads activations of width {dictionary.d_in}, but "
+            f"{point} is {width} wide; give its own site and layer"
+        )
+    return dictionary
+
+
+def _metadata(bench: Workbench, point: SitePoint) -> dict[str, Any]:
+    return {
+        "model_name": bench.subject.name,
+        "hook_name": point.hook,
+        "context_size": bench.config.subject.context_tokens,
+        "prepend_bos": bench.subject.bos_id is not None,
+    }

@@ -1,0 +1,66 @@
+"""What the tensor stages work with: the subject, the corpus and where each dictionary reads, opened from a config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autointerp.config.tree import Config, DictionaryEntry
+from autointerp.records.document import Role
+from autointerp.subject.corpus import Corpus, open_corpus
+from autointerp.subject.model import Subject, load_subject
+from autointerp.subject.packing import PackedBatch, iter_batches, require_tokens
+from autointerp.subject.sites import SitePoint
+
+__all__ = ["Workbench", "open_workbench"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """A subject and a corpus that fit together and hold as much text as the config asks for."""
+
+    config: Config
+    subject: Subject
+    corpus: Corpus
+
+    def point(self, entry: DictionaryEntry) -> SitePoint:
+        """Where a dictionary reads: its own site and layer, else the subject's."""
+        return point_of(self.config, entry)
+
+    def evidence_batches(self, role: Role, *, max_tokens: int | None = None) -> Iterator[PackedBatch]:
+        """The contexts of one evidence role, each token at most once: half of `corpus.evidence_tokens`."""
+        return iter_batches(
+            self.corpus.iter_documents(role),
+            tokenizer=self.subject.tokenizer,
+            role=role,
+            context_tokens=self.config.subject.context_tokens,
+            batch_contexts=self.config.subject.batch_contexts,
+            max_tokens=max_tokens or self.tokens_per_role,
+        )
+
+    @property
+    def tokens_per_role(self) -> int:
+        """Tokens of evidence per role, explain and score each."""
+        return max(1, self.config.corpus.evidence_tokens // 2)
+
+
+def point_of(config: Config, entry: DictionaryEntry) -> SitePoint:
+    """The site point of one dictionary entry."""
+    layer = config.subject.layer if entry.layer is None else entry.layer
+    return SitePoint(entry.site or config.subject.site, layer)
+
+
+def open_workbench(config: Config) -> Workbench:
+    """Load subject and corpus and check both against the config before any work is done.
+
+    Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus that is missing,
+    empty or shorter than asked for.
+    """
+    subject = load_subject(config.subject, device=config.device)
+    for entry in config.dictionaries:
+        subject.check(point_of(config, entry))
+    corpus = open_corpus(config.corpus)
+    bench = Workbench(config, subject, corpus)
+    roles: dict[Role, int] = {"explain": bench.tokens_per_role, "score": bench.tokens_per_role}
+    require_tokens(corpus, tokenizer=subject.tokenizer, roles=roles, key="corpus.evidence_tokens")
+    return bench

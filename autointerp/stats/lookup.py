@@ -1,0 +1,101 @@
+"""The token look-up baseline: how far a bare list of tokens gets, fitted and judged like an explanation.
+
+Fitted on the explain role (token counts and explain windows), applied to score windows; it never sees a score window
+before it is judged on it. Takes evidence and windows; knows nothing of verdicts, judges or explanations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from autointerp.records.evidence import Evidence
+from autointerp.records.window import ACTIVATING, Window
+from autointerp.stats.confusion import Table
+
+__all__ = ["LookupTask", "TokenRule", "fit_token_rule", "lookup_table"]
+
+LookupTask = Literal["detection", "marked"]
+
+# A token seen once is weak evidence: each rate is drawn towards the feature's density by this many tokens.
+_PRIOR_TOKENS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRule:
+    """A set of tokens on which a feature is said to fire.
+
+    `detection` calls a window firing when any of its tokens is in the set; `marked` when its candidate token is.
+    """
+
+    task: LookupTask
+    token_ids: frozenset[int]
+
+    def calls_firing(self, window: Window) -> bool:
+        """What the rule says about one window."""
+        if self.task == "marked":
+            return window.token_ids[window.candidate] in self.token_ids
+        return not self.token_ids.isdisjoint(window.token_ids)
+
+
+def fit_token_rule(evidence: Evidence, *, task: LookupTask) -> TokenRule:
+    """The best token set of one feature: tokens are ranked by how often the feature fires on them (a share of their
+    occurrences in the explain role, drawn towards the feature's density where they are rare), and of all sets that
+    hold the first r of the ranking, the smallest with the highest balanced accuracy on the explain windows is taken.
+
+    Explain windows are the activating and the random silent ones. Where one of the two kinds is absent no set can be
+    compared, and the tokens on which the feature fires in at least half of their occurrences are taken.
+    """
+    rates = _firing_rates(evidence)
+    ranking = sorted(rates, key=lambda token: (-rates[token], token))
+    positives = [w for w in evidence.select("explain") if w.kind in ACTIVATING]
+    negatives = list(evidence.select("explain", "random"))
+    if not positives or not negatives:
+        return TokenRule(task, frozenset(token for token in ranking if rates[token] >= 0.5))
+    rank = {token: position for position, token in enumerate(ranking)}
+    # A set of the first r tokens hits a window exactly when the window's best rank is below r.
+    true_share = _hit_shares(positives, rank, task)
+    false_share = _hit_shares(negatives, rank, task)
+    size = int(np.argmax(np.round(true_share - false_share, 12)))
+    return TokenRule(task, frozenset(ranking[:size]))
+
+
+def lookup_table(rule: TokenRule, windows: Iterable[tuple[Window, bool]]) -> Table:
+    """Score a rule on windows with their labels (whether the feature fires), as a judge would be."""
+    cells = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
+    for window, is_firing in windows:
+        cells[is_firing, rule.calls_firing(window)] += 1
+    return Table(cells[True, True], cells[False, True], cells[True, False], cells[False, False])
+
+
+def _hit_shares(windows: list[Window], rank: dict[int, int], task: LookupTask) -> np.ndarray:
+    """[len(rank) + 1] share of the windows hit by the first r tokens, for r = 0, 1, ..."""
+    never = len(rank)
+    best = [
+        min(rank.get(token, never) for token in (w.token_ids if task == "detection" else (w.token_ids[w.candidate],)))
+        for w in windows
+    ]
+    first_hit = np.bincount(best, minlength=never + 1)[:never]
+    return np.concatenate([[0], np.cumsum(first_hit)]) / len(windows)
+
+
+def _firing_rates(evidence: Evidence) -> dict[int, float]:
+    """Share of a token's occurrences on which the feature fires, for the tokens it fires on."""
+    counts = {use.token_id: (use.n_firing, use.n_tokens) for use in evidence.token_uses}
+    # `token_uses` may be cut short; a token that fires in an explain window but is not listed is counted there.
+    for token, count in _window_counts(evidence).items():
+        counts.setdefault(token, count)
+    prior = _PRIOR_TOKENS * evidence.density
+    return {token: (n_firing + prior) / (n + _PRIOR_TOKENS) for token, (n_firing, n) in counts.items() if n_firing}
+
+
+def _window_counts(evidence: Evidence) -> dict[int, tuple[int, int]]:
+    counts: dict[int, tuple[int, int]] = {}
+    for window in evidence.select("explain"):
+        for token, activation in zip(window.token_ids, window.activations, strict=True):
+            n_firing, n = counts.get(token, (0, 0))
+            counts[token] = (n_firing + (activation > 0), n + 1)
+    return counts

@@ -1,0 +1,124 @@
+"""The corpus of a run: its documents by role, in a fixed order, with provenance and a content hash.
+
+Takes the corpus section of the config and picks the source (builtin, local files, hub data set). Does not know
+tokens or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from autointerp.config.tree import CorpusConfig
+from autointerp.errors import InputError
+from autointerp.records.document import DEFAULT_SHARES, Document, Role, role_of
+from autointerp.seeds import derive
+from autointerp.subject.builtin.corpus import BUILTIN_SHARES, builtin_corpus_hash, iter_builtin_documents
+from autointerp.subject.sources.files import hash_files, iter_file_documents, locate_files
+from autointerp.subject.sources.hub import hash_hub, iter_hub_documents
+
+__all__ = ["Corpus", "open_corpus"]
+
+HUB_PREFIX = "hf:"
+BLOCK_CHARACTERS = 1 << 26
+"""Text of a role shuffled together: all of a small corpus, a block of a large one, so that memory stays bounded."""
+
+HUB_BLOCK_CHARACTERS = 1 << 22
+"""The same for a streamed data set, whose first block has to be downloaded before anything can start."""
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Documents with their roles. `n_empty` counts the empty documents skipped in the last complete pass.
+
+    `provenance` says where the text comes from, for the manifest. Every pass reads the source anew.
+    """
+
+    name: str
+    shares: dict[Role, float]
+    provenance: dict[str, str]
+    read: Callable[[], Iterator[Document]] = field(repr=False)
+    hash_source: Callable[[], str] = field(repr=False)
+    block_characters: int | None = None
+    n_empty: int = 0
+
+    def iter_documents(self, role: Role, *, epoch: int = 0) -> Iterator[Document]:
+        """The role's documents, empty ones skipped, in an order drawn from their ids' hashes and `epoch`.
+
+        The order does not depend on the run's seed, so every consumer of a role sees one prefix of one sequence,
+        and a prefix holds every part of the corpus in proportion. Raises InputError when the corpus is damaged,
+        holds no text at all, or none for this role.
+        """
+        n_documents = n_with_role = n_characters = n_empty = 0
+        block: list[Document] = []
+        block_characters = self.block_characters or BLOCK_CHARACTERS
+        for document in self.read():
+            if not document.text.strip():
+                n_empty += 1
+                continue
+            n_documents += 1
+            if role_of(document.id, self.shares) != role:
+                continue
+            n_with_role += 1
+            block.append(document)
+            n_characters += len(document.text)
+            if n_characters >= block_characters:
+                yield from _ordered(block, epoch)
+                block, n_characters = [], 0
+        yield from _ordered(block, epoch)
+        self.n_empty = n_empty
+        if n_with_role == 0:
+            self._raise_empty(role, n_documents, n_empty)
+
+    def content_hash(self) -> str:
+        """Hash of the source's content: of all ids and texts (builtin), of all files' bytes (local), or of the
+        data set's name, subset, split and commit (hub: its text is streamed, so it is named rather than read).
+        """
+        return self.hash_source()
+
+    def _raise_empty(self, role: Role, n_documents: int, n_empty: int) -> None:
+        if n_documents == 0:
+            raise InputError(
+                f"corpus.path = '{self.name}' holds no text ({n_empty} empty documents); give files with text in them"
+            )
+        raise InputError(
+            f"corpus.path = '{self.name}' holds {n_documents} document(s) and none falls to the role '{role}' "
+            f"(share {self.shares.get(role, 0.0):.0%}, drawn by hash of the id); give more documents"
+        )
+
+
+def open_corpus(config: CorpusConfig) -> Corpus:
+    """The corpus that `config.path` names: `builtin`, a file, a directory, or `hf:NAME`.
+
+    Raises InputError for a missing path or an unknown kind of file; damage in the text is reported when it is read.
+    """
+    if config.path == "builtin":
+        return Corpus("builtin", dict(BUILTIN_SHARES), {"kind": "builtin"}, iter_builtin_documents, builtin_corpus_hash)
+    if config.path.startswith(HUB_PREFIX):
+        name = config.path.removeprefix(HUB_PREFIX)
+        options = {"subset": config.subset, "split": config.split, "text_field": config.text_field}
+        return Corpus(
+            config.path,
+            dict(DEFAULT_SHARES),
+            {"kind": "hub", "name": name} | {key: value for key, value in options.items() if value is not None},
+            lambda: iter_hub_documents(name, subset=config.subset, split=config.split, text_field=config.text_field),
+            lambda: hash_hub(name, subset=config.subset, split=config.split, text_field=config.text_field),
+            HUB_BLOCK_CHARACTERS,
+        )
+    return _open_files(config)
+
+
+def _open_files(config: CorpusConfig) -> Corpus:
+
+    path = locate_files(config.path)
+    return Corpus(
+        config.path,
+        dict(DEFAULT_SHARES),
+        {"kind": "files", "name": path.name, "text_field": config.text_field},
+        lambda: iter_file_documents(path, text_field=config.text_field),
+        lambda: hash_files(path, text_field=config.text_field),
+    )
+
+
+def _ordered(block: list[Document], epoch: int) -> list[Document]:
+    return sorted(block, key=lambda document: (derive(epoch, "order", document.id), document.id))

@@ -1,0 +1,107 @@
+"""How much of the subject's loss survives when a dictionary's reconstruction stands in for the activations.
+
+Takes a subject, a dictionary and packed batches; gives losses and the share recovered against zero and mean ablation
+(Bricken et al. 2023, "loss recovered"). Does not know how the dictionary was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from autointerp.errors import InputError, SubjectError
+from autointerp.subject.model import Replace, Subject
+from autointerp.subject.packing import PackedBatch
+from autointerp.subject.sites import SitePoint
+
+if TYPE_CHECKING:
+    from sae_core.dictionary import Dictionary
+
+__all__ = ["Fidelity", "measure_fidelity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """Losses in nats per token over the same `n_tokens` predicted text tokens.
+
+    `clean`: the subject untouched. `spliced`: the site's output replaced by the reconstruction. `zero`, `mean`: by
+    zeros, by its mean over the text positions given. Special tokens' activations are left as they are in all four.
+    """
+
+    n_tokens: int
+    clean: float
+    spliced: float
+    zero: float
+    mean: float
+
+    @property
+    def recovered_zero_frac(self) -> float | None:
+        """(zero - spliced) / (zero - clean); 1 is perfect, None where ablation does not raise the loss."""
+        return _recovered(self.clean, self.spliced, self.zero)
+
+    @property
+    def recovered_mean_frac(self) -> float | None:
+        """The same against mean ablation, the stricter of the two."""
+        return _recovered(self.clean, self.spliced, self.mean)
+
+
+@torch.no_grad()
+def measure_fidelity(
+    subject: Subject, dictionary: Dictionary, point: SitePoint, batches: Sequence[PackedBatch]
+) -> Fidelity:
+    """Splice `dictionary(x)` into the subject at `point` and compare losses.
+
+    Raises SubjectError when the dictionary's width is not the site's, InputError when no token can be predicted.
+    """
+    width = subject.width(point)
+    if dictionary.d_in != width:
+        raise SubjectError(
+            f"the dictionary reads {dictionary.d_in} inputs, but {point} of '{subject.name}' has width {width}; "
+            "read the site the dictionary was trained on"
+        )
+    mean = _mean_activation(subject, point, batches)
+    replacements: dict[str, Replace | None] = {
+        "clean": None,
+        "spliced": lambda x: dictionary(x),
+        "zero": torch.zeros_like,
+        "mean": lambda x: mean.expand_as(x),
+    }
+    losses = {name: _mean_loss(subject, point, batches, replace) for name, replace in replacements.items()}
+    return Fidelity(n_tokens=sum(_n_predicted(batch) for batch in batches), **losses)
+
+
+def _recovered(clean: float, spliced: float, ablated: float) -> float | None:
+    return (ablated - spliced) / (ablated - clean) if ablated > clean else None
+
+
+def _n_predicted(batch: PackedBatch) -> int:
+    """Text tokens with something before them in their context."""
+    return int(torch.count_nonzero(batch.is_text[:, 1:]))
+
+
+def _mean_loss(subject: Subject, point: SitePoint, batches: Sequence[PackedBatch], replace: Replace | None) -> float:
+    total, n_tokens = 0.0, 0
+    for batch in batches:
+        if replace is None:
+            losses = subject.loss(batch.tokens, batch.is_text)
+        else:
+            losses = subject.spliced_loss(batch.tokens, batch.is_text, point=point, replace=replace)
+        total += float(losses.double().sum())
+        n_tokens += _n_predicted(batch)
+    if n_tokens == 0:
+        raise InputError("corpus.path: no token to measure the loss on; give more text")
+    return total / n_tokens
+
+
+def _mean_activation(subject: Subject, point: SitePoint, batches: Sequence[PackedBatch]) -> Tensor:
+    total = torch.zeros(subject.width(point), dtype=torch.float64)
+    n_tokens = 0
+    for batch in batches:
+        activations = subject.activations(batch.tokens, [point])[point]
+        total += activations[batch.is_text.to(activations.device)].double().sum(dim=0).cpu()
+        n_tokens += batch.n_tokens
+    return (total / max(1, n_tokens)).float().to(subject.device)

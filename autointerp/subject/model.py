@@ -1,0 +1,270 @@
+"""The subject: a causal language model whose activations are read, replaced and followed to the logits.
+
+Takes a model by name, directory or from memory, through transformer_lens' TransformerBridge with raw weights (no
+folding, no centring, so that values are the original model's own). Does not know corpora, dictionaries or evidence.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from autointerp.config.tree import SubjectConfig
+from autointerp.errors import SubjectError
+from autointerp.subject.loading import load_model, load_tokenizer, locate_model, pick_device
+from autointerp.subject.sites import HOOKS, SitePoint
+from autointerp.subject.tokens import bos_id, plain_tokenizer, special_ids
+from autointerp.subject.unembedding import LinearNorm, logit_effects
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Subject", "load_subject"]
+
+LOGIT_ENTRIES = 1 << 26
+"""Logits held at once while a loss is computed (256 MB in float32)."""
+
+Replace = Callable[[Float[Tensor, "n d_in"]], Float[Tensor, "n d_in"]]
+
+
+class _Enough(Exception):
+    """Raised inside a forward pass once every wanted activation has been read."""
+
+
+def load_subject(
+    config: SubjectConfig,
+    *,
+    device: str = "auto",
+    hf_model: PreTrainedModel | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Subject:
+    """The subject that `config.model` names, in float32 on `device`.
+
+    `hf_model` with `tokenizer` gives a model from memory; it is taken over, not copied, so use it no further.
+    Raises SubjectError for an unknown name, damaged weights, a missing tokenizer, an architecture the bridge does
+    not know, a context longer than the model's, a site or layer it lacks, or a device that is absent.
+    """
+    chosen, name = pick_device(device), config.model
+    if hf_model is None:
+        location = locate_model(name)
+        hf_model = load_model(location, name=name)
+        tokenizer = tokenizer or load_tokenizer(location, name=name)
+    elif tokenizer is None:
+        raise ValueError("a model from memory needs its tokenizer too")
+    subject = Subject(hf_model, tokenizer=tokenizer, name=name, device=chosen)
+    if subject.max_positions is not None and config.context_tokens > subject.max_positions:
+        raise SubjectError(
+            f"subject.context_tokens = {config.context_tokens} is more than the {subject.max_positions} positions "
+            f"of '{name}'; use {subject.max_positions} or fewer"
+        )
+    subject.check(SitePoint(config.site, config.layer))
+    return subject
+
+
+class Subject:
+    """A model under study. All passes run without gradients in float32; the model is never changed.
+
+    `tokenizer` reads special tokens' spellings in a text as ordinary characters. `special_ids` are the ids that are
+    never text.
+    """
+
+    def __init__(
+        self, hf_model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
+    ) -> None:
+        from transformer_lens.model_bridge import TransformerBridge
+
+        self.name = name
+        self.device = device
+        self.tokenizer = plain_tokenizer(tokenizer)
+        self.special_ids = special_ids(tokenizer)
+        self.bos_id = bos_id(tokenizer)
+        self.max_positions: int | None = getattr(hf_model.config, "max_position_embeddings", None)
+        model: Any = hf_model.to(torch.float32).to(device).eval()  # type: ignore[call-arg]
+        self._weights = dict(model.named_parameters())
+        try:
+            self.bridge = TransformerBridge.boot_transformers(
+                name, hf_model=model, tokenizer=_bridge_tokenizer(tokenizer, name=name), device=device
+            )
+        except (ValueError, KeyError, NotImplementedError, AttributeError) as error:
+            raise SubjectError(
+                f"subject.model = '{name}': transformer_lens cannot bridge {type(hf_model).__name__} ({error})"
+            ) from error
+        self.vocab_size = int(self.bridge.W_U.shape[1])
+        self.n_layers = int(self.bridge.cfg.n_layers)
+        self._widths: dict[SitePoint, int] = {}
+        if len(tokenizer) > self.vocab_size:
+            raise SubjectError(
+                f"subject.model = '{name}': its tokenizer has {len(tokenizer)} entries, the model only "
+                f"{self.vocab_size}; give the tokenizer the model was trained with"
+            )
+
+    def check(self, point: SitePoint) -> None:
+        """Raises SubjectError unless the subject has this layer and this site."""
+        if not 0 <= point.layer < self.n_layers:
+            raise SubjectError(
+                f"subject.layer = {point.layer} is out of range: '{self.name}' has {self.n_layers} layers; "
+                f"use 0 to {self.n_layers - 1}"
+            )
+        if point.site not in HOOKS or self.bridge.get_hook_point(point.hook) is None:
+            known = [s for s in HOOKS if self.bridge.get_hook_point(SitePoint(s, point.layer).hook) is not None]
+            raise SubjectError(
+                f"subject.site = '{point.site}' does not exist in '{self.name}'; use one of {', '.join(known)}"
+            )
+
+    def width(self, point: SitePoint) -> int:
+        """The activation width at a point, read off a pass over one token."""
+        if point not in self._widths:
+            probe = torch.zeros(1, 2, dtype=torch.int64)
+            self._widths[point] = int(self.activations(probe, [point])[point].shape[-1])
+        return self._widths[point]
+
+    def activations(
+        self, tokens: Int[Tensor, "batch pos"], points: Sequence[SitePoint]
+    ) -> dict[SitePoint, Float[Tensor, "batch pos d_in"]]:
+        """Activations at every point; the pass ends at the last of them. Heads of `attn_z` lie end to end."""
+        for point in points:
+            self.check(point)
+        wanted = set(points)
+        found: dict[SitePoint, Tensor] = {}
+
+        def reader(point: SitePoint) -> Callable[[Tensor, Any], None]:
+            def read(x: Tensor, hook: Any) -> None:
+                found[point] = x.flatten(2).float()
+                if len(found) == len(wanted):
+                    raise _Enough
+
+            return read
+
+        with suppress(_Enough):
+            self._run(tokens, {p: reader(p) for p in wanted}, stop=1 + max(point.layer for point in points))
+        return found
+
+    def loss(self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
+        """Loss in nats of predicting each token from those before it, at its own position.
+
+        Zero where `mask` is off and at position 0, which nothing predicts.
+        """
+        return self._loss(tokens, mask, lambda part: {})
+
+    def spliced_loss(
+        self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"], point: SitePoint, replace: Replace
+    ) -> Float[Tensor, "batch pos"]:
+        """As `loss`, with the site's output replaced by `replace(x [n d_in])` at the positions of `mask` only."""
+        self.check(point)
+        return self._loss(tokens, mask, lambda part: self._splices(part.to(self.device), point, replace))
+
+    def logit_effects(self, point: SitePoint, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocab"]:
+        """What each direction adds to the logits, straight through the final norm (see `subject.unembedding`).
+
+        Holds n x vocab floats: pass directions in chunks where the vocabulary is large.
+        """
+        self.check(point)
+        with torch.no_grad(), self._precision():
+            return logit_effects(
+                directions.to(self.device, torch.float32),
+                out=self._out_projection(point),
+                norm=self._final_norm,
+                unembedding=self.bridge.W_U.float(),
+            )
+
+    def content_hash(self) -> str:
+        """Hash of all weights and of the vocabulary: equal for equal subjects wherever they lie."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, weight in sorted(self._weights.items()):
+            digest.update(f"{name}{tuple(weight.shape)}".encode())
+            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+        for string, token in sorted(self.tokenizer.get_vocab().items()):
+            digest.update(f"{token}:{string}\x1f".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    @cached_property
+    def _final_norm(self) -> LinearNorm:
+        norm = getattr(self.bridge, "ln_final", None)
+        return LinearNorm.measure(norm, d_model=int(self.bridge.W_U.shape[0]), device=self.device)
+
+    def _out_projection(self, point: SitePoint) -> Float[Tensor, "d_in d_model"] | None:
+        block = self.bridge.blocks[point.layer]
+        if point.site == "mlp_post":
+            return block.mlp.W_out.float()
+        return block.attn.W_O.flatten(0, 1).float() if point.site == "attn_z" else None
+
+    def _splices(
+        self, mask: Tensor, point: SitePoint, replace: Replace
+    ) -> dict[SitePoint, Callable[[Tensor, Any], Tensor]]:
+        change: list[Tensor] = []
+
+        def put(x: Tensor, hook: Any) -> Tensor:
+            flat = x.flatten(2).clone()
+            flat[mask] = replace(flat[mask].float()).to(flat.dtype)
+            change.append(flat.view_as(x) - x)
+            return flat.view_as(x)
+
+        if point.site != "resid_mid":
+            return {point: put}
+        # the hook stands at the second norm's input, beside the skip connection: the skip gets the change here
+        return {point: put, SitePoint("resid_post", point.layer): lambda x, hook: x + change.pop()}
+
+    def _loss(
+        self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], dict[SitePoint, Callable[[Tensor, Any], Any]]]
+    ) -> Tensor:
+        n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
+        parts = []
+        for rows, part in zip(tokens.split(n_rows), mask.split(n_rows), strict=True):
+            logits = self._run(rows, hooks(part))[:, :-1].float()
+            targets = rows[:, 1:].to(self.device)
+            nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+            nats = torch.nn.functional.pad(nats, (1, 0))
+            parts.append(torch.where(part.to(self.device), nats, 0.0))
+        return torch.cat(parts)
+
+    def _run(
+        self, tokens: Tensor, hooks: dict[SitePoint, Callable[[Tensor, Any], Any]], *, stop: int | None = None
+    ) -> Tensor:
+        with torch.no_grad(), self._precision():
+            return self.bridge.run_with_hooks(
+                tokens.to(self.device),
+                return_type="logits",
+                stop_at_layer=stop,
+                fwd_hooks=[(point.hook, hook) for point, hook in hooks.items()],
+            )
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        """On CPUs torch's "medium" reaches a kernel 1.4 times as fast; used where it is exact to rounding."""
+        before = torch.get_float32_matmul_precision()
+        if self.device.type == "cpu" and self._medium_is_exact:
+            torch.set_float32_matmul_precision("medium")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    @cached_property
+    def _medium_is_exact(self) -> bool:
+        """On CPUs with bf16 tiles "medium" would compute in bf16: compare one product before trusting it."""
+        a = torch.linspace(-1, 1, 128 * 256).view(128, 256).cos()
+        exact = a.double() @ a.double().T
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            error = (a @ a.T - exact).abs().max() / exact.abs().max()
+        finally:
+            torch.set_float32_matmul_precision(before)
+        return bool(error < 1e-5)
+
+
+def _bridge_tokenizer(tokenizer: PreTrainedTokenizerBase, *, name: str) -> PreTrainedTokenizerBase:
+    """A copy for the bridge, which adds a pad token to it, and reloads it by name (from the hub even) unless it is
+    told that BOS is added already. Only this package's own tokenizer is ever used.
+    """
+    own = copy.deepcopy(tokenizer)
+    own.init_kwargs = own.init_kwargs | {"name_or_path": name, "add_bos_token": True}
+    return own

@@ -1,0 +1,122 @@
+"""A few workers that take many steps in turn, what they share, and what becomes of a step that fails.
+
+Knows nothing of explainers, scorers or their records' meaning; `loop` says what a step is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from autointerp.errors import ArtefactError, RunStopped
+from autointerp.judges.client import Client, Failure, Outcome
+from autointerp.judges.protocol import Request
+from autointerp.records.verdict import Explanation, Verdict
+from autointerp.score.results import Unscored
+
+__all__ = ["Asker", "Progress", "Recorder", "Work", "guard", "run_steps", "run_with"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Asker(Protocol):
+    """Whoever gets requests answered: `judges.client.Client`."""
+
+    async def ask(self, request: Request) -> Outcome: ...
+
+
+class Recorder(Protocol):
+    """Whoever keeps results as they come: `runs.journal.Journal`."""
+
+    def save_explanations(self, explanations: Iterable[Explanation]) -> None: ...
+
+    def save_verdicts(self, verdicts: Iterable[Verdict]) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is done: features (a feature counts once per scorer), requests answered, and what their replies cost."""
+
+    n_features: int
+    n_done: int = 0
+    n_requests: int = 0
+    n_verdicts: int = 0
+    n_unparsed: int = 0
+    usd: float = 0.0
+
+
+@dataclass(slots=True)
+class Work:
+    """What the workers of one call share: whom they ask and where results gather, in the order they come."""
+
+    client: Asker
+    judge: str
+    recorder: Recorder | None
+    progress: Progress
+    on_progress: Callable[[Progress], None] | None
+    explanations: list[Explanation] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    unscored: list[Unscored] = field(default_factory=list)
+
+    async def ask(self, request: Request) -> Outcome:
+        """The client's outcome, counted."""
+        outcome = await self.client.ask(request)
+        self.progress.n_requests += 1
+        if not isinstance(outcome, Failure):
+            self.progress.usd += outcome.usage.usd or 0.0
+        return outcome
+
+    def finish_one(self) -> None:
+        """One feature is done; tell whoever wants to know."""
+        self.progress.n_done += 1
+        if self.on_progress is not None:
+            self.on_progress(self.progress)
+
+
+async def guard(name: str, step: Awaitable[T]) -> T | None:
+    """What the step gives, or None when it fails: one feature's failure becomes its record, never the run's end."""
+    try:
+        return await step
+    except (RunStopped, ArtefactError):
+        raise
+    except Exception:  # noqa: BLE001  # the one broad except: anything else would let one feature end the run
+        _log.warning("%s failed", name, exc_info=True)
+        return None
+
+
+async def run_steps(work: Work, steps: Iterable[Callable[[], Awaitable[None]]], n_workers: int) -> None:
+    """Take the steps in turn, `n_workers` at a time; the first to stop the run ends the others, and all is flushed."""
+    waiting = iter(steps)
+
+    async def take() -> None:
+        for step in waiting:
+            await step()
+
+    workers = [asyncio.ensure_future(take()) for _ in range(max(1, n_workers))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        if work.recorder is not None:
+            work.recorder.flush()
+
+
+def run_with(open_client: Callable[[], Client], work: Callable[[Client], Awaitable[T]]) -> T:
+    """What `work` gives for a client that is opened, used and closed in an event loop of its own: for callers that
+    are not asynchronous, as in `run_with(open_client, lambda client: explain_features(..., client=client))`.
+    """
+
+    async def inside() -> T:
+        async with open_client() as client:
+            return await work(client)
+
+    return asyncio.run(inside())

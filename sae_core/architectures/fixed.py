@@ -1,0 +1,106 @@
+"""Dictionaries that are not trained: the coordinates themselves and random unit directions.
+
+Their codes are dense and signed, so a firing rule has to be fitted (see firing). Take a width, a seed and for random
+directions a sample (for the offset). Know nothing of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sae_core.config import DictionaryConfig
+from sae_core.dictionary import Dictionary
+
+__all__ = ["IdentityDictionary", "RandomDictionary"]
+
+
+class IdentityDictionary(Dictionary):
+    """Feature i is coordinate i: the neurons of an MLP, or the basis of the residual stream."""
+
+    is_signed = True
+    unit: Tensor
+
+    def __init__(self, config: DictionaryConfig, *, d_in: int) -> None:
+        super().__init__()
+        if config.n_features not in (None, d_in):
+            raise ValueError(
+                f"n_features = {config.n_features}: the identity over activations of width {d_in} has {d_in} "
+                "features; leave n_features out"
+            )
+        self.config = replace(config, n_features=d_in)
+        self.d_in = self.n_features = d_in
+        self.register_buffer("unit", torch.ones(d_in))
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_in"]:
+        """The unit matrix."""
+        return torch.diag(self.unit)
+
+    @property
+    def offset(self) -> Float[Tensor, " d_in"]:
+        """Zeros."""
+        return torch.zeros_like(self.unit)
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """The activations themselves."""
+        self.check_width(x)
+        return x
+
+    def decode_dense(self, code: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch d_in"]:
+        """The codes themselves."""
+        return code
+
+
+class RandomDictionary(Dictionary):
+    """Feature i is the projection of x - offset on a random unit direction; offset: the sample's mean, or zeros.
+
+    It is a control, not an autoencoder: with more features than coordinates its "reconstruction" overshoots.
+    """
+
+    is_signed = True
+    W_dec: Tensor
+    b_dec: Tensor
+
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        draw: torch.Generator,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+    ) -> None:
+        super().__init__()
+        if config.n_features is None:
+            raise ValueError("n_features must be given for kind 'random'")
+        self.config = config
+        self.d_in, self.n_features = d_in, config.n_features
+        directions = functional.normalize(torch.randn(self.n_features, d_in, generator=draw), dim=1)
+        self.register_buffer("W_dec", directions)
+        self.register_buffer("b_dec", torch.zeros(d_in) if sample is None else sample.double().mean(dim=0).float())
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_in"]:
+        """Random unit directions."""
+        return self.W_dec
+
+    @property
+    def offset(self) -> Float[Tensor, " d_in"]:
+        """The mean of the sample the dictionary was built with."""
+        return self.b_dec
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Signed projections."""
+        self.check_width(x)
+        return functional.linear(x - self.b_dec, self.W_dec)
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Signed projections on some directions only."""
+        self.check_width(x)
+        return functional.linear(x - self.b_dec, self.W_dec[features])

@@ -1,0 +1,72 @@
+"""Which features have fallen silent, and how they are brought back.
+
+Takes what fired in each batch; revives dead features at badly reconstructed inputs and clears what the optimiser
+remembers of them. Knows nothing of architectures beyond `TrainableDictionary.revive`, nor of schedules.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sae_core.trainable import TrainableDictionary
+
+__all__ = ["FiringClock", "resample_dead"]
+
+REVIVED_NORM_FRACTION = 0.2
+"""Norm of a revived encoder row as a fraction of the live rows' mean norm (Bricken et al. 2023)."""
+
+
+class FiringClock:
+    """Activations seen since each feature last fired. n_silent_tokens: [n_features] int64."""
+
+    def __init__(self, n_features: int, *, device: torch.device) -> None:
+        self.n_silent_tokens = torch.zeros(n_features, dtype=torch.int64, device=device)
+
+    def advance(self, fired: Bool[Tensor, " n_features"], *, n_tokens: int) -> None:
+        """Note a batch of `n_tokens` in which the `fired` features were active."""
+        self.n_silent_tokens += n_tokens
+        self.n_silent_tokens.masked_fill_(fired, 0)
+
+    def is_dead(self, after_tokens: int) -> Bool[Tensor, " n_features"]:
+        """Features silent for at least `after_tokens`."""
+        return self.n_silent_tokens >= after_tokens
+
+    def restart(self, features: Int[Tensor, " n_revived"]) -> None:
+        """Count revived features as just fired."""
+        self.n_silent_tokens[features] = 0
+
+
+@torch.no_grad()
+def resample_dead(
+    dictionary: TrainableDictionary,
+    optimiser: torch.optim.Optimizer,
+    *,
+    is_dead: Bool[Tensor, " n_features"],
+    x: Float[Tensor, "batch d_in"],
+    error: Float[Tensor, "batch d_in"],
+    draw: torch.Generator,
+) -> Int[Tensor, " n_revived"]:
+    """Revive dead features at inputs drawn with probability proportional to their squared loss.
+
+    One input per feature, without replacement, so at most one feature per row of the batch is revived. The Adam moments
+    of the revived rows are set to 0. Returns the revived features (possibly none). Bricken et al. 2023, "Neuron
+    Resampling".
+    """
+    dead = is_dead.nonzero()[:, 0]
+    weights = error.double().square().sum(dim=1).square().cpu()
+    n_revived = min(dead.numel(), int((weights > 0).sum()))
+    if n_revived == 0:
+        return dead[:0]
+    chosen = torch.multinomial(weights / weights.sum(), n_revived, replacement=False, generator=draw).to(x.device)
+    features = dead[:n_revived]
+    norms = dictionary.W_enc.norm(dim=1)
+    live_norm = norms[~is_dead].mean() if dead.numel() < dictionary.n_features else norms.mean()
+    dictionary.revive(features, x=x, rows=chosen, norm=float(live_norm) * REVIVED_NORM_FRACTION)
+    for parameter in (dictionary.W_enc, dictionary.b_enc, dictionary.W_dec):
+        state = optimiser.state.get(parameter, {})
+        for moment in ("exp_avg", "exp_avg_sq"):
+            if moment in state:
+                state[moment][features] = 0.0
+    return features

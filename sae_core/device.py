@@ -1,0 +1,62 @@
+"""Where tensors live and how fast their products are taken.
+
+Takes a device's name, gives a torch device; and switches on the faster float32 matrix product where it is exact
+enough. Knows nothing of dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+
+__all__ = ["fast_matmul", "resolve_device"]
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """The device called `name`; "auto" is CUDA where torch sees one, else the CPU.
+
+    Raises ValueError when CUDA is asked for and torch sees none, or when the name is unknown.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f'device = {name!r}: unknown; use "auto", "cpu" or "cuda"') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f'device = {str(name)!r}: torch sees no CUDA device; use "auto" or "cpu"')
+    return device
+
+
+@cache
+def _is_medium_exact_on_cpu() -> bool:
+    """Whether "medium" products on this CPU keep float32 accuracy (on CPUs with AMX they are bfloat16)."""
+    draw = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(256, 256, generator=draw) for _ in range(2))
+    exact = left.double() @ right.double()
+    previous = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        error = ((left @ right).double() - exact).norm() / exact.norm()
+    finally:
+        torch.set_float32_matmul_precision(previous)
+    return bool(error < 1e-5)
+
+
+@contextmanager
+def fast_matmul(device: torch.device) -> Iterator[None]:
+    """Within the block, float32 products take the fastest kernel that is accurate enough.
+
+    CPU: the oneDNN kernel ("medium"), about twice as fast as the default one on AMD, only where a self-test finds it
+    exact to 1e-5. CUDA: TF32 ("high"). The process-wide setting is restored on leaving.
+    """
+    previous = torch.get_float32_matmul_precision()
+    wanted = "high" if device.type == "cuda" else ("medium" if _is_medium_exact_on_cpu() else previous)
+    torch.set_float32_matmul_precision(wanted)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(previous)

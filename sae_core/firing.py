@@ -1,0 +1,76 @@
+"""From which value on a dense or signed coordinate counts as firing.
+
+Sparse codes fire above 0. Neurons, bases and random directions are given, feature by feature, the density of a feature
+drawn from a trained dictionary: the threshold is that quantile of the feature's own values on a sample. The positive
+side is taken. Takes a dictionary, a sample and densities; knows nothing of evidence or judges.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sae_core.dictionary import Dictionary
+from sae_core.errors import TrainingDataError
+from sae_core.randomness import generator
+
+__all__ = ["draw_densities", "fit_thresholds", "live_densities"]
+
+
+def live_densities(
+    density: Float[Tensor, " n_features"], *, min_density: float = 0.0, max_density: float = 1.0
+) -> Float[Tensor, " n_live"]:
+    """The densities of the features that fire at all: above `min_density` and at most `max_density`."""
+    return density[(density > min_density) & (density <= max_density)]
+
+
+def draw_densities(live: Float[Tensor, " n_live"], *, n_features: int, seed: int) -> Float[Tensor, " n_features"]:
+    """A target density for each of `n_features`, drawn from a trained dictionary's live ones.
+
+    Each live density is used equally often (up to one), in seeded random order. Raises TrainingDataError when none
+    is live.
+    """
+    if live.numel() == 0:
+        raise TrainingDataError(
+            "no feature of the trained dictionary fires, so there is no density to match; "
+            "train longer, lower l1_weight, or state a density"
+        )
+    draw = generator(seed, "densities")
+    n_rounds = -(-n_features // live.numel())
+    picks = torch.cat([torch.randperm(live.numel(), generator=draw) for _ in range(n_rounds)])
+    return live[picks[:n_features]]
+
+
+@torch.no_grad()
+def fit_thresholds(
+    dictionary: Dictionary,
+    sample: Float[Tensor, "n_sample d_in"],
+    *,
+    target_density: Float[Tensor, " n_features"] | float,
+    features_per_chunk: int = 256,
+) -> Float[Tensor, " n_features"]:
+    """Per feature, the value exceeded by `target_density` of the sample (at least one activation of it).
+
+    A feature fires where its value is ABOVE the threshold. Where many values tie (a ReLU neuron's zeros) the density
+    reached is the largest that does not count the tie. Memory: n_sample x features_per_chunk values. Raises
+    TrainingDataError when the sample is empty, ValueError for a density outside [0, 1], WidthMismatchError.
+    """
+    dictionary.check_width(sample)
+    n_sample = sample.shape[0]
+    if n_sample < 2:
+        raise TrainingDataError(
+            f"the sample holds {n_sample} activations, too few to fit thresholds; lengthen the corpus"
+        )
+    densities = torch.as_tensor(target_density, dtype=torch.float64).expand(dictionary.n_features)
+    if bool(((densities < 0) | (densities > 1)).any()):
+        raise ValueError("target_density must lie between 0 and 1")
+    device = dictionary.directions.device
+    # The threshold is the (n_above + 1)-th largest value, so that exactly n_above lie strictly above it.
+    n_above = (densities * n_sample).round().long().clamp(1, n_sample - 1).to(device)
+    x = sample.to(device=device, dtype=torch.float32)
+    thresholds = torch.empty(dictionary.n_features, device=device)
+    for features in torch.arange(dictionary.n_features, device=device).split(features_per_chunk):
+        ordered = dictionary.encode_features(x, features).sort(dim=0, descending=True).values
+        thresholds[features] = ordered.gather(0, n_above[features][None, :])[0]
+    return thresholds

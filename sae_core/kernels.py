@@ -1,0 +1,208 @@
+"""Exact gradients of a linear encoder and decoder that touch only the active features.
+
+A selection says which features are active in which row of a batch. From it the decoder sums active rows, and the
+gradients of both weight matrices are sums over the entries of one feature ("transposed" bags), so that no dense
+[batch, n_features] matrix is kept and no dense product is taken in the backward pass. Public torch calls only; works
+on CPU and CUDA and in float64. Takes tensors; knows nothing of losses, optimisers or architectures.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+__all__ = [
+    "Selection",
+    "attach_encoder",
+    "decode_selected",
+    "fired_features",
+    "positive_fraction",
+    "select_positive",
+    "select_top_k",
+]
+
+ROWS_PER_CHUNK = 512
+"""Rows encoded at a time on a CPU, so that the dense block stays in cache-sized memory."""
+
+
+class Selection:
+    """Which features are active in each row of a batch: entries in row order.
+
+    columns: [nnz] int64, the feature of each entry; rows: [nnz] int64; row_starts: [batch] int64, where a row's
+    entries begin. `by_feature` regroups the entries, sorted once and shared by all weight gradients.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Int[Tensor, " nnz"],
+        rows: Int[Tensor, " nnz"],
+        row_starts: Int[Tensor, " batch"],
+        n_features: int,
+    ) -> None:
+        self.columns = columns
+        self.rows = rows
+        self.row_starts = row_starts
+        self.n_features = n_features
+        self._by_feature: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def by_feature(self) -> tuple[Int[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " n_features"]]:
+        """(order, rows, starts): the entries' permutation that sorts them by feature, their rows in that order, and
+        where each feature's entries begin."""
+        if self._by_feature is None:
+            ordered, order = torch.sort(self.columns, stable=True)
+            features = torch.arange(self.n_features, device=ordered.device)
+            self._by_feature = (order, self.rows[order], torch.searchsorted(ordered, features))
+        return self._by_feature
+
+    def sum_rows(
+        self, matrix: Float[Tensor, "n_features width"], weights: Float[Tensor, " nnz"]
+    ) -> Float[Tensor, "batch width"]:
+        """For each row of the batch: the weighted sum of its active features' rows of `matrix`."""
+        return functional.embedding_bag(self.columns, matrix, self.row_starts, per_sample_weights=weights, mode="sum")
+
+    def sum_features(
+        self, matrix: Float[Tensor, "batch width"], weights: Float[Tensor, " nnz"]
+    ) -> Float[Tensor, "n_features width"]:
+        """For each feature: the weighted sum of the rows of `matrix` in which it is active."""
+        order, rows, starts = self.by_feature()
+        return functional.embedding_bag(rows, matrix, starts, per_sample_weights=weights[order], mode="sum")
+
+    def sum_weights(self, weights: Float[Tensor, " nnz"]) -> Float[Tensor, " n_features"]:
+        """For each feature: the sum of its entries' weights."""
+        return weights.new_zeros(self.n_features).index_add_(0, self.columns, weights)
+
+
+def _chunks(n_rows: int, device: torch.device) -> range:
+    return range(0, n_rows, ROWS_PER_CHUNK if device.type == "cpu" else max(1, n_rows))
+
+
+@torch.no_grad()
+def select_top_k(
+    hidden: Float[Tensor, "batch width"],
+    weight: Float[Tensor, "n_features width"],
+    bias: Float[Tensor, " n_features"],
+    *,
+    k: int,
+) -> tuple[Float[Tensor, " nnz"], Selection]:
+    """The k largest pre-activations of each row, with nnz = batch * k; no gradient is recorded."""
+    n_rows = hidden.shape[0]
+    values = hidden.new_empty(n_rows, k)
+    columns = torch.empty(n_rows, k, dtype=torch.int64, device=hidden.device)
+    for start in _chunks(n_rows, hidden.device):
+        stop = min(start + ROWS_PER_CHUNK, n_rows) if hidden.device.type == "cpu" else n_rows
+        pre = functional.linear(hidden[start:stop], weight, bias)
+        torch.topk(pre, k, dim=1, sorted=False, out=(values[start:stop], columns[start:stop]))
+    row_starts = torch.arange(0, n_rows * k, k, device=hidden.device)
+    rows = torch.arange(n_rows, device=hidden.device).repeat_interleave(k)
+    selection = Selection(columns=columns.reshape(-1), rows=rows, row_starts=row_starts, n_features=weight.shape[0])
+    return values.reshape(-1), selection
+
+
+@torch.no_grad()
+def select_positive(
+    hidden: Float[Tensor, "batch width"],
+    weight: Float[Tensor, "n_features width"],
+    bias: Float[Tensor, " n_features"],
+) -> tuple[Float[Tensor, " nnz"], Selection]:
+    """All positive pre-activations; no gradient is recorded."""
+    n_rows = hidden.shape[0]
+    values, columns, counts = [], [], []
+    for start in _chunks(n_rows, hidden.device):
+        stop = start + ROWS_PER_CHUNK if hidden.device.type == "cpu" else n_rows
+        pre = functional.linear(hidden[start:stop], weight, bias)
+        is_active = pre > 0
+        counts.append(is_active.sum(dim=1))
+        columns.append(is_active.nonzero()[:, 1])
+        values.append(pre[is_active])
+    per_row = torch.cat(counts)
+    rows = torch.arange(n_rows, device=hidden.device).repeat_interleave(per_row)
+    selection = Selection(
+        columns=torch.cat(columns), rows=rows, row_starts=per_row.cumsum(0) - per_row, n_features=weight.shape[0]
+    )
+    return torch.cat(values), selection
+
+
+@torch.no_grad()
+def positive_fraction(
+    hidden: Float[Tensor, "batch width"],
+    weight: Float[Tensor, "n_features width"],
+    bias: Float[Tensor, " n_features"],
+    *,
+    n_probe: int = 64,
+) -> float:
+    """Share of positive pre-activations in evenly spread rows: decides between the sparse and the dense path."""
+    stride = max(1, hidden.shape[0] // n_probe)
+    pre = functional.linear(hidden[::stride], weight, bias)
+    return float((pre > 0).float().mean())
+
+
+class _AttachEncoder(torch.autograd.Function):
+    """Identity on selected pre-activations that carries their exact gradient to hidden, weight and bias."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, values, selection):
+        ctx.save_for_backward(hidden, weight)
+        ctx.selection = selection
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        hidden, weight = ctx.saved_tensors
+        selection: Selection = ctx.selection
+        per_entry = gradients[0].contiguous()
+        to_hidden, to_weight, to_bias = ctx.needs_input_grad[:3]
+        return (
+            selection.sum_rows(weight, per_entry) if to_hidden else None,
+            selection.sum_features(hidden, per_entry) if to_weight else None,
+            selection.sum_weights(per_entry) if to_bias else None,
+            None,
+            None,
+        )
+
+
+class _AttachDecoder(torch.autograd.Function):
+    """Identity on a reconstruction that carries its exact gradient to the decoder's rows."""
+
+    @staticmethod
+    def forward(ctx, reconstruction, decoder, values, selection):
+        ctx.save_for_backward(values)
+        ctx.selection = selection
+        return reconstruction.view_as(reconstruction)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        (values,) = ctx.saved_tensors
+        outer = gradients[0].contiguous()
+        to_decoder = ctx.selection.sum_features(outer, values) if ctx.needs_input_grad[1] else None
+        return outer, to_decoder, None, None
+
+
+def attach_encoder(
+    values: Float[Tensor, " nnz"],
+    selection: Selection,
+    *,
+    hidden: Float[Tensor, "batch width"],
+    weight: Float[Tensor, "n_features width"],
+    bias: Float[Tensor, " n_features"],
+) -> Float[Tensor, " nnz"]:
+    """The selected pre-activations `hidden @ weight.T + bias`, now differentiable in hidden, weight and bias."""
+    return _AttachEncoder.apply(hidden, weight, bias, values, selection)  # pyright: ignore[reportReturnType]
+
+
+def decode_selected(
+    values: Float[Tensor, " nnz"], selection: Selection, *, decoder: Float[Tensor, "n_features d_in"]
+) -> Float[Tensor, "batch d_in"]:
+    """`codes @ decoder`, differentiable in the values and the decoder."""
+    # Torch's own gradient of per_sample_weights is already a sparse gather-dot; only the decoder's needs ours.
+    reconstruction = selection.sum_rows(decoder.detach(), values)
+    return _AttachDecoder.apply(reconstruction, decoder, values.detach(), selection)  # pyright: ignore
+
+
+@torch.no_grad()
+def fired_features(values: Float[Tensor, " nnz"], selection: Selection) -> Bool[Tensor, " n_features"]:
+    """Which features have a positive entry anywhere in the batch."""
+    counts = selection.sum_weights((values > 0).to(values.dtype))
+    return counts > 0

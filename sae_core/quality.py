@@ -1,0 +1,111 @@
+"""How good a dictionary is on held-out activations, without the language model.
+
+Takes a dictionary and batches of activations, gives one record; streams, so memory does not grow with the number of
+activations. Loss recovered needs the subject and is measured elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sae_core.device import fast_matmul
+from sae_core.dictionary import Dictionary
+from sae_core.errors import TrainingDataError
+
+__all__ = ["DENSITY_BIN_EDGES", "Quality", "measure_quality"]
+
+DENSITY_BIN_EDGES: tuple[float, ...] = tuple(-7.0 + 0.25 * i for i in range(29))
+"""Edges of the density histogram: log10 of the share of activations on which a feature fires, -7 to 0."""
+
+ROWS_PER_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Quality of a dictionary over `n_tokens` activations.
+
+    fvu: squared error over that of predicting the mean of all activations (normalised MSE); explained_variance: 1 -
+    fvu; mse: mean squared error per coordinate, in the activations' units; l0: mean number of firing features;
+    dead_frac: share of features that never fired; density: per feature, share of activations on which it fires;
+    density_histogram: features per bin of DENSITY_BIN_EDGES (log10 density), the dead ones left out.
+    """
+
+    n_tokens: int
+    mse: float
+    fvu: float
+    explained_variance: float
+    l0: float
+    dead_frac: float
+    density: Float[Tensor, " n_features"]
+    density_histogram: tuple[int, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Everything but the per-feature density, as JSON-ready values (not-a-number becomes None)."""
+        plain = {
+            "n_tokens": self.n_tokens,
+            "mse": self.mse,
+            "fvu": self.fvu,
+            "explained_variance": self.explained_variance,
+            "l0": self.l0,
+            "dead_frac": self.dead_frac,
+        }
+        cleaned = {name: value if math.isfinite(value) else None for name, value in plain.items()}
+        return {**cleaned, "density_histogram": list(self.density_histogram)}
+
+
+@torch.no_grad()
+def measure_quality(
+    dictionary: Dictionary,
+    batches: Iterable[Float[Tensor, "batch d_in"]],
+    *,
+    thresholds: Float[Tensor, " n_features"] | None = None,
+) -> Quality:
+    """Measure on all `batches`. A feature fires above its threshold (None: above 0); reconstruction uses whole codes.
+
+    Raises TrainingDataError when there are no activations, WidthMismatchError when they have another width.
+    """
+    device = dictionary.directions.device
+    limit = torch.zeros((), device=device) if thresholds is None else thresholds.to(device)
+    n_tokens, squared_error, squared_norm = 0, 0.0, 0.0
+    total = torch.zeros(dictionary.d_in, dtype=torch.float64, device=device)
+    n_fired = torch.zeros(dictionary.n_features, dtype=torch.int64, device=device)
+    for batch in batches:
+        for rows in batch.split(ROWS_PER_CHUNK):
+            x = rows.to(device=device, dtype=torch.float32)
+            with fast_matmul(device):
+                code = dictionary.encode_dense(x)
+                error = dictionary.decode_dense(code) - x
+            n_tokens += x.shape[0]
+            squared_error += float(error.double().square().sum())
+            squared_norm += float(x.double().square().sum())
+            total += x.double().sum(dim=0)
+            n_fired += (code > limit).sum(dim=0)
+    if n_tokens == 0:
+        raise TrainingDataError("there are no activations to measure the dictionary on; give a longer corpus")
+    variance = squared_norm - float(total.square().sum()) / n_tokens
+    fvu = squared_error / variance if variance > 0 else math.nan
+    density = (n_fired.double() / n_tokens).cpu()
+    return Quality(
+        n_tokens=n_tokens,
+        mse=squared_error / (n_tokens * dictionary.d_in),
+        fvu=fvu,
+        explained_variance=1.0 - fvu,
+        l0=float(density.sum()),
+        dead_frac=float((density == 0).double().mean()),
+        density=density.float(),
+        density_histogram=_density_histogram(density),
+    )
+
+
+def _density_histogram(density: Tensor) -> tuple[int, ...]:
+    edges = torch.tensor(DENSITY_BIN_EDGES, dtype=torch.float64)
+    logs = density[density > 0].log10()
+    # A density of 1 belongs to the last bin, one below 10^-7 to the first.
+    bins = (torch.searchsorted(edges, logs, right=True) - 1).clamp(0, len(edges) - 2)
+    return tuple(torch.bincount(bins, minlength=len(edges) - 1).tolist())

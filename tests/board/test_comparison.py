@@ -1,0 +1,59 @@
+"""Comparing entries: signs, pairing, correction, and nothing claimed where nothing differs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autointerp.board.comparison import compare_runs, compare_within, render_comparisons
+
+
+def table(means: dict[str, float], *, seed: int = 0, n: int = 150) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [
+        {"scorer": "detection", "dictionary": name, "feature": feature, "f1": float(value)}
+        for name, mean in means.items()
+        for feature, value in enumerate(np.clip(rng.normal(mean, 0.15, n), 0, 1))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_real_difference_is_found_with_its_sign() -> None:
+    (row,) = compare_within(table({"a": 0.7, "b": 0.5}), metric="f1", seed=0)
+    assert row.difference is not None
+    assert (row.first, row.second) == ("a", "b")
+    assert 0.12 < row.difference.lo < row.difference.mean < row.difference.hi < 0.28
+    assert row.p_value is not None
+    assert row.p_value < 1e-6
+    assert "a - b: f1 +0." in render_comparisons([row])
+
+
+def test_equal_entries_show_no_difference_and_correction_only_raises_p() -> None:
+    rows = compare_within(table({"a": 0.6, "b": 0.6, "c": 0.6}), metric="f1", seed=0)
+    assert len(rows) == 3
+    for row in rows:
+        assert row.difference is not None
+        assert row.difference.lo < 0 < row.difference.hi
+        assert row.p_value is not None
+        assert row.p_value > 0.05
+
+
+def test_shared_features_are_paired_and_sharper() -> None:
+    first = table({"a": 0.6})
+    second = first.assign(f1=(first["f1"] - 0.02).clip(0, 1))
+    labels = ("x", "y")
+    (paired,) = compare_runs(first, second, labels=labels, shared={"a"}, metric="f1", seed=0)
+    (apart,) = compare_runs(first, second, labels=labels, shared=set(), metric="f1", seed=0)
+    assert paired.difference is not None
+    assert apart.difference is not None
+    assert paired.difference.is_paired
+    assert paired.difference.lo > 0 > apart.difference.lo
+    assert paired.smallest is not None
+    assert apart.smallest is not None
+    assert paired.smallest < apart.smallest
+
+
+def test_the_smallest_difference_matches_the_formula() -> None:
+    (row,) = compare_within(table({"a": 0.5, "b": 0.5}, n=400), metric="f1", seed=0)
+    assert row.smallest == pytest.approx(2.8016 * 0.15 * (2 / 400) ** 0.5, rel=0.06)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autointerp.board.scores import build_scores
+from autointerp.errors import ArtefactError
+from autointerp.records.verdict import Explanation
+from autointerp.stats.baselines import coin_f1
+from tests.board.synthetic import Run, make_feature, make_run
+
+MANNERS = {"good": "oracle", "liar": "liar", "coin": "coin", "mumble": "mumbler"}
+
+
+def table(run: Run, **options) -> pd.DataFrame:
+    return build_scores(run.evidences, run.explanations, run.verdicts, **options)
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return make_run(MANNERS, n_features=20)
+
+
+@pytest.fixture(scope="module")
+def scores(run: Run) -> pd.DataFrame:
+    return table(run)
+
+
+def only(scores: pd.DataFrame, dictionary: str) -> pd.DataFrame:
+    return scores[scores["dictionary"] == dictionary]
+
+
+def test_the_oracle_is_right_everywhere(scores: pd.DataFrame):
+    rows = only(scores, "good")
+    for metric in ("f1", "f1_lenient", "balanced_accuracy", "matthews", "kappa", "near_miss", "precision", "recall"):
+        assert (rows[metric] == 1.0).all(), metric
+    # The planted near misses cannot be told apart by tokens, the random windows can.
+    assert (rows["lookup_balanced_accuracy"] == 1.0).all()
+    assert (rows["beyond_token"] == 0.0).all()
+
+
+def test_the_liar_is_below_the_coin_and_the_coin_at_its_expectation(scores: pd.DataFrame):
+    coin = only(scores, "coin")["f1"]
+    assert (only(scores, "liar")["f1"] == 0.0).all()
+    assert (only(scores, "liar")["matthews"] == -1.0).all()
+    assert abs(coin.mean() - coin_f1(20, 20)) < 3 * coin.std() / np.sqrt(len(coin))
+
+
+def test_the_mumbler_is_all_lost_and_never_the_better_for_it(scores: pd.DataFrame):
+    rows = only(scores, "mumble")
+    assert (rows["unparsed"] == rows["n_positive"] + rows["n_negative"]).all()
+    assert (rows["f1"] == 0.0).all()
+    assert rows["f1_lenient"].isna().all()
+    assert (rows["balanced_accuracy"] == 0.0).all()
+    assert rows["unscored"].isna().all()
+
+
+def test_counts_and_baselines_are_those_of_the_windows_asked_about(scores: pd.DataFrame):
+    assert (scores["n_positive"] == 20).all()
+    assert (scores["n_negative"] == 20).all()
+    assert (scores["n_near_miss"] == 20).all()
+    assert scores["always_yes_f1"].round(4).eq(0.6667).all()
+    cells = ["true_positive", "false_positive", "false_negative", "true_negative", "lost_positive", "lost_negative"]
+    assert (scores[cells].sum(axis=1) == 40).all()
+
+
+def test_excess_is_own_minus_shuffled_for_the_features_that_have_both(run: Run, scores: pd.DataFrame):
+    has_control = {v.feature for v in run.verdicts if v.control}
+    assert set(scores.loc[scores["excess"].notna(), "feature"]) == has_control
+    assert len(has_control) == 10
+    rows = scores[scores["excess"].notna()]
+    assert np.allclose(rows["excess"], rows["balanced_accuracy"] - rows["shuffled_balanced_accuracy"])
+    # A control in which no request came through measured nothing.
+    dead = [replace(v, answer="error") if v.control else v for v in run.verdicts]
+    assert build_scores(run.evidences, run.explanations, dead)["excess"].isna().all()
+
+
+def test_the_order_of_the_records_changes_nothing(run: Run, scores: pd.DataFrame):
+    order = np.random.default_rng(0).permutation(len(run.verdicts))
+    shuffled = Run(run.evidences[::-1], run.explanations[::-1], [run.verdicts[i] for i in order])
+    pd.testing.assert_frame_equal(scores, table(shuffled), check_exact=True)
+
+
+def test_every_sampled_feature_has_a_row_and_the_unscored_a_reason():
+    run = make_run({"sae": "oracle"}, n_features=6)
+    features = [evidence.feature for evidence in run.evidences]
+    thin, unexplained, unasked, dead, lopsided, whole = features
+    evidences = [replace(e, unscored="too_few_negatives") if e.feature == thin else e for e in run.evidences]
+    told = [replace(x, text=None, failure="refused") if x.feature == unexplained else x for x in run.explanations]
+    verdicts = [v for v in run.verdicts if v.feature != unasked and not (v.feature == lopsided and not v.is_firing)]
+    verdicts = [replace(v, answer="error") if v.feature == dead else v for v in verdicts]
+    rows = build_scores(evidences, told, verdicts).set_index("feature")
+    reasons = rows["unscored"].to_dict()
+    assert pd.isna(reasons.pop(whole))
+    assert reasons == {
+        thin: "too_few_negatives",
+        unexplained: "judge",
+        unasked: "judge",
+        dead: "judge",
+        lopsided: "too_few_negatives",
+    }
+    assert rows["f1"].notna().sum() == 1
+    assert rows.loc[dead, "error"] == 40
+    assert rows.loc[unexplained, "explain_failure"] == "refused"
+
+
+def test_a_scorer_without_a_verdict_still_has_rows():
+    run = make_run({"sae": "oracle"}, n_features=2)
+    rows = build_scores(run.evidences, [], [], scorers=["detection", "marked"], judge="pattern")
+    assert list(rows["scorer"]) == ["detection", "marked"] * 2
+    assert set(rows["judge"]) == {"pattern"}
+    assert set(rows["unscored"]) == {"judge"}
+
+
+def test_several_scorers_and_judges_are_kept_apart():
+    run = make_run({"sae": "oracle"}, n_features=2, scorers=("detection", "marked"))
+    second = [replace(v, judge="other", answer="fires") for v in run.verdicts if v.scorer == "marked"]
+    rows = build_scores(run.evidences, run.explanations, [*run.verdicts, *second])
+    assert len(rows) == 2 * 3
+    f1 = rows.groupby(["scorer", "judge"])["f1"].mean().round(3).to_dict()
+    assert f1 == {("detection", "scripted"): 1.0, ("marked", "scripted"): 1.0, ("marked", "other"): 0.667}
+
+
+def test_probabilities_give_auroc_and_brier_and_their_absence_does_not():
+    run = make_run({"sae": "oracle"}, n_features=1)
+    known = [replace(v, probability=0.8 if v.is_firing else 0.3) for v in run.verdicts]
+    row = build_scores(run.evidences, run.explanations, known).iloc[0]
+    assert row["auroc"] == 1.0
+    assert row["brier"] == pytest.approx((0.04 + 0.09) / 2)
+    assert table(run).loc[0, ["auroc", "brier"]].isna().all()
+
+
+def test_negatives_of_another_feature_are_found_and_unknown_windows_leave_the_lookup_unmeasured():
+    run = make_run({"sae": "oracle"}, n_features=3, scorers=("marked",))
+    first, second, third = run.evidences
+    lent = second.select("score", "top")
+    # Another feature holds one of the same stretches of text with another candidate: it is not the lender.
+    decoy = replace(lent[0], candidate=0)
+    third = replace(third, windows=(*third.windows, decoy))
+    own = [v for v in run.verdicts if v.feature == first.feature and v.is_firing]
+    borrowed = [replace(own[0], window=w.id, kind="other", is_firing=False, answer="silent") for w in lent]
+    verdicts = [*own, *borrowed]
+    row = build_scores([first, third, second], run.explanations, verdicts).iloc[0]
+    assert row["feature"] == first.feature
+    assert (row["n_positive"], row["n_negative"], row["f1"]) == (20, len(lent), 1.0)
+    # The lender's maximum is another token than this feature's: a list of tokens tells them apart by the mark.
+    assert row["lookup_balanced_accuracy"] == 1.0
+    alone = build_scores([first], run.explanations, verdicts).iloc[0]
+    assert alone["f1"] == 1.0
+    assert pd.isna(alone["beyond_token"])
+
+
+def test_a_scorers_own_reason_is_kept():
+    run = make_run({"sae": "oracle"}, n_features=2)
+    reasons = {("sae", 0, "detection"): "too_few_positives"}
+    rows = build_scores(run.evidences, run.explanations, [], scorers=["detection"], unscored=reasons)
+    assert list(rows["unscored"]) == ["too_few_positives", "judge"]
+
+
+def test_contradictions_are_errors_and_repetitions_are_not():
+    run = make_run({"sae": "oracle"}, n_features=1)
+    pd.testing.assert_frame_equal(
+        table(run), build_scores(run.evidences, run.explanations * 2, [*run.verdicts, *run.verdicts])
+    )
+    with pytest.raises(ArtefactError, match=r"window 'sae/0/.*two verdicts that differ"):
+        build_scores(run.evidences, [], [*run.verdicts, replace(run.verdicts[0], answer="error")])
+    other = Explanation("sae", 0, "logits", "scripted", "e2", "another text")
+    with pytest.raises(ArtefactError, match="feature 0 of dictionary 'sae' has several explanations"):
+        build_scores(run.evidences, [*run.explanations, other], [])
+
+
+def test_no_evidence_gives_an_empty_table():
+    assert len(build_scores([], [], [])) == 0
+    assert "f1" in build_scores([make_feature("sae", 1)], [], [], scorers=["marked"]).columns

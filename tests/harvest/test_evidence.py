@@ -1,0 +1,288 @@
+"""The harvest end to end on planted features: what is stored is true, and says what it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from autointerp.config.tree import HarvestConfig
+from autointerp.errors import SubjectError
+from autointerp.harvest.evidence import Need, build_evidence, harvest
+from autointerp.harvest.passes import LoadedDictionary, collect_statistics, collect_windows, plan_windows
+from autointerp.progress import SilentProgress
+from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_file import write_evidence
+from autointerp.records.window import ACTIVATING, SILENT
+from autointerp.subject.sites import SitePoint
+from tests.harvest.planted import (
+    ALWAYS,
+    BOS,
+    CONTEXTUAL,
+    DENSE,
+    EDGE,
+    N_FEATURES,
+    NEVER,
+    PAIR,
+    POINT,
+    RARE,
+    WIDE,
+    PlantedCorpus,
+    PlantedDictionary,
+    PlantedSubject,
+    loaded,
+    planted_text,
+)
+
+EXAMPLES = dict[int, Evidence]
+
+
+def _number(document: str) -> int:
+    return int(document.removeprefix("doc"))
+
+
+def run(corpus: PlantedCorpus, config: HarvestConfig, **options) -> list[Evidence]:
+    found = harvest(
+        PlantedSubject(), {"planted": loaded()}, corpus.open, config, text=planted_text(), seed=3, **options
+    )
+    return found["planted"]
+
+
+def test_every_window_tells_the_truth(evidence: EXAMPLES, corpus: PlantedCorpus) -> None:
+    truth = corpus.truth()
+    n_windows = 0
+    for feature, item in evidence.items():
+        for window in item.windows:
+            n_windows += 1
+            places = [(window.document, window.offset + i) for i in range(len(window.token_ids))]
+            assert window.token_ids == tuple(truth[place][0] for place in places)
+            assert window.activations == pytest.approx([float(truth[place][1][feature]) for place in places])
+            assert (max(window.activations) > 0) == window.is_firing
+            assert corpus.roles[window.document] == window.role
+    assert n_windows > 300
+
+
+def test_counts_are_exact_and_leave_special_tokens_out(evidence: EXAMPLES, corpus: PlantedCorpus) -> None:
+    truth = corpus.truth()
+    values = np.stack([x for _, x in truth.values()])
+    for feature, item in evidence.items():
+        assert item.n_tokens == len(truth)
+        assert item.n_firing == int((values[:, feature] > 0).sum())
+        assert item.density == pytest.approx(item.n_firing / item.n_tokens)
+        assert item.max_activation == pytest.approx(float(values[:, feature].max()))
+        assert sum(item.histogram_counts) == item.n_firing
+        assert len(item.histogram_edges) == len(item.histogram_counts) + 1
+        assert all(BOS not in window.token_ids for window in item.windows)
+        assert all(use.token_id != BOS for use in item.token_uses)
+
+
+def test_no_document_serves_two_roles_and_no_windows_overlap(evidence: EXAMPLES) -> None:
+    for item in evidence.values():
+        explain, score = ({w.document for w in item.select(role)} for role in ("explain", "score"))
+        assert explain.isdisjoint(score)
+        taken: set[tuple[str, int]] = set()
+        for window in item.windows:
+            tokens = {(window.document, window.offset + i) for i in range(len(window.token_ids))}
+            assert taken.isdisjoint(tokens)
+            taken |= tokens
+        assert len({w.text for w in item.windows}) == len(item.windows)
+        assert len({w.id for w in item.windows}) == len(item.windows)
+
+
+def test_the_candidate_is_the_maximum_or_a_silent_token(evidence: EXAMPLES) -> None:
+    for item in evidence.values():
+        for window in item.windows:
+            assert 0 <= window.candidate < len(window.token_ids)
+            if window.kind in ACTIVATING:
+                assert window.activations[window.candidate] == window.max_activation
+                assert window.bin is not None
+            else:
+                assert window.kind in SILENT
+                assert window.bin is None
+
+
+def test_near_misses_hold_a_token_that_fires_elsewhere(evidence: EXAMPLES) -> None:
+    found = evidence[CONTEXTUAL].select("score", "near_miss")
+    assert len(found) == 6
+    for window in found:
+        assert window.token_ids[window.candidate] == 2
+        assert set(window.activations) == {0.0}
+    # ALWAYS fires on every occurrence of its token, so nothing can be a near-miss
+    assert evidence[ALWAYS].select("score", "near_miss") == ()
+
+
+def test_windows_cover_the_whole_range(evidence: EXAMPLES) -> None:
+    item = evidence[WIDE]
+    maxima = [w.max_activation for w in item.select("score", *ACTIVATING)]
+    assert max(maxima) / min(maxima) > 1e3
+    assert {w.bin for w in item.select("score", "bin")} == {0, 1, 2, 3}
+    for role in ("explain", "score"):
+        tops = [w.max_activation for w in item.select(role, "top")]
+        assert tops == sorted(tops, reverse=True)
+        assert min(tops) >= max(w.max_activation for w in item.select(role, "bin"))
+
+
+def test_positions_vary_and_are_alike_in_firing_and_silent_windows(evidence: EXAMPLES) -> None:
+    windows = [w for feature in (ALWAYS, WIDE, PAIR) for w in evidence[feature].windows if len(w.token_ids) == 16]
+    firing = [w.candidate for w in windows if w.is_firing]
+    silent = [w.candidate for w in windows if not w.is_firing]
+    assert len(set(firing)) > 6
+    assert len(set(silent)) > 6
+    assert abs(np.mean(firing) - np.mean(silent)) < 1.5
+
+
+def test_fixed_position_puts_the_maximum_where_it_was_asked_for(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    fixed = config.model_copy(update={"fixed_position": True, "window_left": 10, "window_right": 5})
+    whole = 0
+    for item in run(corpus, fixed):
+        for window in item.windows:
+            assert window.candidate <= 10
+            assert len(window.token_ids) - window.candidate - 1 <= 5
+            whole += len(window.token_ids) == 16 and window.candidate == 10
+    assert whole > 100
+
+
+def test_repeated_passages_are_kept_once(config: HarvestConfig) -> None:
+    items = run(PlantedCorpus(repeats=120), config)
+    for item in items:
+        texts = [w.text for w in item.windows]
+        assert len(set(texts)) == len(texts)
+    # the same passage is cut the same way in each of its 120 copies, but where a context's edge is near
+    wide = next(item for item in items if item.feature == PAIR)
+    anchors = Counter(w.offset + w.candidate for w in wide.windows if w.is_firing and _number(w.document) < 120)
+    assert anchors
+    assert max(anchors.values()) <= 4
+
+
+def test_an_unscorable_feature_stays_and_says_why(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    needs = {"explain": Need(n_positive=2, n_negative=0), "score": Need(n_positive=11, n_negative=5)}
+    items = {item.feature: item for item in run(corpus, config.model_copy(update={"min_firing": 1}), needs=needs)}
+    assert items[ALWAYS].unscored is None
+    assert items[DENSE].unscored == "too_few_negatives"
+    assert items[DENSE].select("score", *SILENT) == ()
+    assert items[RARE].unscored == "too_few_positives"
+    assert items[RARE].n_firing >= 1
+
+
+def test_a_feature_that_never_fires_is_not_drawn(evidence: EXAMPLES) -> None:
+    assert NEVER not in evidence
+    assert set(evidence) == set(range(N_FEATURES)) - {NEVER}
+
+
+def test_token_uses_are_exact_over_the_explain_role(evidence: EXAMPLES, corpus: PlantedCorpus) -> None:
+    truth = {k: v for k, v in corpus.truth().items() if corpus.roles[k[0]] == "explain"}
+    uses = {use.token_id: use for use in evidence[PAIR].token_uses}
+    assert set(uses) == {5, 6}
+    for token, use in uses.items():
+        n = sum(t == token for t, _ in truth.values())
+        assert (use.n_firing, use.n_tokens) == (n, n)
+    contextual = evidence[CONTEXTUAL].token_uses[0]
+    assert contextual.n_firing == sum(x[CONTEXTUAL] > 0 for _, x in truth.values())
+    assert contextual.n_tokens == sum(t == 2 for t, _ in truth.values())
+
+
+def test_the_best_neuron_is_found(evidence: EXAMPLES, corpus: PlantedCorpus) -> None:
+    match = evidence[PAIR].neuron
+    assert match is not None
+    assert match.index == 2
+    subject = PlantedSubject()
+    points = [POINT, SitePoint("mlp_post", 0)]
+    x, y = [], []
+    for batch in corpus.open():
+        if batch.role == "explain":
+            found = subject.activations(batch.tokens, points)
+            x.append(found[POINT][batch.is_text][:, PAIR])
+            y.append(found[points[1]][batch.is_text][:, 2])
+    assert match.correlation == pytest.approx(float(np.corrcoef(np.concatenate(x), np.concatenate(y))[0, 1]), abs=1e-5)
+
+
+def test_a_layer_without_neurons_gives_no_match(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    subject = PlantedSubject(has_neurons=False)
+    found = harvest(subject, {"planted": loaded()}, corpus.open, config, text=planted_text(), seed=3)
+    assert all(item.neuron is None for item in found["planted"])
+
+
+def test_characters_cut_by_an_edge_are_whole_in_the_text(evidence: EXAMPLES) -> None:
+    n_cut = 0
+    for item in evidence.values():
+        for window in item.windows:
+            assert len(window.token_starts) == len(window.token_ids) + 1
+            raw = window.text.encode()
+            n_cut += window.token_starts[0] > 0 or window.token_starts[-1] < len(raw)
+            pieces = [raw[a:b] for a, b in zip(window.token_starts, window.token_starts[1:], strict=False)]
+            assert b" b1" not in pieces[0] or window.offset > 0
+    assert n_cut > 0
+
+
+def test_one_forward_serves_all_dictionaries(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    subject = PlantedSubject()
+    both = {"one": loaded(), "two": loaded()}
+    found = harvest(subject, both, corpus.open, config, text=planted_text(), seed=3)
+    assert subject.n_passes == 2 * len(list(corpus.open()))
+    assert [e.feature for e in found["one"]] == [e.feature for e in found["two"]]
+
+
+def test_the_sample_is_seeded_and_only_of_live_features(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    three = config.model_copy(update={"n_features": 3})
+    samples = set()
+    for seed in range(6):
+        found = harvest(PlantedSubject(), {"p": loaded()}, corpus.open, three, text=planted_text(), seed=seed)["p"]
+        samples.add(tuple(item.feature for item in found))
+        assert len(found) == 3
+        assert all(item.n_firing >= three.min_firing for item in found)
+    assert len(samples) > 1
+
+
+def test_the_same_config_twice_gives_equal_bytes(config: HarvestConfig, corpus: PlantedCorpus, tmp_path) -> None:
+    for name in ("one", "two"):
+        write_evidence(tmp_path / name, run(corpus, config))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("n_shards", [2, 3])
+def test_shards_merge_to_one_pass(config: HarvestConfig, corpus: PlantedCorpus, n_shards: int) -> None:
+    subject, dictionaries, shown = PlantedSubject(), {"planted": loaded()}, SilentProgress()
+    shards = [(index, n_shards) for index in range(n_shards)]
+    parts = [
+        collect_statistics(subject, dictionaries, corpus.open, seed=3, shard=shard, progress=shown)["planted"]
+        for shard in shards
+    ]
+    statistics = parts[0]
+    for part in parts[1:]:
+        statistics.merge(part)
+    plans = {"planted": plan_windows("planted", statistics, config)}
+    harvests = [
+        collect_windows(
+            subject, dictionaries, corpus.open, plans=plans, config=config, seed=3, shard=shard, progress=shown
+        )["planted"]
+        for shard in reversed(shards)
+    ]
+    for part in harvests[1:]:
+        harvests[0].merge(part)
+    merged = build_evidence(
+        subject, dictionaries["planted"], statistics, harvests[0], config, name="planted", text=planted_text()
+    )
+    whole = run(corpus, config)
+    assert [item.windows for item in merged] == [item.windows for item in whole]
+    for one, other in zip(merged, whole, strict=True):
+        assert one.neuron and other.neuron
+        assert one.neuron.correlation == pytest.approx(other.neuron.correlation, abs=1e-5)
+        assert (one.histogram_counts, one.token_uses) == (other.histogram_counts, other.token_uses)
+
+
+def test_another_batch_size_gives_the_same_windows(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    other = run(PlantedCorpus(batch_rows=3), config)
+    assert [item.windows for item in other] == [item.windows for item in run(corpus, config)]
+
+
+def test_an_unknown_site_is_the_users_error(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    wrong = LoadedDictionary(PlantedDictionary(), SitePoint("resid_post", 9), loaded().rules)
+    with pytest.raises(SubjectError):
+        harvest(PlantedSubject(), {"p": wrong}, corpus.open, config, text=planted_text(), seed=3)
+
+
+def test_edges_of_documents_are_covered(evidence: EXAMPLES) -> None:
+    windows = [w for w in evidence[EDGE].windows if w.kind in ACTIVATING]
+    assert windows
+    assert any(w.offset == 0 and w.candidate == 0 for w in windows)

@@ -1,0 +1,176 @@
+"""A local OpenAI-compatible server for tests: it counts what it is asked and fails on purpose where told to.
+
+It runs in a thread of its own, so tests of one process, of subprocesses and of whole runs can share it:
+
+    with FaultServer(plan=a_third_fails) as server:
+        ... options = {"base_url": server.base_url} ...
+        assert server.n_requests("...") == 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from autointerp.seeds import derive, unit_hash
+
+__all__ = ["KINDS", "Fault", "FaultServer", "a_share_fails", "always", "completion", "content_hash"]
+
+KINDS = ("429", "500", "hang", "truncated", "empty", "prose", "drop")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong. `kind` is one of `KINDS`, `status` (send `status` and `body`) or `body` (send `raw`)."""
+
+    kind: str
+    status: int = 500
+    body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: str = ""
+
+
+Plan = Callable[[dict[str, Any], int], Fault | None]
+"""Given a request's body and how often this content was asked before, what goes wrong with it."""
+
+
+def content_hash(body: Mapping[str, Any]) -> str:
+    """Names a request by what was asked."""
+    return hashlib.sha256(json.dumps(body["messages"], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def a_share_fails(share: float, *, kinds: tuple[str, ...] = KINDS, retry_after: str = "0.01", most: int = 3) -> Plan:
+    """Each call fails with probability `share`, by a hash of its content and number; `most` times per content."""
+
+    def plan(body: dict[str, Any], n_before: int) -> Fault | None:
+        name = content_hash(body)
+        if n_before >= most or unit_hash("fault", name, n_before) >= share:
+            return None
+        kind = kinds[derive(0, "kind", name, n_before) % len(kinds)]
+        return Fault(kind, headers={"Retry-After": retry_after} if kind == "429" else {})
+
+    return plan
+
+
+def always(fault: Fault) -> Plan:
+    """Every call fails in the same way."""
+    return lambda body, n_before: fault
+
+
+def completion(text: str, *, finish: str = "stop", **message: Any) -> dict[str, Any]:
+    """The body of a chat completion."""
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "served-model",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": text, **message},
+            }
+        ],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    }
+
+
+class FaultServer:
+    """The server, up between `__enter__` and `__exit__`. `answer` makes the reply's text from the request's body."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan | None = None,
+        answer: Callable[[dict[str, Any]], str] = lambda body: "[1, 0]",
+        key: str | None = None,
+        delay_s: float = 0.0,
+    ) -> None:
+        self._plan, self._answer, self._key, self._delay_s = plan, answer, key, delay_s
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner: web.AppRunner | None = None
+        self.base_url = ""
+        self.bodies: list[dict[str, Any]] = []
+        """The requests in order of arrival."""
+        self.arrivals = Counter[str]()
+        self.answered = Counter[str]()
+        """How often each content arrived, and how often it got a faultless reply, by `content_hash`."""
+        self.n_faults = Counter[str]()
+        self.n_at_once = self.most_at_once = 0
+
+    def __enter__(self) -> FaultServer:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        application = web.Application(client_max_size=2**26)
+        application.router.add_post("/v1/chat/completions", self._serve)
+        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.base_url = f"http://{host}:{port}/v1"
+
+    async def _stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if self._key is not None and request.headers.get("Authorization") != f"Bearer {self._key}":
+            said = f"Incorrect API key provided: {request.headers.get('Authorization', '')}"
+            return web.json_response({"error": {"code": "invalid_api_key", "message": said}}, status=401)
+        name = content_hash(body)
+        fault = self._plan(body, self.arrivals[name]) if self._plan is not None else None
+        self.bodies.append(body)
+        self.arrivals[name] += 1
+        self.n_at_once += 1
+        self.most_at_once = max(self.most_at_once, self.n_at_once)
+        try:
+            await asyncio.sleep(self._delay_s)
+            if fault is not None:
+                self.n_faults[fault.kind] += 1
+                return await self._fail(request, fault, completion(self._answer(body)))
+            self.answered[name] += 1
+            return web.json_response(completion(self._answer(body)))
+        finally:
+            self.n_at_once -= 1
+
+    async def _fail(self, request: web.Request, fault: Fault, right: dict[str, Any]) -> web.StreamResponse:
+        if fault.kind in ("429", "500", "status"):
+            status = fault.status if fault.kind == "status" else int(fault.kind)
+            body = dict(fault.body) or {"error": {"message": "on purpose", "code": None}}
+            return web.json_response(body, status=status, headers=dict(fault.headers))
+        if fault.kind == "hang":
+            await asyncio.sleep(3600)
+        if fault.kind == "drop":
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+        if fault.kind == "truncated":
+            raw = json.dumps(right)
+            return web.Response(text=raw[: len(raw) // 2], content_type="application/json")
+        if fault.kind == "body":
+            return web.Response(text=fault.raw, content_type="application/json")
+        text = {"empty": "", "prose": "Certainly! I would say the first one fires."}[fault.kind]
+        return web.json_response(completion(text))

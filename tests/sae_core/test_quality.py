@@ -1,0 +1,64 @@
+"""Quality equals its definitions, whatever the batches."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from sae_core.build import build_dictionary
+from sae_core.config import DictionaryConfig
+from sae_core.errors import TrainingDataError, WidthMismatchError
+from sae_core.quality import DENSITY_BIN_EDGES, measure_quality
+
+X = torch.randn(500, 8, generator=torch.Generator().manual_seed(0)) * 3 + 10
+CONFIG = DictionaryConfig(kind="topk", n_features=20, k=3)
+TOPK = build_dictionary(CONFIG, d_in=8, seed=0, sample=X).requires_grad_(False)
+
+
+def test_equals_the_definitions_and_does_not_depend_on_batches() -> None:
+    quality = measure_quality(TOPK, X.split(37))
+    code = TOPK.encode_dense(X)
+    error = (X - TOPK(X)).square().sum()
+    assert quality.n_tokens == 500
+    assert quality.mse == pytest.approx(float(error) / X.numel(), rel=1e-5)
+    assert quality.fvu == pytest.approx(float(error / (X - X.mean(0)).square().sum()), rel=1e-5)
+    assert quality.explained_variance == pytest.approx(1 - quality.fvu)
+    assert quality.l0 == pytest.approx(float((code > 0).sum(1).float().mean()))
+    torch.testing.assert_close(quality.density, (code > 0).float().mean(0))
+    assert quality.dead_frac == float((quality.density == 0).float().mean())
+    whole = measure_quality(TOPK, [X])
+    assert whole.fvu == pytest.approx(quality.fvu, rel=1e-6) and torch.equal(whole.density, quality.density)
+
+
+def test_density_histogram_counts_every_live_feature_in_its_decade() -> None:
+    quality = measure_quality(TOPK, [X])
+    n_live = int((quality.density > 0).sum())
+    assert sum(quality.density_histogram) == n_live
+    assert len(quality.density_histogram) == len(DENSITY_BIN_EDGES) - 1
+    constant = build_dictionary(DictionaryConfig(kind="identity"), d_in=8, seed=0)
+    assert measure_quality(constant, [X.abs() + 1]).density_histogram[-1] == 8
+    tenth = measure_quality(constant, [X], thresholds=X.quantile(0.9, dim=0))
+    low = DENSITY_BIN_EDGES.index(-1.0)
+    assert sum(tenth.density_histogram[low - 1 : low + 1]) == 8
+
+
+def test_thresholds_decide_what_fires() -> None:
+    neurons = build_dictionary(DictionaryConfig(kind="identity"), d_in=8, seed=0)
+    quality = measure_quality(neurons, [X], thresholds=torch.full((8,), 1e9))
+    assert (quality.l0, quality.dead_frac, quality.fvu) == (0.0, 1.0, 0.0)
+
+
+def test_json_is_finite() -> None:
+    neurons = build_dictionary(DictionaryConfig(kind="identity"), d_in=8, seed=0)
+    record = measure_quality(neurons, [torch.ones(10, 8)]).to_json()  # no variance: fvu is not a number
+    assert record["fvu"] is None
+    json.dumps(record, allow_nan=False)
+
+
+def test_no_activations_and_other_widths_are_errors() -> None:
+    with pytest.raises(TrainingDataError):
+        measure_quality(TOPK, [])
+    with pytest.raises(WidthMismatchError):
+        measure_quality(TOPK, [torch.ones(3, 7)])

@@ -1,0 +1,157 @@
+"""The loop finds planted directions, repeats itself bit for bit, and keeps dictionaries apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.errors import TrainingDataError, WidthMismatchError
+from sae_core.history import StepRecord
+from sae_core.quality import measure_quality
+from sae_core.synthetic import PlantedDictionary, mean_max_cosine
+from sae_core.training import train_dictionaries
+
+PLANTED = PlantedDictionary.draw(n_features=32, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
+TRAINING = TrainingConfig(
+    n_tokens=400 * 256,
+    batch_tokens=256,
+    learning_rate=5e-3,
+    resample_every_steps=40,
+    dead_after_tokens=4_000,
+)
+CONFIGS = {
+    "relu": (DictionaryConfig(kind="relu", n_features=48, l1_weight=0.15), TRAINING),
+    "topk": (DictionaryConfig(kind="topk", n_features=48, k=2), TRAINING),
+    "mlp": (DictionaryConfig(kind="mlp", n_features=48, hidden=(48,), l1_weight=0.15), TRAINING),
+}
+
+
+def _short(name: str, n_steps: int = 30, **fields: object) -> tuple[DictionaryConfig, TrainingConfig]:
+    config, training = CONFIGS[name]
+    short = {"n_tokens": n_steps * 64, "batch_tokens": 64, "dead_after_tokens": 640, "resample_every_steps": 10}
+    return config, dataclasses.replace(training, **{**short, **fields})
+
+
+def _batches(n_batches: int = 30, batch_tokens: int = 64) -> Iterator[torch.Tensor]:
+    return PLANTED.iter_batches(n_batches, batch_tokens=batch_tokens, seed=1)
+
+
+@pytest.mark.parametrize(("name", "cosine", "fvu"), [("relu", 0.97, 0.25), ("topk", 0.97, 0.15), ("mlp", 0.9, 0.3)])
+def test_planted_directions_are_found(name: str, cosine: float, fvu: float) -> None:
+    trained = train_dictionaries({name: CONFIGS[name]}, _batches(400, 256), device="cpu")[name]
+    quality = measure_quality(trained.dictionary, PLANTED.iter_batches(4, batch_tokens=1000, seed=77))
+    assert mean_max_cosine(trained.dictionary.directions, PLANTED.directions) > cosine
+    assert quality.fvu < fvu
+    assert 1 <= quality.l0 < 5
+    torch.testing.assert_close(trained.dictionary.directions.norm(dim=1), torch.ones(48))
+    assert trained.n_tokens == TRAINING.n_tokens == trained.history[-1].n_tokens
+
+
+def test_same_seed_twice_is_bit_equal_and_one_pass_equals_separate_passes() -> None:
+    configs = {name: _short(name) for name in CONFIGS}
+    together = train_dictionaries(configs, _batches(), device="cpu")
+    for name, config in configs.items():
+        alone = train_dictionaries({name: config}, _batches(), device="cpu")[name]
+        assert alone.history == together[name].history
+        wanted = together[name].dictionary.state_dict()
+        for key, tensor in alone.dictionary.state_dict().items():
+            assert torch.equal(tensor, wanted[key]), (name, key)
+    other = train_dictionaries({"relu": _short("relu", seed=1)}, _batches(), device="cpu")["relu"]
+    assert not torch.equal(other.dictionary.directions, together["relu"].dictionary.directions)
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_the_scale_of_activations_does_not_change_what_is_learned(factor: float) -> None:
+    configs = {name: _short(name) for name in CONFIGS}
+    plain = train_dictionaries(configs, _batches(), device="cpu")
+    scaled = train_dictionaries(configs, (factor * batch for batch in _batches()), device="cpu")
+    for name in configs:
+        cosines = (plain[name].dictionary.directions * scaled[name].dictionary.directions).sum(dim=1)
+        assert float(cosines.min()) > 0.99, name
+        assert scaled[name].history[-1].loss == pytest.approx(plain[name].history[-1].loss, rel=1e-2)
+        assert scaled[name].history[-1].mse == pytest.approx(factor**2 * plain[name].history[-1].mse, rel=1e-2)
+
+
+def test_dead_features_are_resampled_and_counted() -> None:
+    config, training = _short("relu", n_steps=60)
+    killed = dataclasses.replace(config, l1_weight=3.0)
+    history = train_dictionaries({"relu": (killed, training)}, _batches(60), device="cpu")["relu"].history
+    assert sum(record.n_resampled for record in history) > 0
+    assert [record.step for record in history] == [1, 11, 21, 31, 41, 51, 60]
+
+
+def test_normalised_mse_is_the_recorded_share_of_variance() -> None:
+    config, training = _short("topk", loss="normalised_mse")
+    history = train_dictionaries({"topk": (config, training)}, _batches(), device="cpu")["topk"].history
+    assert history[0].loss == pytest.approx(history[0].fvu)
+
+
+def test_fixed_dictionaries_are_built_and_keep_their_place() -> None:
+    configs = {
+        "random": (DictionaryConfig(kind="random", n_features=5), TRAINING),
+        "topk": _short("topk", n_steps=3),
+        "neurons": (DictionaryConfig(kind="identity"), TRAINING),
+    }
+    trained = train_dictionaries(configs, _batches(), device="cpu")
+    assert list(trained) == ["random", "topk", "neurons"]
+    assert trained["neurons"].history == [] and trained["neurons"].dictionary.is_signed
+
+
+def test_no_more_batches_are_drawn_than_needed_and_each_stops_at_its_own_number() -> None:
+    n_drawn = 0
+
+    def counted() -> Iterator[torch.Tensor]:
+        nonlocal n_drawn
+        for batch in _batches(30):
+            n_drawn += 1
+            yield batch
+
+    seen: list[tuple[str, StepRecord]] = []
+    n_done: list[int] = []
+    configs = {"short": _short("topk", n_steps=4), "long": _short("relu", n_steps=9)}
+    trained = train_dictionaries(
+        configs,
+        counted(),
+        device="cpu",
+        on_step=lambda name, record: seen.append((name, record)),
+        on_batch=n_done.append,
+        record_every_steps=5,
+    )
+    assert n_drawn == 9 and n_done == [64] * 9
+    assert (trained["short"].n_tokens, trained["long"].n_tokens) == (4 * 64, 9 * 64)
+    assert [(name, r.step) for name, r in seen] == [("short", 1), ("long", 1), ("short", 4), ("long", 6), ("long", 9)]
+    assert not any(p.requires_grad for p in trained["long"].dictionary.parameters())
+
+
+def test_activations_that_run_out_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    trained = train_dictionaries({"topk": _short("topk", n_steps=30)}, _batches(10), device="cpu")["topk"]
+    assert trained.n_tokens == 640
+    assert "ran out at 640 of n_tokens = 1920" in caplog.text
+
+
+def test_no_activations_and_not_finite_ones_are_errors() -> None:
+    with pytest.raises(TrainingDataError, match="no activations"):
+        train_dictionaries({"topk": _short("topk")}, [], device="cpu")
+    batches = list(_batches(5))
+    batches[3][7, 2] = float("nan")
+    with pytest.raises(TrainingDataError, match=r"relu: loss = nan at step 4 .*learning_rate"):
+        train_dictionaries({"relu": _short("relu")}, batches, device="cpu")
+    with pytest.raises(TrainingDataError, match="mean norm nan"):
+        train_dictionaries({"relu": _short("relu")}, batches[3:], device="cpu")
+
+
+def test_a_batch_of_another_width_is_an_error_with_both_widths() -> None:
+    with pytest.raises(WidthMismatchError, match=r"15 wide.*width 16"):
+        train_dictionaries({"relu": _short("relu")}, [next(_batches()), torch.ones(64, 15)], device="cpu")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_finds_planted_directions_too() -> None:
+    trained = train_dictionaries(CONFIGS, _batches(400, 256), device="cuda")
+    for name in CONFIGS:
+        assert mean_max_cosine(trained[name].dictionary.directions.cpu(), PLANTED.directions) > 0.9, name

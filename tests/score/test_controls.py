@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autointerp.score.controls import shuffled_partners
+from tests.score.planted import fires_on, make_evidence
+
+ONE = make_evidence(fires_on(" alpha"), n_documents=20)
+MANY = [replace(ONE, feature=number, density=10.0 ** -(1 + number / 4)) for number in range(12)]
+TEXTS: dict[tuple[str, int], str | None] = {("planted", e.feature): f"text {e.feature}" for e in MANY}
+
+
+def test_partners_are_the_nearest_in_firing_rate_and_never_oneself() -> None:
+    partners = shuffled_partners(MANY, TEXTS, seed=0, frac=1.0)
+    assert len(partners) == len(MANY)
+    assert all(abs(feature - partner) == 1 for (_, feature), partner in partners.items())
+
+
+def test_a_share_is_drawn_and_its_order_is_fixed_by_the_seed() -> None:
+    drawn = shuffled_partners(MANY, TEXTS, seed=0, frac=0.25)
+    assert len(drawn) == 3
+    assert drawn == shuffled_partners(MANY[::-1], TEXTS, seed=0, frac=0.25)
+    assert len({tuple(shuffled_partners(MANY, TEXTS, seed=seed, frac=0.25)) for seed in range(10)}) > 1
+
+
+def test_only_features_with_an_explanation_take_part() -> None:
+    texts = {key: text if key[1] % 2 else None for key, text in TEXTS.items()}
+    partners = shuffled_partners(MANY, texts, seed=0, frac=1.0)
+    assert {feature for _, feature in partners} == {1, 3, 5, 7, 9, 11}
+    assert all(partner % 2 for partner in partners.values())
+
+
+def test_partners_stay_within_their_dictionary() -> None:
+    lone = replace(ONE, dictionary="lone")
+    partners = shuffled_partners([*MANY, lone], {**TEXTS, ("lone", 0): "text"}, seed=0, frac=1.0)
+    assert ("lone", 0) not in partners

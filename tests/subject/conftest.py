@@ -1,0 +1,170 @@
+"""Tiny subjects made from configs, tokenizers trained on the spot, and documents to feed them."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from autointerp.config.tree import SubjectConfig
+from autointerp.records.document import Document
+from autointerp.subject.model import load_subject
+
+SENTENCES = [
+    "The quick brown fox jumps over the lazy dog, then sleeps.",
+    "Once upon a time there was a little girl who liked the sea.",
+    "def add(a, b):\n    return a + b  # a sum\n",
+    "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.",
+    "مرحبا بالعالم، هذا نص قصير.",
+    "שלום עולם",
+    "Smile 😀 and wave 👋🏽 at the family 👨‍👩‍👧.",
+    "数字は 12345 です。",
+]
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[str]:
+    return list(SENTENCES)
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE so small that most non-Latin characters are split over several tokens."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>")
+
+
+@pytest.fixture(scope="session")
+def piece_tokenizer() -> PreTrainedTokenizerFast:
+    """Sentencepiece style: a block for the space, one put before the text, byte tokens for rare characters."""
+    bytes_as_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
+    words = ["\u2581", *"abcdefghijklmnopqrstuvwxyz", "\u2581t", "\u2581th"]
+    vocabulary = {token: index for index, token in enumerate(["<unk>", "<s>", "</s>", *bytes_as_tokens, *words])}
+    merges = [("\u2581", "t"), ("\u2581t", "h")]
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+def _gpt2(n_vocab: int):
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=n_vocab,
+            n_embd=16,
+            n_layer=3,
+            n_head=4,
+            n_positions=64,
+            activation_function="relu",
+            bos_token_id=0,
+            eos_token_id=0,
+            initializer_range=0.4,
+        )
+    )
+
+
+def _llama(n_vocab: int):
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=n_vocab,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            initializer_range=0.4,
+        )
+    )
+
+
+def _neox(n_vocab: int):
+    return GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=n_vocab,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=64,
+        )
+    )
+
+
+def _perturbed(model):
+    """Gains and biases away from 1 and 0, so that a test would see them dropped."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "ln" in name or "norm" in name or name.endswith("bias"):
+                weight += 0.3 * torch.randn(weight.shape)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def raw_models(byte_tokenizer):
+    """Plain transformers models, by family, never handed to a subject."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        builders = {"gpt2": _gpt2, "llama": _llama, "neox": _neox}
+        return {family: _perturbed(build(len(byte_tokenizer))) for family, build in builders.items()}
+
+
+@pytest.fixture(scope="session")
+def subjects(raw_models, byte_tokenizer):
+    """The same models as subjects."""
+    config = SubjectConfig(model="tiny", context_tokens=32, site="resid_post")
+    return {
+        family: load_subject(config, device="cpu", hf_model=copy.deepcopy(model), tokenizer=byte_tokenizer)
+        for family, model in raw_models.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def tokens(byte_tokenizer) -> torch.Tensor:
+    """[3 12] ids without meaning, BOS first."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(1, len(byte_tokenizer), (3, 12), generator=generator)
+    ids[:, 0] = 0
+    return ids
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[Document]:
+    """Forty documents of very different lengths."""
+    return [
+        Document(f"d{i}", "test", " ".join(SENTENCES[(i + j) % len(SENTENCES)] for j in range(1 + i % 5)))
+        for i in range(40)
+    ]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real models and texts; skips where it is absent."""
+    folder = Path(os.environ.get("AUTOINTERP_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real data: set AUTOINTERP_REAL_DATA or put it at ../shared/data")
+    return folder

@@ -1,0 +1,123 @@
+"""Contexts: nothing lost, boundaries remembered, only the last one padded."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import torch
+
+from autointerp.config.tree import CorpusConfig
+from autointerp.errors import InputError
+from autointerp.records.document import Document
+from autointerp.subject.corpus import open_corpus
+from autointerp.subject.packing import PackedBatch, count_tokens, iter_batches, require_tokens
+from autointerp.subject.tokens import encode_texts
+
+
+def pack(documents, tokenizer, **options) -> list[PackedBatch]:
+    settings = {"role": "explain", "context_tokens": 16, "batch_contexts": 4} | options
+    return list(iter_batches(documents, tokenizer=tokenizer, **settings))
+
+
+def collected(batches: list[PackedBatch]) -> dict[str, dict[int, int]]:
+    """Token id by offset by document; fails where one position stands twice."""
+    found: dict[str, dict[int, int]] = {}
+    for batch in batches:
+        for row in range(batch.tokens.shape[0]):
+            for token, document, offset in zip(
+                batch.tokens[row].tolist(), batch.document[row].tolist(), batch.offset[row].tolist(), strict=True
+            ):
+                if document >= 0:
+                    place = found.setdefault(batch.documents[document], {})
+                    assert offset not in place
+                    place[offset] = token
+    return found
+
+
+@pytest.mark.parametrize("context_tokens", [8, 13, 64])
+def test_every_token_stands_once_at_its_offset(context_tokens, documents, byte_tokenizer) -> None:
+    found = collected(pack(documents, byte_tokenizer, context_tokens=context_tokens))
+    for document in documents:
+        ids = encode_texts(byte_tokenizer, [document.text])[0]
+        assert found[document.id] == dict(enumerate(ids))
+
+
+def test_contexts_begin_with_bos_and_documents_are_separated(documents, byte_tokenizer) -> None:
+    batches = pack(documents, byte_tokenizer, context_tokens=32)
+    for batch in batches:
+        assert (batch.tokens[:, 0] == 0).all()
+        before, after = batch.document[:, :-1], batch.document[:, 1:]
+        assert not ((before >= 0) & (after >= 0) & (before != after)).any(), "two documents touch"
+        assert torch.equal(batch.is_text, batch.tokens != 0)
+        assert torch.equal(batch.is_text, batch.offset >= 0)
+
+
+def test_only_the_last_context_is_padded(documents, byte_tokenizer) -> None:
+    batches = pack(documents, byte_tokenizer)
+    assert all(batch.tokens.shape == (4, 16) for batch in batches[:-1])
+    rows = torch.cat([batch.document for batch in batches])
+    assert ((rows[:-1] < 0).sum(dim=1) <= 3).all(), "BOS, at most two boundaries here, never padding"
+    n_tokens = sum(batch.n_tokens for batch in batches)
+    assert n_tokens == sum(len(ids) for ids in encode_texts(byte_tokenizer, [d.text for d in documents]))
+
+
+def test_a_long_document_goes_on_in_the_next_context(byte_tokenizer) -> None:
+    text = "abcdefgh" * 20
+    ids = encode_texts(byte_tokenizer, [text])[0]
+    (batch,) = pack([Document("long", "t", text)], byte_tokenizer, batch_contexts=100)
+    assert batch.tokens.shape[0] == -(-len(ids) // 15)
+    assert batch.offset[1, :2].tolist() == [-1, 15] and batch.documents == ("long",)
+
+
+def test_max_tokens_is_met_exactly(documents, byte_tokenizer) -> None:
+    for n in (1, 100, 333):
+        assert sum(batch.n_tokens for batch in pack(documents, byte_tokenizer, max_tokens=n)) == n
+
+
+def test_shards_together_are_the_whole(documents, byte_tokenizer) -> None:
+    whole = pack(documents, byte_tokenizer, max_tokens=700)
+    parts = [pack(documents, byte_tokenizer, max_tokens=700, shard=(i, 3)) for i in range(3)]
+    assert sum(len(part) for part in parts) == len(whole) > 6
+    for index, batch in enumerate(whole):
+        other = parts[index % 3][index // 3]
+        assert torch.equal(batch.tokens, other.tokens) and batch.documents == other.documents
+    with pytest.raises(ValueError, match="shard"):
+        pack(documents, byte_tokenizer, shard=(3, 3))
+    with pytest.raises(ValueError, match="context_tokens"):
+        pack(documents, byte_tokenizer, context_tokens=1)
+
+
+def test_grouped_tokenisation_changes_nothing(documents, byte_tokenizer, monkeypatch) -> None:
+    whole = collected(pack(documents, byte_tokenizer))
+    monkeypatch.setattr("autointerp.subject.packing.TOKENISE_CHARACTERS", 50)
+    assert collected(pack(documents, byte_tokenizer)) == whole
+
+
+def test_without_bos_contexts_begin_with_text(documents, byte_tokenizer, piece_tokenizer) -> None:
+    bare = copy.deepcopy(piece_tokenizer)
+    bare.bos_token = None
+    batch = pack(documents, bare, context_tokens=64)[0]
+    assert batch.is_text[0, 0] and set(batch.tokens[~batch.is_text].tolist()) == {2}, "EOS separates"
+    bare.eos_token = None
+    batch = pack(documents, bare, context_tokens=64)[0]
+    assert batch.is_text.all()
+
+
+def test_no_text_is_an_error(byte_tokenizer) -> None:
+    with pytest.raises(InputError, match="no text for the role 'score'"):
+        pack([], byte_tokenizer, role="score")
+
+
+def test_a_corpus_too_short_says_how_short(tmp_path, sentences, byte_tokenizer) -> None:
+    (tmp_path / "c.json").write_text(json.dumps([f"{i} {sentences[i % 8]}" for i in range(80)]))
+    corpus = open_corpus(CorpusConfig(path=str(tmp_path / "c.json")))
+    n = {role: count_tokens(corpus, tokenizer=byte_tokenizer, role=role) for role in ("explain", "score")}
+    assert require_tokens(corpus, tokenizer=byte_tokenizer, roles=n, key="corpus.evidence_tokens") == n
+    too_many = n | {"score": n["score"] + 1}
+    with pytest.raises(
+        InputError,
+        match=rf"too short for corpus\.evidence_tokens.*explain {n['explain']:,} of.*score {n['score']:,} of",
+    ):
+        require_tokens(corpus, tokenizer=byte_tokenizer, roles=too_many, key="corpus.evidence_tokens")

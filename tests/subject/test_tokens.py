@@ -1,0 +1,154 @@
+"""Token bytes and window text, for every way a vocabulary spells bytes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from autointerp.records.window import Window
+from autointerp.resources import resource
+from autointerp.subject.tokens import (
+    TokenText,
+    encode_texts,
+    plain_tokenizer,
+    separator_id,
+    span_text,
+    special_ids,
+    token_bytes,
+)
+
+HARD = [
+    "",
+    " ",
+    " leading space",
+    "two  spaces\tand\ttabs\r\nnewlines\n\n",
+    "emoji 😀👨‍👩‍👧 and 👋🏽",
+    "مرحبا بالعالم",
+    "שלום",
+    "数字は 12345 です。",
+    "naïve café déjà\u0301",
+    "\x00\x1b[0m control",
+    "</s> <s> <unk> <|endoftext|> <0x41> [INST]",
+]
+
+
+def round_trips(tokenizer, texts: list[str]) -> list[str]:
+    own = plain_tokenizer(tokenizer)
+    text = TokenText.of(own)
+    return [b"".join(text.document_pieces(ids)).decode() for ids in encode_texts(own, texts)]
+
+
+def round_trip(tokenizer, text: str) -> str:
+    return round_trips(tokenizer, [text])[0]
+
+
+@pytest.mark.parametrize("text", HARD)
+def test_joining_the_pieces_gives_the_text_back(text, byte_tokenizer, piece_tokenizer) -> None:
+    assert round_trip(byte_tokenizer, text) == text
+    assert round_trip(piece_tokenizer, text) == text
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"), max_size=40))
+def test_any_text_comes_back(text, byte_tokenizer, piece_tokenizer) -> None:
+    assert round_trip(byte_tokenizer, text) == text
+    assert round_trip(piece_tokenizer, text) == text
+
+
+def test_characters_are_split_over_tokens(byte_tokenizer) -> None:
+    pieces = TokenText.of(byte_tokenizer).document_pieces(encode_texts(byte_tokenizer, ["😀"])[0])
+    assert len(pieces) > 1 and b"".join(pieces) == "😀".encode()
+
+
+def test_an_added_space_is_taken_off_at_the_start_of_a_document_only(piece_tokenizer) -> None:
+    text = TokenText.of(piece_tokenizer)
+    ids = encode_texts(piece_tokenizer, ["the the"])[0]
+    assert text.adds_space
+    assert text.document_pieces(ids)[0] == b"th"
+    assert text.document_pieces(ids, offset=2)[0] == b" th"
+
+
+def test_special_spellings_in_a_text_stay_text(byte_tokenizer, piece_tokenizer) -> None:
+    for tokenizer in (byte_tokenizer, piece_tokenizer):
+        ids = encode_texts(plain_tokenizer(tokenizer), ["a </s><|endoftext|> b"])[0]
+        assert not set(ids) & special_ids(tokenizer)
+    assert set(encode_texts(byte_tokenizer, ["<|endoftext|>"])[0]) == {0}, "the caller's own tokenizer is unchanged"
+
+
+def test_special_tokens_and_separator(byte_tokenizer, piece_tokenizer) -> None:
+    assert special_ids(byte_tokenizer) == {0} and separator_id(byte_tokenizer) == 0
+    assert special_ids(piece_tokenizer) == {1, 2} and separator_id(piece_tokenizer) == 1
+
+
+def test_a_padded_vocabulary_has_empty_pieces(byte_tokenizer) -> None:
+    text = TokenText.of(byte_tokenizer, vocab_size=400)
+    assert len(text.pieces) == 400 and text.pieces[-1] == b""
+    assert text.display(0) == "<|endoftext|>"
+
+
+def test_other_vocabularies_are_plain_strings() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"un": 0, "été": 1}, unk_token="un"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert token_bytes(PreTrainedTokenizerFast(tokenizer_object=tokenizer)) == [b"un", "été".encode()]
+
+
+def spans_agree(text: str, starts: tuple[int, ...], pieces: list[bytes]) -> None:
+    raw = text.encode()
+    assert len(starts) == len(pieces) + 1
+    assert list(starts) == sorted(starts) and starts[0] >= 0 and starts[-1] <= len(raw)
+    assert starts[0] <= 3 and len(raw) - starts[-1] <= 3
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_a_span_of_valid_text_is_widened_to_whole_characters(data, text) -> None:
+    raw = text.encode()
+    start = data.draw(st.integers(0, len(raw) - 1))
+    end = data.draw(st.integers(start + 1, len(raw)))
+    cuts = sorted({start, end, *data.draw(st.lists(st.integers(start, end), max_size=5))})
+    pieces = [raw[a:b] for a, b in pairwise(cuts)]
+    shown, starts = span_text(pieces, before=raw[:start], after=raw[end:])
+    spans_agree(shown, starts, pieces)
+    assert shown in text
+    assert [shown.encode()[a:b] for a, b in pairwise(starts)] == pieces
+
+
+@settings(max_examples=200, deadline=None)
+@given(pieces=st.lists(st.binary(max_size=5), max_size=6), before=st.binary(max_size=5), after=st.binary(max_size=5))
+def test_any_bytes_give_a_consistent_window(pieces, before, after) -> None:
+    shown, starts = span_text(pieces, before=before, after=after)
+    spans_agree(shown, starts, pieces)
+    if pieces:
+        zeros = (0.0,) * len(pieces)
+        window = Window("w", "d", 0, "score", "top", 0, shown, (0,) * len(pieces), starts, zeros, 0)
+        spans = [window.character_span(i) for i in range(len(pieces))]
+        assert all(0 <= low <= high <= len(shown) for low, high in spans)
+
+
+def test_half_a_character_without_neighbours_is_replaced() -> None:
+    euro = "€".encode()
+    assert span_text([b"a", euro[:1]]) == ("a\ufffd", (0, 1, 4))
+    assert span_text([b"a", euro[:1]], after=euro[1:]) == ("a€", (0, 1, 2))
+    assert span_text([euro[2:], b"b"], before=b"xy" + euro[:2]) == ("€b", (2, 3, 4))
+    assert span_text([euro[2:], b"b"]) == ("\ufffdb", (0, 3, 4))
+    assert span_text([euro[:1], euro[1:2], b"!"]) == ("\ufffd!", (0, 1, 3, 4))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["tokenizers/gpt2", "models/stories260K"])
+def test_real_tokenizers_round_trip(name, real_data) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(real_data / name)
+    texts = [*HARD, (real_data / "text" / "tinyshakespeare.txt").read_text()]
+    assert round_trips(tokenizer, texts) == texts
+
+
+def test_the_builtin_tokenizer_round_trips() -> None:
+    if not (resource("subjects/builtin") / "tokenizer.json").is_file():
+        pytest.skip("the builtin subject is not in this checkout")
+    tokenizer = AutoTokenizer.from_pretrained(resource("subjects/builtin"))
+    assert round_trips(tokenizer, HARD) == HARD

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from autointerp.config.tree import ExplainConfig, ScoreConfig, ScorerConfig
+from autointerp.errors import ArtefactError, JudgeStopped
+from autointerp.explain.windows import open_explainer
+from autointerp.judges.client import Failure, Outcome
+from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
+from autointerp.loop import explain_features, score_features
+from autointerp.records.evidence import Evidence
+from autointerp.records.verdict import Explanation, Verdict
+from autointerp.score import detection, marked
+from autointerp.score.results import Scoring
+from autointerp.workers import Progress
+from tests.score.planted import fires_on, make_evidence
+
+TOKENS = [" return", " class", " self", "ing", ":", " alpha"]
+EVIDENCE = [
+    make_evidence(fires_on(token), feature=number, dictionary=name, n_documents=250)
+    for name in ("neurons", "sae")
+    for number, token in enumerate(TOKENS)
+]
+SCORERS = [
+    marked.open_scorer(ScorerConfig(name="marked", n_positive=5, n_negative=5, n_near_miss=0), ScoreConfig()),
+    detection.open_scorer(
+        ScorerConfig(name="detection", n_positive=8, n_negative=8, windows_per_request=6), ScoreConfig()
+    ),
+]
+
+
+class Scripted:
+    """A client whose answers a function gives; it yields `n_steps(request)` times first, to mix up completion."""
+
+    def __init__(self, answer: Callable[[Request], Outcome | Exception], *, is_mixed: bool = False) -> None:
+        self._answer, self._is_mixed = answer, is_mixed
+        self.asked: list[Request] = []
+        self.n_active = self.most_active = 0
+
+    async def ask(self, request: Request) -> Outcome:
+        self.asked.append(request)
+        self.n_active += 1
+        self.most_active = max(self.most_active, self.n_active)
+        for _ in range(len(str(request.task)) * 7 % 11 if self._is_mixed else 1):
+            await asyncio.sleep(0)
+        self.n_active -= 1
+        outcome = self._answer(request)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class Kept:
+    """A recorder in memory."""
+
+    def __init__(self) -> None:
+        self.explanations: list[Explanation] = []
+        self.verdicts: list[Verdict] = []
+        self.n_flushes = 0
+
+    def save_explanations(self, explanations: Iterable[Explanation]) -> None:
+        self.explanations += explanations
+
+    def save_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        self.verdicts += verdicts
+
+    def flush(self) -> None:
+        self.n_flushes += 1
+
+
+def truth_of(evidences: Sequence[Evidence]) -> dict[tuple[str, str], bool]:
+    return {(f"{e.dictionary}/{e.feature}", w.text): w.is_firing for e in evidences for w in e.windows}
+
+
+def oracle(request: Request) -> Outcome:
+    truth = truth_of(EVIDENCE)
+    task = request.task
+    if isinstance(task, ExplainTask):
+        text = "".join(task.windows[0].tokens)
+        names = [name for (name, known) in truth if known == text]
+        return Reply(f"[EXPLANATION]: {names[0]}", "oracle")
+    answers = [int(truth.get((task.explanation, passage.text), False)) for passage in task.passages]
+    return Reply(f'{{"answers": {answers}}}', "oracle")
+
+
+def own_explanations(evidences: Sequence[Evidence] = EVIDENCE, **changes: object) -> list[Explanation]:
+    return [
+        replace(Explanation(e.dictionary, e.feature, "windows", "j", "h", f"{e.dictionary}/{e.feature}"), **changes)  # type: ignore[arg-type]
+        for e in evidences
+    ]
+
+
+def explain(client: Scripted, n_workers: int = 4, kept: Kept | None = None) -> tuple[Explanation, ...]:
+    explainer = open_explainer(ExplainConfig())
+    return asyncio.run(
+        explain_features(
+            EVIDENCE, explainer=explainer, client=client, judge="j", seed=0, n_workers=n_workers, recorder=kept
+        )
+    )
+
+
+def score(
+    client: Scripted,
+    explanations: Sequence[Explanation] | None = None,
+    *,
+    evidences: Sequence[Evidence] = EVIDENCE,
+    n_workers: int = 4,
+    shuffled_frac: float = 0.0,
+    **kwargs: object,
+) -> Scoring:
+    told = own_explanations() if explanations is None else explanations
+    return asyncio.run(
+        score_features(
+            evidences,
+            told,
+            client=client,
+            judge="j",
+            seed=0,
+            shuffled_frac=shuffled_frac,
+            n_workers=n_workers,
+            **{"scorers": SCORERS, **kwargs},  # type: ignore[arg-type]
+        )
+    )
+
+
+def test_the_oracle_is_always_right_from_end_to_end() -> None:
+    explanations = explain(Scripted(oracle))
+    assert [e.text for e in explanations] == [f"{e.dictionary}/{e.feature}" for e in EVIDENCE]
+    scoring = score(Scripted(oracle), explanations)
+    assert not scoring.unscored
+    assert all(v.is_firing == (v.answer == "fires") for v in scoring.verdicts)
+    assert {(v.dictionary, v.feature, v.scorer) for v in scoring.verdicts} == {
+        (e.dictionary, e.feature, s.name) for e in EVIDENCE for s in SCORERS
+    }
+
+
+def test_the_mumbler_is_unparsed_everywhere() -> None:
+    mumbler = Scripted(lambda _: Reply("well, maybe some of them", "m"))
+    assert {(e.text, e.failure) for e in explain(mumbler)} == {(None, "unparsed")}
+    scoring = score(mumbler)
+    assert scoring.verdicts
+    assert {v.answer for v in scoring.verdicts} == {"unparsed"}
+
+
+def test_neither_order_nor_concurrency_changes_a_result() -> None:
+    results = []
+    for n_workers, is_mixed, order in ((1, False, 1), (16, True, 1), (16, True, -1)):
+        client = Scripted(oracle, is_mixed=is_mixed)
+        explanations = explain(client, n_workers)
+        scoring = score(
+            client, explanations[::order], evidences=EVIDENCE[::order], n_workers=n_workers, shuffled_frac=0.5
+        )
+        results.append((explanations, scoring, sorted(str(request) for request in client.asked)))
+    assert results[0] == results[1] == results[2]
+
+
+def test_workers_are_bounded() -> None:
+    client = Scripted(oracle, is_mixed=True)
+    score(client, n_workers=3)
+    assert client.most_active == 3
+
+
+def test_explain_windows_are_never_scored() -> None:
+    client = Scripted(oracle)
+    score(client, explain(client), shuffled_frac=1.0)
+    shown = {"".join(w.tokens) for r in client.asked if isinstance(r.task, ExplainTask) for w in r.task.windows}
+    asked = {p.text for r in client.asked if isinstance(r.task, ScoreTask) for p in r.task.passages}
+    assert shown and asked
+    assert not shown & asked
+
+
+def test_nothing_but_text_and_marks_reaches_a_scoring_task() -> None:
+    client = Scripted(oracle)
+    score(client)
+    for request in client.asked:
+        assert isinstance(request.task, ScoreTask)
+        assert set(ScoreTask.__dataclass_fields__) == {"explanation", "passages"}
+        assert all(type(passage) is Passage for passage in request.task.passages)
+        words = " ".join(message.content for message in request.messages)
+        for evidence in EVIDENCE:
+            assert not any(window.id in words or window.document in words for window in evidence.windows)
+
+
+def test_shuffled_controls_judge_the_same_windows_with_another_explanation() -> None:
+    client = Scripted(oracle)
+    scoring = score(client, shuffled_frac=0.5)
+    control = [v for v in scoring.verdicts if v.control == "shuffled"]
+    drawn = {(v.dictionary, v.feature) for v in control}
+    assert len(drawn) == 6
+    own = [v for v in scoring.verdicts if v.control is None and (v.dictionary, v.feature) in drawn]
+    assert [(v.scorer, v.window, v.kind, v.is_firing) for v in control] == [
+        (v.scorer, v.window, v.kind, v.is_firing) for v in own
+    ]
+    assert [v.answer for v in control] != [v.answer for v in own]
+
+
+@pytest.mark.parametrize("failure", ["unparsed", "refused", "error"])
+def test_a_failed_explanation_is_never_scored(failure: str) -> None:
+    client = Scripted(oracle)
+    told = own_explanations()
+    told[2] = replace(told[2], text=None, failure=failure)  # type: ignore[arg-type]
+    scoring = score(client, told, shuffled_frac=1.0)
+    lost = (told[2].dictionary, told[2].feature)
+    assert {(u.dictionary, u.feature, u.reason) for u in scoring.unscored} == {(*lost, "judge")}
+    assert lost not in {(v.dictionary, v.feature) for v in scoring.verdicts}
+
+
+def test_failures_of_the_judge_become_records() -> None:
+    outcomes: dict[str, Outcome | Exception] = {
+        "refused": Failure("refused", "content filter"),
+        "error": Failure("error", "gave up after 6 tries"),
+    }
+    for answer, outcome in outcomes.items():
+        client = Scripted(lambda _, outcome=outcome: outcome)
+        assert {(e.text, e.failure) for e in explain(client)} == {(None, answer)}
+        assert {v.answer for v in score(client).verdicts} == {answer}
+
+
+def test_one_broken_request_costs_its_own_windows_only() -> None:
+    client = Scripted(lambda r: ZeroDivisionError() if "sae/3" in str(r.task) else oracle(r))
+    verdicts = score(client).verdicts
+    broken = {(v.dictionary, v.feature) for v in verdicts if v.answer == "error"}
+    assert broken == {("sae", 3)}
+    assert all(v.answer == "error" for v in verdicts if (v.dictionary, v.feature) == ("sae", 3))
+    assert {e.failure for e in explain(Scripted(lambda _: ZeroDivisionError()))} == {"error"}
+
+
+def test_a_broken_scorer_leaves_counted_features() -> None:
+    class Broken:
+        name, prompt_hash = "broken", "h"
+
+        def sample(self, *_: object, **__: object) -> None:
+            raise KeyError("no such window")
+
+    scoring = score(Scripted(oracle), scorers=[Broken()])
+    assert len(scoring.unscored) == len(EVIDENCE)
+    assert {u.reason for u in scoring.unscored} == {"judge"}
+
+
+@pytest.mark.parametrize("error", [JudgeStopped("wrong key"), ArtefactError("journal: no space left")])
+def test_a_stop_ends_the_run_and_keeps_what_is_done(error: Exception) -> None:
+    kept = Kept()
+    once = [error]  # raised to one worker only: the others have to be ended by the loop
+    client = Scripted(lambda r: once.pop() if once and len(client.asked) > 20 else oracle(r))
+    with pytest.raises(type(error)):
+        score(client, n_workers=2, recorder=kept)
+    assert kept.verdicts
+    assert kept.n_flushes == 1
+    assert len(client.asked) <= 24  # what the other worker had begun, of 48 in all
+    kept = Kept()
+    once = [error]
+    client = Scripted(lambda r: once.pop() if once and len(client.asked) > 5 else oracle(r))
+    with pytest.raises(type(error)):
+        explain(client, 2, kept)
+    assert 3 <= len(kept.explanations) <= 7  # what the other worker had begun, of 12 in all
+
+
+def test_results_are_recorded_as_they_come_and_all_of_them() -> None:
+    kept, seen = Kept(), []
+
+    def look(progress: Progress) -> None:
+        seen.append((progress.n_done, len({(v.dictionary, v.feature, v.scorer) for v in kept.verdicts})))
+
+    scoring = score(Scripted(oracle), n_workers=1, recorder=kept, on_progress=look)
+    assert seen == [(n, n) for n in range(1, len(EVIDENCE) * len(SCORERS) + 1)]
+    assert sorted(map(str, kept.verdicts)) == sorted(map(str, scoring.verdicts))
+
+
+def test_unscored_evidence_is_neither_explained_nor_asked_about() -> None:
+    marked_off = [replace(EVIDENCE[0], unscored="too_few_positives")]
+    client = Scripted(oracle)
+    scoring = score(client, evidences=marked_off)
+    assert [u.reason for u in scoring.unscored] == ["too_few_positives"] * 2
+    explained = asyncio.run(
+        explain_features(marked_off, explainer=open_explainer(ExplainConfig()), client=client, judge="j", seed=0)
+    )
+    assert explained == ()
+    assert client.asked == []
+
+
+def test_the_language_half_loads_no_torch() -> None:
+    code = (
+        "import sys, autointerp.loop, autointerp.explain.windows, autointerp.score.marked, autointerp.score.detection,"
+        "autointerp.score.presets, autointerp.judges.pattern_learning; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
