@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["Bar", "Progress", "SilentProgress"]
 
 
+@runtime_checkable
 class Bar(Protocol):
     """One piece of work on show."""
 
@@ -16,6 +17,7 @@ class Bar(Protocol):
         ...
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Whoever shows progress."""
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from autointerp.seeds import stream
@@ -69,10 +70,7 @@ def compare_runs(
 def _compare(pairs: Sequence[tuple[str, _Side, _Side, bool]], *, metric: str, seed: int) -> list[Comparison]:
     found = []
     for scorer, first, second, is_shared in pairs:
-        a, b = _values(first, metric), _values(second, metric)
-        if is_shared:
-            both = a.index.intersection(b.index)
-            a, b = a[both], b[both]
+        a, b = _values(first, second, metric, is_shared=is_shared)
         rng = stream(seed, "compare", scorer, first.label, second.label, metric)
         bounds = (-2.0, 2.0) if metric in {"excess", "beyond_token", "matthews"} else (-1.0, 1.0)
         test = paired_difference if is_shared else two_sample_difference
@@ -81,10 +79,8 @@ def _compare(pairs: Sequence[tuple[str, _Side, _Side, bool]], *, metric: str, se
         smallest = None
         if min(len(a), len(b)) > 1:
             # paired: the spread of the gaps takes the place of one side's, so the other side adds none
-            spread = (
-                float((a - b).std() / 2**0.5) if is_shared else float(pd.concat([a - a.mean(), b - b.mean()]).std())
-            )
-            smallest = smallest_difference(len(a), deviation=spread, n_other=len(b))
+            spread = np.std(a - b, ddof=1) / 2**0.5 if is_shared else np.std(np.append(a - a.mean(), b - b.mean()))
+            smallest = smallest_difference(len(a), deviation=float(spread), n_other=len(b))
         found.append(Comparison(scorer, first.label, second.label, metric, difference, p_value, smallest))
     corrected = holm([row.p_value for row in found])
     return [
@@ -93,9 +89,14 @@ def _compare(pairs: Sequence[tuple[str, _Side, _Side, bool]], *, metric: str, se
     ]
 
 
-def _values(side: _Side, metric: str) -> pd.Series:
-    """The metric by feature, where it is defined."""
-    return side.rows.set_index("feature")[metric].dropna().sort_index()
+def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The metric where it is defined; of shared features those that have it on both sides, in one order."""
+    a, b = (dict(zip(side.rows["feature"], side.rows[metric], strict=True)) for side in (first, second))
+    a, b = ({feature: value for feature, value in values.items() if pd.notna(value)} for values in (a, b))
+    if is_shared:
+        both = sorted(a.keys() & b.keys())
+        return np.array([a[f] for f in both], dtype=float), np.array([b[f] for f in both], dtype=float)
+    return np.array(list(a.values()), dtype=float), np.array(list(b.values()), dtype=float)
 
 
 def render_comparisons(rows: Sequence[Comparison]) -> str:

@@ -84,7 +84,8 @@ class DictionaryEntry(Section):
     n_features: Positive | None = None
     """Defaults to 4 x the activation width; the width itself for `identity`."""
     k: Positive = 32
-    l1_weight: Amount = 1e-3
+    l1_weight: Amount = 0.2
+    """Weight of the mean sum of codes, relative to the mean activation norm with `train.normalise_inputs`."""
     hidden: tuple[Positive, ...] = ()
     """Hidden widths of the MLP encoder; () means one as wide as n_features."""
     path: Path | None = None
@@ -113,9 +114,11 @@ class TrainConfig(Section):
     batch_tokens: Positive = 2048
     buffer_tokens: Positive = 65_536
     """Activations shuffled together."""
-    learning_rate: Rate = 1e-3
+    learning_rate: Rate = 2e-3
     loss: Literal["mse", "normalised_mse"] = "mse"
     """`normalised_mse` divides by the error of predicting the batch mean (O'Neill et al. 2024)."""
+    normalise_inputs: bool = True
+    """Work in units of the mean activation norm, so that one L1 weight fits all sites; weights are saved unscaled."""
     warmup_frac: Fraction = 0.05
     decay_frac: Fraction = 0.2
     l1_warmup_frac: Fraction = 0.05

@@ -6,7 +6,7 @@ holds them. Does not know how the effect is computed (see `subject.unembedding`)
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ Effects = tuple[tuple[TokenEffect, ...], tuple[TokenEffect, ...]]
 LOGITS_AT_ONCE = 1 << 24
 
 
+@runtime_checkable
 class HasLogitEffects(Protocol):
     """What is needed of a subject."""
 

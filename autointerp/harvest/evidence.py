@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -44,6 +44,7 @@ class Need:
     n_negative: int = 1
 
 
+@runtime_checkable
 class HarvestSubject(ReadableSubject, HasLogitEffects, Protocol):
     """What the harvest needs of a subject."""
 

@@ -6,7 +6,7 @@ Takes a dictionary of sae_core and its activations; gives firings as sparse trip
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -84,7 +84,8 @@ class FiringRules:
             save_file(tensors, partial, metadata={"kind": self.kind})
             partial.replace(folder / FILE)
         except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             raise ArtefactError(f"{folder / FILE} cannot be written ({error}); free space or choose --out") from error
 
     @classmethod

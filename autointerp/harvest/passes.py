@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ OpenBatches = Callable[[], Iterable[PackedBatch]]
 N_NEAR_TOKENS = 10
 
 
+@runtime_checkable
 class ReadableSubject(Protocol):
     """What the passes need of a subject."""
 

@@ -38,7 +38,7 @@ def select_windows(collector: WindowCollector, config: HarvestConfig, *, text: T
         selection = _Selection(columns, text, tokens)
         for index, role in enumerate(ROLES):
             for kind, bin_, place, wanted in _servings(slots, config):
-                slot = int(slots.number(np.array(feature), index, place))
+                slot = int(slots.number(np.array([feature]), index, place)[0])
                 selection.take(range(edges[slot], edges[slot + 1]), wanted, role, kind, bin_)
         chosen.append(selection.windows(collector, feature))
     return chosen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def write_evidence(path: Path, evidence: Sequence[Evidence]) -> None:
         pq.write_table(table, partial, row_group_size=ROWS_PER_GROUP, compression="zstd", write_statistics=False)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise ArtefactError(
             f"{path} cannot be written ({error.strerror or error}); free space or choose --out"
         ) from error

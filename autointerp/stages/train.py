@@ -230,6 +230,7 @@ def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
         batch_tokens=train.batch_tokens,
         learning_rate=entry.learning_rate or train.learning_rate,
         loss=train.loss,
+        normalise_inputs=train.normalise_inputs,
         warmup_frac=train.warmup_frac,
         decay_frac=train.decay_frac,
         l1_warmup_frac=train.l1_warmup_frac,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import ttest_1samp, ttest_ind
@@ -20,10 +21,10 @@ def difference_p_value(first: Sequence[float], second: Sequence[float], *, is_pa
         return None
     gaps = a - b if is_paired else None
     if gaps is not None:
-        return None if np.ptp(gaps) == 0 else float(ttest_1samp(gaps, 0.0).pvalue)
-    if np.ptp(a) == 0 and np.ptp(b) == 0:
-        return None
-    return float(ttest_ind(a, b, equal_var=False).pvalue)
+        result: Any = None if np.ptp(gaps) == 0 else ttest_1samp(gaps, 0.0)
+    else:
+        result = None if np.ptp(a) == 0 and np.ptp(b) == 0 else ttest_ind(a, b, equal_var=False)
+    return None if result is None else float(result.pvalue)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

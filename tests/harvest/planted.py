@@ -23,8 +23,8 @@ NEURONS = SitePoint("mlp_post", 0)
 VOCAB, BOS, CONTEXT = 40, 39, 65
 N_FEATURES = 8
 ALWAYS, CONTEXTUAL, NEVER, DENSE, RARE, WIDE, EDGE, PAIR = range(N_FEATURES)
-"""ALWAYS fires on token 1; CONTEXTUAL on token 2 after token 3 only; RARE on 7 after 8; WIDE on 4 over five decades; EDGE on the first
-token of a document; PAIR on tokens 5 and 6, and neuron 2 does too."""
+"""ALWAYS fires on token 1; CONTEXTUAL on token 2 after token 3 only; RARE on 7 after 8; WIDE on 4 over five decades;
+EDGE on the first token of a document; PAIR on tokens 5 and 6, and neuron 2 does too."""
 
 
 class PlantedSubject:

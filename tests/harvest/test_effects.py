@@ -1,0 +1,25 @@
+"""Logit effects: the strongest first, special tokens never."""
+
+from __future__ import annotations
+
+import torch
+
+from autointerp.harvest.effects import find_effects
+from tests.harvest.planted import BOS, POINT, VOCAB, PlantedSubject, planted_text
+
+
+def test_effects_are_the_extremes_without_special_tokens() -> None:
+    subject = PlantedSubject()
+    directions = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    logits = subject.logit_effects(POINT, directions)
+    for row, (top, bottom) in enumerate(find_effects(subject, POINT, directions, n_logits=7, text=planted_text())):
+        allowed = {token: float(logits[row, token]) for token in range(VOCAB) if token != BOS}
+        assert [e.logit for e in top] == sorted(allowed.values(), reverse=True)[:7]
+        assert [e.logit for e in bottom] == sorted(allowed.values())[:7]
+        assert all(allowed[e.token_id] == e.logit for e in (*top, *bottom))
+        assert top[0].text == planted_text().display(top[0].token_id)
+
+
+def test_all_tokens_are_given_where_fewer_exist() -> None:
+    top, _ = find_effects(PlantedSubject(), POINT, torch.eye(8)[:1], n_logits=1000, text=planted_text())[0]
+    assert len(top) == VOCAB - 1
