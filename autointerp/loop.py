@@ -16,10 +16,11 @@ from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.client import Failure
 from autointerp.judges.protocol import Reply
 from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import Explanation, Verdict
+from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.runs.reply_record import Account
 from autointerp.score.controls import by_dictionary, shuffled_partners
 from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
-from autointerp.score.results import Scoring, Unscored
+from autointerp.score.results import Scoring
 from autointerp.score.sampling import fixed_others
 from autointerp.seeds import stream
 from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps, run_with
@@ -115,7 +116,7 @@ async def _read_one(
     )
     replies: list[Reply] = []
     for request in requests:
-        outcome = await work.ask(request)
+        outcome = await work.ask(request, Account(evidence.dictionary, None))
         if isinstance(outcome, Failure):
             return outcome.kind
         replies.append(outcome)
@@ -137,9 +138,10 @@ async def _score_one(work: Work, feature: _Feature, others: Sequence[Evidence]) 
     evidence, scorer = feature.evidence, feature.scorer
     items = await _sample(feature, others)
     if isinstance(items, Unscorable):
-        work.unscored.append(
-            Unscored(evidence.dictionary, evidence.feature, scorer.name, items.reason, detail=items.detail)
-        )
+        unscored = Unscored(evidence.dictionary, evidence.feature, scorer.name, items.reason, detail=items.detail)
+        work.unscored.append(unscored)
+        if work.recorder is not None:
+            work.recorder.save_unscored([unscored])
     else:
         verdicts = await _judge(work, feature, items, feature.text or "", control=None)
         if feature.control is not None:
@@ -180,7 +182,7 @@ async def _judge(
 
     async def ask_all() -> None:
         for question in scorer.questions(text, items):
-            read = await guard(name, _answer(work, scorer, question))
+            read = await guard(name, _answer(work, scorer, question, Account(evidence.dictionary, scorer.name)))
             if read is not None:
                 answers.update({item.window.id: a for item, a in zip(question.items, read, strict=True)})
 
@@ -204,8 +206,8 @@ async def _judge(
     ]
 
 
-async def _answer(work: Work, scorer: Scorer, question: Question) -> tuple[AnswerRead, ...]:
-    outcome = await work.ask(question.request)
+async def _answer(work: Work, scorer: Scorer, question: Question, account: Account) -> tuple[AnswerRead, ...]:
+    outcome = await work.ask(question.request, account)
     n = len(question.items)
     if isinstance(outcome, Failure):
         return (AnswerRead(outcome.kind),) * n

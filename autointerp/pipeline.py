@@ -24,12 +24,16 @@ from autointerp.errors import ArtefactError, ConfigError
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.log import LoggedProgress
-from autointerp.runs.manifest import Manifest, open_run
+from autointerp.runs.manifest import Manifest, open_run, read_manifest
+from autointerp.score.presets import apply_preset
+from autointerp.stages.asking import check_judges
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["STAGES", "rescore", "run"]
 
 STAGES = ("train", "harvest", "explain", "score", "report")
+ASKING = {"explain", "score"}
+"""The stages that put questions to a judge."""
 
 Stage = Callable[[Config, RunLayout, Progress], dict[str, Any]]
 
@@ -38,7 +42,7 @@ def run(
     config: Config,
     *,
     out: Path,
-    first: str = STAGES[0],
+    first: str | None = None,
     last: str = STAGES[-1],
     fresh: bool = False,
     progress: Progress | None = None,
@@ -49,10 +53,11 @@ def run(
     user's is an AutointerpError or a SaeCoreError.
     """
     layout = RunLayout(out)
-    wanted = _between(first, last)
+    wanted = _between(first or STAGES[0], last)
+    _check_judges(config, layout, wanted, is_anew=fresh or first is not None)
     manifest = open_run(layout, config, fresh=fresh)
     progress = LoggedProgress(progress or SilentProgress(), layout.log)
-    if first != STAGES[0]:
+    if first is not None:
         _require_done(manifest, layout, STAGES[: STAGES.index(first)])
         manifest.forget(*STAGES[STAGES.index(first) :])
     for stage in wanted:
@@ -75,6 +80,7 @@ def rescore(source: Path, config: Config, *, out: Path, progress: Progress | Non
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise ArtefactError(f"{missing[0]} does not exist; run the harvest stage of {source} first")
+    _check_judges(config, new, STAGES)
     manifest = open_run(new, config)
     if not manifest.is_done("harvest"):
         for entry, file in zip(config.dictionaries, files, strict=True):
@@ -86,6 +92,13 @@ def rescore(source: Path, config: Config, *, out: Path, progress: Progress | Non
         for stage in ("train", "harvest"):
             manifest.finish(stage, {"taken_from": old.root.name})
     return run(config, out=out, progress=progress)
+
+
+def _check_judges(config: Config, layout: RunLayout, wanted: Sequence[str], *, is_anew: bool = False) -> None:
+    """Tell a wrong name or a missing key now, before anything is deleted and not after hours of training."""
+    done = read_manifest(layout)["stages"] if layout.is_run() and not is_anew else ()
+    if any(stage in ASKING and stage not in done for stage in wanted):
+        check_judges(apply_preset(config), layout)
 
 
 def _between(first: str, last: str) -> Sequence[str]:

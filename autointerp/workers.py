@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 from autointerp.errors import ArtefactError, RunStopped
 from autointerp.judges.client import Client, Failure, Outcome
 from autointerp.judges.protocol import Request
-from autointerp.records.verdict import Explanation, Verdict
-from autointerp.score.results import Unscored
+from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.runs.reply_record import Account
 
 __all__ = ["Asker", "Progress", "Recorder", "Work", "guard", "run_steps", "run_with"]
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Asker(Protocol):
     """Whoever gets requests answered: `judges.client.Client`."""
 
-    async def ask(self, request: Request) -> Outcome: ...
+    async def ask(self, request: Request, *, account: Account | None = None) -> Outcome: ...
 
 
 class Recorder(Protocol):
@@ -36,6 +36,8 @@ class Recorder(Protocol):
     def save_explanations(self, explanations: Iterable[Explanation]) -> None: ...
 
     def save_verdicts(self, verdicts: Iterable[Verdict]) -> None: ...
+
+    def save_unscored(self, unscored: Iterable[Unscored]) -> None: ...
 
     def flush(self) -> None: ...
 
@@ -65,9 +67,9 @@ class Work:
     verdicts: list[Verdict] = field(default_factory=list)
     unscored: list[Unscored] = field(default_factory=list)
 
-    async def ask(self, request: Request) -> Outcome:
-        """The client's outcome, counted."""
-        outcome = await self.client.ask(request)
+    async def ask(self, request: Request, account: Account) -> Outcome:
+        """The client's outcome, counted, its price booked to `account`."""
+        outcome = await self.client.ask(request, account=account)
         self.progress.n_requests += 1
         if not isinstance(outcome, Failure):
             self.progress.usd += outcome.usage.usd or 0.0

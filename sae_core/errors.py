@@ -11,6 +11,10 @@ class DictionaryFormatError(SaeCoreError):
     """A dictionary on disk is missing, truncated, of an unknown architecture or of inconsistent shapes."""
 
 
+class DictionaryWriteError(SaeCoreError):
+    """A file of a dictionary cannot be written: a full disk, a folder that may not be written to."""
+
+
 class WidthMismatchError(SaeCoreError):
     """Activations and dictionary disagree about the input width."""
 

@@ -62,7 +62,7 @@ class Quality:
 @torch.no_grad()
 def measure_quality(
     dictionary: Dictionary,
-    batches: Iterable[Float[Tensor, "batch d_in"]],
+    batches: Iterable[Float[Tensor, "_ d_in"]],
     *,
     thresholds: Float[Tensor, " n_features"] | None = None,
 ) -> Quality:

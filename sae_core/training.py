@@ -173,7 +173,7 @@ class DictionaryTrainer:
 
 def train_dictionaries(
     configs: Mapping[str, tuple[DictionaryConfig, TrainingConfig]],
-    batches: Iterable[Float[Tensor, "batch d_in"]],
+    batches: Iterable[Float[Tensor, "_ d_in"]],
     *,
     device: str | torch.device = "auto",
     sample: Float[Tensor, "n_sample d_in"] | None = None,

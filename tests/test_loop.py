@@ -3,20 +3,26 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from autointerp.config.tree import ExplainConfig, ScoreConfig, ScorerConfig
+from autointerp.config.tree import ExplainConfig, LimitsConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import ArtefactError, JudgeStopped
 from autointerp.explain.windows import open_explainer
-from autointerp.judges.client import Failure, Outcome
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.budget import Budget
+from autointerp.judges.client import Client, Failure, Outcome
+from autointerp.judges.pattern import open_judge as open_pattern
+from autointerp.judges.protocol import Capabilities, Judge, Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 from autointerp.loop import explain_features, score_features
 from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import Explanation, Verdict
+from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.runs.journal import Journal, open_journal
+from autointerp.runs.reply_cache import ReplyCache, open_reply_cache
+from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.results import Scoring
 from autointerp.workers import Progress
@@ -42,10 +48,12 @@ class Scripted:
     def __init__(self, answer: Callable[[Request], Outcome | Exception], *, is_mixed: bool = False) -> None:
         self._answer, self._is_mixed = answer, is_mixed
         self.asked: list[Request] = []
+        self.accounts: list[Account | None] = []
         self.n_active = self.most_active = 0
 
-    async def ask(self, request: Request) -> Outcome:
+    async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
         self.asked.append(request)
+        self.accounts.append(account)
         self.n_active += 1
         self.most_active = max(self.most_active, self.n_active)
         for _ in range(len(str(request.task)) * 7 % 11 if self._is_mixed else 1):
@@ -63,6 +71,7 @@ class Kept:
     def __init__(self) -> None:
         self.explanations: list[Explanation] = []
         self.verdicts: list[Verdict] = []
+        self.unscored: list[Unscored] = []
         self.n_flushes = 0
 
     def save_explanations(self, explanations: Iterable[Explanation]) -> None:
@@ -70,6 +79,9 @@ class Kept:
 
     def save_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         self.verdicts += verdicts
+
+    def save_unscored(self, unscored: Iterable[Unscored]) -> None:
+        self.unscored += unscored
 
     def flush(self) -> None:
         self.n_flushes += 1
@@ -283,6 +295,93 @@ def test_unscored_evidence_is_neither_explained_nor_asked_about() -> None:
     )
     assert explained == ()
     assert client.asked == []
+
+
+def test_every_request_is_booked_to_its_dictionary_and_scorer() -> None:
+    client = Scripted(oracle)
+    explain(client)
+    assert {account: client.accounts.count(account) for account in client.accounts} == {
+        Account(name, None): len(TOKENS) for name in ("neurons", "sae")
+    }
+    client = Scripted(oracle)
+    score(client, shuffled_frac=0.5)
+    assert {account: client.accounts.count(account) for account in client.accounts} == {
+        # 10 windows in one request, 16 in three; three of six features are controls, too
+        Account(name, scorer): n * (6 + 3)
+        for name in ("neurons", "sae")
+        for scorer, n in (("marked", 1), ("detection", 3))
+    }
+
+
+class Paid:
+    """A judge that answers like the oracle and takes a price, or states none."""
+
+    capabilities = Capabilities(endpoint="https://paid.example/v1", model="m")
+
+    def __init__(self, usd: float | None = 0.25) -> None:
+        self.usd, self.n_asked = usd, 0
+
+    async def ask(self, request: Request) -> Reply:
+        self.n_asked += 1
+        reply = oracle(request)
+        assert isinstance(reply, Reply)
+        return replace(reply, usage=Usage(usd=self.usd))
+
+    async def aclose(self) -> None:
+        return None
+
+
+def costs_of(judge: Judge, folder: Path, journal_name: str) -> Mapping[tuple[str, str | None], float | None] | None:
+    """What the journal says a run of both stages cost, after the run went through it once more."""
+
+    async def work(journal: Journal, cache: ReplyCache) -> None:
+        async with Client(judge, journal=journal, cache=cache, limits=LimitsConfig(), budget=Budget()) as client:
+            explanations = await explain_features(
+                EVIDENCE, explainer=open_explainer(ExplainConfig()), client=client, judge="j", seed=0, recorder=journal
+            )
+            await score_features(
+                EVIDENCE, explanations, scorers=SCORERS, client=client, judge="j", seed=0, recorder=journal
+            )
+
+    with open_journal(folder / journal_name) as journal, open_reply_cache(folder / "replies.sqlite") as cache:
+        asyncio.run(work(journal, cache))
+        cache.flush()
+        return journal.load_costs()
+
+
+def test_costs_are_right_at_first_on_resume_and_from_the_shared_cache(tmp_path: Path) -> None:
+    judge, n = Paid(), len(TOKENS)
+    paid = {(name, None): n * 0.25 for name in ("neurons", "sae")}
+    paid |= {
+        (name, scorer): n * k * 0.25 for name in ("neurons", "sae") for scorer, k in (("marked", 1), ("detection", 3))
+    }
+    assert costs_of(judge, tmp_path, "first.sqlite") == paid
+    n_asked = judge.n_asked
+    assert n_asked * 0.25 == sum(paid.values())
+    assert costs_of(judge, tmp_path, "first.sqlite") == paid
+    assert costs_of(judge, tmp_path, "second.sqlite") == dict.fromkeys(paid, 0.0)
+    assert judge.n_asked == n_asked
+
+
+def test_a_local_judge_is_free_and_an_endpoint_without_a_price_is_unknown(tmp_path: Path) -> None:
+    assert set((costs_of(open_pattern(None, {}), tmp_path, "free.sqlite") or {}).values()) == {0.0}
+    with open_journal(tmp_path / "free.sqlite") as journal:
+        assert journal.totals().n_unpriced == 0
+    assert set((costs_of(Paid(None), tmp_path, "unknown.sqlite") or {}).values()) == {None}
+
+
+def test_the_true_reason_is_recorded_also_where_there_is_no_explanation() -> None:
+    """Too few windows is a fact about the feature; that nobody explained it comes second."""
+    silent = [w for w in EVIDENCE[0].windows if (w.role, w.kind) == ("score", "random")]
+    thin = replace(EVIDENCE[0], windows=tuple(w for w in EVIDENCE[0].windows if w not in silent[4:]))
+    evidences = [thin, EVIDENCE[1], EVIDENCE[2]]
+    told = own_explanations(evidences)
+    told[0], told[1] = (replace(e, text=None, failure="error") for e in told[:2])
+    kept = Kept()
+    scoring = score(Scripted(oracle), told, evidences=evidences, recorder=kept)
+    assert {(u.feature, u.reason) for u in kept.unscored} == {(0, "too_few_negatives"), (1, "judge")}
+    assert sorted(kept.unscored) == list(scoring.unscored)
+    assert {u.scorer for u in kept.unscored} == {"marked", "detection"}
 
 
 def test_the_language_half_loads_no_torch() -> None:

@@ -25,7 +25,7 @@ __all__ = ["TerminalProgress", "stderr"]
 
 PLAIN_EVERY_S = 15.0
 
-stderr = Console(stderr=True, highlight=False)
+stderr = Console(stderr=True, highlight=False, emoji=False)
 
 
 class RateColumn(ProgressColumn):
@@ -91,12 +91,12 @@ class TerminalProgress:
             return
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f}%"),
             RateColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self._console, expand=False) as progress:
             task = progress.add_task(label, total=total, unit=unit, note="")

@@ -6,8 +6,8 @@ Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a fa
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from autointerp.cli import board_commands, judge_commands, run_commands, source_commands
@@ -16,6 +16,10 @@ from autointerp.errors import AutointerpError
 from sae_core.errors import SaeCoreError
 
 __all__ = ["app", "main"]
+
+# typer carries a click of its own or takes the installed one, as its release has it; this is the one it raises from
+INTERRUPTED = 130
+UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,18 +43,17 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     try:
         result = app(arguments, standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
+    except UsageError as error:
         error.show()
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        stderr.print("interrupted; the same command goes on from here")
-        return 130
+    except (typer.Abort, KeyboardInterrupt):
+        result = INTERRUPTED
     except AutointerpError as error:
         stderr.print(f"error: {error}", markup=False, soft_wrap=True)
         return error.exit_code
     except SaeCoreError as error:
         stderr.print(f"error: {error}", markup=False, soft_wrap=True)
         return 2
+    if result == INTERRUPTED:  # typer itself turns Ctrl-C into this exit code
+        stderr.print("interrupted; the same command goes on from here")
     return result if isinstance(result, int) else 0

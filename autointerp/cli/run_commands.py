@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autointerp import pipeline
+from autointerp import pipeline, planning
 from autointerp.board.summary import read_summary
 from autointerp.cli.board_commands import echo_leaderboard
 from autointerp.cli.display import TerminalProgress
+from autointerp.cli.plan_text import plan_to_json, render_plan
 from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.progress import SilentProgress
@@ -37,6 +39,7 @@ def register(app: typer.Typer) -> None:
     for stage in ("train", "harvest", "explain", "score"):
         app.command(stage, help=f"Run CONFIG up to and with the stage '{stage}'.")(_stage_command(stage))
     app.command("rescore")(rescore)
+    app.command("plan")(plan)
 
 
 def demo(
@@ -56,7 +59,7 @@ def demo(
 def run(
     config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
     out: Out = None,
-    first: Annotated[str, typer.Option("--from", help="Do this stage and all after it again.")] = pipeline.STAGES[0],
+    first: Annotated[str | None, typer.Option("--from", help="Do this stage and all after it again.")] = None,
     last: Annotated[str, typer.Option("--until", help="Stop after this stage.")] = pipeline.STAGES[-1],
     overrides: Set = None,
     max_usd: MaxUsd = None,
@@ -89,6 +92,23 @@ def rescore(
     _finish(pipeline.rescore(source, config, out=out, progress=progress), as_json)
 
 
+def plan(
+    config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
+    overrides: Set = None,
+    detect: Annotated[
+        float | None, typer.Option(metavar="D", help="Features needed to show a difference D in mean F1.")
+    ] = None,
+    latency: Annotated[float, typer.Option(metavar="S", min=0.0, help="Assumed seconds to a reply.")] = (
+        planning.ASSUMED.latency_s
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate requests, tokens, price and time of a config: offline, nothing is loaded or sent."""
+    assumed = replace(planning.ASSUMED, latency_s=latency)
+    made = planning.make_plan(load_config(config, overrides or []), difference=detect, assumed=assumed)
+    typer.echo(json.dumps(plan_to_json(made), indent=2) if as_json else render_plan(made), nl=as_json)
+
+
 def _stage_command(stage: str):
     def command(
         config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
@@ -116,7 +136,7 @@ def _run(
     config: Config,
     *,
     out: Path | None,
-    first: str = pipeline.STAGES[0],
+    first: str | None = None,
     last: str = pipeline.STAGES[-1],
     fresh: bool = False,
     as_json: bool = False,

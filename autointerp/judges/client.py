@@ -20,7 +20,7 @@ from autointerp.judges.limits import Limiter, RetrySchedule
 from autointerp.judges.protocol import Capabilities, Judge, Reply, Request
 from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache
-from autointerp.runs.reply_record import FailedAttempt, ReplyRecord
+from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 
 __all__ = ["Client", "Counters", "Failure", "Outcome"]
 
@@ -92,14 +92,17 @@ class Client:
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
         self.counters = Counters()
 
-    async def ask(self, request: Request) -> Outcome:
+    async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
         """The outcome of one request: a Reply, or a Failure that says what became of it.
 
+        The journal books what the reply costs to `account`, whoever else asks the same.
         Raises RunStopped when the run has to stop (a ceiling, a wrong key, a dead endpoint), and ArtefactError when
         the journal cannot be written. Cancelling the caller does not cancel what was sent: its reply is recorded.
         """
         self.counters.n_asked += 1
         key = reply_key(self.capabilities, request)
+        if account is not None:
+            self._journal.charge(key, account)
         running = self._in_flight.get(key)
         if running is not None:
             self.counters.n_shared += 1
@@ -175,7 +178,7 @@ class Client:
         self.counters.n_in_flight += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                reply = storable(await self._judge.ask(request))
+                reply = self._priced(storable(await self._judge.ask(request)))
             usd = reply.usage.usd
         except TimeoutError:
             # the server may have worked, and charged, all the same: the budget books the bound
@@ -196,6 +199,12 @@ class Client:
                 "price; give the judge's options its prices per million tokens, or drop limits.max_usd"
             )
         return reply
+
+    def _priced(self, reply: Reply) -> Reply:
+        """The reply as it came; asking a judge that is local costs nothing, which it need not say."""
+        if not self.capabilities.is_local or reply.usage.usd is not None:
+            return reply
+        return replace(reply, usage=replace(reply.usage, usd=0.0))
 
     def _default_bound_usd(self, _: Request) -> float | None:
         return 0.0 if self.capabilities.is_local else None

@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=Options)
 
 
 def read_options(judge: str, model: type[Model], options: Mapping[str, Any]) -> Model:
-    """The options of `judge` as its model. Raises ConfigError that names the key; values are not repeated."""
+    """The options of `judge` as its model. Raises ConfigError that names the key; only numbers are repeated."""
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
@@ -35,4 +35,7 @@ def read_options(judge: str, model: type[Model], options: Mapping[str, Any]) -> 
         near = get_close_matches(location, model.model_fields, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise ConfigError(f"{key} is no option; {hint}options: {', '.join(model.model_fields)}")
+    given = options.get(location)
+    if isinstance(given, bool | int | float):  # no number is a secret
+        key = f"{key} = {given!r}"
     raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}")

@@ -1,4 +1,4 @@
-"""What an explainer said and what a judge answered."""
+"""What an explainer said, what a judge answered, and why nothing was asked about a feature."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Literal
 
 from autointerp.records.window import Kind
 
-__all__ = ["Answer", "Explanation", "Verdict"]
+__all__ = ["Answer", "Explanation", "Reason", "Unscored", "Verdict"]
 
 Answer = Literal["fires", "silent", "unparsed", "refused", "error"]
+Reason = Literal["too_few_positives", "too_few_negatives", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,14 @@ class Verdict:
     is_firing: bool
     answer: Answer
     probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unscored:
+    """A feature without verdicts under one scorer, and why. `judge`: it has no explanation, or its sampling failed."""
+
+    dictionary: str
+    feature: int
+    scorer: str
+    reason: Reason
+    detail: str

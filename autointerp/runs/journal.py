@@ -1,4 +1,4 @@
-"""The journal of a run: every request with its reply, every failed attempt, explanations and verdicts.
+"""The journal of a run: every request with its reply and price, every failed attempt, explanations and verdicts.
 
 It is the authority on what was asked and paid for. One process writes it, through one thread that commits by
 500 rows or 0.25 s; a reply may be used as soon as it is recorded, so kill -9 loses at most what was in flight and
@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autointerp.records.verdict import Explanation, Verdict
-from autointerp.runs.reply_record import FailedAttempt, ReplyRecord
+from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 from autointerp.runs.sqlite_store import Schema, SqliteStore
 
 __all__ = ["JOURNAL_SCHEMA", "Journal", "Totals", "open_journal"]
@@ -24,27 +24,34 @@ __all__ = ["JOURNAL_SCHEMA", "Journal", "Totals", "open_journal"]
 JOURNAL_SCHEMA = 1
 
 _TABLES = """
-CREATE TABLE parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE replies (
+CREATE TABLE IF NOT EXISTS parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replies (
     key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, text TEXT NOT NULL,
     finish TEXT NOT NULL, reply_model TEXT NOT NULL, token_logprobs TEXT, input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL, latency_s REAL NOT NULL,
     n_attempts INTEGER NOT NULL, source TEXT NOT NULL, at REAL NOT NULL
 );
-CREATE TABLE failed_attempts (
+CREATE TABLE IF NOT EXISTS failed_attempts (
     key TEXT NOT NULL, attempt INTEGER NOT NULL, error_class TEXT NOT NULL, message TEXT NOT NULL,
     latency_s REAL NOT NULL, at REAL NOT NULL
 );
-CREATE TABLE explanations (
+CREATE TABLE IF NOT EXISTS explanations (
     dictionary TEXT NOT NULL, feature INTEGER NOT NULL, explainer TEXT NOT NULL, judge TEXT NOT NULL,
     prompt_hash TEXT NOT NULL, text TEXT, failure TEXT,
     PRIMARY KEY (dictionary, feature, explainer, judge, prompt_hash)
 ) WITHOUT ROWID;
-CREATE TABLE verdicts (
+CREATE TABLE IF NOT EXISTS verdicts (
     dictionary TEXT NOT NULL, feature INTEGER NOT NULL, scorer TEXT NOT NULL, judge TEXT NOT NULL,
     prompt_hash TEXT NOT NULL, control TEXT NOT NULL, window TEXT NOT NULL, kind TEXT NOT NULL,
     is_firing INTEGER NOT NULL, answer TEXT NOT NULL, probability REAL,
     PRIMARY KEY (dictionary, feature, scorer, judge, prompt_hash, control, window)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unscored (
+    dictionary TEXT NOT NULL, feature INTEGER NOT NULL, scorer TEXT NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL, PRIMARY KEY (dictionary, feature, scorer)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS charges (
+    key TEXT NOT NULL, dictionary TEXT NOT NULL, scorer TEXT NOT NULL, PRIMARY KEY (key, dictionary, scorer)
 ) WITHOUT ROWID;
 """
 
@@ -59,6 +66,7 @@ _SCHEMA = Schema(
 _REPLY_COLUMNS = tuple(field.name for field in fields(ReplyRecord) if field.name != "parts")
 _EXPLANATION_COLUMNS = tuple(field.name for field in fields(Explanation))
 _VERDICT_COLUMNS = tuple(field.name for field in fields(Verdict))
+_UNSCORED_COLUMNS = tuple(field.name for field in fields(Unscored))
 _ATTEMPT_COLUMNS = tuple(field.name for field in fields(FailedAttempt))
 
 
@@ -72,6 +80,18 @@ _INSERT_REPLY = _insert("replies", _REPLY_COLUMNS)
 _INSERT_ATTEMPT = _insert("failed_attempts", _ATTEMPT_COLUMNS)
 _INSERT_EXPLANATION = _insert("explanations", _EXPLANATION_COLUMNS)
 _INSERT_VERDICT = _insert("verdicts", _VERDICT_COLUMNS)
+_INSERT_UNSCORED = _insert("unscored", _UNSCORED_COLUMNS)
+_INSERT_CHARGE = "INSERT OR IGNORE INTO charges (key, dictionary, scorer) VALUES (?, ?, ?)"
+
+_COSTS = """
+SELECT dictionary, scorer, total(source = 'judge' AND usd IS NULL), total(usd * (source = 'judge') / n_payers)
+FROM charges JOIN replies USING (key) JOIN (SELECT key, count(*) AS n_payers FROM charges GROUP BY key) USING (key)
+GROUP BY dictionary, scorer
+"""
+_N_UNBOOKED = """
+SELECT count(*) FROM replies
+WHERE source = 'judge' AND (usd IS NULL OR usd > 0) AND key NOT IN (SELECT key FROM charges)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,13 @@ class Journal:
         """Queue a failed attempt. It is kept for the account and never answers a request."""
         self._store.write([(_INSERT_ATTEMPT, astuple(attempt))])
 
+    def charge(self, key: str, account: Account) -> None:
+        """Queue whom the reply under `key` is paid for, whether it is there yet or still to come; twice is once.
+
+        Called before the reply is recorded, so that no kill leaves a reply that nobody pays for.
+        """
+        self._store.write([(_INSERT_CHARGE, (key, account.dictionary, account.scorer or ""))])
+
     def save_explanations(self, explanations: Iterable[Explanation]) -> None:
         """Queue explanations; one of the same feature, explainer, judge and prompt is replaced."""
         self._store.write([(_INSERT_EXPLANATION, astuple(explanation)) for explanation in explanations])
@@ -142,6 +169,32 @@ class Journal:
             values[at] = values[at] or ""  # NULL is never equal to NULL in a primary key
             statements.append((_INSERT_VERDICT, values))
         self._store.write(statements)
+
+    def save_unscored(self, unscored: Iterable[Unscored]) -> None:
+        """Queue why scorers asked nothing about features; an older reason of the same feature and scorer goes."""
+        self._store.write([(_INSERT_UNSCORED, astuple(item)) for item in unscored])
+
+    def load_unscored(self) -> list[Unscored]:
+        """Why scorers asked nothing, what is queued included, by dictionary, feature and scorer. A feature that got
+        verdicts in a later sitting may still be here."""
+        self._store.flush()
+        rows = self._store.read(f"SELECT {', '.join(_UNSCORED_COLUMNS)} FROM unscored ORDER BY 1, 2, 3")
+        return [Unscored(*row) for row in rows]
+
+    def load_costs(self) -> dict[tuple[str, str | None], float | None] | None:
+        """US dollars paid in this run by account: (dictionary, scorer), and (dictionary, None) for explaining.
+
+        Replies from the shared cache cost nothing here; a reply that several accounts asked for is split evenly, so
+        the sum is that of `totals`. An account is None when one of its replies came without a price. None instead of
+        the mapping when a reply that may have cost something was booked to nobody (a journal of an older release).
+        """
+        self._store.flush()
+        if self._store.read(_N_UNBOOKED)[0][0]:
+            return None
+        return {
+            (dictionary, scorer or None): None if n_unpriced else float(usd)
+            for dictionary, scorer, n_unpriced, usd in self._store.read(_COSTS)
+        }
 
     def load_explanations(self) -> list[Explanation]:
         """All explanations, what is queued included, ordered by dictionary and feature."""

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autointerp.errors import ArtefactError
 from autointerp.progress import Bar, Progress
 
 __all__ = ["LoggedProgress"]
 
 
 class LoggedProgress:
-    """Shows progress through another Progress and appends every line and every finished bar to a file."""
+    """Shows progress through another Progress and appends every line and every finished bar to a file.
+
+    Raises ArtefactError when the file cannot be written.
+    """
 
     def __init__(self, shown: Progress, path: Path) -> None:
         self._shown, self._path = shown, path
@@ -30,6 +34,10 @@ class LoggedProgress:
         self._append(text)
 
     def _append(self, text: str) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n")
+        except OSError as error:
+            reason = error.strerror or error
+            raise ArtefactError(f"cannot write {self._path}: {reason}; free space or choose another --out") from error

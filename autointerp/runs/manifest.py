@@ -16,7 +16,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.runs.layout import RunLayout, write_text
 
-__all__ = ["MANIFEST_SCHEMA", "Manifest", "open_run"]
+__all__ = ["MANIFEST_SCHEMA", "Manifest", "open_run", "read_manifest"]
 
 MANIFEST_SCHEMA = 1
 
@@ -63,9 +63,11 @@ def open_run(layout: RunLayout, config: Config, *, fresh: bool = False) -> Manif
             raise ConfigError(f"--fresh would delete {layout.root}, which is no run; choose another --out")
         shutil.rmtree(layout.root)
     if layout.is_run():
-        manifest = Manifest(layout, read_manifest(layout))
-        _refuse_changes(layout, config)
-        return manifest
+        content = read_manifest(layout)
+        # where nothing is finished there is nothing to protect: a mistake in the config may be mended in place
+        if content["stages"] or layout.journal.exists():
+            _refuse_changes(layout, config)
+            return Manifest(layout, content)
     content = {
         "schema_version": MANIFEST_SCHEMA,
         "run": config.name,

@@ -28,13 +28,13 @@ _SCHEMA = Schema(
     application_id=0x41494352,
     version=1,
     tables="""
-CREATE TABLE replies (
+CREATE TABLE IF NOT EXISTS replies (
     key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, text TEXT NOT NULL,
     finish TEXT NOT NULL, reply_model TEXT NOT NULL, token_logprobs TEXT, input_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL, latency_s REAL NOT NULL,
     n_attempts INTEGER NOT NULL, at REAL NOT NULL
 );
-CREATE TABLE parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 """,
     fix="delete it, or choose another with --cache DIR",
 )

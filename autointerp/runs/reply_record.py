@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
-__all__ = ["FailedAttempt", "ReplyRecord"]
+__all__ = ["Account", "FailedAttempt", "ReplyRecord"]
+
+
+class Account(NamedTuple):
+    """What a reply was asked for: a dictionary under one scorer, or its explanations where `scorer` is None."""
+
+    dictionary: str
+    scorer: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,11 @@ _CHECKED_BYTES = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a file of one kind must be. `noun` and `fix` are words for error messages."""
+    """What a file of one kind must be. `noun` and `fix` are words for error messages.
+
+    `tables` are statements `CREATE TABLE IF NOT EXISTS`: those that an older file of the same version lacks are added
+    when it is opened. A table that changes wants a new version.
+    """
 
     noun: str
     application_id: int
@@ -161,13 +165,13 @@ class SqliteStore:
                 raise sqlite3.DatabaseError(str(verdict).splitlines()[0])
         _use_wal(connection)
         if is_empty:
-            # another process may be laying out the same file: look again under the lock
+            # under the lock: another process may be laying out the same file
             connection.execute("BEGIN IMMEDIATE")
-            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-                for statement in schema.tables.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {schema.application_id}")
-                connection.execute(f"PRAGMA user_version = {schema.version}")
+        for statement in schema.tables.split(";"):
+            connection.execute(statement)
+        if is_empty:
+            connection.execute(f"PRAGMA application_id = {schema.application_id}")
+            connection.execute(f"PRAGMA user_version = {schema.version}")
             connection.execute("COMMIT")
 
     def _error(self, error: sqlite3.Error) -> ArtefactError:

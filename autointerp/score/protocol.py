@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from autointerp.judges.protocol import Reply, Request
 from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import Answer
+from autointerp.records.verdict import Answer, Reason
 from autointerp.records.window import Kind, Window
 
-__all__ = ["AnswerRead", "Item", "Question", "Reason", "Scorer", "Unscorable"]
-
-Reason = Literal["too_few_positives", "too_few_negatives", "judge"]
+__all__ = ["AnswerRead", "Item", "Question", "Scorer", "Unscorable"]
 
 
 class Item(NamedTuple):

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autointerp.records.verdict import Verdict
-from autointerp.score.protocol import Reason
+from autointerp.records.verdict import Unscored, Verdict
 
-__all__ = ["Scoring", "Unscored"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Unscored:
-    """A feature without verdicts under one scorer, and why. `judge`: it has no explanation, or its sampling failed."""
-
-    dictionary: str
-    feature: int
-    scorer: str
-    reason: Reason
-    detail: str
+__all__ = ["Scoring"]
 
 
 @dataclass(frozen=True, slots=True)

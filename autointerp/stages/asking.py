@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from autointerp.config.tree import Config
 from autointerp.judges.budget import Budget
 from autointerp.judges.client import Client
-from autointerp.judges.registry import open_judge, split_spec
+from autointerp.judges.registry import load_plugin, open_judge, split_spec
 from autointerp.progress import Progress
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.layout import RunLayout
@@ -25,7 +25,11 @@ Step = Callable[[Client, Journal, Callable[[WorkProgress], None]], Coroutine[Any
 
 
 def check_judges(config: Config, layout: RunLayout) -> None:
-    """Open and close the judges of both roles, so that a wrong name or option is told before any work is done."""
+    """Open and close the judges of both roles, and find explainer and scorers, so that a wrong name or option is told
+    before any work is done."""
+    load_plugin("autointerp.explainers", config.explain.explainer)
+    for scorer in config.score.scorers:
+        load_plugin("autointerp.scorers", scorer.name)
 
     async def check(spec: str) -> None:
         await open_judge(spec, judge_options(config, layout, spec)).aclose()

@@ -10,7 +10,7 @@ from autointerp.loop import explain_features
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
-from autointerp.stages.asking import ask_with, check_judges
+from autointerp.stages.asking import ask_with
 from autointerp.stages.evidence import read_all_evidence
 
 __all__ = ["run"]
@@ -19,7 +19,6 @@ __all__ = ["run"]
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
     """Explain every feature that can be scored; gives the facts for the manifest."""
     config = apply_preset(config)
-    check_judges(config, layout)
     explainer = load_plugin("autointerp.explainers", config.explain.explainer)(config.explain)
     evidences = read_all_evidence(config, layout)
     explanations = ask_with(

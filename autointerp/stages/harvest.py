@@ -8,18 +8,20 @@ from itertools import chain
 from typing import Any
 
 from autointerp.config.tree import Config
-from autointerp.harvest.evidence import LoadedDictionary, harvest
+from autointerp.harvest.evidence import LoadedDictionary, Need, harvest
 from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress
+from autointerp.records.document import Role
 from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
+from autointerp.score.sampling import MIN_WINDOWS
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.tokens import TokenText
 from sae_core.checkpoint import load_dictionary
 
-__all__ = ["run"]
+__all__ = ["needs_of", "run"]
 
 
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
         config.harvest,
         text=TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size),
         seed=config.seed,
+        needs=needs_of(config),
         progress=progress,
     )
     for name, evidence in found.items():
@@ -54,6 +57,21 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
         "evidence_tokens": {"explain": bench.tokens_per_role, "score": bench.tokens_per_role},
         "n_features": {name: len(evidence) for name, evidence in found.items()},
         "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def needs_of(config: Config) -> dict[Role, Need]:
+    """Below how many windows a feature cannot be explained, or scored by any of the scorers.
+
+    Negatives that another feature lends are not the feature's own windows. What fewer windows mean to the more
+    demanding of several scorers, and windows that repeat one another, is for the scorers to say.
+    """
+    scorers = config.score.scorers
+    positives = [min(scorer.n_positive, MIN_WINDOWS) for scorer in scorers]
+    negatives = [min(s.n_negative, MIN_WINDOWS) if s.negatives == "random" else 0 for s in scorers]
+    return {
+        "explain": Need(n_positive=1, n_negative=0),
+        "score": Need(n_positive=min(positives, default=1), n_negative=min(negatives, default=0)),
     }
 
 

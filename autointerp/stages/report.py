@@ -11,6 +11,7 @@ from autointerp.board.score_file import write_scores
 from autointerp.board.scores import build_scores
 from autointerp.board.summary import build_summary, write_summary
 from autointerp.config.tree import Config
+from autointerp.errors import ArtefactError
 from autointerp.progress import Progress
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout, write_text
@@ -26,13 +27,18 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
     evidences = read_all_evidence(config, layout)
     with open_journal(layout.journal, must_exist=True) as journal:
         explanations, verdicts, totals = journal.load_explanations(), journal.load_verdicts(), journal.totals()
+        costs, reasons = journal.load_costs(), journal.load_unscored()
     scorers = [scorer.name for scorer in config.score.scorers]
-    scores = build_scores(evidences, explanations, verdicts, scorers=scorers, judge=config.score.judge)
+    unscored = {(u.dictionary, u.feature, u.scorer): u.reason for u in reasons}
+    scores = build_scores(
+        evidences, explanations, verdicts, scorers=scorers, judge=config.score.judge, unscored=unscored
+    )
     write_scores(layout.scores, scores)
     entries = build_entries(
         scores,
         seed=config.seed,
         explainer=config.explain.explainer,
+        costs=costs,
         quality={entry.name: _quality(layout, entry.name) for entry in config.dictionaries},
         order=[entry.name for entry in config.dictionaries],
     )
@@ -57,13 +63,14 @@ def _quality(layout: RunLayout, name: str) -> dict[str, Any]:
     path = layout.quality(name)
     if not path.is_file():
         return {}
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    fidelity = facts.pop("fidelity", {})
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        fidelity = facts.get("fidelity", {})
+        measured = {name: facts[name] for name in ("l0", "dead_frac", "n_features")} | {"normalised_mse": facts["fvu"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path} is damaged ({error}); delete it, or train again with --from train") from None
     return {
-        "normalised_mse": facts["fvu"],
-        "l0": facts["l0"],
-        "dead_frac": facts["dead_frac"],
-        "n_features": facts["n_features"],
+        **measured,
         "loss_clean": fidelity.get("clean"),
         "loss_spliced": fidelity.get("spliced"),
         "loss_zero": fidelity.get("zero"),

@@ -11,7 +11,7 @@ from autointerp.progress import Progress
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
-from autointerp.stages.asking import ask_with, check_judges
+from autointerp.stages.asking import ask_with
 from autointerp.stages.evidence import read_all_evidence
 
 __all__ = ["run"]
@@ -20,7 +20,6 @@ __all__ = ["run"]
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
     """Hold every explanation against held-out windows; gives the facts for the manifest."""
     config = apply_preset(config)
-    check_judges(config, layout)
     scorers = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
     evidences = read_all_evidence(config, layout)
     with open_journal(layout.journal, must_exist=True) as journal:

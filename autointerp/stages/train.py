@@ -222,11 +222,11 @@ def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> Di
 
 
 def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
-    train, n_tokens = config.train, config.corpus.dictionary_tokens
-    n_steps = max(1, n_tokens // train.batch_tokens)
+    train = config.train
+    n_steps = max(1, config.corpus.dictionary_tokens // train.batch_tokens)
     every = train.resample_every_steps or max(1, n_steps // 8)
     return TrainingConfig(
-        n_tokens=n_tokens,
+        n_tokens=n_steps * train.batch_tokens,  # whole batches: what is left over is not drawn
         batch_tokens=train.batch_tokens,
         learning_rate=entry.learning_rate or train.learning_rate,
         loss=train.loss,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 __all__ = ["Difference", "Interval", "mean_interval", "paired_difference", "two_sample_difference"]
 
@@ -127,11 +127,11 @@ def _bca_levels(means: np.ndarray, unique: np.ndarray, counts: np.ndarray) -> np
     mean = unique @ counts / counts.sum()
     # Ties count half: means of discrete values often hit the observed one.
     below = np.mean(means < mean) + np.mean(np.isclose(means, mean, rtol=0, atol=1e-12)) / 2
-    bias = norm.ppf(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
+    bias = ndtri(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
     gaps = unique - mean
     acceleration = counts @ gaps**3 / (6 * (counts @ gaps**2) ** 1.5)
-    z = bias + norm.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return norm.cdf(bias + z / (1 - acceleration * z))
+    z = bias + ndtri([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return ndtr(bias + z / (1 - acceleration * z))
 
 
 def _resampled_means(unique: np.ndarray, counts: np.ndarray, rng: np.random.Generator, n_resamples: int) -> np.ndarray:

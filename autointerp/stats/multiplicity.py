@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_1samp, ttest_ind
 
 __all__ = ["difference_p_value", "holm"]
 
@@ -16,6 +15,8 @@ def difference_p_value(first: Sequence[float], second: Sequence[float], *, is_pa
 
     None where it is not defined: fewer than two features on a side, or nothing varies.
     """
+    from scipy.stats import ttest_1samp, ttest_ind  # a second to import, and only comparisons need it
+
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if min(len(a), len(b)) < 2:
         return None

@@ -13,12 +13,20 @@ from autointerp.errors import ConfigError
 from autointerp.explain.windows import open_explainer
 from autointerp.judges.pattern import Element, PatternJudge, open_judge, parse_pattern, render_pattern
 from autointerp.judges.pattern_learning import MAX_ELEMENTS, learn_pattern
-from autointerp.judges.protocol import Judge, Request
+from autointerp.judges.protocol import Judge, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
 from autointerp.loop import explain_features, score_features
 from autointerp.records.verdict import Verdict
+from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from tests.score.planted import Rule, fires_after, fires_on, make_evidence
+
+
+class Direct:
+    """The judge as a client, with nothing around it."""
+
+    async def ask(self, request: Request, *, account: Account | None = None) -> Reply:
+        return await PatternJudge().ask(request)
 
 
 def answer(explanation: str, *passages: Passage) -> list[int]:
@@ -158,13 +166,13 @@ def test_planted_features_score_high_and_foreign_explanations_low(rule: Rule, n_
     ]
 
     async def run() -> tuple[Verdict, ...]:
-        judge = PatternJudge()
+        client = Direct()
         both = [evidence, foreign]
         told = await explain_features(
-            both, explainer=open_explainer(ExplainConfig()), client=judge, judge="pattern", seed=0
+            both, explainer=open_explainer(ExplainConfig()), client=client, judge="pattern", seed=0
         )
         scoring = await score_features(
-            both, told, scorers=scorers, client=judge, judge="pattern", seed=0, shuffled_frac=1.0
+            both, told, scorers=scorers, client=client, judge="pattern", seed=0, shuffled_frac=1.0
         )
         return scoring.verdicts
 

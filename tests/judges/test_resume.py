@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from autointerp.runs.journal import open_journal
 from autointerp.seeds import unit_hash
-from tests.judges.fault_server import FaultServer, content_hash
+from tests.judges.fault_server import FaultServer
+from tests.judges.journalled import journalled
 
 _ROOT = Path(__file__).parents[2]
 
@@ -21,22 +20,6 @@ _ROOT = Path(__file__).parents[2]
 def start(journal: Path, base_url: str, n_questions: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.judges.asking", str(journal), base_url, str(n_questions)]
     return subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE)
-
-
-def journalled(path: Path) -> set[str]:
-    """The content hashes, as the server knows them, of the requests whose replies are on disk."""
-    if not path.exists():
-        return set()
-    with open_journal(path) as journal:
-        with sqlite3.connect(path) as other:
-            keys = [key for (key,) in other.execute("SELECT key FROM replies")]
-        other.close()
-        requests = [journal.load_request(key) for key in keys]
-    return {content_hash({"messages": _in_order(request["messages"])}) for request in requests if request}
-
-
-def _in_order(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    return [{"role": message["role"], "content": message["content"]} for message in messages]
 
 
 def kill_after(process: subprocess.Popen[bytes], server: FaultServer, n_more: int) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import ArtefactError
-from autointerp.records.verdict import Explanation, Verdict
+from autointerp.records.verdict import Explanation, Unscored, Verdict
 from autointerp.runs.journal import Journal, Totals, open_journal
-from autointerp.runs.reply_record import FailedAttempt, ReplyRecord
+from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 
 
 def record(key: str = "k", **changes: object) -> ReplyRecord:
@@ -128,6 +128,62 @@ def test_totals_count_what_was_sent_and_paid_in_this_run(path: Path) -> None:
         answers=(("fires", 1), ("unparsed", 2)),
     )
     assert totals.n_sent == 3
+
+
+def test_reasons_come_back_and_a_newer_one_replaces_the_old(path: Path) -> None:
+    first = Unscored("sae", 3, "marked", "judge", "no explanation could be had")
+    second = Unscored("sae", 3, "marked", "too_few_negatives", "2 of 20 negatives, at least 5 are needed")
+    other = Unscored("neurons", 9, "detection", "too_few_positives", "so says its evidence")
+    with open_journal(path) as journal:
+        journal.save_unscored([first, other])
+        journal.save_unscored([second])
+    with open_journal(path, must_exist=True) as journal:
+        assert journal.load_unscored() == [other, second]
+
+
+def test_costs_are_booked_by_dictionary_and_scorer_and_sum_to_the_total(path: Path) -> None:
+    """A reply from the shared cache is free, one that two accounts asked for is shared, and asking again adds none."""
+    explain, marked, other = Account("sae", None), Account("sae", "marked"), Account("topk", "marked")
+    with open_journal(path) as journal:
+        for _ in range(2):
+            for key, accounts in {"a": [explain], "b": [marked], "c": [marked, other], "d": [other]}.items():
+                for account in accounts:
+                    journal.charge(key, account)
+                journal.record_reply(record(key, source="cache" if key == "d" else "judge"))
+        journal.charge("never answered", marked)
+        costs = journal.load_costs()
+        assert costs == {("sae", None): 0.25, ("sae", "marked"): 0.375, ("topk", "marked"): 0.125}
+        assert sum(usd or 0.0 for usd in (costs or {}).values()) == journal.totals().usd
+
+
+def test_an_account_with_a_reply_of_unknown_price_is_unknown_and_the_others_are_not(path: Path) -> None:
+    with open_journal(path) as journal:
+        for key, account in {"a": Account("sae", None), "b": Account("sae", "marked")}.items():
+            journal.charge(key, account)
+            journal.record_reply(record(key, usd=None if key == "a" else 0.0))
+        assert journal.load_costs() == {("sae", None): None, ("sae", "marked"): 0.0}
+
+
+def test_a_paid_reply_that_nobody_is_booked_for_makes_all_costs_unknown(path: Path) -> None:
+    with open_journal(path) as journal:
+        assert journal.load_costs() == {}
+        journal.record_reply(record("free", usd=0.0))
+        journal.record_reply(record("cached", source="cache"))
+        assert journal.load_costs() == {}
+        journal.record_reply(record("paid"))
+        assert journal.load_costs() is None
+
+
+def test_a_journal_without_the_newer_tables_gets_them_when_opened(path: Path) -> None:
+    filled(path, 3)
+    with sqlite3.connect(path) as older:
+        older.execute("DROP TABLE unscored")
+        older.execute("DROP TABLE charges")
+    older.close()
+    with open_journal(path, must_exist=True) as journal:
+        assert journal.load_unscored() == []
+        assert journal.load_costs() is None
+        assert journal.totals().n_replies == 3
 
 
 def filled(path: Path, n: int = 2000) -> Path:

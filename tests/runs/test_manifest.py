@@ -31,13 +31,20 @@ def test_a_finished_stage_is_remembered(layout: RunLayout) -> None:
 
 
 def test_another_config_is_refused_with_the_keys_that_differ(layout: RunLayout) -> None:
-    open_run(layout, load_config("demo"))
+    open_run(layout, load_config("demo")).finish("train", {})
     with pytest.raises(ConfigError, match=r"harvest.n_features: 200 -> 7"):
         open_run(layout, load_config("demo", ["harvest.n_features=7"]))
 
 
+def test_a_mistake_is_mended_in_place_where_nothing_is_finished(layout: RunLayout) -> None:
+    open_run(layout, load_config("demo", ["subject.model='bulitin'"]))
+    open_run(layout, load_config("demo", ["seed=3"]))
+    assert load_config(layout.config) == load_config("demo", ["seed=3"])
+    assert json.loads(layout.manifest.read_text())["seed"] == 3
+
+
 def test_limits_may_change_between_two_calls(layout: RunLayout) -> None:
-    open_run(layout, load_config("demo"))
+    open_run(layout, load_config("demo")).finish("train", {})
     open_run(layout, load_config("demo", ["limits.max_usd=3.0", "limits.max_concurrent=2"]))
 
 

@@ -14,7 +14,7 @@ from sae_core.build import build_dictionary
 from sae_core.checkpoint import load_dictionary, read_metadata, save_dictionary
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
-from sae_core.errors import DictionaryFormatError
+from sae_core.errors import DictionaryFormatError, DictionaryWriteError
 
 X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) * 5 + 1
 CONFIGS = {
@@ -179,6 +179,6 @@ def test_a_failed_write_keeps_the_old_files_and_leaves_no_rubbish(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DictionaryWriteError, match=r"No space left.*free space"):
         save_dictionary(_build("topk"), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,0 +1,130 @@
+"""A plan as text and as JSON. Takes a plan; fits 80 columns."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from autointerp.planning import Plan, PlannedStage
+
+__all__ = ["plan_to_json", "render_plan"]
+
+WIDTH = 80
+_HEADS = ("dictionary", "stage", "features", "requests", "tokens in", "tokens out", "USD")
+
+
+def render_plan(plan: Plan) -> str:
+    """The plan as a table and a few lines under it, none longer than 80 columns."""
+    console = Console(file=io.StringIO(), width=WIDTH, highlight=False, color_system=None)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
+    footer = ("total", "", "", *(_count(plan.total(c)) for c in ("n_requests", "input_tokens", "output_tokens")))
+    for place, (head, foot) in enumerate(zip(_HEADS, (*footer, _usd(plan.total("usd"))), strict=True)):
+        table.add_column(
+            head, foot, justify="right" if place > 1 else "left", no_wrap=place > 1, overflow="fold", max_width=16
+        )
+    for stage in plan.stages:
+        tokens = (stage.n_features, stage.n_requests, stage.input_tokens, stage.output_tokens)
+        table.add_row(stage.dictionary, stage.scorer or "explain", *map(_count, tokens), _usd(stage.usd))
+    console.print(table)
+    rows = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    heading = f"plan of {plan.name}: requests at most, the rest estimated"
+    return "\n".join([heading, "", *rows, "", *(_wrap(*line) for line in _lines(plan))]) + "\n"
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, its totals and whether the features suffice included."""
+    names = ("n_requests", "input_tokens", "output_tokens", "usd", "usd_max", "seconds")
+    tree = asdict(plan)
+    tree["power"]["is_enough"] = plan.power.is_enough
+    return tree | {"total": {name: plan.total(name) for name in names}}
+
+
+def _lines(plan: Plan) -> list[tuple[str, str]]:
+    a = plan.assumed
+    usd_max = plan.total("usd_max")
+    tokens = (
+        f"from prompts rendered over made-up windows of {plan.window_tokens} tokens, at {a.characters_per_token:g} "
+        f"characters per token; assumed replies of {a.explanation_tokens} tokens per explanation and "
+        f"{a.list_tokens} + {a.answer_tokens} per window for a list"
+    )
+    lines = [("tokens", tokens)]
+    if usd_max:
+        lines.append(("price", f"${usd_max:,.2f} if every reply were as long as max_tokens allows"))
+    lines += [("time", _time(plan)), ("corpus", _corpus(plan)), ("power", _power(plan))]
+    if plan.power.difference is not None:
+        lines.append(("detect", _detect(plan)))
+    return [*lines, *(("note", note) for note in plan.notes)]
+
+
+def _time(plan: Plan) -> str:
+    roles = {
+        "explain": [s for s in plan.stages if s.scorer is None],
+        "score": [s for s in plan.stages if s.scorer is not None],
+    }
+    parts = [f"{role} {_duration(stages)}" for role, stages in roles.items()]
+    if any(stage.seconds is not None for stage in plan.stages):
+        parts.append(f"at {plan.max_concurrent} requests in flight and an assumed {plan.assumed.latency_s:g} s each")
+    return ", ".join(parts) + "; training and harvest not included"
+
+
+def _duration(stages: list[PlannedStage]) -> str:
+    seconds = [stage.seconds for stage in stages]
+    if None in seconds:
+        return "not known" if any(stage.n_requests is None for stage in stages) else "not estimated (no endpoint)"
+    total = sum(s for s in seconds if s is not None)
+    for bound, unit in ((3600, "h"), (60, "min")):
+        if total >= bound:
+            return f"{total / bound:.1f} {unit}"
+    return f"{total:.0f} s"
+
+
+def _corpus(plan: Plan) -> str:
+    n_sites = len(plan.training_sites)
+    training = f"{plan.dictionary_tokens:,} tokens to train on at {', '.join(plan.training_sites)}; "
+    if n_sites > 1:
+        training = f"{n_sites} x {training}"
+    passes = plan.assumed.evidence_passes
+    return f"{training if n_sites else ''}{plan.evidence_tokens:,} evidence tokens, read {passes} times"
+
+
+def _power(plan: Plan) -> str:
+    power = plan.power
+    deviation = f"standard deviation {plan.assumed.f1_deviation:g} over features, as published in arXiv 2411.13117"
+    if power.smallest is None:
+        return f"not known without the number of features ({deviation})"
+    return (
+        f"{power.n_features} features per dictionary show a difference of {power.smallest:.3f} in mean F1 "
+        f"(5% level, 80% power, {deviation})"
+    )
+
+
+def _detect(plan: Plan) -> str:
+    power = plan.power
+    text = f"a difference of {power.difference:g} needs {power.needed:,} features per dictionary; "
+    if power.is_enough is None:
+        return text + "whether the config has them is not known"
+    if power.is_enough:
+        return text + f"the config has {power.n_features:,}"
+    return text + f"the config has only {power.n_features:,}: --set harvest.n_features={power.needed}"
+
+
+def _count(value: float | None) -> str:
+    if value is None:
+        return "?"
+    for bound, unit in ((1e10, "G"), (1e7, "M")):
+        if value >= bound:
+            return f"{value / (bound / 10):,.1f}{unit}"
+    return f"{value:,.0f}"
+
+
+def _usd(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.2f}"
+
+
+def _wrap(label: str, text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=f"{label:<7} ", subsequent_indent=" " * 8, break_on_hyphens=False)

@@ -1,0 +1,124 @@
+"""The requests about one feature as a run would send them, over made-up evidence.
+
+Takes the config's explainer and scorers and has them write their prompts about windows of the configured size. What
+the made-up text says means nothing; how long it is, does. Sends nothing and knows no judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autointerp.config.tree import Config, HarvestConfig, ScorerConfig
+from autointerp.judges.protocol import Request
+from autointerp.judges.registry import load_plugin
+from autointerp.records.document import Role
+from autointerp.records.evidence import Evidence, FiringRule, TokenEffect
+from autointerp.records.window import ACTIVATING, Kind, Window
+from autointerp.score.protocol import Unscorable
+from autointerp.seeds import stream
+
+__all__ = ["CHARACTERS_PER_TOKEN", "rehearse_explaining", "rehearse_scoring", "window_tokens"]
+
+CHARACTERS_PER_TOKEN = 4
+"""Of a subject's tokens in English prose; smaller vocabularies have shorter ones."""
+
+_N_FIRING = 2
+"""Tokens that fire in an activating window."""
+_LETTERS = 26
+_ROLES: tuple[Role, ...] = ("explain", "score")
+
+
+def rehearse_explaining(config: Config) -> tuple[Request, ...]:
+    """The requests that explain one feature. Raises PluginError for an unknown explainer."""
+    explainer = load_plugin("autointerp.explainers", config.explain.explainer)(config.explain)
+    return explainer.requests(_evidence(config.harvest, 0), stream(config.seed, "plan"))
+
+
+def rehearse_scoring(
+    config: Config, settings: ScorerConfig, *, explanation_tokens: int
+) -> tuple[Request, ...] | Unscorable:
+    """The requests that score one feature under one scorer, or why the settings let it score none.
+
+    Raises PluginError for an unknown scorer.
+    """
+    scorer = load_plugin("autointerp.scorers", settings.name)(settings, config.score)
+    feature, *others = (_evidence(config.harvest, number) for number in range(2))
+    items = scorer.sample(feature, stream(config.seed, "plan"), others=others)
+    if isinstance(items, Unscorable):
+        return items
+    explanation = "".join(_word(place) for place in range(explanation_tokens))
+    return tuple(question.request for question in scorer.questions(explanation, items))
+
+
+def window_tokens(harvest: HarvestConfig) -> int:
+    """Tokens in a window."""
+    return harvest.window_left + 1 + harvest.window_right
+
+
+def _evidence(harvest: HarvestConfig, feature: int) -> Evidence:
+    """All the windows that the harvest keeps about a feature at most, no two alike."""
+    kinds: list[tuple[Role, Kind, int | None]] = [(role, *kept) for role in _ROLES for kept in _kinds(harvest)]
+    first = feature * len(kinds)
+    effects = tuple(TokenEffect(place, _word(place), 1.0) for place in range(harvest.n_logits))
+    return Evidence(
+        dictionary="plan",
+        feature=feature,
+        site="plan",
+        rule=FiringRule("above_zero"),
+        n_tokens=1,
+        n_firing=1,
+        density=1.0,
+        max_activation=1.0,
+        histogram_edges=(),
+        histogram_counts=(),
+        windows=tuple(
+            _window(first + number, window_tokens(harvest), role, kind, bin_)
+            for number, (role, kind, bin_) in enumerate(kinds)
+        ),
+        top_logits=effects,
+        bottom_logits=effects,
+        token_uses=(),
+        neuron=None,
+        unscored=None,
+    )
+
+
+def _kinds(harvest: HarvestConfig) -> Iterator[tuple[Kind, int | None]]:
+    kept: list[tuple[Kind, int | None, int]] = [
+        ("top", harvest.n_bins - 1, harvest.n_top),
+        *(("bin", bin_, harvest.n_per_bin) for bin_ in range(harvest.n_bins)),
+        ("random", None, harvest.n_random),
+        ("near_miss", None, harvest.n_near_miss),
+    ]
+    for kind, bin_, n in kept:
+        for _ in range(n):
+            yield kind, bin_
+
+
+def _window(number: int, n_tokens: int, role: Role, kind: Kind, bin_: int | None) -> Window:
+    # a step that is prime to the number of words, so that windows differ from their first word on
+    words = [_word(number * 7919 + place * 31) for place in range(n_tokens)]
+    n_firing = _N_FIRING if kind in ACTIVATING else 0
+    return Window(
+        id=f"{number}",
+        document=f"{number}",
+        offset=0,
+        role=role,
+        kind=kind,
+        bin=bin_,
+        text="".join(words),
+        token_ids=tuple(range(n_tokens)),
+        token_starts=tuple(CHARACTERS_PER_TOKEN * place for place in range(n_tokens + 1)),
+        # firings apart, as they mostly are
+        activations=tuple(float(place % 3 == 0 and place < 3 * n_firing) for place in range(n_tokens)),
+        candidate=0,
+    )
+
+
+def _word(number: int) -> str:
+    """A word of the usual length, its leading space included."""
+    letters = ""
+    for _ in range(CHARACTERS_PER_TOKEN - 1):
+        number, place = divmod(number, _LETTERS)
+        letters += chr(ord("a") + place)
+    return f" {letters}"

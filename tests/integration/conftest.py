@@ -1,0 +1,64 @@
+"""The world every test of whole runs shares: trained and harvested once, then copied or scored anew."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from autointerp import pipeline
+from autointerp.config.loading import load_config
+from autointerp.config.tree import Config
+from autointerp.runs.layout import RunLayout
+from tests.integration.world import config_text, save_corpus, save_subject
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the world lies. `run` is harvested and no more; nobody writes into it."""
+
+    root: Path
+    corpus: Path
+    model: Path
+    config_file: Path
+    run: RunLayout
+
+    def config(self, *overrides: str) -> Config:
+        return load_config(self.config_file, overrides)
+
+    def rescored(self, out: Path, *overrides: str) -> RunLayout:
+        """The world's evidence explained and scored under other settings."""
+        return pipeline.rescore(self.run.root, self.config(f"name='{out.name}'", *overrides), out=out)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("world")
+    corpus = save_corpus(root / "corpus.jsonl")
+    model = save_subject(root / "model", corpus)
+    config_file = root / "tiny.toml"
+    config_file.write_text(config_text(model=model, corpus=corpus))
+    run = pipeline.run(load_config(config_file), out=root / "run", last="harvest")
+    return World(root, corpus, model, config_file, run)
+
+
+@pytest.fixture(scope="session")
+def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    """A copy of the world's run brought to its end with the pattern judge; nobody writes into it."""
+    root = shutil.copytree(world.run.root, tmp_path_factory.mktemp("finished") / "run")
+    return pipeline.run(world.config(), out=root)
+
+
+@pytest.fixture
+def finished_copy(finished: RunLayout, tmp_path: Path) -> RunLayout:
+    """A copy of the finished run, to be damaged or gone on with."""
+    return RunLayout(shutil.copytree(finished.root, tmp_path / "run"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or fills the user's cache of replies."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"

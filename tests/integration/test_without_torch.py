@@ -1,0 +1,93 @@
+"""The language half on a machine without the tensor half: everything after the harvest works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autointerp.runs.layout import RunLayout
+from tests.integration.commands import environment
+
+PROGRAM = """
+import importlib, json, pkgutil, sys
+from importlib import metadata
+
+BANNED = {"torch", "transformers", "transformer_lens", "datasets", "safetensors", "tokenizers", "babel", "jaxtyping"}
+if not any(line.startswith("click") for line in metadata.requires("typer")):
+    BANNED.add("click")  # newer releases of typer bring none, so the base install has none
+
+
+class Ban:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BANNED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Ban())
+"""
+IMPORTS = f"""{PROGRAM}
+import autointerp
+n = 0
+for package in "judges prompting explain score loop workers stats board runs config records cli stages.asking".split():
+    module = importlib.import_module(f"autointerp.{{package}}")
+    n += 1
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{{module.__name__}}."):
+        importlib.import_module(found.name)
+        n += 1
+print(json.dumps({{"n": n, "banned": sorted(BANNED & set(sys.modules))}}))
+"""
+COMMAND = f"{PROGRAM}\nfrom autointerp.cli.main import main\nmain(sys.argv[1:])\n"
+
+
+def python(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+        timeout=120,
+    )
+
+
+def test_no_module_of_the_language_half_imports_the_tensor_half() -> None:
+    done = python(IMPORTS)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["n"] > 60
+    assert found["banned"] == []
+
+
+@pytest.fixture(scope="module")
+def run(finished: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
+    return RunLayout(shutil.copytree(finished.root, tmp_path_factory.mktemp("copy") / "run"))
+
+
+def test_a_finished_run_is_shown_and_scored_anew(run: RunLayout, tmp_path: Path) -> None:
+    page = run.report.read_bytes()
+    for words, said in (
+        (("judges", "list"), "pattern"),
+        (("leaderboard", run.root), "neurons"),
+        (("report", run.root), "report.html"),
+        (("rescore", run.root, "--out", tmp_path / "again", "--set", "score.judge='coin'"), "neurons"),
+    ):
+        done = python(COMMAND, *words)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    assert run.report.read_bytes() == page
+    assert RunLayout(tmp_path / "again").scores.is_file()
+
+
+@pytest.mark.parametrize("words", [("train", "demo"), ("demo",), ("corpus",), ("subject", "evaluate")])
+def test_a_command_of_the_tensor_half_says_what_to_install(words: tuple[str, ...], tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "run")] if words[0] in ("train", "demo") else []
+    done = python(COMMAND, *words, *out)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'autointerp[models]'" in done.stderr
