@@ -1,7 +1,8 @@
-"""The one-line error for a command whose packages are not installed."""
+"""The door to the tensor half: how its packages are loaded, and the one-line error where they are missing."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,12 @@ __all__ = ["needs_tensor_half"]
 
 @contextmanager
 def needs_tensor_half(command: str) -> Iterator[None]:
-    """Turn a missing package of the extra `models` into a ConfigError that says what to install."""
+    """Turn a missing package of the extra `models` into a ConfigError that says what to install.
+
+    Idle OpenMP threads sleep instead of spinning, unless the user says otherwise: on a machine that does something
+    else as well, spinning ones made training several times slower. It must be set before torch is loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         yield
     except ModuleNotFoundError as error:

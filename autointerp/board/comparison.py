@@ -57,14 +57,19 @@ def compare_runs(
     first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[str, str], shared: set[str], metric: str, seed: int
 ) -> list[Comparison]:
     """Dictionaries of the same name in two runs; those in `shared` have the same evidence and are paired by feature."""
-    pairs = []
-    for key, rows in first.groupby(["scorer", "dictionary"], sort=True):
-        scorer, dictionary = (str(part) for part in key)
-        other = second[(second["scorer"] == scorer) & (second["dictionary"] == dictionary)]
-        if len(other):
-            sides = (_Side(f"{labels[0]}/{dictionary}", rows), _Side(f"{labels[1]}/{dictionary}", other))
-            pairs.append((scorer, *sides, dictionary in shared))
+    theirs = dict(_sides(second))
+    pairs = [
+        (scorer, _Side(f"{labels[0]}/{name}", rows), _Side(f"{labels[1]}/{name}", theirs[scorer, name]), name in shared)
+        for (scorer, name), rows in _sides(first)
+        if (scorer, name) in theirs
+    ]
     return _compare(pairs, metric=metric, seed=seed)
+
+
+def _sides(scores: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """The rows of each scorer and dictionary, in order."""
+    groups = scores.groupby(["scorer", "dictionary"], sort=True)
+    return [((str(key[0]), str(key[1])), rows) for key, rows in groups]  # type: ignore[index]
 
 
 def _compare(pairs: Sequence[tuple[str, _Side, _Side, bool]], *, metric: str, seed: int) -> list[Comparison]:

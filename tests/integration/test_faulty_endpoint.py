@@ -109,17 +109,6 @@ def test_a_wrong_key_stops_the_run_and_is_written_nowhere(
         assert KEY.encode() not in file.read_bytes(), file
 
 
-def test_a_key_that_works_is_written_nowhere(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEST_JUDGE_KEY", KEY)
-    with FaultServer(answer=answer, key=KEY) as server:
-        called = rescore(capsys, world, tmp_path / "run", server.base_url, key_env="TEST_JUDGE_KEY")
-    assert called.code == 0, called.err
-    for file in (p for p in tmp_path.rglob("*") if p.is_file()):
-        assert KEY.encode() not in file.read_bytes(), file
-
-
 def test_a_key_that_is_not_set_is_told_before_anything_is_done(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,20 +146,23 @@ def test_no_credits_stop_the_run_and_what_was_paid_for_is_kept(
 
 
 def test_a_ceiling_on_requests_is_kept_and_can_be_raised(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TEST_JUDGE_KEY", KEY)
     run = RunLayout(tmp_path / "run")
-    with FaultServer(answer=answer) as server:
-        called = rescore(capsys, world, run.root, server.base_url, "limits.max_requests=100")
+    with FaultServer(answer=answer, key=KEY) as server:
+        called = rescore(capsys, world, run.root, server.base_url, "limits.max_requests=100", key_env="TEST_JUDGE_KEY")
         one_line(called, "limits.max_requests = 100", "raise it", code=3)
         # the pattern judge's explanations are requests of this run, too
         assert len(server.bodies) == 100 - 40
         kept, before = journalled(run.journal, model="served"), server.arrivals.copy()
         assert len(kept) == 60
-        again = rescore(capsys, world, run.root, server.base_url, "limits.max_requests=100000")
+        again = rescore(capsys, world, run.root, server.base_url, "limits.max_requests=9999", key_env="TEST_JUDGE_KEY")
         assert again.code == 0, again.err
         assert all(server.arrivals[name] == before[name] for name in kept)
         assert max(server.arrivals.values()) == 1
+    for file in (p for p in tmp_path.rglob("*") if p.is_file()):  # a key that works is written nowhere either
+        assert KEY.encode() not in file.read_bytes(), file
 
 
 def test_a_shared_cache_answers_another_run(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

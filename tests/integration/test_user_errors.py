@@ -54,8 +54,9 @@ def test_a_wrong_value_is_one_line(
 
 
 def test_a_mistake_can_be_mended_in_place(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, world, tmp_path / "run", "subject.layer=7").code == 2
-    mended = call(capsys, "train", world.config_file, "--out", tmp_path / "run")
+    few = ["corpus.dictionary_tokens=1024", "corpus.evidence_tokens=2000"]
+    assert run(capsys, world, tmp_path / "run", "subject.layer=7", *few).code == 2
+    mended = call(capsys, "train", world.config_file, "--out", tmp_path / "run", *arguments(*few))
     assert mended.code == 0, mended.err
 
 
@@ -136,11 +137,12 @@ def test_a_dictionary_of_another_width_is_one_line(
 ) -> None:
     config = tmp_path / "loaded.toml"
     loaded = f"[[dictionaries]]\nname = 'loaded'\nkind = 'load'\npath = '{world.run.dictionary('sae')}'\n"
-    text = world.config_file.read_text()
-    config.write_text(text.replace("[harvest]", f"{loaded}[harvest]"))
+    before, _, after = world.config_file.read_text().partition("[harvest]")
+    before = before.partition("[[dictionaries]]")[0]
+    config.write_text(f"{before}{loaded}[harvest]{after}")
     same = call(capsys, "train", config, "--out", tmp_path / "same")
     assert same.code == 0, same.err
-    config.write_text(text.replace("[harvest]", f"{loaded}site = 'resid_post'\n[harvest]"))
+    config.write_text(f"{before}{loaded}site = 'resid_post'\n[harvest]{after}")
     one_line(
         call(capsys, "run", config, "--out", tmp_path / "other", "--json"), "dictionaries.loaded.path", "48", "24 wide"
     )
@@ -214,7 +216,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
 ) -> None:
     n_stages = 0
     out = small_disk / "run"
-    for size in ("64k", "128k", "256k", "384k", "512k", "768k", "1m", "1536k", "2m", "3m", "16m"):
+    for size in ("64k", "256k", "512k", "768k", "1m", "16m"):
         assert mount("-o", f"remount,size={size}", small_disk) == 0
         called = call(capsys, "run", world.config_file, "--out", out, "--json")
         if called.code == 0:

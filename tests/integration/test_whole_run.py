@@ -124,7 +124,7 @@ def test_from_train_trains_again(world: World, finished_copy: RunLayout, capsys:
 
 
 def test_fresh_starts_anew(world: World, finished_copy: RunLayout, capsys: pytest.CaptureFixture[str]) -> None:
-    changed = arguments("seed=1")
+    changed = arguments("seed=1", "corpus.dictionary_tokens=1024")
     refused = call(capsys, "train", world.config_file, "--out", finished_copy.root, *changed)
     assert refused.code == 2
     assert "seed: 0 -> 1" in refused.err
