@@ -6,7 +6,7 @@ Takes a dictionary of sae_core and its activations; gives firings as sparse trip
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import FiringRule
+from sae_core.atomic import replace_file
 from sae_core.device import fast_matmul
 from sae_core.dictionary import Dictionary
 
@@ -73,20 +74,11 @@ class FiringRules:
         return FiringRule(self.kind, float(self.threshold[feature]), sign, density)
 
     def save(self, folder: Path) -> None:
-        """Write the rules into a dictionary's folder."""
+        """Write the rules into a dictionary's folder. Raises sae_core's DictionaryWriteError when the disk is full."""
         tensors = {"threshold": self.threshold.contiguous(), "sign": self.sign.contiguous()}
         if self.target_density is not None:
             tensors["target_density"] = self.target_density.contiguous()
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{FILE}.partial"
-        try:
-            save_file(tensors, partial, metadata={"kind": self.kind})
-            partial.replace(folder / FILE)
-        except (OSError, SafetensorError) as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise ArtefactError(f"{folder / FILE} cannot be written ({error}); free space or choose --out") from error
+        replace_file(Path(folder) / FILE, save(tensors, metadata={"kind": self.kind}))
 
     @classmethod
     def load(cls, folder: Path) -> FiringRules:
