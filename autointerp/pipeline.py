@@ -21,6 +21,7 @@ from typing import Any
 
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
+from autointerp.memory import release_memory
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.log import LoggedProgress
@@ -65,6 +66,7 @@ def run(
             progress.say(f"{stage}: done before")
             continue
         manifest.finish(stage, _stage(stage)(config, layout, progress))
+        release_memory()
     return layout
 
 

@@ -141,7 +141,7 @@ class HarvestConfig(Section):
     n_top: Positive = 20
     """Top windows kept per feature and role."""
     n_bins: Positive = 5
-    """Bins of the activation range, equal in the logarithm between the smallest and largest firing."""
+    """Bins of the activation range, equal steps between the smallest and the largest firing (Bricken et al. 2023)."""
     n_per_bin: Positive = 8
     """Windows kept per bin and role."""
     n_random: Positive = 40

@@ -69,10 +69,12 @@ class Plan:
     def bins(self, feature: np.ndarray, value: np.ndarray, *, n_bins: int) -> np.ndarray:
         """The activation bin (0 lowest) of each value of each feature (its place in the sample).
 
-        Bins are equal in the logarithm between the feature's smallest and largest activation.
+        Bins are equal steps between the feature's smallest and largest activation (Bricken et al. 2023). Steps equal
+        in the logarithm would fill most bins of a sparse code with firings next to zero, and so compare it unfairly
+        with coordinates whose threshold cuts those off.
         """
-        low, high = np.log(self.low[feature]), np.log(self.high[feature])
-        share = (np.log(value) - low) / np.maximum(high - low, 1e-12)
+        low, high = self.low[feature], self.high[feature]
+        share = (value - low) / np.maximum(high - low, 1e-12)
         return np.floor(share * n_bins).astype(np.int64).clip(0, n_bins - 1)
 
 

@@ -196,6 +196,14 @@ class Journal:
             for dictionary, scorer, n_unpriced, usd in self._store.read(_COSTS)
         }
 
+    def forget_explanations(self) -> None:
+        """Drop all explanations, so that a stage done anew leaves none of before; the replies they came from stay."""
+        self._store.write([("DELETE FROM explanations", ())])
+
+    def forget_verdicts(self) -> None:
+        """Drop all verdicts and reasons for having none, likewise: windows of an older harvest must not be counted."""
+        self._store.write([("DELETE FROM verdicts", ()), ("DELETE FROM unscored", ())])
+
     def load_explanations(self) -> list[Explanation]:
         """All explanations, what is queued included, ordered by dictionary and feature."""
         self._store.flush()

@@ -282,3 +282,21 @@ def test_closing_twice_is_harmless(path: Path) -> None:
     journal = open_journal(path)
     journal.close()
     journal.close()
+
+
+def test_a_stage_done_anew_leaves_nothing_of_before_but_the_replies(path: Path) -> None:
+    told = Explanation("sae", 1, "windows", "pattern", "p", "fires on cats")
+    verdict = Verdict("sae", 1, "detection", "pattern", "q", None, "w0", "top", True, "fires")
+    with open_journal(path) as journal:
+        journal.save_explanations([told])
+        journal.save_verdicts([verdict])
+        journal.save_unscored([Unscored("sae", 2, "detection", "too_few_positives", "none")])
+        journal.forget_verdicts()
+        assert journal.load_verdicts() == []
+        assert journal.load_unscored() == []
+        assert journal.load_explanations() == [told]
+        journal.forget_explanations()
+        journal.save_verdicts([verdict])
+    with open_journal(path) as journal:
+        assert journal.load_explanations() == []
+        assert journal.load_verdicts() == [verdict]
