@@ -1,0 +1,112 @@
+"""The language of patterns: tokens with an optional context, as an explanation that a person reads and a judge applies.
+
+    fires on " return" (10), on -"ing" (7), on ":" directly after ")" (4), on "x" soon after "def" (2)
+
+Strings are JSON strings. A hyphen before or after one says that the word goes on there, a tilde that it may, and
+neither that it may not; a side on which the token itself ends in no letter or digit needs no sign. "directly after"
+means touching, "soon after" as a word within the 40 characters before. The number is the mean strength, 10 the highest.
+Takes and gives text; knows nothing of tasks or judges.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["NEAR_CHARACTERS", "Element", "Join", "is_inside_word", "near_words", "parse_pattern", "render_pattern"]
+
+NEAR_CHARACTERS = 40
+"""How far before a token its `soon after` context may begin."""
+
+Join = Literal["-", "~", ""]
+"""How a token meets its neighbour: the word goes on, may go on, or ends there."""
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_ELEMENT = re.compile(rf"\bon ([-~]?)({_STRING})([-~]?)(?: (directly|soon) after ({_STRING}))?(?: \((\d+)\))?")
+_NEAR_WORD = re.compile(r"\w{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One token of a pattern. `strength` is 1 to 10; `context` has to stand before it, touching or near."""
+
+    token: str
+    left: Join = ""
+    right: Join = ""
+    context: str | None = None
+    is_near: bool = False
+    strength: int = 10
+
+    def matches_at(self, text: str, start: int, end: int) -> bool:
+        """Whether the token at `text[start:end]` stands where it is wanted; the token itself is not compared."""
+        if self.context is None:
+            return True
+        if self.is_near:
+            return self.context in near_words(text, start)
+        return text.endswith(self.context, 0, start)
+
+    def matches_mark(self, text: str, span: tuple[int, int]) -> bool:
+        """Whether the marked token is this one. A token that holds part of a character is marked with all of it."""
+        marked = text[span[0] : span[1]]
+        widened = len(marked) == len(self.token) + 1 and not marked.isascii() and marked.endswith(self.token)
+        return (marked == self.token or (bool(self.token) and widened)) and self.matches_at(text, *span)
+
+    def matches_text(self, text: str) -> bool:
+        """Whether the token occurs anywhere in the text, its sides as the pattern wants them."""
+        start = text.find(self.token) if self.token else -1
+        while start >= 0:
+            end = start + len(self.token)
+            is_whole = _fits(text, start - 1, start, self.left) and _fits(text, end - 1, end, self.right)
+            if is_whole and self.matches_at(text, start, end):
+                return True
+            start = text.find(self.token, start + 1)
+        return False
+
+
+def _fits(text: str, before: int, after: int, join: Join) -> bool:
+    """Whether the seam between two neighbouring characters is as `join` says; the text's edge fits anything."""
+    if join == "~" or before < 0 or after >= len(text):
+        return True
+    return is_inside_word(text[before], text[after]) == (join == "-")
+
+
+def near_words(text: str, start: int) -> set[str]:
+    """The words of two characters and more in the stretch that a `soon after` context is looked for in."""
+    return set(_NEAR_WORD.findall(text, max(0, start - NEAR_CHARACTERS), start))
+
+
+def is_inside_word(before: str, after: str) -> bool:
+    """Whether a word goes on from one character to the next."""
+    return (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
+
+
+def render_pattern(elements: list[Element]) -> str:
+    """The pattern as the explanation it is; `parse_pattern` reads it back."""
+    parts = []
+    for element in elements:
+        part = f"on {element.left}{json.dumps(element.token, ensure_ascii=False)}{element.right}"
+        if element.context is not None:
+            where = "soon" if element.is_near else "directly"
+            part += f" {where} after {json.dumps(element.context, ensure_ascii=False)}"
+        parts.append(f"{part} ({element.strength})")
+    return "fires " + ", ".join(parts)
+
+
+def parse_pattern(explanation: str) -> list[Element]:
+    """The elements of the pattern in an explanation; none when it holds no pattern."""
+    if not explanation.lstrip().lower().startswith("fires on "):
+        return []
+    elements: list[Element] = []
+    for left, token, right, where, context, strength in _ELEMENT.findall(explanation):
+        try:
+            before = json.loads(context, strict=False) if context else None
+            element = Element(
+                json.loads(token, strict=False), left, right, before, where == "soon", int(strength or 10)
+            )
+        except ValueError:
+            continue
+        if element.token:
+            elements.append(element)
+    return elements
