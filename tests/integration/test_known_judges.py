@@ -16,6 +16,9 @@ from tests.integration.conftest import World
 
 SCORERS = ("detection", "marked")
 
+N_COINS = 8
+"""The first seeds from 0 on, none left out."""
+
 
 def entries(run: RunLayout) -> list[dict[str, Any]]:
     return json.loads(run.summary.read_text())["entries"]
@@ -38,22 +41,22 @@ def test_the_oracle_scores_one(world: World, tmp_path: Path) -> None:
 
 def test_the_coin_gets_what_is_expected_of_it_and_the_liar_less(world: World, tmp_path: Path) -> None:
     coins = [
-        world.rescored(tmp_path / f"coin{seed}", "score.judge='coin'", f"judges.coin.seed={seed}") for seed in (2, 6)
+        world.rescored(tmp_path / f"coin{seed}", "score.judge='coin'", f"judges.coin.seed={seed}")
+        for seed in range(N_COINS)
     ]
     liar = world.rescored(tmp_path / "liar", "score.judge='liar'")
     for scorer in SCORERS:
         tables = [scored(coin, scorer) for coin in coins]
-        # the features are the clusters: each counts once, with the mean of its two coins
+        # the features are the clusters: each counts once, with the mean of its coins
         f1 = np.mean([table.f1.to_numpy() for table in tables], axis=0)
         error = np.std(f1, ddof=1) / np.sqrt(len(f1))
         assert error < 0.03
-        assert f1.mean() == pytest.approx(tables[0].coin_f1.mean(), abs=4 * error), scorer
+        assert f1.mean() == pytest.approx(tables[0].coin_f1.mean(), abs=1.96 * error), scorer
         lied = scored(liar, scorer)
         assert lied.f1.max() == 0.0
         assert lied.balanced_accuracy.max() == 0.0
-    for coin in coins:
-        close = [e["f1"]["lo"] <= e["baselines"]["coin_f1"] <= e["f1"]["hi"] for e in entries(coin)]
-        assert sum(close) >= 6, "a 95% interval that misses so often is none"
+    close = [e["f1"]["lo"] <= e["baselines"]["coin_f1"] <= e["f1"]["hi"] for coin in coins for e in entries(coin)]
+    assert np.mean(close) >= 0.85, "a 95% interval that misses so often is none"
 
 
 def test_the_mumbler_is_unparsed_and_never_better_for_it(world: World, tmp_path: Path) -> None:
