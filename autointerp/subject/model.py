@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from autointerp.subject.loading import load_model, load_tokenizer, locate_model,
 from autointerp.subject.sites import HOOKS, SitePoint
 from autointerp.subject.tokens import bos_id, plain_tokenizer, special_ids
 from autointerp.subject.unembedding import LinearNorm, logit_effects
+from sae_core.device import fast_matmul
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -236,29 +237,9 @@ class Subject:
                 fwd_hooks=[(point.hook, hook) for point, hook in hooks.items()],
             )
 
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        """On CPUs torch's "medium" reaches a kernel 1.4 times as fast; used where it is exact to rounding."""
-        before = torch.get_float32_matmul_precision()
-        if self.device.type == "cpu" and self._medium_is_exact:
-            torch.set_float32_matmul_precision("medium")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
-
-    @cached_property
-    def _medium_is_exact(self) -> bool:
-        """On CPUs with bf16 tiles "medium" would compute in bf16: compare one product before trusting it."""
-        a = torch.linspace(-1, 1, 128 * 256).view(128, 256).cos()
-        exact = a.double() @ a.double().T
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("medium")
-        try:
-            error = (a @ a.T - exact).abs().max() / exact.abs().max()
-        finally:
-            torch.set_float32_matmul_precision(before)
-        return bool(error < 1e-5)
+    def _precision(self) -> AbstractContextManager[None]:
+        """On CPUs the faster float32 product, 1.4 times as fast, where it is exact; CUDA stays exact."""
+        return fast_matmul(self.device) if self.device.type == "cpu" else nullcontext()
 
 
 def _bridge_tokenizer(tokenizer: PreTrainedTokenizerBase, *, name: str) -> PreTrainedTokenizerBase:
