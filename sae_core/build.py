@@ -59,6 +59,7 @@ def build_dictionary(
     dictionary = FAMILIES[config.kind](config, d_in, generator(seed, "build", config.kind), rows)
     if isinstance(dictionary, TrainableDictionary) and normalise_inputs:
         dictionary.input_scale.fill_(scale)
+        dictionary.is_scale_fitted = True
     return dictionary
 
 

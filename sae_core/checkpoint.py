@@ -26,7 +26,7 @@ from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
 from sae_core.errors import DictionaryFormatError
 from sae_core.randomness import generator
-from sae_core.trainable import TrainableDictionary
+from sae_core.trainable import EncoderDictionary, TrainableDictionary
 
 __all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "load_dictionary", "read_metadata", "save_dictionary"]
 
@@ -98,7 +98,7 @@ def _tensors_of(dictionary: Dictionary) -> dict[str, Tensor]:
     named = {"b_dec": dictionary.offset}
     if dictionary.config.kind != "identity":
         named["W_dec"] = dictionary.directions
-    if isinstance(dictionary, TrainableDictionary):
+    if isinstance(dictionary, EncoderDictionary):
         named |= {"W_enc": dictionary.W_enc.T, "b_enc": dictionary.b_enc}
     for i, layer in enumerate(_layers_of(dictionary)):
         named |= {f"hidden.{i}.W": layer.W_hidden.T, f"hidden.{i}.b": layer.b_hidden}
@@ -112,7 +112,7 @@ def _fill(dictionary: Dictionary, tensors: Mapping[str, Tensor]) -> None:
         return
     dictionary.directions.copy_(tensors["W_dec"])
     dictionary.offset.copy_(tensors["b_dec"])
-    if isinstance(dictionary, TrainableDictionary):
+    if isinstance(dictionary, EncoderDictionary):
         dictionary.W_enc.copy_(tensors["W_enc"].T)
         dictionary.b_enc.copy_(tensors["b_enc"])
     for i, layer in enumerate(_layers_of(dictionary)):

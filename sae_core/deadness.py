@@ -61,10 +61,8 @@ def resample_dead(
         return dead[:0]
     chosen = torch.multinomial(weights / weights.sum(), n_revived, replacement=False, generator=draw).to(x.device)
     features = dead[:n_revived]
-    norms = dictionary.W_enc.norm(dim=1)
-    live_norm = norms[~is_dead].mean() if dead.numel() < dictionary.n_features else norms.mean()
-    dictionary.revive(features, x=x, rows=chosen, norm=float(live_norm) * REVIVED_NORM_FRACTION)
-    for parameter in (dictionary.W_enc, dictionary.b_enc, dictionary.W_dec):
+    dictionary.revive(features, x=x, rows=chosen, norm_frac=REVIVED_NORM_FRACTION, is_dead=is_dead)
+    for parameter in dictionary.feature_parameters:
         state = optimiser.state.get(parameter, {})
         for moment in ("exp_avg", "exp_avg_sq"):
             if moment in state:

@@ -1,8 +1,8 @@
 """What the training loop needs of a dictionary: one differentiable pass, a unit-norm decoder, rows to revive.
 
-All trainable dictionaries share the linear decoder (`W_dec`, one row per feature, and `b_dec`) and end their encoder
-in a linear layer (`W_enc`, `b_enc`) that reads a hidden vector; families differ in how the hidden vector is made and
-in which pre-activations become codes. Knows nothing of optimisers, batches' origin or files.
+All trainable dictionaries share the linear decoder (`W_dec`, one row per feature, and `b_dec`). Those with an encoder
+(`EncoderDictionary`) end it in a linear layer (`W_enc`, `b_enc`) that reads a hidden vector; families differ in how the
+hidden vector is made and in which pre-activations become codes. Knows nothing of optimisers, batches' origin or files.
 
 Units: every bias is in the activations' own units, so the weights work on raw activations. `input_scale` is the factor
 that gives activations mean norm sqrt(d_in); losses and the biases' learning rates are taken in those normalised units
@@ -11,6 +11,7 @@ that gives activations mean norm sqrt(d_in); losses and the biases' learning rat
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import NamedTuple
 
@@ -22,31 +23,34 @@ from torch import Tensor, nn
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
 
-__all__ = ["TrainableDictionary", "TrainingPass"]
+__all__ = ["EncoderDictionary", "TrainableDictionary", "TrainingPass"]
 
 
 class TrainingPass(NamedTuple):
     """One batch through a dictionary, with gradients.
 
     reconstruction: [batch, d_in]; code_sum: scalar, mean over the batch of the sum of the codes (L1), in activation
-    units; n_active: scalar, mean number of active features; fired: [n_features], which were active at all.
+    units; n_active: scalar, mean number of active features; fired: [n_features], which were active at all; penalty:
+    scalar, the sparsity penalty with its weight, in normalised units and before any warm-up; partial_reconstructions:
+    further reconstructions whose losses count as much as the full one's (Matryoshka's prefixes).
     """
 
     reconstruction: Float[Tensor, "batch d_in"]
     code_sum: Float[Tensor, ""]
     n_active: Float[Tensor, ""]
     fired: Bool[Tensor, " n_features"]
+    penalty: Float[Tensor, ""]
+    partial_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()
 
 
 class TrainableDictionary(Dictionary):
-    """A dictionary with weights. Parameters: W_enc [n_features, d_hidden], b_enc, W_dec [n_features, d_in], b_dec."""
+    """A dictionary with a decoder to learn. Parameters: W_dec [n_features, d_in], b_dec [d_in]."""
 
-    has_l1_penalty: bool = True
-    is_hidden_centred: bool = True
-    """Whether the hidden vector is the activation less `b_dec`, so that an encoder row meets it on both sides of 0."""
     input_scale: Tensor
+    is_scale_fitted: bool = False
+    """Whether `input_scale` was fitted to a sample, so that penalties are taken relative to the mean norm."""
 
-    def __init__(self, config: DictionaryConfig, *, d_in: int, d_hidden: int, draw: torch.Generator) -> None:
+    def __init__(self, config: DictionaryConfig, *, d_in: int, draw: torch.Generator) -> None:
         super().__init__()
         if config.n_features is None:
             raise ValueError(f"n_features must be given for kind {config.kind!r}")
@@ -56,8 +60,6 @@ class TrainableDictionary(Dictionary):
         directions = functional.normalize(torch.randn(self.n_features, d_in, generator=draw), dim=1)
         self.W_dec = nn.Parameter(directions)
         self.b_dec = nn.Parameter(torch.zeros(d_in))
-        self.W_enc = nn.Parameter(torch.zeros(self.n_features, d_hidden))
-        self.b_enc = nn.Parameter(torch.zeros(self.n_features))
         self.register_buffer("input_scale", torch.ones((), dtype=torch.float32))
 
     @property
@@ -75,9 +77,19 @@ class TrainableDictionary(Dictionary):
         """The parameters measured in activation units; the others are free of units."""
         return [parameter for name, parameter in self.named_parameters() if name.rpartition(".")[2].startswith("b_")]
 
-    @abstractmethod
-    def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
-        """What the last encoder layer reads."""
+    @property
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """The parameters with one row per feature, whose optimiser state is cleared when a feature is revived."""
+        return [self.W_dec]
+
+    @property
+    def l1_unit(self) -> float:
+        """What a sum of codes is multiplied by to stand relative to the activations' mean norm."""
+        return float(self.input_scale) / math.sqrt(self.d_in) if self.is_scale_fitted else 1.0
+
+    def anneal(self, progress: float) -> None:
+        """Set what follows a schedule of its own (k, a temperature) for this share of training done."""
+        return
 
     @abstractmethod
     def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
@@ -108,6 +120,55 @@ class TrainableDictionary(Dictionary):
 
     @torch.no_grad()
     def finish(self) -> None:
+        """After training: give the directions norm 1, and fold whatever norms they had into the codes."""
+        self.normalise_decoder()
+
+    @abstractmethod
+    def revive(
+        self,
+        features: Int[Tensor, " n_revived"],
+        *,
+        x: Float[Tensor, "batch d_in"],
+        rows: Int[Tensor, " n_revived"],
+        norm_frac: float,
+        is_dead: Bool[Tensor, " n_features"],
+    ) -> None:
+        """Point dead `features` at the `rows` of the batch `x`, one each."""
+
+
+class EncoderDictionary(TrainableDictionary):
+    """A dictionary whose encoder ends in a linear layer. Further parameters: W_enc [n_features, d_hidden], b_enc."""
+
+    is_hidden_centred: bool = True
+    """Whether the hidden vector is the activation less `b_dec`, so that an encoder row meets it on both sides of 0."""
+
+    def __init__(self, config: DictionaryConfig, *, d_in: int, d_hidden: int, draw: torch.Generator) -> None:
+        super().__init__(config, d_in=d_in, draw=draw)
+        self.W_enc = nn.Parameter(torch.zeros(self.n_features, d_hidden))
+        self.b_enc = nn.Parameter(torch.zeros(self.n_features))
+
+    @abstractmethod
+    def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
+        """What the last encoder layer reads."""
+
+    @property
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """The parameters with one row per feature, whose optimiser state is cleared when a feature is revived."""
+        return [self.W_enc, self.b_enc, self.W_dec]
+
+    def l1_pass(
+        self,
+        reconstruction: Float[Tensor, "batch d_in"],
+        code_sum: Float[Tensor, ""],
+        n_active: Float[Tensor, ""],
+        fired: Bool[Tensor, " n_features"],
+    ) -> TrainingPass:
+        """A training pass whose penalty is L1: the configured weight times the codes' mean sum."""
+        penalty = self.config.l1_weight * self.l1_unit * code_sum
+        return TrainingPass(reconstruction, code_sum, n_active, fired, penalty)
+
+    @torch.no_grad()
+    def finish(self) -> None:
         """After training: fold whatever norms the directions have into the encoder, leaving them at norm 1."""
         norms = self.W_dec.norm(dim=1, keepdim=True).clamp_min(1e-12)
         if self.config.published_decoder_norm:
@@ -122,17 +183,23 @@ class TrainableDictionary(Dictionary):
         *,
         x: Float[Tensor, "batch d_in"],
         rows: Int[Tensor, " n_revived"],
-        norm: float,
+        norm_frac: float,
+        is_dead: Bool[Tensor, " n_features"],
     ) -> None:
-        """Point dead `features` at the `rows` of the batch `x`, one each, with encoder rows of norm `norm`.
+        """Point dead `features` at the `rows` of the batch `x`, one each; encoder rows get `norm_frac` of the live
+        rows' mean norm.
 
         The direction is the input less `b_dec`; the encoder row is what the last layer reads of it, less its centre,
         and the bias puts the centre at 0 (bias 0 where the hidden vector is centred already): so the feature is sure to
         fire there, and not everywhere. Bricken et al. 2023, "Neuron Resampling".
         """
+        norms = self.W_enc.norm(dim=1)
+        # A masked mean, not an index: no wait for the device.
+        n_live = (~is_dead).sum()
+        live_norm = torch.where(n_live > 0, (norms * ~is_dead).sum() / n_live.clamp_min(1), norms.mean())
         hidden = self.hidden(x)
         centre = torch.zeros_like(hidden[0]) if self.is_hidden_centred else hidden.mean(dim=0)
-        encoder = functional.normalize(hidden[rows] - centre, dim=1) * norm
+        encoder = functional.normalize(hidden[rows] - centre, dim=1) * live_norm * norm_frac
         self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)
         self.W_enc[features] = encoder
         self.b_enc[features] = -(encoder @ centre)

@@ -24,7 +24,7 @@ from sae_core.device import fast_matmul, resolve_device
 from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError
 from sae_core.history import StepRecord
-from sae_core.losses import reconstruction_loss
+from sae_core.objective import objective
 from sae_core.randomness import generator
 from sae_core.schedule import l1_factor, learning_rate_factor
 from sae_core.trainable import TrainableDictionary, TrainingPass
@@ -54,8 +54,6 @@ class DictionaryTrainer:
         self.dictionary = dictionary
         self.config = config
         self.scale = float(dictionary.input_scale)
-        # Codes relative to the activations' mean norm, so that a weight means the same at every width.
-        self.l1_unit = self.scale / math.sqrt(dictionary.d_in) if config.normalise_inputs else 1.0
         biases = dictionary.bias_parameters
         weights = [p for p in dictionary.parameters() if all(p is not bias for bias in biases)]
         self.biases = biases
@@ -92,7 +90,14 @@ class DictionaryTrainer:
             learning_rate = self.config.learning_rate * learning_rate_factor(
                 (progress + min(1.0, self.n_tokens / self.config.n_tokens)) / 2, self.config
             )
-            passed, loss = self._loss(x, l1_factor(progress, self.config))
+            self.dictionary.anneal(progress)
+            passed, loss = objective(
+                self.dictionary,
+                x,
+                config=self.config,
+                penalty_share=l1_factor(progress, self.config),
+                dead=self.dead,
+            )
             if is_recorded or x.device.type == "cpu":
                 self._check_finite(loss)
             self.optimiser.zero_grad(set_to_none=True)
@@ -102,14 +107,6 @@ class DictionaryTrainer:
             if is_recorded:
                 self.history.append(self._record(x, passed, loss, learning_rate))
             self._keep_alive(x, passed)
-
-    def _loss(self, x: Tensor, l1_share: float) -> tuple[TrainingPass, Tensor]:
-        passed = self.dictionary.training_pass(x)
-        loss = reconstruction_loss(x, passed.reconstruction, kind=self.config.loss, input_scale=self.scale)
-        if self.dictionary.has_l1_penalty:
-            loss = loss + self.dictionary.config.l1_weight * l1_share * self.l1_unit * passed.code_sum
-        auxiliary = self.dictionary.auxiliary_loss(x, passed.reconstruction, self.dead)
-        return passed, loss if auxiliary is None else loss + auxiliary
 
     def _check_finite(self, loss: Tensor) -> None:
         value = float(loss.detach())

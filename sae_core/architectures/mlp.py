@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sae_core.architectures.relu import relu_training_pass
 from sae_core.config import DictionaryConfig
 from sae_core.geometric_median import geometric_median
-from sae_core.trainable import TrainableDictionary, TrainingPass
+from sae_core.trainable import EncoderDictionary, TrainingPass
 
 __all__ = ["HiddenLayer", "MlpDictionary"]
 
@@ -34,7 +34,7 @@ class HiddenLayer(nn.Module):
         return torch.relu(functional.linear(x, self.W_hidden, self.b_hidden))
 
 
-class MlpDictionary(TrainableDictionary):
+class MlpDictionary(EncoderDictionary):
     """f = ReLU(W_e h + b_e) with h the hidden layers' output for x - b_d; x_hat = f W_d + b_d (section 3)."""
 
     is_hidden_centred = False

@@ -13,14 +13,9 @@ from torch import Tensor
 
 from sae_core.config import DictionaryConfig
 from sae_core.geometric_median import geometric_median
-from sae_core.kernels import (
-    attach_encoder,
-    decode_selected,
-    fired_features,
-    positive_fraction,
-    select_positive,
-)
-from sae_core.trainable import TrainableDictionary, TrainingPass
+from sae_core.kernels import attach_encoder, decode_selected, fired_features
+from sae_core.selection import positive_fraction, select_positive
+from sae_core.trainable import EncoderDictionary, TrainingPass
 
 __all__ = ["ReluDictionary", "relu_training_pass"]
 
@@ -28,7 +23,7 @@ DENSEST_SPARSE_FRACTION = 0.07
 """Above this share of active codes plain dense products are faster than sparse gradients."""
 
 
-class ReluDictionary(TrainableDictionary):
+class ReluDictionary(EncoderDictionary):
     """Bricken et al. 2023, "Sparse autoencoder setup"."""
 
     def __init__(
@@ -64,7 +59,7 @@ class ReluDictionary(TrainableDictionary):
 
 
 def relu_training_pass(
-    dictionary: TrainableDictionary, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
+    dictionary: EncoderDictionary, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
 ) -> TrainingPass:
     """ReLU codes of `hidden` and their reconstruction, by the sparse or the dense path (same numbers)."""
     weight, decoder = dictionary.W_enc, dictionary.W_dec
@@ -74,9 +69,9 @@ def relu_training_pass(
         code = torch.relu(functional.linear(hidden, weight, bias))
         is_active = code.detach() > 0
         reconstruction = code @ decoder + dictionary.b_dec
-        return TrainingPass(reconstruction, code.sum() / n_rows, is_active.sum() / n_rows, is_active.any(dim=0))
+        return dictionary.l1_pass(reconstruction, code.sum() / n_rows, is_active.sum() / n_rows, is_active.any(dim=0))
     selected, selection = select_positive(hidden, weight, bias)
     values = attach_encoder(selected, selection, hidden=hidden, weight=weight, bias=bias)
     reconstruction = decode_selected(values, selection, decoder=decoder) + dictionary.b_dec
     n_active = torch.tensor(values.numel() / n_rows, device=values.device)
-    return TrainingPass(reconstruction, values.sum() / n_rows, n_active, fired_features(selected, selection))
+    return dictionary.l1_pass(reconstruction, values.sum() / n_rows, n_active, fired_features(selected, selection))

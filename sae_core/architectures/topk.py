@@ -14,16 +14,15 @@ from torch import Tensor
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import SparseCode
 from sae_core.geometric_median import geometric_median
-from sae_core.kernels import attach_encoder, decode_selected, fired_features, select_top_k
-from sae_core.trainable import TrainableDictionary, TrainingPass
+from sae_core.kernels import attach_encoder, decode_selected, fired_features
+from sae_core.selection import select_top_k
+from sae_core.trainable import EncoderDictionary, TrainingPass
 
 __all__ = ["TopKDictionary"]
 
 
-class TopKDictionary(TrainableDictionary):
+class TopKDictionary(EncoderDictionary):
     """z = ReLU(TopK(W_e (x - b_d) + b_e)), x_hat = z W_d + b_d (Gao et al. 2024, section 2.3)."""
-
-    has_l1_penalty = False
 
     def __init__(
         self,
@@ -66,7 +65,9 @@ class TopKDictionary(TrainableDictionary):
         values = torch.relu(attached)
         reconstruction = decode_selected(values, selection, decoder=self.W_dec) + self.b_dec
         n_active = (selected > 0).sum() / n_rows
-        return TrainingPass(reconstruction, values.sum() / n_rows, n_active, fired_features(selected, selection))
+        code_sum = values.sum() / n_rows
+        no_penalty = torch.zeros_like(code_sum)
+        return TrainingPass(reconstruction, code_sum, n_active, fired_features(selected, selection), no_penalty)
 
     def auxiliary_loss(
         self, x: Float[Tensor, "batch d_in"], reconstruction: Float[Tensor, "batch d_in"], dead: Int[Tensor, " n_dead"]

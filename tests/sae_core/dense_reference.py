@@ -7,10 +7,10 @@ from torch import Tensor
 
 from sae_core.architectures.mlp import HiddenLayer, MlpDictionary
 from sae_core.architectures.topk import TopKDictionary
-from sae_core.trainable import TrainableDictionary
+from sae_core.trainable import EncoderDictionary
 
 
-def dense_code(dictionary: TrainableDictionary, x: Tensor) -> Tensor:
+def dense_code(dictionary: EncoderDictionary, x: Tensor) -> Tensor:
     hidden = x - dictionary.b_dec
     if isinstance(dictionary, MlpDictionary):
         for layer in dictionary.layers:
@@ -23,13 +23,13 @@ def dense_code(dictionary: TrainableDictionary, x: Tensor) -> Tensor:
     return torch.relu(pre)
 
 
-def dense_pass(dictionary: TrainableDictionary, x: Tensor) -> tuple[Tensor, Tensor]:
+def dense_pass(dictionary: EncoderDictionary, x: Tensor) -> tuple[Tensor, Tensor]:
     """(reconstruction, mean sum of the codes)."""
     code = dense_code(dictionary, x)
     return code @ dictionary.W_dec + dictionary.b_dec, code.sum() / x.shape[0]
 
 
-def gradients(dictionary: TrainableDictionary, loss: Tensor) -> dict[str, Tensor]:
+def gradients(dictionary: EncoderDictionary, loss: Tensor) -> dict[str, Tensor]:
     names = [name for name, _ in dictionary.named_parameters()]
     return dict(zip(names, torch.autograd.grad(loss, list(dictionary.parameters())), strict=True))
 

@@ -7,15 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_core import kernels
+from sae_core import selection as selection_rules
 from sae_core.kernels import (
     Selection,
     attach_encoder,
     decode_selected,
     fired_features,
-    select_positive,
-    select_top_k,
 )
+from sae_core.selection import select_positive, select_top_k
 
 
 def _draw(n_rows: int, width: int, n_features: int, d_in: int, seed: int) -> list[torch.Tensor]:
@@ -65,7 +64,7 @@ def test_gradients_equal_dense_autograd(
 def test_rows_split_into_chunks_give_the_same_selection(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, weight, bias, _ = _draw(50, 6, 11, 5, seed=1)
     whole = [select_top_k(hidden, weight, bias, k=3), select_positive(hidden, weight, bias)]
-    monkeypatch.setattr(kernels, "ROWS_PER_CHUNK", 7)
+    monkeypatch.setattr(selection_rules, "ROWS_PER_CHUNK", 7)
     pieces = [select_top_k(hidden, weight, bias, k=3), select_positive(hidden, weight, bias)]
     for (values, selection), (other_values, other) in zip(whole, pieces, strict=True):
         torch.testing.assert_close(

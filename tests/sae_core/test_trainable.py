@@ -116,11 +116,14 @@ def test_revived_feature_fires_at_its_input(kind: str) -> None:
     features = torch.tensor([3, 17])
     with torch.no_grad():
         dictionary.b_enc[features] = -1e6
-    dictionary.revive(features, x=x, rows=torch.tensor([0, 1]), norm=0.2)
+        dictionary.W_enc[features] *= 100.0  # dead rows do not count in the mean norm
+    is_dead = torch.zeros(dictionary.n_features, dtype=torch.bool).index_fill(0, features, True)
+    live_norm = dictionary.W_enc.norm(dim=1)[~is_dead].mean()
+    dictionary.revive(features, x=x, rows=torch.tensor([0, 1]), norm_frac=0.2, is_dead=is_dead)
     pre = dictionary.hidden(x[:2]) @ dictionary.W_enc[features].T + dictionary.b_enc[features]
     assert bool((pre.diagonal() > 0).all())
     torch.testing.assert_close(dictionary.directions[features].norm(dim=1), torch.ones(2))
-    torch.testing.assert_close(dictionary.W_enc[features].norm(dim=1), torch.full((2,), 0.2))
+    torch.testing.assert_close(dictionary.W_enc[features].norm(dim=1), (0.2 * live_norm).expand(2))
     if kind != "mlp":
         assert dictionary.b_enc[features].tolist() == [0.0, 0.0]
     else:
