@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Any, Literal
 
-from autointerp.config.tree import Config, DictionaryEntry
+from autointerp.config.tree import FIXED_KINDS, Config, DictionaryEntry
 from autointerp.errors import ConfigError
 from autointerp.judges.endpoint import OpenAIOptions
 from autointerp.judges.options import read_options
@@ -25,7 +25,6 @@ from autointerp.stats.power import features_needed, smallest_difference
 
 __all__ = ["ASSUMED", "Assumptions", "Plan", "PlannedStage", "Power", "make_plan"]
 
-_TRAINED = ("relu", "topk", "mlp")
 _SUM = Literal["n_requests", "input_tokens", "output_tokens", "usd", "usd_max", "seconds"]
 
 
@@ -252,7 +251,7 @@ def _n_controls(config: Config, n_features: int) -> int:
 
 def _training_sites(config: Config) -> tuple[str, ...]:
     """The sites, each with its layer, at which dictionaries are trained; all of one site see the same pass."""
-    trained = [entry for entry in config.dictionaries if entry.kind in _TRAINED]
+    trained = [entry for entry in config.dictionaries if entry.kind not in FIXED_KINDS]
     subject = config.subject
     layers = [subject.layer if entry.layer is None else entry.layer for entry in trained]
     sites = (f"{entry.site or subject.site}.{layer}" for entry, layer in zip(trained, layers, strict=True))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp.config.loading import differing_keys, load_config, parse_config, render_config
+from autointerp.config.tree import FIXED_KINDS, DictionaryEntry
 from autointerp.errors import ConfigError
 from autointerp.resources import resource
+from sae_core import config as core
 
-RECIPES = ["demo", "stories260k", "oneill2024_gpt2_l9", "bricken2023_one_layer"]
+RECIPES = ["demo", "encoders", "stories260k", "oneill2024_gpt2_l9", "bricken2023_one_layer"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -32,6 +35,8 @@ def test_every_recipe_loads_and_survives_a_round_trip(name: str) -> None:
         ("dictionaries.nobody.k=3", ["no item 'nobody'", "neurons, sae, topk, mlp, random"]),
         ("dictionaries.sae.match_density='x'", ["match_density = 'x'", "use one of"]),
         ("dictionaries.sae.kind='load'", ["'sae'", "no path"]),
+        ("dictionaries.sae.kind='inferred'", ["'sae'", "add of = 'ENTRY'"]),
+        ("dictionaries.sae.of='topk'", ["'sae'", "of = 'topk'", "leave it out"]),
         ("name='a/b'", ["name = 'a/b'"]),
         ("seed", ["--set 'seed'", "key.subkey="]),
         ("subject.model.deeper=1", ["subject.model", "not a table"]),
@@ -45,6 +50,21 @@ def test_a_mistake_is_named_with_its_fix(override: str, parts: list[str]) -> Non
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(("source", "part"), [("nobody", "use one of neurons, sae"), ("neurons", "another site")])
+def test_an_inferred_dictionary_needs_an_entry_of_its_own_site(source: str, part: str) -> None:
+    tree = tomllib.loads(render_config(load_config("demo")))
+    tree["dictionaries"].append({"name": "ito", "kind": "inferred", "of": source, "layer": 1})
+    with pytest.raises(ConfigError, match=r"dictionaries\.ito") as caught:
+        parse_config(tree)
+    assert part in str(caught.value)
+
+
+def test_the_kinds_are_those_of_the_core() -> None:
+    ours = set(get_args(DictionaryEntry.model_fields["kind"].annotation))
+    assert ours == set(get_args(core.DictionaryKind)) | {"load"}
+    assert ours - FIXED_KINDS == core.TRAINED_KINDS
 
 
 def test_overrides_reach_tables_and_named_items() -> None:
