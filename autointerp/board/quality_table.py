@@ -1,0 +1,110 @@
+"""How well each dictionary of a run reconstructs, as a table: no judge was asked for any of it.
+
+Takes a run's `quality.json` files, gives rows and renders them as text, Markdown, CSV or JSON. Knows nothing of scores.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autointerp.errors import ArtefactError
+from autointerp.runs.layout import RunLayout
+
+__all__ = ["FORMATS", "QualityRow", "read_quality", "render_quality"]
+
+FORMATS = ("table", "md", "csv", "json")
+_HEADS = {
+    "dictionary": "dictionary",
+    "kind": "kind",
+    "n_features": "features",
+    "l0": "L0",
+    "explained_variance": "expl. var.",
+    "loss_recovered": "loss rec.",
+    "dead_frac": "dead",
+}
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """One dictionary on held-out activations; None where a figure does not apply (dense coordinates).
+
+    l0: mean number of firing features; explained_variance: 1 - squared error over the activations' variance;
+    loss_recovered: share of the loss, between zero ablation (0) and the untouched subject (1), that the spliced-in
+    reconstruction keeps; dead_frac: share of features that never fired there.
+    """
+
+    dictionary: str
+    kind: str
+    n_features: int
+    l0: float | None
+    explained_variance: float | None
+    loss_recovered: float | None
+    dead_frac: float | None
+
+
+def read_quality(layout: RunLayout) -> list[QualityRow]:
+    """A row per dictionary of the run that has been measured, in the order of their names.
+
+    Raises ArtefactError when the run has none, or when a file is damaged.
+    """
+    paths = sorted(layout.dictionaries.glob("*/quality.json"))
+    if not paths:
+        raise ArtefactError(f"{layout.root}: no dictionary has been measured; `autointerp train CONFIG` does so")
+    return [_row(path) for path in paths]
+
+
+def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:
+    """The rows as `table`, `md`, `csv` or `json`. Raises ValueError for another format."""
+    if format == "json":
+        return json.dumps([asdict(row) for row in rows], indent=2)
+    frame = pd.DataFrame([asdict(row) for row in rows])
+    if format == "csv":
+        return frame.to_csv(index=False).rstrip("\n")
+    cells = [[_cell(name, value) for name, value in asdict(row).items()] for row in rows]
+    heads = [_HEADS[name] for name in frame.columns]
+    if format == "md":
+        lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *cells]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    if format != "table":
+        raise ValueError(f"format = {format!r}: must be one of {', '.join(FORMATS)}")
+    widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads))]
+    narrow = shutil.get_terminal_size((100, 24)).columns
+    # Where the terminal is narrow the least telling columns go first: the kind, then the number of features.
+    shown = [i for i in range(len(heads)) if not (i == 1 and sum(widths) + 2 * len(widths) > narrow)]
+    if sum(widths[i] + 2 for i in shown) > narrow:
+        shown.remove(2)
+    return "\n".join(
+        "  ".join(line[i].ljust(widths[i]) if i < 2 else line[i].rjust(widths[i]) for i in shown).rstrip()
+        for line in [heads, *cells]
+    )
+
+
+def _row(path: Path) -> QualityRow:
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return QualityRow(
+            dictionary=path.parent.name,
+            kind=facts["kind"],
+            n_features=facts["n_features"],
+            l0=facts["l0"],
+            explained_variance=facts["explained_variance"] if "fidelity" in facts else None,
+            loss_recovered=facts.get("fidelity", {}).get("recovered_zero_frac"),
+            dead_frac=facts["dead_frac"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path}: not a quality record ({error}); run `autointerp train` again") from error
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name == "dead_frac":
+        return f"{value:.1%}"
+    return {"l0": f"{value:.1f}"}.get(name, f"{value:.3f}") if isinstance(value, float) else str(value)
