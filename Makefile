@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH ?= quick
 STAMP := $(VENV)/.setup-stamp
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format browser wheel clean
+.PHONY: help setup demo test test-all check format browser interop bench wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,15 @@ check: setup ## ruff, pyright, import-linter
 format: setup ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+interop: setup ## SAELens and sparsify read what we export, and the fixtures of all tools are made anew and compared
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/interop/make_fixtures.py --check
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/interop/read_back.py
+
+bench: setup ## measure speed and memory against the peers, BENCH=quick or full (results/bench)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.training_speed --size $(BENCH)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.inference_speed --size $(BENCH)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.encoder_speed --size $(BENCH)
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

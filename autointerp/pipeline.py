@@ -22,6 +22,7 @@ from typing import Any
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.memory import release_memory
+from autointerp.parallel import is_follower, is_parallel, require_training
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.log import LoggedProgress
@@ -55,6 +56,10 @@ def run(
     """
     layout = RunLayout(out)
     wanted = _between(first or STAGES[0], last)
+    if is_follower():
+        _stage("train")(config, layout, SilentProgress())
+        return layout
+    require_training(last)
     _check_judges(config, layout, wanted, is_anew=fresh or first is not None)
     manifest = open_run(layout, config, fresh=fresh)
     progress = LoggedProgress(progress or SilentProgress(), layout.log)
@@ -64,6 +69,8 @@ def run(
     for stage in wanted:
         if manifest.is_done(stage):
             progress.say(f"{stage}: done before")
+            if is_parallel():
+                importlib.import_module("autointerp.stages.train").dismiss_followers()
             continue
         manifest.finish(stage, _stage(stage)(config, layout, progress))
         release_memory()

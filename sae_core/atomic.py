@@ -1,17 +1,19 @@
-"""Files that are either whole or not there.
+"""Files and folders that are either whole or not there.
 
-Takes a path and bytes; writes under a temporary name, syncs, and moves into place. Knows nothing of the content.
+Takes a path and bytes, or a function that fills a folder; writes under a temporary name, syncs, and moves into place.
+Knows nothing of the content.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sae_core.errors import DictionaryWriteError
 
-__all__ = ["replace_file"]
+__all__ = ["move_into_place", "naming_the_path", "replace_file", "sync_to_disk", "write_file"]
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -19,17 +21,55 @@ def replace_file(path: Path, content: bytes) -> None:
 
     Raises DictionaryWriteError when it cannot be written (a full disk); the old file stays then.
     """
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_file(path, write)
+
+
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, sync it and put it in place in one move.
+
+    Raises DictionaryWriteError when it cannot be written (a full disk); the old file stays then.
+    """
     temporary = path.with_name(path.name + ".tmp")
+    with naming_the_path(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            move_into_place(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Sync a file, or a folder and the files in it, and rename it to `path`, which must not be a folder with files."""
+    if temporary.is_dir():
+        for file in temporary.iterdir():
+            sync_to_disk(file)
+    sync_to_disk(temporary)
+    temporary.replace(path)
+    sync_to_disk(path.parent)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def naming_the_path(path: Path) -> Iterator[None]:
+    """Within the block, a failure to write becomes a DictionaryWriteError that names `path`."""
+    try:
+        yield
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         reason = error.strerror or error
         raise DictionaryWriteError(
             f"{path} cannot be written ({reason}); free space or choose another folder"

@@ -7,15 +7,26 @@ depends on the seed only. Knows nothing of where chunks come from or who trains 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from sae_core.errors import TrainingDataError, WidthMismatchError
+from sae_core.errors import TrainingDataError, TrainingStateError, WidthMismatchError
+from sae_core.state import State, require_same
 
-__all__ = ["ShuffleBuffer"]
+__all__ = ["PositionedChunks", "ShuffleBuffer"]
+
+
+@runtime_checkable
+class PositionedChunks(Protocol):
+    """Chunks that can be begun at any row, without the rows before it being computed again."""
+
+    def iter_from(self, n_rows: int) -> Iterator[Tensor]:
+        """The chunks after the first `n_rows` rows; the same rows in the same order as ever."""
+        ...
 
 
 class ShuffleBuffer:
@@ -25,6 +36,10 @@ class ShuffleBuffer:
     fill a last batch are left out and counted in `n_left_out`. The pool is kept on the chunks' device in `dtype`.
     Iterating raises TrainingDataError when the stream holds fewer rows than one batch, WidthMismatchError when the
     chunks differ in width. It can be iterated once per pass over `chunks`, and anew when `chunks` can be.
+
+    `state` is where the pass begun last stands: pool, draws and position in the stream. A buffer of the same chunks and
+    settings that was given it by `restore` goes on with the very next batch. Chunks with `iter_from` are then begun at
+    their place, others are read and thrown away up to it.
     """
 
     def __init__(
@@ -45,25 +60,40 @@ class ShuffleBuffer:
         self.seed = seed
         self.dtype = dtype
         self.n_left_out = 0
+        self._pass: _ShuffledPass | None = None
+        self._is_restored = False
 
     def __iter__(self) -> Iterator[Float[Tensor, "batch d_in"]]:
-        draw = np.random.default_rng(self.seed)
-        source = _RowSource(self.chunks)
-        pool = self._filled_pool(source)
-        while True:
-            slots = torch.from_numpy(draw.choice(pool.shape[0], self.batch_tokens, replace=False)).to(pool.device)
-            yield pool[slots].to(torch.float32)
-            n_refilled = source.read_into(pool, slots)
-            if n_refilled < self.batch_tokens:
-                is_left = torch.ones(pool.shape[0], dtype=torch.bool, device=pool.device)
-                is_left[slots[n_refilled:]] = False
-                left = is_left.nonzero()[:, 0]
-                break
-        order = left[torch.from_numpy(draw.permutation(left.numel())).to(left.device)]
-        n_full = order.numel() // self.batch_tokens * self.batch_tokens
-        for slots in order[:n_full].split(self.batch_tokens) if n_full else ():
-            yield pool[slots].to(torch.float32)
-        self.n_left_out = order.numel() - n_full
+        if self._pass is None or not self._is_restored:
+            self._pass = _ShuffledPass(self)
+        self._is_restored = False
+        return iter(self._pass)
+
+    def state(self) -> State:
+        """Where the pass begun last stands, after the last batch it gave. Raises ValueError before the first."""
+        if self._pass is None:
+            raise ValueError("the buffer has given no batch yet, so there is nothing to go on from")
+        state = self._pass.state()
+        return State({"settings": self._settings()} | state.facts, state.tensors)
+
+    def restore(self, state: State) -> None:
+        """Let the next iteration go on from `state`. Raises TrainingStateError when it is of other settings."""
+        require_same(
+            state.facts["settings"],
+            self._settings(),
+            what="the shuffled stream of an interrupted training",
+            fix="Restore the values, or delete the training's state to start anew",
+        )
+        self._pass = _ShuffledPass(self, state)
+        self._is_restored = True
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "batch_tokens": self.batch_tokens,
+            "capacity_tokens": self.capacity_tokens,
+            "seed": self.seed,
+            "dtype": str(self.dtype),
+        }
 
     def _filled_pool(self, source: _RowSource) -> Float[Tensor, "capacity d_in"]:
         """The pool after the first fill; shorter than the capacity when the stream is."""
@@ -80,19 +110,96 @@ class ShuffleBuffer:
         return pool[:n_rows]
 
 
-class _RowSource:
-    """Rows of a stream of chunks, in order, read in any amounts."""
+class _ShuffledPass:
+    """One pass through the stream. Slots given out (`drawn`) are refilled when the next batch is asked for; once the
+    stream is dry, what is `left` is given out in a drawn order from `n_left_given` on."""
 
-    def __init__(self, chunks: Iterable[Tensor]) -> None:
-        self.stream = iter(chunks)
+    def __init__(self, buffer: ShuffleBuffer, state: State | None = None) -> None:
+        self.buffer = buffer
+        self.draw = np.random.default_rng(buffer.seed)
+        self.pool: Tensor | None = None
+        self.drawn: Tensor | None = None
+        self.left: Tensor | None = None
+        self.n_left_given = 0
+        if state is not None:
+            self.draw.bit_generator.state = state.facts["draw"]
+            self.pool = state.tensors["pool"].clone()
+            self.drawn = state.tensors.get("drawn")
+            self.left = state.tensors.get("left")
+            self.n_left_given = state.facts["n_left_given"]
+        self.source = _RowSource(
+            buffer.chunks,
+            n_read=0 if state is None else state.facts["n_read"],
+            width=None if self.pool is None else self.pool.shape[1],
+        )
+
+    def __iter__(self) -> Iterator[Float[Tensor, "batch d_in"]]:
+        return self
+
+    def __next__(self) -> Float[Tensor, "batch d_in"]:
+        size = self.buffer.batch_tokens
+        if self.pool is None:
+            self.pool = self.buffer._filled_pool(self.source)
+        elif self.left is None:
+            self._refill()
+        if self.left is None:
+            slots = torch.from_numpy(self.draw.choice(self.pool.shape[0], size, replace=False))
+            self.drawn = slots
+        else:
+            slots = self.left[self.n_left_given : self.n_left_given + size]
+            if slots.numel() < size:
+                self.buffer.n_left_out = slots.numel()
+                raise StopIteration
+            self.n_left_given += size
+        return self.pool[slots.to(self.pool.device)].to(torch.float32)
+
+    def _refill(self) -> None:
+        """Put the next rows of the stream where the last batch was; when it is dry, draw the order of the rest."""
+        assert self.pool is not None and self.drawn is not None
+        upcoming = self.source.peek()
+        if upcoming is not None:
+            self.pool = self.pool.to(upcoming.device)  # a restored pool comes from the disk
+        n_refilled = self.source.read_into(self.pool, self.drawn.to(self.pool.device))
+        if n_refilled < self.drawn.numel():
+            is_left = torch.ones(self.pool.shape[0], dtype=torch.bool)
+            is_left[self.drawn[n_refilled:]] = False
+            left = is_left.nonzero()[:, 0]
+            self.left = left[torch.from_numpy(self.draw.permutation(left.numel()))]
+        self.drawn = None
+
+    def state(self) -> State:
+        """Everything but the chunks."""
+        if self.pool is None:
+            raise ValueError("the buffer has given no batch yet, so there is nothing to go on from")
+        slots: dict[str, Int[Tensor, " n_slots"] | None] = {"drawn": self.drawn, "left": self.left}
+        return State(
+            {"draw": self.draw.bit_generator.state, "n_read": self.source.n_read, "n_left_given": self.n_left_given},
+            {"pool": self.pool} | {name: tensor for name, tensor in slots.items() if tensor is not None},
+        )
+
+
+class _RowSource:
+    """Rows of a stream of chunks, in order, read in any amounts, from row `n_read` on."""
+
+    def __init__(self, chunks: Iterable[Tensor], *, n_read: int = 0, width: int | None = None) -> None:
+        self.n_read = n_read
         self.pending: Tensor | None = None
-        self.width: int | None = None
+        self.width = width
+        if n_read and isinstance(chunks, PositionedChunks):
+            self.stream, self.n_to_skip = chunks.iter_from(n_read), 0
+        else:
+            self.stream, self.n_to_skip = iter(chunks), n_read
 
     def peek(self) -> Tensor | None:
         """The chunk whose rows come next, or None at the end."""
         while self.pending is None or self.pending.shape[0] == 0:
             chunk = next(self.stream, None)
             if chunk is None:
+                if self.n_to_skip:
+                    raise TrainingStateError(
+                        f"the activations end {self.n_to_skip} rows before the place where the training was "
+                        "interrupted; give the corpus it was begun with, or delete the training's state"
+                    )
                 return None
             if self.width is not None and chunk.shape[1] != self.width:
                 raise WidthMismatchError(
@@ -100,7 +207,9 @@ class _RowSource:
                     "read all activations at one site"
                 )
             self.width = chunk.shape[1]
-            self.pending = chunk.detach()
+            n_skipped = min(self.n_to_skip, chunk.shape[0])
+            self.n_to_skip -= n_skipped
+            self.pending = chunk[n_skipped:].detach()
         return self.pending
 
     def read_into(self, pool: Tensor, slots: Tensor) -> int:
@@ -111,7 +220,8 @@ class _RowSource:
             if chunk is None:
                 break
             n_taken = min(chunk.shape[0], slots.numel() - n_read)
-            pool[slots[n_read : n_read + n_taken]] = chunk[:n_taken].to(pool.dtype)
+            pool[slots[n_read : n_read + n_taken]] = chunk[:n_taken].to(device=pool.device, dtype=pool.dtype)
             self.pending = chunk[n_taken:]
             n_read += n_taken
+        self.n_read += n_read
         return n_read

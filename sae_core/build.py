@@ -13,27 +13,56 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sae_core.architectures.abstopk import AbsTopKDictionary
+from sae_core.architectures.batchtopk import BatchTopKDictionary
+from sae_core.architectures.components import IcaDictionary, PcaDictionary
 from sae_core.architectures.fixed import IdentityDictionary, RandomDictionary
-from sae_core.architectures.mlp import MlpDictionary
+from sae_core.architectures.gated import GatedDictionary
+from sae_core.architectures.inferred import InferredDictionary
+from sae_core.architectures.jumprelu import JumpReluDictionary
+from sae_core.architectures.matryoshka import MatryoshkaDictionary
+from sae_core.architectures.mlp import MLP_FAMILIES
+from sae_core.architectures.prolu import ProluDictionary
 from sae_core.architectures.relu import ReluDictionary
+from sae_core.architectures.sparse_coding import SparseCodingDictionary
 from sae_core.architectures.topk import TopKDictionary
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError, WidthMismatchError
 from sae_core.randomness import generator
-from sae_core.trainable import TrainableDictionary
+from sae_core.trainable import EncoderDictionary, TrainableDictionary
 
 __all__ = ["FAMILIES", "build_dictionary", "fit_input_scale"]
 
 Factory = Callable[[DictionaryConfig, int, torch.Generator, "Tensor | None"], Dictionary]
 
+
+def _of(family: type[EncoderDictionary]) -> Factory:
+    return lambda config, d_in, draw, sample: family(config, d_in=d_in, draw=draw, sample=sample)
+
+
 FAMILIES: dict[str, Factory] = {
-    "relu": lambda config, d_in, draw, sample: ReluDictionary(config, d_in=d_in, draw=draw, sample=sample),
-    "topk": lambda config, d_in, draw, sample: TopKDictionary(config, d_in=d_in, draw=draw, sample=sample),
-    "mlp": lambda config, d_in, draw, sample: MlpDictionary(config, d_in=d_in, draw=draw, sample=sample),
+    "relu": _of(ReluDictionary),
+    "topk": _of(TopKDictionary),
+    "batchtopk": _of(BatchTopKDictionary),
+    "abstopk": _of(AbsTopKDictionary),
+    "jumprelu": _of(JumpReluDictionary),
+    "gated": _of(GatedDictionary),
+    "prolu": _of(ProluDictionary),
+    "matryoshka": _of(MatryoshkaDictionary),
+    "mlp": lambda config, d_in, draw, sample: _of(MLP_FAMILIES[config.output])(config, d_in, draw, sample),
+    "sparse_coding": lambda config, d_in, draw, sample: SparseCodingDictionary(
+        config, d_in=d_in, draw=draw, sample=sample
+    ),
+    "inferred": lambda config, d_in, draw, sample: InferredDictionary(config, d_in=d_in, draw=draw, sample=sample),
     "identity": lambda config, d_in, draw, sample: IdentityDictionary(config, d_in=d_in),
+    "pca": lambda config, d_in, draw, sample: PcaDictionary(config, d_in=d_in, sample=sample),
+    "ica": lambda config, d_in, draw, sample: IcaDictionary(config, d_in=d_in, draw=draw, sample=sample),
     "random": lambda config, d_in, draw, sample: RandomDictionary(config, d_in=d_in, draw=draw, sample=sample),
 }
+
+FITTED_KINDS = frozenset({"pca", "ica"})
+"""Kinds that are nothing without a sample."""
 
 
 def build_dictionary(
@@ -47,7 +76,8 @@ def build_dictionary(
     """A fresh dictionary on the CPU in float32.
 
     `sample` sets the decoder bias (geometric median) and `input_scale`; without it they stay at 0 and 1. Raises
-    TrainingDataError when the sample is empty, zero or not finite, WidthMismatchError when it has another width.
+    TrainingDataError when the sample is empty, zero or not finite, or missing where the kind is fitted to one (pca,
+    ica), WidthMismatchError when it has another width.
     """
     rows = None if sample is None else sample.detach().to(device="cpu", dtype=torch.float32)
     if rows is not None and rows.shape[-1] != d_in:
@@ -55,11 +85,12 @@ def build_dictionary(
             f"the sample of activations is {rows.shape[-1]} wide, but the dictionary is to be {d_in} wide; "
             "take the sample from the site the dictionary is for"
         )
+    if rows is None and config.kind in FITTED_KINDS:
+        raise TrainingDataError(f"kind {config.kind!r} is fitted to activations; give build_dictionary a sample")
     scale = 1.0 if rows is None else fit_input_scale(rows)
     dictionary = FAMILIES[config.kind](config, d_in, generator(seed, "build", config.kind), rows)
     if isinstance(dictionary, TrainableDictionary) and normalise_inputs:
-        dictionary.input_scale.fill_(scale)
-        dictionary.is_scale_fitted = True
+        dictionary.set_input_scale(scale)
     return dictionary
 
 

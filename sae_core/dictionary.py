@@ -49,14 +49,17 @@ class SparseCode(NamedTuple):
 class Dictionary(nn.Module, ABC):
     """A dictionary over activations of width `d_in` with `n_features` features.
 
-    `is_signed` says that coordinates are dense or signed (neurons, bases, random directions), so that a
-    firing rule has to be fitted; sparse codes fire above 0.
+    `is_dense` says that every coordinate has a value everywhere (neurons, bases, random directions), so that a firing
+    rule has to be fitted; sparse codes fire above 0. `is_signed` says that codes may be negative.
     """
 
     config: DictionaryConfig
     d_in: int
     n_features: int
+    is_dense: bool = False
     is_signed: bool = False
+    is_transcoder: bool = False
+    """Whether directions and output belong to another place than the activations read."""
 
     @property
     @abstractmethod
@@ -89,6 +92,12 @@ class Dictionary(nn.Module, ABC):
     def decode_dense(self, code: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch d_in"]:
         """Reconstruction of a batch from its dense codes."""
         return code @ self.directions + self.offset
+
+    def reconstruct(
+        self, x: Float[Tensor, "batch d_in"], code: Float[Tensor, "batch n_features"]
+    ) -> Float[Tensor, "batch d_out"]:
+        """Reconstruction of activations `x` from their own dense codes; those that normalise `x` first need it."""
+        return self.decode_dense(code)
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
         """Codes as (values, indices)."""

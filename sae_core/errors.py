@@ -11,6 +11,10 @@ class DictionaryFormatError(SaeCoreError):
     """A dictionary on disk is missing, truncated, of an unknown architecture or of inconsistent shapes."""
 
 
+class DictionaryExportError(SaeCoreError):
+    """A dictionary cannot be expressed in another tool's format."""
+
+
 class DictionaryWriteError(SaeCoreError):
     """A file of a dictionary cannot be written: a full disk, a folder that may not be written to."""
 
@@ -21,3 +25,15 @@ class WidthMismatchError(SaeCoreError):
 
 class TrainingDataError(SaeCoreError):
     """The activations cannot train a dictionary: none, too few, or not finite."""
+
+
+class TrainingStateError(SaeCoreError):
+    """The state of an interrupted training is damaged, of a foreign schema, or of another configuration."""
+
+
+class ActivationStoreError(SaeCoreError):
+    """Activations on disk are missing, truncated, or of another store."""
+
+
+class MissingPackageError(SaeCoreError):
+    """An option needs a package that is not installed."""

@@ -13,6 +13,8 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sae_core.screening import dot_products, sorted_by_feature
+
 __all__ = [
     "Selection",
     "attach_encoder",
@@ -42,13 +44,12 @@ class Selection:
         self.n_features = n_features
         self._by_feature: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def by_feature(self) -> tuple[Int[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " n_features"]]:
+    def by_feature(self) -> tuple[Int[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " n_features_1"]]:
         """(order, rows, starts): the entries' permutation that sorts them by feature, their rows in that order, and
-        where each feature's entries begin."""
+        where each feature's entries begin, with the number of entries at the end."""
         if self._by_feature is None:
-            ordered, order = torch.sort(self.columns, stable=True)
-            features = torch.arange(self.n_features, device=ordered.device)
-            self._by_feature = (order, self.rows[order], torch.searchsorted(ordered, features))
+            order, starts = sorted_by_feature(self.columns, n_features=self.n_features)
+            self._by_feature = (order, self.rows.index_select(0, order), starts)
         return self._by_feature
 
     def sum_rows(
@@ -62,7 +63,18 @@ class Selection:
     ) -> Float[Tensor, "n_features width"]:
         """For each feature: the weighted sum of the rows of `matrix` in which it is active."""
         order, rows, starts = self.by_feature()
-        return functional.embedding_bag(rows, matrix, starts, per_sample_weights=weights[order], mode="sum")
+        return functional.embedding_bag(
+            rows, matrix, starts[:-1], per_sample_weights=weights.index_select(0, order), mode="sum"
+        )
+
+    def products(
+        self, rows_matrix: Float[Tensor, "batch width"], features_matrix: Float[Tensor, "n_features width"]
+    ) -> Float[Tensor, " nnz"]:
+        """For each entry: the dot product of its row of `rows_matrix` and its feature's row of `features_matrix`."""
+        # Feature by feature, so that each row of the larger matrix is read once.
+        order, rows, starts = self.by_feature()
+        found = dot_products(features_matrix, rows_matrix, starts=starts, columns=rows)
+        return torch.empty_like(found).scatter_(0, order, found)
 
     def sum_weights(self, weights: Float[Tensor, " nnz"]) -> Float[Tensor, " n_features"]:
         """For each feature: the sum of its entries' weights."""
@@ -110,6 +122,28 @@ class _AttachDecoder(torch.autograd.Function):
         return outer, to_decoder, None, None
 
 
+class _Decode(torch.autograd.Function):
+    """Sums of active decoder rows, with exact sparse gradients to the values and to the decoder."""
+
+    @staticmethod
+    def forward(ctx, values, decoder, selection):
+        ctx.save_for_backward(values, decoder)
+        ctx.selection = selection
+        return selection.sum_rows(decoder, values)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        values, decoder = ctx.saved_tensors
+        selection: Selection = ctx.selection
+        outer = gradients[0].contiguous()
+        to_values, to_decoder = ctx.needs_input_grad[:2]
+        return (
+            selection.products(outer, decoder) if to_values else None,
+            selection.sum_features(outer, values) if to_decoder else None,
+            None,
+        )
+
+
 def attach_encoder(
     values: Float[Tensor, " nnz"],
     selection: Selection,
@@ -126,7 +160,9 @@ def decode_selected(
     values: Float[Tensor, " nnz"], selection: Selection, *, decoder: Float[Tensor, "n_features d_in"]
 ) -> Float[Tensor, "batch d_in"]:
     """`codes @ decoder`, differentiable in the values and the decoder."""
-    # Torch's own gradient of per_sample_weights is already a sparse gather-dot; only the decoder's needs ours.
+    if values.device.type == "cpu":
+        return _Decode.apply(values, decoder, selection)  # pyright: ignore[reportReturnType]
+    # On a GPU torch's own gradient of per_sample_weights is a sparse gather-dot; only the decoder's needs ours.
     reconstruction = selection.sum_rows(decoder.detach(), values)
     return _AttachDecoder.apply(reconstruction, decoder, values.detach(), selection)  # pyright: ignore
 

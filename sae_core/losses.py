@@ -9,16 +9,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sae_core.config import LossKind
+from sae_core.distributed import ALONE, Ranks
 
 __all__ = ["reconstruction_loss"]
 
 
 def reconstruction_loss(
-    x: Float[Tensor, "batch d_in"], reconstruction: Float[Tensor, "batch d_in"], *, kind: LossKind, input_scale: float
+    x: Float[Tensor, "batch d_in"],
+    reconstruction: Float[Tensor, "batch d_in"],
+    *,
+    kind: LossKind,
+    input_scale: float | Float[Tensor, ""],
+    ranks: Ranks = ALONE,
 ) -> Float[Tensor, ""]:
     """`mse`: mean over batch and coordinates of (input_scale * error)^2. `normalised_mse`: the squared error divided by
-    that of predicting the batch mean, free of units (O'Neill et al., arXiv 2411.13117, GPT-2 experiments)."""
+    that of predicting the batch mean, free of units (O'Neill et al., arXiv 2411.13117, GPT-2 experiments).
+
+    With several ranks, the mean over ranks of the results is the loss of the whole batch.
+    """
     error = reconstruction - x
     if kind == "mse":
         return error.square().mean() * input_scale**2
-    return error.square().sum() / (x - x.mean(dim=0)).square().sum().clamp_min(1e-12)
+    return error.square().sum() / ranks.total_variation(x).clamp_min(1e-12)

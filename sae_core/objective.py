@@ -26,12 +26,36 @@ def objective(
 ) -> tuple[TrainingPass, Float[Tensor, ""]]:
     """The batch's pass and its loss. penalty_share: how much of the penalty applies yet (its warm-up), 0 to 1.
 
-    The reconstruction loss is the mean over the full reconstruction and the partial ones.
+    The reconstruction loss is the mean over the full reconstruction and the partial ones, plus the loss of each side
+    reconstruction. At full penalty the dictionary is told the batch's L0 (`steer`). With `config.autocast` the
+    products of the passes are taken in bfloat16; the losses are always float32.
     """
-    scale = float(dictionary.input_scale)
-    passed = dictionary.training_pass(x)
-    reconstructions = (passed.reconstruction, *passed.partial_reconstructions)
-    losses = [reconstruction_loss(x, each, kind=config.loss, input_scale=scale) for each in reconstructions]
-    loss = torch.stack(losses).mean() + penalty_share * passed.penalty
-    auxiliary = dictionary.auxiliary_loss(x, passed.reconstruction, dead)
+    is_half = config.autocast == "bf16"
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=is_half):
+        passed = _in_full_precision(dictionary.training_pass(x), x.dtype)
+
+    def loss_of(reconstruction: Tensor) -> Tensor:
+        return reconstruction_loss(
+            x, reconstruction, kind=config.loss, input_scale=dictionary.scale, ranks=dictionary.ranks
+        )
+
+    nested = [loss_of(each) for each in (passed.reconstruction, *passed.partial_reconstructions)]
+    loss = torch.stack(nested).mean() + penalty_share * passed.penalty
+    for side in passed.side_reconstructions:
+        loss = loss + loss_of(side)
+    if penalty_share >= 1:
+        dictionary.steer(passed.n_active)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=is_half):
+        auxiliary = dictionary.auxiliary_loss(x, passed.reconstruction, dead)
     return passed, loss if auxiliary is None else loss + auxiliary
+
+
+def _in_full_precision(passed: TrainingPass, dtype: torch.dtype) -> TrainingPass:
+    return passed._replace(
+        reconstruction=passed.reconstruction.to(dtype),
+        code_sum=passed.code_sum.to(dtype),
+        n_active=passed.n_active.to(dtype),
+        penalty=passed.penalty.to(dtype),
+        partial_reconstructions=tuple(each.to(dtype) for each in passed.partial_reconstructions),
+        side_reconstructions=tuple(each.to(dtype) for each in passed.side_reconstructions),
+    )

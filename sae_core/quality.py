@@ -31,8 +31,9 @@ class Quality:
     """Quality of a dictionary over `n_tokens` activations.
 
     fvu: squared error over that of predicting the mean of all activations (normalised MSE); explained_variance: 1 -
-    fvu; mse: mean squared error per coordinate, in the activations' units; l0: mean number of firing features;
-    dead_frac: share of features that never fired; density: per feature, share of activations on which it fires;
+    fvu; mse: mean squared error per coordinate, in the activations' units; l0: mean number of active features, those
+    whose code is not 0 (dense coordinates: that fire); dead_frac: share of features that never were active; density:
+    per feature, share of activations on which it fires;
     density_histogram: features per bin of DENSITY_BIN_EDGES (log10 density), the dead ones left out.
     """
 
@@ -74,18 +75,21 @@ def measure_quality(
     limit = torch.zeros((), device=device) if thresholds is None else thresholds.to(device)
     n_tokens, squared_error, squared_norm = 0, 0.0, 0.0
     total = torch.zeros(dictionary.d_in, dtype=torch.float64, device=device)
-    n_fired = torch.zeros(dictionary.n_features, dtype=torch.int64, device=device)
+    n_fired, n_active = (torch.zeros(dictionary.n_features, dtype=torch.int64, device=device) for _ in range(2))
     for batch in batches:
         for rows in batch.split(ROWS_PER_CHUNK):
             x = rows.to(device=device, dtype=torch.float32)
             with fast_matmul(device):
                 code = dictionary.encode_dense(x)
-                error = dictionary.decode_dense(code) - x
+                error = dictionary.reconstruct(x, code) - x
             n_tokens += x.shape[0]
             squared_error += float(error.double().square().sum())
             squared_norm += float(x.double().square().sum())
             total += x.double().sum(dim=0)
-            n_fired += (code > limit).sum(dim=0)
+            is_firing = code > limit
+            n_fired += is_firing.sum(dim=0)
+            # A negative code reconstructs as well as a positive one, but does not fire.
+            n_active += (is_firing if dictionary.is_dense else code != 0).sum(dim=0)
     if n_tokens == 0:
         raise TrainingDataError("there are no activations to measure the dictionary on; give a longer corpus")
     variance = squared_norm - float(total.square().sum()) / n_tokens
@@ -96,8 +100,8 @@ def measure_quality(
         mse=squared_error / (n_tokens * dictionary.d_in),
         fvu=fvu,
         explained_variance=1.0 - fvu,
-        l0=float(density.sum()),
-        dead_frac=float((density == 0).double().mean()),
+        l0=float(n_active.sum()) / n_tokens,
+        dead_frac=float((n_active == 0).double().mean()),
         density=density.float(),
         density_histogram=_density_histogram(density),
     )

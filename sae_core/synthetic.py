@@ -1,22 +1,208 @@
 """Activations with known features: sparse codes over a known dictionary.
 
-Takes sizes and a seed, gives a ground truth and batches drawn from it, so that what training finds can be compared
+Takes sizes and a seed, gives a ground truth and samples drawn from it, so that what training finds can be compared
 with what is there. Knows nothing of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sae_core.randomness import generator
 
-__all__ = ["PlantedDictionary", "mean_max_cosine"]
+__all__ = [
+    "PlantedDictionary",
+    "SyntheticConfig",
+    "SyntheticProblem",
+    "draw_codes",
+    "draw_problem",
+    "mean_max_cosine",
+    "stack_problems",
+]
+
+Activity = Literal["exact", "bernoulli"]
+CodeValues = Literal["half_normal", "normal", "exponential", "uniform", "constant"]
+Importance = Literal["amplitude", "frequency", "both"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig:
+    """x = codes @ dictionary + noise. Defaults: the base setting of O'Neill et al. (arXiv 2411.13117, section 4).
+
+    Raises ValueError naming the field.
+    """
+
+    n_features: int = 16
+    """Sources (the paper's N)."""
+    d_in: int = 8
+    """Measurements (the paper's M)."""
+    k: int = 3
+    """Active sources per sample; on average, before the hierarchy takes any away, with activity "bernoulli"."""
+    activity: Activity = "exact"
+    """`exact`: k sources are active in every sample; `bernoulli`: each is active with its own probability."""
+    code_values: CodeValues = "half_normal"
+    """Law of an active code: |normal|, signed normal, exponential of mean 1, uniform on [0, 1), or the constant 1."""
+    noise_std: float = 0.0
+    """Standard deviation of the Gaussian noise on every measurement."""
+    importance_exponent: float = 0.0
+    """Source i (from 1) has importance i^-exponent; 0 makes all sources equal."""
+    importance_affects: Importance = "amplitude"
+    """`amplitude`: codes are multiplied by the importance (scaled to mean 1 over the sources); `frequency`: the chance
+    to be active is proportional to it (`exact`: in each draw without replacement; `bernoulli`: capped at 1); `both`."""
+    correlation: float = 0.0
+    """Correlation, within a block, of the Gaussian variables that decide which sources are active (a Gaussian copula);
+    how often each is active does not change with activity "bernoulli"."""
+    correlation_block: int = 4
+    """Consecutive sources per block; the last block may be smaller. Blocks are independent of each other."""
+    n_parents: int = 0
+    """The first so many sources are parents and the others their children, dealt out in turn; a child is active only
+    when its parent is. 0: no hierarchy."""
+    n_train: int = 1024
+    n_test: int = 1024
+
+    def __post_init__(self) -> None:
+        for field in ("n_features", "d_in", "k", "correlation_block", "n_train", "n_test"):
+            _require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1")
+        _require(self.k <= self.n_features, "k", self.k, f"at most n_features = {self.n_features}")
+        for field, choices in (
+            ("activity", get_args(Activity)),
+            ("code_values", get_args(CodeValues)),
+            ("importance_affects", get_args(Importance)),
+        ):
+            _require(getattr(self, field) in choices, field, getattr(self, field), f"one of {choices}")
+        for field in ("noise_std", "importance_exponent"):
+            _require(getattr(self, field) >= 0, field, getattr(self, field), "0 or more")
+        _require(0 <= self.correlation < 1, "correlation", self.correlation, "at least 0 and below 1")
+        _require(
+            0 <= self.n_parents < self.n_features,
+            "n_parents",
+            self.n_parents,
+            f"at least 0 and below n_features = {self.n_features}",
+        )
+
+
+class SyntheticProblem(NamedTuple):
+    """A ground truth and its samples; `stack_problems` puts an axis of problems in front of every tensor.
+
+    dictionary: [n_features, d_in], unit rows; *_codes: [n_samples, n_features]; *_x: [n_samples, d_in].
+    """
+
+    dictionary: Float[Tensor, "*problem n_features d_in"]
+    train_codes: Float[Tensor, "*problem n_train n_features"]
+    train_x: Float[Tensor, "*problem n_train d_in"]
+    test_codes: Float[Tensor, "*problem n_test n_features"]
+    test_x: Float[Tensor, "*problem n_test d_in"]
+
+
+def draw_problem(config: SyntheticConfig, *, seed: int) -> SyntheticProblem:
+    """A random dictionary with independent train and test samples. Equal arguments give equal tensors."""
+    draw = generator(seed, "synthetic", "dictionary")
+    dictionary = functional.normalize(torch.randn(config.n_features, config.d_in, generator=draw), dim=1)
+    parts: list[Tensor] = [dictionary]
+    for part, n_samples in (("train", config.n_train), ("test", config.n_test)):
+        codes = draw_codes(config, n_samples=n_samples, draw=generator(seed, "synthetic", part, "codes"))
+        noise = torch.randn(n_samples, config.d_in, generator=generator(seed, "synthetic", part, "noise"))
+        parts += [codes, codes @ dictionary + config.noise_std * noise]
+    return SyntheticProblem(*parts)
+
+
+def stack_problems(config: SyntheticConfig, seeds: Sequence[int]) -> SyntheticProblem:
+    """One problem per seed, stacked along a new first axis. Raises ValueError without seeds."""
+    if not seeds:
+        raise ValueError("seeds = (): give at least one")
+    problems = [draw_problem(config, seed=seed) for seed in seeds]
+    return SyntheticProblem(*(torch.stack(tensors) for tensors in zip(*problems, strict=True)))
+
+
+def draw_codes(
+    config: SyntheticConfig, *, n_samples: int, draw: torch.Generator
+) -> Float[Tensor, "n_samples n_features"]:
+    """Codes of `n_samples` samples."""
+    importance = torch.arange(1, config.n_features + 1, dtype=torch.float64) ** -config.importance_exponent
+    frequency = importance if config.importance_affects in {"frequency", "both"} else torch.ones_like(importance)
+    ranks = _correlated_uniforms(config, n_samples=n_samples, draw=draw)
+    is_active = (
+        _exactly_k(config, ranks, frequency) if config.activity == "exact" else _bernoulli(config, ranks, frequency)
+    )
+    values = _code_values(config.code_values, (n_samples, config.n_features), draw=draw)
+    if config.importance_affects in {"amplitude", "both"}:
+        values = values * (importance / importance.mean()).float()
+    return values * is_active
+
+
+def _require(condition: bool, field: str, value: object, wanted: str) -> None:
+    if not condition:
+        raise ValueError(f"{field} = {value!r}: must be {wanted}")
+
+
+def _correlated_uniforms(
+    config: SyntheticConfig, *, n_samples: int, draw: torch.Generator
+) -> Float[Tensor, "n_samples n_features"]:
+    """Uniform variables (float64, strictly between 0 and 1), joined within each block by a Gaussian copula."""
+    n_features = config.n_features
+    own = torch.randn(n_samples, n_features, generator=draw, dtype=torch.float64)
+    if config.correlation > 0:
+        n_blocks = -(-n_features // config.correlation_block)
+        shared = torch.randn(n_samples, n_blocks, generator=draw, dtype=torch.float64)
+        of_feature = shared.repeat_interleave(config.correlation_block, dim=1)[:, :n_features]
+        own = config.correlation**0.5 * of_feature + (1 - config.correlation) ** 0.5 * own
+    return torch.special.ndtr(own).clamp(1e-15, 1 - 1e-15)
+
+
+def _parents(config: SyntheticConfig) -> Int[Tensor, " n_features"]:
+    """The parent of each source; a parent is its own."""
+    sources = torch.arange(config.n_features)
+    return torch.where(sources < config.n_parents, sources, sources % max(1, config.n_parents))
+
+
+def _exactly_k(
+    config: SyntheticConfig, ranks: Float[Tensor, "n_samples n_features"], frequency: Float[Tensor, " n_features"]
+) -> Bool[Tensor, "n_samples n_features"]:
+    """The k largest Gumbel keys: a draw without replacement with chances proportional to `frequency`.
+
+    With a hierarchy one source is taken at a time, among the parents and the children of those already taken.
+    """
+    keys = frequency.log() - (-ranks.log()).log()
+    is_active = torch.zeros_like(keys, dtype=torch.bool)
+    if config.n_parents == 0:
+        return is_active.scatter(1, keys.topk(config.k, dim=1).indices, True)
+    parents = _parents(config)
+    is_parent = parents == torch.arange(config.n_features)
+    for _ in range(config.k):
+        is_open = (is_parent | is_active[:, parents]) & ~is_active
+        chosen = keys.masked_fill(~is_open, -torch.inf).argmax(dim=1, keepdim=True)
+        is_active = is_active.scatter(1, chosen, True)
+    return is_active
+
+
+def _bernoulli(
+    config: SyntheticConfig, ranks: Float[Tensor, "n_samples n_features"], frequency: Float[Tensor, " n_features"]
+) -> Bool[Tensor, "n_samples n_features"]:
+    """Each source by itself with probability k * frequency / sum(frequency), at most 1; children of silent parents are
+    silenced."""
+    is_active = ranks < (config.k * frequency / frequency.sum()).clamp(max=1.0)
+    return is_active & is_active[:, _parents(config)] if config.n_parents else is_active
+
+
+def _code_values(
+    law: CodeValues, shape: tuple[int, int], *, draw: torch.Generator
+) -> Float[Tensor, "n_samples n_features"]:
+    if law == "half_normal":
+        return torch.randn(shape, generator=draw).abs()
+    if law == "normal":
+        return torch.randn(shape, generator=draw)
+    if law == "uniform":
+        return torch.rand(shape, generator=draw)
+    if law == "exponential":
+        return torch.empty(shape).exponential_(generator=draw)
+    return torch.ones(shape)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ All trainable dictionaries share the linear decoder (`W_dec`, one row per featur
 (`EncoderDictionary`) end it in a linear layer (`W_enc`, `b_enc`) that reads a hidden vector; families differ in how the
 hidden vector is made and in which pre-activations become codes. Knows nothing of optimisers, batches' origin or files.
 
-Units: every bias is in the activations' own units, so the weights work on raw activations. `input_scale` is the factor
-that gives activations mean norm sqrt(d_in); losses and the biases' learning rates are taken in those normalised units
-(a ReLU network is homogeneous: scaling inputs and biases scales codes), so nothing has to be folded afterwards.
+Units: every bias and threshold is in the activations' own units, so the weights work on raw activations. `input_scale`
+is the factor that gives activations mean norm sqrt(d_in); losses and the biases' learning rates are taken in those
+normalised units (every rule here is homogeneous: scaling inputs, biases and thresholds scales codes), so nothing has to
+be folded afterwards.
 """
 
 from __future__ import annotations
@@ -20,10 +21,19 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from sae_core.codes import BatchCodes
 from sae_core.config import DictionaryConfig
-from sae_core.dictionary import Dictionary
+from sae_core.dictionary import Dictionary, SparseCode
+from sae_core.distributed import ALONE, Ranks
+from sae_core.geometric_median import geometric_median
 
-__all__ = ["EncoderDictionary", "TrainableDictionary", "TrainingPass"]
+__all__ = ["ALL_FEATURES", "EncoderDictionary", "Features", "TrainableDictionary", "TrainingPass"]
+
+Features = Int[Tensor, " chosen"] | slice
+ALL_FEATURES = slice(None)
+
+ROWS_PER_ENCODED_BLOCK = 1024
+"""Rows whose codes are dense at a time while they are turned into sparse ones."""
 
 
 class TrainingPass(NamedTuple):
@@ -32,7 +42,8 @@ class TrainingPass(NamedTuple):
     reconstruction: [batch, d_in]; code_sum: scalar, mean over the batch of the sum of the codes (L1), in activation
     units; n_active: scalar, mean number of active features; fired: [n_features], which were active at all; penalty:
     scalar, the sparsity penalty with its weight, in normalised units and before any warm-up; partial_reconstructions:
-    further reconstructions whose losses count as much as the full one's (Matryoshka's prefixes).
+    further reconstructions whose losses count as much as the full one's (Matryoshka's prefixes); side_reconstructions:
+    reconstructions whose losses are added on top (Gated's auxiliary one).
     """
 
     reconstruction: Float[Tensor, "batch d_in"]
@@ -41,6 +52,7 @@ class TrainingPass(NamedTuple):
     fired: Bool[Tensor, " n_features"]
     penalty: Float[Tensor, ""]
     partial_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()
+    side_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()
 
 
 class TrainableDictionary(Dictionary):
@@ -49,6 +61,9 @@ class TrainableDictionary(Dictionary):
     input_scale: Tensor
     is_scale_fitted: bool = False
     """Whether `input_scale` was fitted to a sample, so that penalties are taken relative to the mean norm."""
+    ranks: Ranks = ALONE
+    """The processes that train this dictionary together: statistics of a batch are to be taken over all of them
+    (`ranks.mean`, `ranks.total_variation`). What changes in training and is no parameter belongs in a buffer."""
 
     def __init__(self, config: DictionaryConfig, *, d_in: int, draw: torch.Generator) -> None:
         super().__init__()
@@ -83,12 +98,44 @@ class TrainableDictionary(Dictionary):
         return [self.W_dec]
 
     @property
-    def l1_unit(self) -> float:
+    def scale(self) -> float | Float[Tensor, ""]:
+        """`input_scale` for use in a step: a number, but on a GPU the tensor itself, so that no step waits for it."""
+        return self.input_scale if self.input_scale.is_cuda else float(self.input_scale)
+
+    @property
+    def log_parameters(self) -> list[nn.Parameter]:
+        """The parameters that are logarithms of what they stand for."""
+        return [parameter for name, parameter in self.named_parameters() if name.rpartition(".")[2].startswith("log_")]
+
+    @property
+    def l1_unit(self) -> float | Float[Tensor, ""]:
         """What a sum of codes is multiplied by to stand relative to the activations' mean norm."""
-        return float(self.input_scale) / math.sqrt(self.d_in) if self.is_scale_fitted else 1.0
+        return self.scale / math.sqrt(self.d_in) if self.is_scale_fitted else 1.0
+
+    def set_input_scale(self, scale: float) -> None:
+        """Fit the normalised units to the activations; thresholds keep their value in those units."""
+        self.scale_thresholds(float(self.input_scale) / scale)
+        self.input_scale.fill_(scale)
+        self.is_scale_fitted = True
+
+    def scale_thresholds(self, factor: float) -> None:
+        """Multiply what is in activation units and no bias (thresholds) by `factor`; most dictionaries have none."""
+        return
+
+    @torch.no_grad()
+    def scale_units(self, factor: float) -> None:
+        """Multiply all biases and thresholds by `factor`: activations `factor` times as large then have codes so much
+        larger, and else the same."""
+        for bias in self.bias_parameters:
+            bias.mul_(factor)
+        self.scale_thresholds(factor)
 
     def anneal(self, progress: float) -> None:
         """Set what follows a schedule of its own (k, a temperature) for this share of training done."""
+        return
+
+    def steer(self, n_active: Float[Tensor, ""]) -> None:
+        """Learn how many features were active in a step at full penalty; sparsity controllers act on it."""
         return
 
     @abstractmethod
@@ -116,7 +163,9 @@ class TrainableDictionary(Dictionary):
         gradient = self.W_dec.grad
         if gradient is None or self.config.published_decoder_norm:
             return
-        gradient.sub_((gradient * self.W_dec).sum(dim=1, keepdim=True) * self.W_dec)
+        # In blocks of rows, so that what is computed on the way stays in the cache.
+        for rows, directions in zip(gradient.split(1024), self.W_dec.split(1024), strict=True):
+            rows.addcmul_((rows * directions).sum(dim=1, keepdim=True), directions, value=-1)
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -137,35 +186,114 @@ class TrainableDictionary(Dictionary):
 
 
 class EncoderDictionary(TrainableDictionary):
-    """A dictionary whose encoder ends in a linear layer. Further parameters: W_enc [n_features, d_hidden], b_enc."""
+    """A dictionary whose encoder ends in a linear layer. Further parameters: W_enc [n_features, d_hidden], b_enc.
+
+    A family says which pre-activations become codes: `codes_of` for inference and `rule_pass` with gradients. What the
+    last layer reads is the activation less `b_dec`, unless a family puts hidden layers in between.
+    """
 
     is_hidden_centred: bool = True
     """Whether the hidden vector is the activation less `b_dec`, so that an encoder row meets it on both sides of 0."""
 
-    def __init__(self, config: DictionaryConfig, *, d_in: int, d_hidden: int, draw: torch.Generator) -> None:
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        draw: torch.Generator,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+    ) -> None:
         super().__init__(config, d_in=d_in, draw=draw)
+        d_hidden = self.add_hidden_layers(draw)
         self.W_enc = nn.Parameter(torch.zeros(self.n_features, d_hidden))
+        self.add_feature_parameters()
+        with torch.no_grad():
+            if sample is not None:
+                self.b_dec.copy_(geometric_median(sample))
+            self.initialise_encoder(sample, draw)
+
+    def add_hidden_layers(self, draw: torch.Generator) -> int:
+        """Add what comes before the last encoder layer; returns the width that layer reads."""
+        return self.d_in
+
+    def add_feature_parameters(self) -> None:
+        """Add the parameters and buffers of the family's rule, one value per feature."""
         self.b_enc = nn.Parameter(torch.zeros(self.n_features))
 
-    @abstractmethod
-    def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
-        """What the last encoder layer reads."""
+    def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
+        """Start each encoder row along its decoder direction."""
+        self.W_enc.copy_(self.W_dec * self.config.encoder_init_norm)
 
     @property
     def feature_parameters(self) -> list[nn.Parameter]:
         """The parameters with one row per feature, whose optimiser state is cleared when a feature is revived."""
         return [self.W_enc, self.b_enc, self.W_dec]
 
-    def l1_pass(
-        self,
-        reconstruction: Float[Tensor, "batch d_in"],
-        code_sum: Float[Tensor, ""],
-        n_active: Float[Tensor, ""],
-        fired: Bool[Tensor, " n_features"],
-    ) -> TrainingPass:
-        """A training pass whose penalty is L1: the configured weight times the codes' mean sum."""
-        penalty = self.config.l1_weight * self.l1_unit * code_sum
-        return TrainingPass(reconstruction, code_sum, n_active, fired, penalty)
+    def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
+        """What the last encoder layer reads."""
+        return x - self.b_dec
+
+    def read(
+        self, x: Float[Tensor, "batch d_in"]
+    ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, " n_features"]]:
+        """The hidden vectors, and zeros that carry the gradient of `b_dec` when they are added to the pre-activations.
+
+        b_dec's gradient through x - b_dec is -(sum of the pre-activations' gradients) @ W_enc. Carried by a bias it
+        costs one matrix-vector product instead of a gradient for every activation.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            carrier = functional.linear(self.b_dec.detach() - self.b_dec, self.W_enc.detach())
+        return x - self.b_dec.detach(), carrier
+
+    def pre_activations(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """W_e h + b_e for some features, in the hidden vectors' own type also under autocast."""
+        return functional.linear(hidden, self.W_enc[features], self.b_enc[features]).to(hidden.dtype)
+
+    @abstractmethod
+    def codes_of(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features at inference."""
+
+    @abstractmethod
+    def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
+        """The training pass from the hidden vectors on; `carrier` (zeros) is added to the pre-activations."""
+
+    def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
+        """Reconstruction and sparsity of a batch, differentiable in every parameter."""
+        self.check_width(x)
+        return self.rule_pass(*self.read(x))
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included."""
+        self.check_width(x)
+        return self.codes_of(self.hidden(x))
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features only."""
+        self.check_width(x)
+        return self.codes_of(self.hidden(x), features)
+
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """Codes as (values, indices); only a block of rows is ever dense."""
+        self.check_width(x)
+        blocks = [SparseCode.from_dense(self.codes_of(self.hidden(rows))) for rows in x.split(ROWS_PER_ENCODED_BLOCK)]
+        return SparseCode(_stack_padded([b.values for b in blocks]), _stack_padded([b.indices for b in blocks]))
+
+    def pass_of(self, codes: BatchCodes, penalty: Float[Tensor, ""] | None = None) -> TrainingPass:
+        """The pass of a batch's codes; penalty None: no sparsity penalty."""
+        code_sum = codes.values.abs().sum() / codes.n_rows
+        return TrainingPass(
+            reconstruction=codes.decode(self.W_dec) + self.b_dec,
+            code_sum=code_sum,
+            n_active=codes.n_active(),
+            fired=codes.fired(),
+            penalty=torch.zeros_like(code_sum) if penalty is None else penalty,
+        )
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -190,8 +318,8 @@ class EncoderDictionary(TrainableDictionary):
         rows' mean norm.
 
         The direction is the input less `b_dec`; the encoder row is what the last layer reads of it, less its centre,
-        and the bias puts the centre at 0 (bias 0 where the hidden vector is centred already): so the feature is sure to
-        fire there, and not everywhere. Bricken et al. 2023, "Neuron Resampling".
+        and the bias puts the centre at 0 (bias 0 where the hidden vector is centred already): so the pre-activation is
+        positive there, and not everywhere. Bricken et al. 2023, "Neuron Resampling".
         """
         norms = self.W_enc.norm(dim=1)
         # A masked mean, not an index: no wait for the device.
@@ -199,7 +327,24 @@ class EncoderDictionary(TrainableDictionary):
         live_norm = torch.where(n_live > 0, (norms * ~is_dead).sum() / n_live.clamp_min(1), norms.mean())
         hidden = self.hidden(x)
         centre = torch.zeros_like(hidden[0]) if self.is_hidden_centred else hidden.mean(dim=0)
-        encoder = functional.normalize(hidden[rows] - centre, dim=1) * live_norm * norm_frac
+        offsets = hidden[rows] - centre
+        encoder = functional.normalize(offsets, dim=1) * live_norm * norm_frac
         self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)
         self.W_enc[features] = encoder
-        self.b_enc[features] = -(encoder @ centre)
+        self.revive_rule(features, bias=-(encoder @ centre), pre=(encoder * offsets).sum(dim=1))
+
+    def revive_rule(
+        self,
+        features: Int[Tensor, " n_revived"],
+        *,
+        bias: Float[Tensor, " n_revived"],
+        pre: Float[Tensor, " n_revived"],
+    ) -> None:
+        """Reset the revived features' biases to `bias`, and thresholds to below `pre`, their pre-activation there."""
+        self.b_enc[features] = bias
+
+
+def _stack_padded(blocks: list[Tensor]) -> Tensor:
+    """Blocks of rows under each other, padded with zeros to the widest."""
+    width = max(block.shape[1] for block in blocks)
+    return torch.cat([functional.pad(block, (0, width - block.shape[1])) for block in blocks])

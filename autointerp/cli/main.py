@@ -10,7 +10,14 @@ from typing import Any
 
 import typer
 
-from autointerp.cli import board_commands, judge_commands, run_commands, source_commands
+from autointerp.cli import (
+    board_commands,
+    dictionary_commands,
+    judge_commands,
+    run_commands,
+    source_commands,
+    synth_commands,
+)
 from autointerp.cli.display import stderr
 from autointerp.errors import AutointerpError
 from sae_core.errors import SaeCoreError
@@ -28,9 +35,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure how interpretable the features of a language model are.",
 )
-for commands in (run_commands, board_commands):
+for commands in (run_commands, board_commands, synth_commands):
     commands.register(app)
 app.add_typer(judge_commands.app, name="judges")
+app.add_typer(dictionary_commands.app, name="dictionaries")
 app.add_typer(source_commands.subject_app, name="subject")
 app.command("corpus")(source_commands.corpus)
 

@@ -113,8 +113,10 @@ class DictionaryEntry(Section):
     """k at the start of training, from which it falls to `k`."""
     k_warmup_frac: Fraction | None = None
     """Share of training over which k falls."""
-    l1_weight: Amount = 0.2
-    """Weight of the mean sum of codes, relative to the mean activation norm with `train.normalise_inputs`."""
+    l1_weight: Amount | None = None
+    """Weight of the mean sum of codes, relative to the mean activation norm with `train.normalise_inputs`; 0.2 where
+    left out. inferred by fista, ista, adam or lasso_lars: see sae_core's InferredDictionary; that of the entry `of`
+    where left out."""
     l0_target: Rate | None = None
     """Mean number of active features to end at, for relu, gated, prolu, mlp and jumprelu: the penalty is steered."""
     l0_weight: Amount | None = None
@@ -173,6 +175,19 @@ class TrainConfig(Section):
     """Steps between resamplings of dead features (Bricken et al. 2023); 0 means four times in the first half."""
     published_decoder_norm: bool = False
     """Normalise the decoder over the input axis, as O'Neill et al.'s GPT-2 code does, instead of per feature."""
+    autocast: Literal["off", "bf16"] = "off"
+    """`bf16` takes the matrix products in bfloat16; weights, Adam and losses stay float32."""
+    checkpoint_every_s: Amount = 300.0
+    """Seconds between two states from which a killed training goes on; 0 writes one after every step."""
+    activations: Literal["stream", "disk"] = "stream"
+    """`disk` harvests the activations of each site once into files, and trains on those, shuffled over all of them."""
+    activations_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """With `disk`: how they are stored."""
+    activations_dir: Path | None = None
+    """With `disk`: where they are kept for other runs of the same subject, corpus and site; None keeps them in the run
+    until its training is done."""
+    wandb_project: str | None = None
+    """Show the course of training on Weights & Biases, in this project."""
 
 
 class HarvestConfig(Section):

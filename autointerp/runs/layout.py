@@ -22,6 +22,8 @@ class RunLayout:
         self.config = self.root / "config.toml"
         self.manifest = self.root / "manifest.json"
         self.dictionaries = self.root / "dictionaries"
+        self.training = self.root / "training"
+        self.activations = self.root / "activations"
         self.evidence = self.root / "evidence"
         self.journal = self.root / "journal.sqlite"
         self.scores = self.root / "scores.parquet"
@@ -32,6 +34,10 @@ class RunLayout:
     def dictionary(self, name: str) -> Path:
         """The directory of one dictionary."""
         return self.dictionaries / name
+
+    def training_state(self, site: str) -> Path:
+        """States of the training at one site, from which it goes on after a kill; gone once it is done."""
+        return self.training / site
 
     def quality(self, name: str) -> Path:
         """Quality and fidelity of one dictionary on held-out activations."""

@@ -1,14 +1,13 @@
 """Stage 1: train the dictionaries of a run on its subject's activations, fit their firing rules, measure them.
 
-All dictionaries of one site are trained on the same activations in one pass. Leaves, per dictionary, weights, history,
-firing rules and `quality.json`.
+All dictionaries of one site are trained on the same activations in one pass; a stage that was killed goes on from its
+last state. Leaves, per dictionary, weights, history, firing rules and `quality.json`.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -21,21 +20,23 @@ from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.seeds import derive
+from autointerp.stages.site_training import check_ranks, forget_training, train_site
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.activations import iter_training_batches, iter_training_chunks
 from autointerp.subject.fidelity import measure_fidelity
 from autointerp.subject.sites import SitePoint
-from sae_core.buffer import ShuffleBuffer
+from sae_core.architectures.inferred import InferredDictionary
 from sae_core.checkpoint import load_dictionary, save_dictionary
-from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.config import TOPK_KINDS, DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
+from sae_core.distributed import Ranks, open_ranks
 from sae_core.errors import WidthMismatchError
 from sae_core.firing import draw_densities, fit_thresholds, live_densities
-from sae_core.history import StepRecord, write_history
+from sae_core.history import write_history
 from sae_core.quality import measure_quality
-from sae_core.training import train_dictionaries
+from sae_core.training import TrainedDictionary, train_dictionaries
 
-__all__ = ["run"]
+__all__ = ["dismiss_followers", "run"]
 
 FIRING_SAMPLE_TOKENS = 65_536
 """Activations of the dictionary role on which densities are taken and thresholds fitted."""
@@ -47,81 +48,96 @@ DEFAULT_DENSITY = 0.01
 
 
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
-    """Train, fit and measure every dictionary of the config; gives the facts for the manifest."""
+    """Train, fit and measure every dictionary of the config; gives the facts for the manifest.
+
+    Where torchrun started several processes, all of them train, and the first one does the rest alone.
+    """
     start = time.monotonic()
-    bench = open_workbench(config)
-    progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
-    points: dict[SitePoint, list[DictionaryEntry]] = {}
-    for entry in config.dictionaries:
-        points.setdefault(bench.point(entry), []).append(entry)
-    dictionaries: dict[str, Dictionary] = {}
-    n_tokens: dict[str, int] = {}
-    for point, entries in points.items():
-        trained, seen = _train_at(bench, point, entries, layout, progress)
-        dictionaries |= trained
-        n_tokens[str(point)] = seen
+    with open_ranks() as ranks:
+        if not ranks.least(1)[0]:
+            return {}  # the first process found the stage done
+        check_ranks(config.train.batch_tokens, ranks)
+        bench = open_workbench(config)
+        progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
+        points: dict[SitePoint, list[DictionaryEntry]] = {}
+        for entry in config.dictionaries:
+            points.setdefault(bench.point(entry), []).append(entry)
+        origin = {"subject_hash": bench.subject.content_hash(), "corpus_hash": bench.corpus.content_hash()}
+        dictionaries: dict[str, Dictionary] = {}
+        n_tokens: dict[str, int] = {}
+        for point, entries in points.items():
+            trained, seen = _train_at(bench, point, entries, layout, progress, origin=origin, ranks=ranks)
+            dictionaries |= trained
+            n_tokens[str(point)] = seen
+    if not ranks.is_first:
+        return {}
     samples = {point: _sample(bench, point) for point in points}
     rules = _fit_rules(bench, dictionaries, samples)
     for entry in config.dictionaries:
         rules[entry.name].save(layout.dictionary(entry.name))
         _measure(bench, entry, dictionaries[entry.name], rules[entry.name], layout, progress)
+    forget_training(layout)
     return {
-        "subject_hash": bench.subject.content_hash(),
-        "corpus_hash": bench.corpus.content_hash(),
+        **origin,
         "device": str(bench.subject.device),
         "training_tokens": n_tokens,
         "seconds": round(time.monotonic() - start, 1),
     }
 
 
+def dismiss_followers() -> None:
+    """Send home the processes that wait to help with a training which is done already."""
+    with open_ranks() as ranks:
+        ranks.least(0)
+
+
 def _train_at(
-    bench: Workbench, point: SitePoint, entries: list[DictionaryEntry], layout: RunLayout, progress: Progress
+    bench: Workbench,
+    point: SitePoint,
+    entries: list[DictionaryEntry],
+    layout: RunLayout,
+    progress: Progress,
+    *,
+    origin: dict[str, str],
+    ranks: Ranks,
 ) -> tuple[dict[str, Dictionary], int]:
     """The dictionaries of one site, saved; and the activations they were trained on."""
     width = bench.subject.width(point)
-    found = {entry.name: _load(entry, point, width) for entry in entries if entry.kind == "load"}
     configs = {
         entry.name: (_dictionary_config(entry, width, bench.config), _training_config(entry, bench.config))
         for entry in entries
-        if entry.kind != "load"
+        if entry.kind not in ("load", "inferred")
     }
     seen = 0
-    if configs:
-        with progress.bar(f"train {point}", total=bench.config.corpus.dictionary_tokens, unit="tok") as bar:
-            needs_training = any(config.is_trained for config, _ in configs.values())
-            notes: dict[str, str] = {}
-
-            def show(name: str, record: StepRecord) -> None:
-                notes[name] = f"{name} fvu {record.fvu:.2f} l0 {record.l0:.0f}"
-
-            def count(n: int) -> None:
-                nonlocal seen
-                seen += n
-                bar.update(seen, note=" | ".join(notes.values()))
-
-            batches = _shuffled(bench, point) if needs_training else iter([_sample(bench, point)])
-            trained = train_dictionaries(configs, batches, device=bench.subject.device, on_step=show, on_batch=count)
-        for name, result in trained.items():
-            save_dictionary(result.dictionary, layout.dictionary(name), metadata=_metadata(bench, point))
-            write_history(result.history, layout.dictionary(name))
-            found[name] = result.dictionary
-    for entry in entries:
-        if entry.kind == "load":
-            save_dictionary(found[entry.name], layout.dictionary(entry.name), metadata=_metadata(bench, point))
+    trained: dict[str, TrainedDictionary] = {}
+    if any(config.is_trained for config, _ in configs.values()):
+        trained, seen = train_site(bench, point, configs, layout, progress, origin=origin, ranks=ranks)
+    elif configs and ranks.is_first:
+        trained = train_dictionaries(configs, [_sample(bench, point)], device=bench.subject.device)
+    if not ranks.is_first:
+        return {}, seen
+    found = {entry.name: _load(entry, point, width) for entry in entries if entry.kind == "load"}
+    for name, result in trained.items():
+        write_history(result.history, layout.dictionary(name))
+        found[name] = result.dictionary
+    found |= {entry.name: _inferred(entry, found) for entry in entries if entry.kind == "inferred"}
+    for name, dictionary in found.items():
+        save_dictionary(dictionary, layout.dictionary(name), metadata=_metadata(bench, point))
     return found, seen
 
 
-def _shuffled(bench: Workbench, point: SitePoint) -> Iterator[Tensor]:
-    config = bench.config
-    chunks = iter_training_chunks(bench.subject, _training_contexts(bench, config.corpus.dictionary_tokens), point)
-    return iter(
-        ShuffleBuffer(
-            chunks,
-            batch_tokens=config.train.batch_tokens,
-            capacity_tokens=config.train.buffer_tokens,
-            seed=derive(config.seed, "shuffle", str(point)),
-        )
-    )
+def _inferred(entry: DictionaryEntry, found: dict[str, Dictionary]) -> Dictionary:
+    """The directions of the entry `of`, with codes found by optimisation."""
+    assert entry.of is not None
+    stated = {
+        name: getattr(entry, name)
+        for name in ("method", "l1_weight", "n_inference_steps")
+        if getattr(entry, name) is not None
+    }
+    try:
+        return InferredDictionary.over(found[entry.of], k=entry.k, **stated)
+    except ValueError as error:
+        raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
 
 
 def _training_contexts(bench: Workbench, n_tokens: int):
@@ -148,7 +164,7 @@ def _fit_rules(
     densities: dict[str, Tensor] = {}
     rules: dict[str, FiringRules] = {}
     for name, dictionary in dictionaries.items():
-        if not dictionary.is_signed or entries[name].fires_above_zero:
+        if not dictionary.is_dense or entries[name].fires_above_zero:
             rules[name] = FiringRules.above_zero(dictionary.n_features)
             sample = samples[bench.point(entries[name])]
             densities[name] = measure_quality(dictionary, sample.split(4096)).density
@@ -184,7 +200,7 @@ def _measure(
     quality = measure_quality(dictionary, chunks, thresholds=rules.threshold)
     facts: dict[str, Any] = {"kind": entry.kind, "site": str(point), "n_features": dictionary.n_features}
     facts |= quality.to_json()
-    if not dictionary.is_signed:
+    if not dictionary.is_dense:
         few = list(bench.evidence_batches("score", max_tokens=min(FIDELITY_TOKENS, bench.tokens_per_role)))
         fidelity = measure_fidelity(bench.subject, dictionary=dictionary, point=point, batches=few)
         facts["fidelity"] = asdict(fidelity) | {
@@ -201,24 +217,27 @@ def _measure(
 
 
 def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> DictionaryConfig:
-    n_features = entry.n_features or (width if entry.kind == "identity" else 4 * width)
-    if entry.kind == "identity" and n_features != width:
-        raise SubjectError(
-            f"dictionaries.{entry.name}.n_features = {n_features}, but the identity has as many features as the site "
-            f"is wide; leave it out or set {width}"
+    """The entry in sae_core's terms; what the entry leaves out takes sae_core's default."""
+    n_features = entry.n_features or (width if entry.kind in ("identity", "pca", "ica") else 4 * width)
+    stated: dict[str, Any] = {
+        name: getattr(entry, name)
+        for name in ("k_start", "k_warmup_frac", "l1_weight", "l0_target", "l0_weight", "output", "n_inference_steps")
+        if getattr(entry, name) is not None
+    }
+    if entry.kind == "matryoshka":
+        stated["prefixes"] = entry.prefixes or tuple(max(1, n_features // share) for share in (16, 8, 4, 2, 1))
+    if entry.kind in TOPK_KINDS or entry.output == "topk":
+        stated["k"] = entry.k
+    try:
+        return DictionaryConfig(
+            kind=entry.kind,  # type: ignore[arg-type]  # `load` and `inferred` are not built from a config
+            n_features=n_features,
+            hidden=entry.hidden or (n_features,),
+            published_decoder_norm=config.train.published_decoder_norm and entry.kind in {"relu", "mlp"},
+            **stated,
         )
-    if entry.kind == "topk" and entry.k > n_features:
-        raise SubjectError(
-            f"dictionaries.{entry.name}.k = {entry.k} is more than its n_features = {n_features}; lower k"
-        )
-    return DictionaryConfig(
-        kind=entry.kind,  # type: ignore[arg-type]  # `load` was handled before
-        n_features=n_features,
-        k=entry.k if entry.kind == "topk" else 1,
-        l1_weight=entry.l1_weight,
-        hidden=entry.hidden or (n_features,),
-        published_decoder_norm=config.train.published_decoder_norm and entry.kind in {"relu", "mlp"},
-    )
+    except ValueError as error:
+        raise SubjectError(f"dictionaries.{entry.name}.{error}") from error
 
 
 def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
@@ -237,6 +256,7 @@ def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
         resample_every_steps=every,
         resample_until_frac=0.55,
         dead_after_tokens=every * train.batch_tokens,
+        autocast=train.autocast,
         seed=derive(config.seed, "dictionary", entry.name) % 2**31,
     )
 
@@ -244,6 +264,11 @@ def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
 def _load(entry: DictionaryEntry, point: SitePoint, width: int) -> Dictionary:
     assert entry.path is not None
     dictionary = load_dictionary(entry.path)
+    if dictionary.is_transcoder:
+        raise SubjectError(
+            f"dictionaries.{entry.name}.path = '{entry.path}' is a transcoder: what it writes belongs to another place "
+            "than it reads, so it cannot be measured at one site; give an autoencoder"
+        )
     if dictionary.d_in != width:
         raise WidthMismatchError(
             f"dictionaries.{entry.name}.path = '{entry.path}' reads activations of width {dictionary.d_in}, but "

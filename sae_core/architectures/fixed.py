@@ -22,6 +22,7 @@ __all__ = ["IdentityDictionary", "RandomDictionary"]
 class IdentityDictionary(Dictionary):
     """Feature i is coordinate i: the neurons of an MLP, or the basis of the residual stream."""
 
+    is_dense = True
     is_signed = True
     unit: Tensor
 
@@ -62,6 +63,7 @@ class RandomDictionary(Dictionary):
     It is a control, not an autoencoder: with more features than coordinates its "reconstruction" overshoots.
     """
 
+    is_dense = True
     is_signed = True
     W_dec: Tensor
     b_dec: Tensor

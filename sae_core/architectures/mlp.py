@@ -1,7 +1,8 @@
 """The MLP-encoder autoencoder of O'Neill, Gumran and Klindt (arXiv 2411.13117): hidden ReLU layers before the codes.
 
-The decoder is the same linear one as of the sparse autoencoders, with unit-norm directions. Takes a configuration and
-a sample of activations. Knows nothing of optimisers or files.
+Which pre-activations of the last layer become codes is the rule of another family: ReLU with L1 as in the paper, TopK
+or JumpReLU. The decoder is the same linear one as of the sparse autoencoders. Takes a configuration and a sample of
+activations. Knows nothing of optimisers or files.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import torch.nn.functional as functional
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sae_core.architectures.relu import relu_training_pass
-from sae_core.config import DictionaryConfig
-from sae_core.geometric_median import geometric_median
-from sae_core.trainable import EncoderDictionary, TrainingPass
+from sae_core.architectures.jumprelu import JumpReluDictionary
+from sae_core.architectures.relu import ReluDictionary
+from sae_core.architectures.topk import TopKDictionary
+from sae_core.config import MlpOutput
+from sae_core.trainable import EncoderDictionary
 
-__all__ = ["HiddenLayer", "MlpDictionary"]
+__all__ = ["MLP_FAMILIES", "HiddenLayer", "MlpDictionary"]
 
 
 class HiddenLayer(nn.Module):
@@ -31,39 +33,38 @@ class HiddenLayer(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch width_in"]) -> Float[Tensor, "batch width_out"]:
         """The layer's activations."""
-        return torch.relu(functional.linear(x, self.W_hidden, self.b_hidden))
+        return torch.relu(functional.linear(x, self.W_hidden, self.b_hidden).to(x.dtype))
 
 
 class MlpDictionary(EncoderDictionary):
-    """f = ReLU(W_e h + b_e) with h the hidden layers' output for x - b_d; x_hat = f W_d + b_d (section 3)."""
+    """z = W_e h + b_e with h the hidden layers' output for x - b_d; x_hat = f W_d + b_d (section 3).
+
+    What a family inherits to read hidden layers; its other parent says which z become codes f.
+    """
 
     is_hidden_centred = False
 
-    def __init__(
-        self,
-        config: DictionaryConfig,
-        *,
-        d_in: int,
-        draw: torch.Generator,
-        sample: Float[Tensor, "n_sample d_in"] | None = None,
-    ) -> None:
-        super().__init__(config, d_in=d_in, d_hidden=config.hidden[-1], draw=draw)
-        widths = (d_in, *config.hidden)
+    def add_hidden_layers(self, draw: torch.Generator) -> int:
+        """The configured hidden layers."""
+        widths = (self.d_in, *self.config.hidden)
         self.layers = nn.ModuleList(
             HiddenLayer(width_in, width_out, draw=draw)
-            for width_in, width_out in zip(widths, config.hidden, strict=False)
+            for width_in, width_out in zip(widths, self.config.hidden, strict=False)
         )
-        with torch.no_grad():
-            rows = sample if sample is not None else torch.randn(1024, d_in, generator=draw)
-            if sample is not None:
-                self.b_dec.copy_(geometric_median(sample))
-            # An encoder row starts where the hidden layers send its feature's direction. Hidden vectors are never
-            # negative and share a large mean: unless it is taken off, most features start always on or always off.
-            centre = self.hidden(rows).mean(dim=0)
-            typical_norm = (rows - self.b_dec).norm(dim=1).mean()
-            hidden = self.hidden(self.b_dec + typical_norm * self.W_dec) - centre
-            self.W_enc.copy_(functional.normalize(hidden, dim=1) * config.encoder_init_norm)
-            self.b_enc.copy_(-(self.W_enc @ centre))
+        return widths[-1]
+
+    def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
+        """An encoder row starts where the hidden layers send its feature's direction.
+
+        Hidden vectors are never negative and share a large mean: unless it is taken off, most features start always on
+        or always off.
+        """
+        rows = sample if sample is not None else torch.randn(1024, self.d_in, generator=draw)
+        centre = self.hidden(rows).mean(dim=0)
+        typical_norm = (rows - self.b_dec).norm(dim=1).mean()
+        hidden = self.hidden(self.b_dec + typical_norm * self.W_dec) - centre
+        self.W_enc.copy_(functional.normalize(hidden, dim=1) * self.config.encoder_init_norm)
+        self.b_enc.copy_(-(self.W_enc @ centre))
 
     def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
         """The last hidden layer's output."""
@@ -72,12 +73,28 @@ class MlpDictionary(EncoderDictionary):
             h = layer(h)
         return h
 
-    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
-        self.check_width(x)
-        return torch.relu(functional.linear(self.hidden(x), self.W_enc, self.b_enc))
+    def read(
+        self, x: Float[Tensor, "batch d_in"]
+    ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, " n_features"]]:
+        """The last hidden layer's output, which carries the gradient of `b_dec` itself, and zeros."""
+        return self.hidden(x), torch.zeros_like(self.b_enc)
 
-    def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
-        """Reconstruction and sparsity of a batch; sparse gradients once few enough codes are active."""
-        self.check_width(x)
-        return relu_training_pass(self, self.hidden(x), self.b_enc)
+
+class MlpReluDictionary(MlpDictionary, ReluDictionary):
+    """Hidden layers under the ReLU rule: the paper's."""
+
+
+class MlpTopKDictionary(MlpDictionary, TopKDictionary):
+    """Hidden layers under the TopK rule."""
+
+
+class MlpJumpReluDictionary(MlpDictionary, JumpReluDictionary):
+    """Hidden layers under the JumpReLU rule."""
+
+
+MLP_FAMILIES: dict[MlpOutput, type[MlpDictionary]] = {
+    "relu": MlpReluDictionary,
+    "topk": MlpTopKDictionary,
+    "jumprelu": MlpJumpReluDictionary,
+}
+"""The family of each output rule."""

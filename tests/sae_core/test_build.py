@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -11,29 +13,28 @@ from sae_core.build import FAMILIES, build_dictionary, fit_input_scale
 from sae_core.config import DictionaryConfig, DictionaryKind
 from sae_core.errors import TrainingDataError, WidthMismatchError
 from sae_core.geometric_median import geometric_median
-from sae_core.trainable import TrainableDictionary
+from sae_core.trainable import EncoderDictionary, TrainableDictionary
+from tests.sae_core.dense_reference import CONFIGS, LAYERED
 
 X = torch.randn(300, 9, generator=torch.Generator().manual_seed(0)) * 4 + 7
-TRAINED: tuple[DictionaryKind, ...] = ("relu", "topk", "mlp")
 
 
-@pytest.mark.parametrize("kind", TRAINED)
-def test_offset_is_the_geometric_median_and_scale_gives_norm_root_d(kind: DictionaryKind) -> None:
-    dictionary = build_dictionary(DictionaryConfig(kind=kind, n_features=40), d_in=9, seed=0, sample=X)
-    assert isinstance(dictionary, TrainableDictionary)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_offset_is_the_geometric_median_and_scale_gives_norm_root_d(name: str) -> None:
+    dictionary = build_dictionary(CONFIGS[name], d_in=9, seed=0, sample=X)
+    assert isinstance(dictionary, TrainableDictionary) and dictionary.is_scale_fitted
     torch.testing.assert_close(dictionary.offset, geometric_median(X))
     assert float((X * dictionary.input_scale).norm(dim=1).mean()) == pytest.approx(math.sqrt(9), rel=1e-5)
     torch.testing.assert_close(dictionary.directions.norm(dim=1), torch.ones(40))
-    plain = build_dictionary(
-        DictionaryConfig(kind=kind, n_features=40), d_in=9, seed=0, sample=X, normalise_inputs=False
-    )
+    plain = build_dictionary(CONFIGS[name], d_in=9, seed=0, sample=X, normalise_inputs=False)
     assert isinstance(plain, TrainableDictionary) and float(plain.input_scale) == 1.0
 
 
-def test_encoder_starts_along_the_directions() -> None:
-    config = DictionaryConfig(kind="relu", n_features=40, encoder_init_norm=0.25)
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) - LAYERED))
+def test_encoder_starts_along_the_directions(name: str) -> None:
+    config = dataclasses.replace(CONFIGS[name], encoder_init_norm=0.25)
     dictionary = build_dictionary(config, d_in=9, seed=0)
-    assert isinstance(dictionary, TrainableDictionary)
+    assert isinstance(dictionary, EncoderDictionary)
     torch.testing.assert_close(dictionary.W_enc, 0.25 * dictionary.W_dec)
 
 
@@ -49,7 +50,7 @@ def test_the_global_generator_is_neither_used_nor_moved() -> None:
 
 
 def test_every_kind_has_a_family() -> None:
-    assert set(FAMILIES) == {"relu", "topk", "mlp", "identity", "random"}
+    assert set(FAMILIES) == set(get_args(DictionaryKind))
 
 
 @pytest.mark.parametrize(

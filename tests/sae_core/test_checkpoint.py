@@ -1,137 +1,191 @@
-"""Dictionaries come back bit for bit, in SAELens' layout; damaged and foreign files get one clear line."""
+"""Dictionaries of every kind come back bit for bit, in SAELens' layout where it has their architecture."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from sae_core import atomic
-from sae_core.build import build_dictionary
-from sae_core.checkpoint import load_dictionary, read_metadata, save_dictionary
-from sae_core.config import DictionaryConfig
+from sae_core.architectures.normalised import NormalisedDictionary
+from sae_core.architectures.ruled import Rule, RuledDictionary
+from sae_core.architectures.transcoder import TranscoderDictionary
+from sae_core.build import FAMILIES, build_dictionary
+from sae_core.checkpoint import is_own, load_dictionary, read_metadata, save_dictionary
+from sae_core.config import DictionaryConfig, DictionaryKind
 from sae_core.dictionary import Dictionary
 from sae_core.errors import DictionaryFormatError, DictionaryWriteError
 
-X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)) * 5 + 1
-CONFIGS = {
-    "relu": DictionaryConfig(kind="relu", n_features=10, l1_weight=0.7),
-    "topk": DictionaryConfig(kind="topk", n_features=10, k=3),
-    "mlp": DictionaryConfig(kind="mlp", n_features=10, hidden=(7, 5)),
-    "identity": DictionaryConfig(kind="identity"),
-    "random": DictionaryConfig(kind="random", n_features=10),
+X = torch.rand(200, 6, generator=torch.Generator().manual_seed(0)) ** 3 * 9 + 1
+FURTHER: dict[str, dict[str, Any]] = {
+    "relu": {"l1_weight": 0.7},
+    "topk": {"k": 3},
+    "batchtopk": {"k": 3},
+    "abstopk": {"k": 3},
+    "matryoshka": {"k": 3, "prefixes": (2, 5, 10)},
+    "mlp": {"hidden": (7, 5)},
+    "identity": {"n_features": 6},
+    "pca": {"n_features": 4},
+    "ica": {"n_features": 4},
 }
-ARCHITECTURES = {"relu": "standard", "topk": "topk", "mlp": "mlp_encoder", "random": "random_directions"}
+ARCHITECTURES = {
+    "relu": "standard",
+    "topk": "topk",
+    "abstopk": "abstopk",
+    "jumprelu": "jumprelu",
+    "gated": "gated",
+    "batchtopk": "batchtopk",
+    "matryoshka": "matryoshka_batchtopk",
+}
+CONFIGS = {
+    kind: DictionaryConfig(kind=kind, **{"n_features": 10, **FURTHER.get(kind, {})})  # type: ignore[arg-type]
+    for kind in FAMILIES
+}
+CONFIGS |= {
+    f"mlp_{output}": DictionaryConfig(kind="mlp", n_features=10, hidden=(7,), output=output, k=2)  # type: ignore[arg-type]
+    for output in ("topk", "jumprelu")
+}
 
 
-def _build(kind: str) -> Dictionary:
-    dictionary = build_dictionary(CONFIGS[kind], d_in=6, seed=0, sample=X)
+def _build(name: str) -> Dictionary:
+    dictionary = build_dictionary(CONFIGS[name], d_in=6, seed=0, sample=X)
+    _shake(dictionary)
+    return dictionary.eval()
+
+
+@torch.no_grad()
+def _shake(dictionary: Dictionary) -> None:
+    """Values as training leaves them: nothing is zero or one but the directions' norms."""
     draw = torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for name, parameter in dictionary.named_parameters():
-            if name != "W_dec":
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
-    return dictionary
+    for name, tensor in dictionary.state_dict().items():
+        part = name.rpartition(".")[2]
+        if tensor.is_floating_point() and part not in ("W_dec", "unit", "input_scale"):
+            tensor.add_(0.1 * torch.rand(tensor.shape, generator=draw) + 0.01)
+        if part == "threshold":
+            tensor.abs_()
 
 
-@pytest.mark.parametrize("kind", sorted(CONFIGS))
-def test_round_trip_is_bit_exact(kind: str, tmp_path: Path) -> None:
-    dictionary = _build(kind)
-    save_dictionary(dictionary, tmp_path / "a", metadata={"hook_name": "blocks.0.mlp.hook_post"})
-    loaded = load_dictionary(tmp_path / "a")
-    assert type(loaded) is type(dictionary) and loaded.config == dictionary.config
-    wanted = dictionary.state_dict()
-    assert set(loaded.state_dict()) == set(wanted)
+def _imported() -> dict[str, Dictionary]:
+    config = DictionaryConfig(kind="topk", n_features=10, k=2)
+    found: dict[str, Dictionary] = {
+        rule: RuledDictionary(config, d_in=6, rule=rule, has_skip=rule == "groupmax") for rule in get_args(Rule)
+    }
+    found["transcoder"] = TranscoderDictionary(config, d_in=6, d_out=4, rule="relu", has_skip=True)
+    for dictionary in found.values():
+        _shake(dictionary)
+        dictionary.directions.copy_(torch.nn.functional.normalize(torch.randn(dictionary.directions.shape), dim=1))
+    found["normalised"] = NormalisedDictionary(_build("jumprelu"), method="layer_norm")
+    found["twice"] = NormalisedDictionary(found["normalised"], method="constant_norm_rescale")
+    return found
+
+
+def _same(loaded: Dictionary, wanted: Dictionary, folder: Path) -> None:
+    assert type(loaded) is type(wanted) and loaded.config == wanted.config
+    state = wanted.state_dict()
+    assert set(loaded.state_dict()) == set(state)
     for name, tensor in loaded.state_dict().items():
-        assert torch.equal(tensor, wanted[name]), name
-    assert torch.equal(loaded.encode_dense(X), dictionary.encode_dense(X))
-    assert read_metadata(tmp_path / "a")["hook_name"] == "blocks.0.mlp.hook_post"
-    save_dictionary(loaded, tmp_path / "b", metadata={"hook_name": "blocks.0.mlp.hook_post"})
+        assert torch.equal(tensor, state[name]) and tensor.dtype == state[name].dtype, name
+    assert torch.equal(loaded.encode_dense(X), wanted.encode_dense(X))
+    assert not any(parameter.requires_grad for parameter in loaded.parameters()) and not loaded.training
+    save_dictionary(loaded, folder / "b", metadata=_plain(folder / "a"))
     for name in ("cfg.json", "sae_weights.safetensors"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+
+
+def _plain(folder: Path) -> dict[str, Any]:
+    return {key: value for key, value in read_metadata(folder).items() if key != "sae_core"}
+
+
+@pytest.mark.filterwarnings("ignore:FastICA did not converge")
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_round_trip_is_bit_exact(name: str, tmp_path: Path) -> None:
+    dictionary = _build(name)
+    save_dictionary(dictionary, tmp_path / "a", metadata={"hook_name": "blocks.0.mlp.hook_post"})
+    _same(load_dictionary(tmp_path / "a"), dictionary, tmp_path)
+    assert is_own(tmp_path / "a")
+    assert read_metadata(tmp_path / "a")["hook_name"] == "blocks.0.mlp.hook_post"
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["cfg.json", "sae_weights.safetensors"]
+    cfg = json.loads((tmp_path / "a" / "cfg.json").read_text())
+    kind = CONFIGS[name].kind
+    assert cfg["architecture"] == ARCHITECTURES.get(kind, f"sae_core.{kind}")
+    assert (cfg["d_in"], cfg["d_sae"]) == (6, dictionary.n_features)
 
 
-@pytest.mark.parametrize("kind", ["relu", "topk"])
+@pytest.mark.parametrize("name", sorted(_imported()))
+def test_imported_dictionaries_come_back_too(name: str, tmp_path: Path) -> None:
+    dictionary = _imported()[name]
+    save_dictionary(dictionary, tmp_path / "a")
+    _same(load_dictionary(tmp_path / "a"), dictionary, tmp_path)
+
+
+def test_every_kind_is_tested() -> None:
+    assert {config.kind for config in CONFIGS.values()} == set(FAMILIES) <= set(get_args(DictionaryKind))
+
+
+@settings(deadline=None, max_examples=40)
+@given(log=st.floats(-80, 80, width=32), more=st.sampled_from([0.0, 1.0, -float("inf")]))
+def test_thresholds_survive_their_exponential(log: float, more: float, tmp_path_factory) -> None:
+    """The file holds exp(log_threshold), -inf as 0; closer to log 0 than 1e-8 no float64 could tell them apart."""
+    dictionary = _build("jumprelu")
+    values = torch.tensor([log if abs(log) > 1e-8 else 0.0, more])
+    dictionary.state_dict()["log_threshold"][:2] = values
+    folder = save_dictionary(dictionary, tmp_path_factory.mktemp("d"))
+    assert torch.equal(load_dictionary(folder).state_dict()["log_threshold"][:2], values)
+
+
+@pytest.mark.parametrize("kind", sorted(ARCHITECTURES))
 def test_file_follows_saelens(kind: str, tmp_path: Path) -> None:
-    """The tensors, read as SAELens reads them, reconstruct the same."""
+    """The tensors, read by SAELens' formulas, reconstruct the same."""
     dictionary = _build(kind)
     save_dictionary(dictionary, tmp_path)
     cfg = json.loads((tmp_path / "cfg.json").read_text())
-    assert cfg["architecture"] == ARCHITECTURES[kind]
-    assert (cfg["d_in"], cfg["d_sae"], cfg["dtype"], cfg["device"]) == (6, 10, "float32", "cpu")
-    assert cfg["apply_b_dec_to_input"] is True
+    assert (cfg["dtype"], cfg["device"], cfg["apply_b_dec_to_input"]) == ("float32", "cpu", True)
     assert cfg["normalize_activations"] == cfg["reshape_activations"] == "none"
     assert tuple(map(int, cfg["metadata"]["sae_lens_version"].split("."))) >= (6, 0, 0)
-    tensors = load_file(tmp_path / "sae_weights.safetensors")
-    assert {name: tuple(t.shape) for name, t in tensors.items()} == {
-        "W_enc": (6, 10),
-        "W_dec": (10, 6),
-        "b_enc": (10,),
-        "b_dec": (6,),
-    }
-    code = torch.relu((X - tensors["b_dec"]) @ tensors["W_enc"] + tensors["b_enc"])
-    if kind == "topk":
+    t = load_file(tmp_path / "sae_weights.safetensors")
+    product = (X - t["b_dec"]) @ t["W_enc"]
+    if kind == "gated":
+        assert set(t) == {"W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"}
+        code = (product + t["b_gate"] > 0) * torch.relu(product * t["r_mag"].exp() + t["b_mag"])
+    else:
+        pre = product + t["b_enc"]
+        code = torch.relu(pre)
+    if kind in ("topk", "abstopk"):
         assert (cfg["k"], cfg["rescale_acts_by_decoder_norm"]) == (3, False)
-        code = code * torch.zeros_like(code).scatter(1, code.topk(3).indices, 1.0)
-    torch.testing.assert_close(code @ tensors["W_dec"] + tensors["b_dec"], dictionary(X))
+        chosen = (pre.abs() if kind == "abstopk" else pre).topk(3).indices
+        code = torch.zeros_like(code).scatter(1, chosen, pre.gather(1, chosen) if kind == "abstopk" else 1.0)
+        code = code if kind == "abstopk" else code * torch.relu(pre)
+    if kind == "jumprelu":
+        assert t["threshold"].shape == (10,)
+        code = code * (pre > t["threshold"])
+    if kind in ("batchtopk", "matryoshka"):
+        assert t["topk_threshold"].shape == () and t["topk_threshold"].dtype == torch.float64
+        code = code * (pre > t["topk_threshold"])
+        assert cfg.get("matryoshka_widths") == ([2, 5, 10] if kind == "matryoshka" else None)
+    torch.testing.assert_close(code @ t["W_dec"] + t["b_dec"], dictionary(X))
 
 
-def _foreign(folder: Path, **cfg: object) -> dict[str, torch.Tensor]:
+def test_a_foreign_file_is_brought_to_unit_directions(tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(5)
     shapes = {"W_enc": (6, 10), "W_dec": (10, 6), "b_enc": (10,), "b_dec": (6,)}
-    tensors = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
-    save_file(tensors, folder / "sae_weights.safetensors")
-    (folder / "cfg.json").write_text(json.dumps({"architecture": "standard", "d_in": 6, "d_sae": 10, **cfg}))
-    return tensors
-
-
-@pytest.mark.parametrize("is_centred", [True, False])
-def test_foreign_relu_is_brought_to_unit_directions(is_centred: bool, tmp_path: Path) -> None:
-    t = _foreign(tmp_path, apply_b_dec_to_input=is_centred)
+    t = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    save_file(t, tmp_path / "sae_weights.safetensors")
+    (tmp_path / "cfg.json").write_text(json.dumps({"architecture": "standard", "d_in": 6, "d_sae": 10}))
+    assert not is_own(tmp_path)
     loaded = load_dictionary(tmp_path)
     torch.testing.assert_close(loaded.directions.norm(dim=1), torch.ones(10))
-    code = torch.relu((X - t["b_dec"] * is_centred) @ t["W_enc"] + t["b_enc"])
+    code = torch.relu((X - t["b_dec"]) @ t["W_enc"] + t["b_enc"])
     torch.testing.assert_close(loaded(X), code @ t["W_dec"] + t["b_dec"], rtol=1e-4, atol=1e-4)
 
 
-def test_foreign_topk_is_read_only_where_its_selection_can_be_kept(tmp_path: Path) -> None:
-    t = _foreign(tmp_path, architecture="topk", k=3, rescale_acts_by_decoder_norm=True)
-    norms = t["W_dec"].norm(dim=1)
-    pre = torch.relu(((X - t["b_dec"]) @ t["W_enc"] + t["b_enc"]) * norms)
-    code = pre * torch.zeros_like(pre).scatter(1, pre.topk(3).indices, 1.0)
-    wanted = code @ (t["W_dec"] / norms[:, None]) + t["b_dec"]
-    torch.testing.assert_close(load_dictionary(tmp_path)(X), wanted, rtol=1e-4, atol=1e-4)
-    _foreign(tmp_path, architecture="topk", k=3)
-    with pytest.raises(DictionaryFormatError, match="selects without them"):
-        load_dictionary(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("cfg", "message"),
-    [
-        ({"architecture": "gated"}, "architecture = 'gated'.*known ones: standard"),
-        ({"architecture": "mlp_encoder"}, "mlp_encoder"),
-        ({"architecture": "topk"}, "k = None"),
-        ({"architecture": "topk", "k": 11}, "k = 11: must be at most"),
-        ({"d_in": 7}, r"shape \(10, 6\), cfg.json asks for \(10, 7\)|shape"),
-        ({"d_sae": "ten"}, "d_sae = 'ten'"),
-        ({"normalize_activations": "layer_norm"}, "normalize_activations = 'layer_norm'"),
-        ({"metadata": 3}, "metadata"),
-    ],
-)
-def test_configurations_that_cannot_be_read(cfg: dict, message: str, tmp_path: Path) -> None:
-    _foreign(tmp_path, **cfg)
-    with pytest.raises(DictionaryFormatError, match=message) as caught:
-        load_dictionary(tmp_path)
-    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
-
-
 def test_missing_truncated_and_garbled_files(tmp_path: Path) -> None:
-    with pytest.raises(DictionaryFormatError, match=r"cfg\.json: cannot be read"):
+    with pytest.raises(DictionaryFormatError, match=r"cfg\.json: cannot be read .*give the directory"):
         load_dictionary(tmp_path / "nowhere")
     save_dictionary(_build("relu"), tmp_path)
     weights = tmp_path / "sae_weights.safetensors"
@@ -165,8 +219,32 @@ def test_tensors_that_cannot_be_right(name: str, change, message: str, tmp_path:
     tensors = load_file(path)
     changed = change(tensors.pop(name))
     save_file(tensors if changed is None else {**tensors, name: changed}, path)
-    with pytest.raises(DictionaryFormatError, match=message):
+    with pytest.raises(DictionaryFormatError, match=message) as caught:
         load_dictionary(tmp_path)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cfg: cfg["metadata"]["sae_core"]["config"].update(kind="nonsense"), "does not describe a dictionary"),
+        (lambda cfg: cfg["metadata"]["sae_core"]["config"].update(colour="red"), "unknown field colour"),
+        (lambda cfg: cfg["metadata"]["sae_core"].pop("config"), "does not describe a dictionary"),
+        (lambda cfg: cfg["metadata"]["sae_core"].update(state=None), r"state.input_scale = None does not fit"),
+        (lambda cfg: cfg["metadata"]["sae_core"].update(family="none"), "does not describe a dictionary"),
+        (lambda cfg: cfg.update(d_sae=11), "d_sae = 11, but metadata.sae_core has 10"),
+        (lambda cfg: cfg.update(d_in=-1), "d_in = -1"),
+        (lambda cfg: cfg.update(architecture="gated"), "architecture = 'gated' is not the one described"),
+    ],
+)
+def test_descriptions_that_cannot_be_right(change, message: str, tmp_path: Path) -> None:
+    save_dictionary(_build("topk"), tmp_path)
+    cfg = json.loads((tmp_path / "cfg.json").read_text())
+    change(cfg)
+    (tmp_path / "cfg.json").write_text(json.dumps(cfg))
+    with pytest.raises(DictionaryFormatError, match=message) as caught:
+        load_dictionary(tmp_path)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_failed_write_keeps_the_old_files_and_leaves_no_rubbish(

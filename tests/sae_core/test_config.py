@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.config import TRAINED_KINDS, DictionaryConfig, TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,25 @@ from sae_core.config import DictionaryConfig, TrainingConfig
         ({"kind": "relu", "n_features": 4, "l1_weight": -1.0}, "l1_weight"),
         ({"kind": "mlp", "n_features": 4, "hidden": ()}, "hidden"),
         ({"kind": "mlp", "n_features": 4, "hidden": (0,)}, "hidden"),
+        ({"kind": "mlp", "n_features": 4, "output": "topk"}, "k"),
+        ({"kind": "batchtopk", "n_features": 4, "k": 5}, "k"),
+        ({"kind": "topk", "n_features": 4, "k": 2, "k_start": 5}, "k_start"),
+        ({"kind": "topk", "n_features": 4, "k": 2, "k_start": 0}, "k_start"),
+        ({"kind": "topk", "n_features": 4, "k": 2, "k_warmup_frac": 1.1}, "k_warmup_frac"),
+        ({"kind": "relu", "n_features": 4, "l0_target": 0.0}, "l0_target"),
+        ({"kind": "jumprelu", "n_features": 4, "l0_weight": -1.0}, "l0_weight"),
+        ({"kind": "jumprelu", "n_features": 4, "threshold_init": 0.0}, "threshold_init"),
+        ({"kind": "jumprelu", "n_features": 4, "bandwidth": 0.0}, "bandwidth"),
+        ({"kind": "matryoshka", "n_features": 40}, "prefixes"),
+        ({"kind": "matryoshka", "n_features": 40, "prefixes": (10, 20)}, "prefixes"),
+        ({"kind": "matryoshka", "n_features": 40, "prefixes": (10, 10, 40)}, "prefixes"),
+        ({"kind": "matryoshka", "n_features": 40, "prefixes": (0, 40)}, "prefixes"),
+        ({"kind": "inferred", "n_features": 4, "n_inference_steps": 0}, "n_inference_steps"),
         ({"kind": "topk", "n_features": 64, "published_decoder_norm": True}, "published_decoder_norm"),
+        (
+            {"kind": "mlp", "n_features": 64, "output": "topk", "published_decoder_norm": True},
+            "published_decoder_norm",
+        ),
     ],
 )
 def test_bad_dictionary_field_is_named(fields: dict, name: str) -> None:
@@ -55,9 +73,19 @@ def test_unknown_kind_and_loss_list_what_is_known() -> None:
         training.__post_init__()
 
 
-def test_identity_needs_no_feature_count_and_is_not_trained() -> None:
-    assert not DictionaryConfig(kind="identity").is_trained
-    assert DictionaryConfig(kind="relu", n_features=8).is_trained
+def test_fixed_kinds_are_not_trained_and_some_need_no_feature_count() -> None:
+    for kind in ("identity", "pca", "ica"):
+        assert not DictionaryConfig(kind=kind).is_trained
+    for kind in ("inferred", "random"):
+        assert not DictionaryConfig(kind=kind, n_features=8).is_trained
+    for kind in TRAINED_KINDS - {"matryoshka"}:
+        assert DictionaryConfig(kind=kind, n_features=64).is_trained  # pyright: ignore
+
+
+def test_topk_kinds_are_those_with_a_k() -> None:
+    assert DictionaryConfig(kind="batchtopk", n_features=64).is_topk
+    assert DictionaryConfig(kind="mlp", output="topk", n_features=64).is_topk
+    assert not DictionaryConfig(kind="mlp", output="relu", n_features=8, k=32).is_topk
 
 
 def test_configuration_loads_no_torch() -> None:

@@ -65,6 +65,33 @@ def test_resampling_revives_and_clears_exactly_the_dead_rows() -> None:
             assert rows[~is_dead].any(dim=1).all()
 
 
+def test_revived_features_are_as_bricken_et_al_describe() -> None:
+    """Direction: a badly reconstructed input, another one for each feature; encoder: the same direction at a fifth of
+    the live rows' mean norm; bias 0; and no moment of Adam's left anywhere."""
+    dictionary, optimiser = _trained_a_little()
+    x, is_dead = _x(), torch.zeros(20, dtype=torch.bool)
+    is_dead[[0, 7, 8, 19]] = True
+    error = torch.zeros_like(x)
+    bad = [4, 11, 30, 42]
+    error[bad] = torch.arange(1.0, 5.0)[:, None]
+    live_norm = dictionary.W_enc[~is_dead].norm(dim=1).mean()
+    revived = resample_dead(
+        dictionary, optimiser, is_dead=is_dead, x=x, error=error, draw=torch.Generator().manual_seed(3)
+    )
+    assert revived.tolist() == [0, 7, 8, 19]
+    inputs = torch.nn.functional.normalize(x - dictionary.b_dec, dim=1)
+    taken = (dictionary.directions[revived] @ inputs.T).argmax(dim=1)
+    assert sorted(taken.tolist()) == bad, "every bad input once, no other"
+    torch.testing.assert_close(dictionary.directions[revived], inputs[taken])
+    torch.testing.assert_close(dictionary.W_enc[revived], 0.2 * live_norm * inputs[taken])
+    assert not dictionary.b_enc[revived].any()
+    before = dictionary.W_dec[revived].detach().clone()
+    optimiser.zero_grad()
+    dictionary.W_dec.grad = torch.zeros_like(dictionary.W_dec)
+    optimiser.step()
+    assert torch.equal(dictionary.W_dec[revived], before), "a step without gradient would move them by old momentum"
+
+
 def test_inputs_are_drawn_in_proportion_to_squared_loss() -> None:
     x = torch.eye(4).repeat(1, 2)
     error = torch.zeros(4, 8)

@@ -1,4 +1,4 @@
-"""TopK keeps exactly k, and AuxK trains the encoder of dead features."""
+"""TopK keeps exactly k, AuxK follows its definition, and k follows its schedule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sae_core.config import DictionaryConfig
 
 
 def _build(**fields: object) -> TopKDictionary:
-    config = DictionaryConfig(kind="topk", n_features=64, k=5, **fields)  # pyright: ignore
+    config = DictionaryConfig(**{"kind": "topk", "n_features": 64, "k": 5, **fields})  # pyright: ignore
     dictionary = build_dictionary(config, d_in=16, seed=0, sample=_batch(100))
     assert isinstance(dictionary, TopKDictionary)
     return dictionary
@@ -36,19 +36,6 @@ def test_pre_activations_below_zero_are_no_codes() -> None:
     assert not dictionary.encode_dense(_batch()).any()
 
 
-@pytest.mark.parametrize("auxk", [None, 2])
-def test_auxk_sends_gradient_to_the_dead_features_and_to_no_other(auxk: int | None) -> None:
-    dictionary, x = _build(auxk=auxk), _batch()
-    dead = torch.tensor([4, 9, 33])
-    loss = dictionary.auxiliary_loss(x, dictionary(x), dead)
-    assert loss is not None
-    loss.backward()
-    for parameter in (dictionary.W_enc, dictionary.b_enc, dictionary.W_dec):
-        assert parameter.grad is not None
-        touched = parameter.grad.view(64, -1).abs().sum(dim=1).nonzero()[:, 0]
-        assert touched.tolist() == [4, 9, 33]
-
-
 def test_auxk_equals_its_definition() -> None:
     dictionary, x = _build(auxk=2), _batch()
     dead = torch.tensor([4, 9, 33])
@@ -67,3 +54,28 @@ def test_auxk_is_silent_without_dead_features_or_weight() -> None:
     x = _batch()
     assert _build().auxiliary_loss(x, x, torch.zeros(0, dtype=torch.int64)) is None
     assert _build(auxk_weight=0.0).auxiliary_loss(x, x, torch.tensor([1])) is None
+
+
+@pytest.mark.parametrize(("start", "wanted"), [(25, [25, 15, 5, 5, 5]), (1, [1, 3, 5, 5, 5]), (None, [5] * 5)])
+def test_k_runs_linearly_from_its_start_to_its_end(start: int | None, wanted: list[int]) -> None:
+    dictionary = _build(k_start=start, k_warmup_frac=0.5)
+    found = []
+    for progress in (0.0, 0.25, 0.5, 0.75, 1.0):
+        dictionary.anneal(progress)
+        found.append(int(dictionary.training_pass(_batch()).n_active))
+    assert found == wanted
+
+
+def test_k_is_the_final_one_before_and_after_training() -> None:
+    dictionary = _build(k_start=25)
+    assert dictionary.encode(_batch()).values.shape[1] == 5
+    dictionary.anneal(0.0)
+    assert dictionary.encode(_batch()).values.shape[1] == 25
+    dictionary.finish()
+    assert dictionary.encode(_batch()).values.shape[1] == 5
+
+
+def test_k_without_a_warm_up_is_the_final_one_at_once() -> None:
+    dictionary = _build(k_start=25, k_warmup_frac=0.0)
+    dictionary.anneal(0.0)
+    assert dictionary.k == 5

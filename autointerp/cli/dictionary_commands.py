@@ -1,0 +1,106 @@
+"""Commands about dictionary files: bring in other tools' ones, look at any, write ours for other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autointerp.errors import ConfigError
+from autointerp.tensor_half import needs_tensor_half
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Dictionary files: import, inspect, export.")
+
+FORMATS = "auto, saelens, sparsify, dictionary_learning, gemma_scope, openai"
+EXPORT_FORMATS = "saelens, sparsify"
+
+Source = Annotated[Path, typer.Argument(help="Directory or file of a saved dictionary.", show_default=False)]
+Destination = Annotated[Path, typer.Argument(help="Directory to write; new or empty.", show_default=False)]
+Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {FORMATS}.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("import")
+def import_(source: Source, dest: Destination, format: Format = "auto", as_json: Json = False) -> None:
+    """Bring another tool's dictionary into this project's format; the format is found by content."""
+    with needs_tensor_half("dictionaries import"):
+        from sae_core.checkpoint import save_dictionary
+        from sae_core.description import kind_of
+        from sae_core.inspection import OWN_FORMAT, open_dictionary
+    _require_free(dest)
+    found = open_dictionary(source, format=format)
+    if found.format == OWN_FORMAT:
+        raise ConfigError(f"{source} is in this project's format already; give it as it is: path = '{source}'")
+    origin = {"format": found.format, "architecture": found.architecture, "notes": list(found.notes)}
+    save_dictionary(found.dictionary, dest, metadata={**found.metadata, "imported_from": origin})
+    facts = {
+        "source": str(source),
+        "dest": str(dest),
+        **origin,
+        "kind": kind_of(found.dictionary),
+        "d_in": found.dictionary.d_in,
+        "n_features": found.dictionary.n_features,
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    typer.echo(
+        f"{dest}: {facts['kind']}, {facts['n_features']:,} features over {facts['d_in']:,} inputs "
+        f"(from {found.format}, {found.architecture})"
+    )
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+
+
+@app.command("inspect")
+def inspect(path: Source, format: Format = "auto", as_json: Json = False) -> None:
+    """Say what a dictionary file is: format, sizes, rules, norms, degenerate rows, metadata; ours or another tool's."""
+    with needs_tensor_half("dictionaries inspect"):
+        from sae_core.inspection import inspect_dictionary
+    facts = inspect_dictionary(path, format=format)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    notes = facts.pop("notes")
+    metadata = facts.pop("metadata")
+    for key, value in facts.items():
+        typer.echo(f"{key:<24} {_shown(value)}")
+    for key, value in metadata.items():
+        typer.echo(f"{'metadata.' + key:<24} {_shown(value)}")
+    for note in notes:
+        typer.echo(f"note: {note}")
+
+
+@app.command("export")
+def export(
+    directory: Source,
+    dest: Destination,
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {EXPORT_FORMATS}.")],
+) -> None:
+    """Write a dictionary so that another tool reads it; what it cannot express there is refused."""
+    with needs_tensor_half("dictionaries export"):
+        from sae_core.foreign.writing import export_dictionary
+        from sae_core.inspection import open_dictionary
+    _require_free(dest)
+    found = open_dictionary(directory)
+    export_dictionary(found.dictionary, dest, format=format, metadata=found.metadata)
+    typer.echo(f"{dest}: {format}, {found.dictionary.n_features:,} features over {found.dictionary.d_in:,} inputs")
+
+
+def _require_free(dest: Path) -> None:
+    if dest.is_file() or (dest.is_dir() and any(dest.iterdir())):
+        raise ConfigError(f"{dest} exists and is not empty; give a new directory, or remove it first")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,150 @@
+"""The training of one site's dictionaries within a run: where activations come from, states, charts, several processes.
+
+Takes a workbench, a site and what is to be trained there; gives trained dictionaries and saves none. A training that
+was killed goes on from its last state. Does not know firing rules or quality.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from autointerp.errors import ConfigError
+from autointerp.progress import Progress
+from autointerp.runs.layout import RunLayout
+from autointerp.seeds import derive
+from autointerp.stages.workbench import Workbench
+from autointerp.subject.activations import TrainingChunks
+from autointerp.subject.sites import SitePoint
+from sae_core.buffer import ShuffleBuffer
+from sae_core.cohort import Configs
+from sae_core.distributed import Ranks
+from sae_core.history import StepRecord
+from sae_core.resume import CheckpointPlan, remove_states
+from sae_core.store_writer import write_store
+from sae_core.training import TrainedDictionary, train_dictionaries
+from sae_core.wandb_log import WandbLog
+
+__all__ = ["check_ranks", "forget_training", "train_site"]
+
+
+def check_ranks(config_batch_tokens: int, ranks: Ranks) -> None:
+    """Raise ConfigError where a batch cannot be shared out among the processes."""
+    if config_batch_tokens % ranks.n:
+        raise ConfigError(
+            f"train.batch_tokens = {config_batch_tokens} cannot be shared out among {ranks.n} processes; "
+            f"give a multiple of {ranks.n}"
+        )
+
+
+def train_site(
+    bench: Workbench,
+    point: SitePoint,
+    configs: Configs,
+    layout: RunLayout,
+    progress: Progress,
+    *,
+    origin: Mapping[str, str],
+    ranks: Ranks,
+) -> tuple[dict[str, TrainedDictionary], int]:
+    """Train on the site's activations; gives the dictionaries and how many activations there were.
+
+    origin: hashes of subject and corpus, so that states and stored activations of others are not taken for ours.
+    """
+    train = bench.config.train
+    facts = {**origin, "point": str(point), **_packing(bench)}
+    plan = CheckpointPlan(directory=layout.training_state(str(point)), every_s=train.checkpoint_every_s, facts=facts)
+    notes: dict[str, str] = {}
+    seen = 0
+    with ExitStack() as opened:
+        bar = opened.enter_context(
+            progress.bar(f"train {point}", total=bench.config.corpus.dictionary_tokens, unit="tok")
+        )
+        charts = None
+        if train.wandb_project is not None and ranks.is_first:
+            charts = opened.enter_context(_charts(bench, point, configs, layout, facts))
+
+        def show(name: str, record: StepRecord) -> None:
+            notes[name] = f"{name} fvu {record.fvu:.2f} l0 {record.l0:.0f}"
+            if charts is not None:
+                charts.record(name, record)
+
+        def count(n: int) -> None:
+            nonlocal seen
+            seen += n
+            bar.update(seen, note=" | ".join(notes.values()))
+
+        trained = train_dictionaries(
+            configs,
+            _batches(bench, point, layout, facts, ranks),
+            device=bench.subject.device,
+            on_step=show,
+            on_batch=count,
+            checkpoint=plan,
+            ranks=ranks,
+        )
+    return trained, seen
+
+
+def forget_training(layout: RunLayout) -> None:
+    """Remove states and activations of a finished training."""
+    if layout.training.is_dir():
+        for folder in layout.training.iterdir():
+            remove_states(folder)
+    for folder in (layout.training, layout.activations):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _packing(bench: Workbench) -> dict[str, int]:
+    return {
+        "max_tokens": bench.config.corpus.dictionary_tokens,
+        "context_tokens": bench.config.subject.context_tokens,
+        "batch_contexts": bench.config.subject.batch_contexts,
+    }
+
+
+def _batches(
+    bench: Workbench, point: SitePoint, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks
+) -> ShuffleBuffer:
+    """This process's share of the shuffled batches, as they stream by or from files."""
+    train, shard = bench.config.train, (ranks.index, ranks.n)
+    chunks = TrainingChunks(bench.subject, bench.corpus, point, shard=shard, **_packing(bench))
+    which = (str(point),) if ranks.n == 1 else (str(point), ranks.index)
+    seed = derive(bench.config.seed, "shuffle", *which)
+    batch_tokens, capacity_tokens = train.batch_tokens // ranks.n, train.buffer_tokens // ranks.n
+    if train.activations == "stream":
+        return ShuffleBuffer(chunks, batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed)
+    facts = {**facts, "shard": f"{ranks.index} of {ranks.n}"}
+    folder = _folder(train.activations_dir or layout.activations, point, facts, train.activations_dtype)
+    store = write_store(chunks, folder, dtype=train.activations_dtype, facts=facts)
+    return store.batches(
+        batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed, device=bench.subject.device
+    )
+
+
+def _folder(root: Path, point: SitePoint, facts: Mapping[str, Any], dtype: str) -> Path:
+    """A folder of its own for the activations of every origin."""
+    text = json.dumps({**facts, "dtype": dtype}, sort_keys=True)
+    return root.expanduser() / f"{point}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _charts(
+    bench: Workbench, point: SitePoint, configs: Configs, layout: RunLayout, facts: Mapping[str, Any]
+) -> WandbLog:
+    settings = {
+        name: {"dictionary": asdict(config), "training": asdict(training)}
+        for name, (config, training) in configs.items()
+    }
+    assert bench.config.train.wandb_project is not None
+    return WandbLog(
+        project=bench.config.train.wandb_project,
+        name=f"{bench.config.name} {point}",
+        facts={**facts, "dictionaries": settings},
+        directory=layout.root,
+    )

@@ -1,0 +1,249 @@
+"""Encoders trained on many small problems at once: one Adam loop over a stack of them, with explicit gradients.
+
+The problems of these studies are tiny (8 to 32 measurements, 16 to 128 sources, 1,024 samples), so a step of autograd
+is mostly overhead: here the problems (seeds, penalties, data) lie along the leading axis and every step is a handful of
+batched products into buffers that are kept. What is computed is the library's: a stack of one is the step of
+`sae_core.training` on a ReLU, TopK or MLP dictionary (tests/studies compare them), in the three scenarios of O'Neill,
+Gumran and Klindt (arXiv 2411.13117, section 4): codes known, dictionary known, both unknown. Takes samples, gives
+trained stacks; knows nothing of scores, tables or files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float
+from torch import Tensor
+
+from sae_core.randomness import generator
+
+__all__ = ["EncoderConfig", "EncoderStack", "Scenario", "train_stack"]
+
+Scenario = Literal["codes", "dictionary", "unknown"]
+"""What is known: the codes, the dictionary, or neither."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """One encoder over a linear decoder: f = ReLU(W_enc h + b_enc), x_hat = f W_dec + b_dec.
+
+    hidden: width of a hidden ReLU layer (the paper's MLP), None for the linear-nonlinear SAE, where h = x - b_dec.
+    k: only the k largest pre-activations become codes. has_bias: whether all biases are trained; else they are 0.
+    initialisation: `uniform` draws encoder layers (and biases) from U(-1, 1) / sqrt(fan-in), as the published code does
+    by default; `decoder` starts encoder rows along their decoder direction at norm 0.3, as sae_core does.
+    """
+
+    d_in: int
+    n_features: int
+    hidden: int | None = None
+    k: int | None = None
+    has_bias: bool = False
+    initialisation: Literal["uniform", "decoder"] = "uniform"
+
+
+class EncoderStack:
+    """Encoders and decoders of a stack of problems, their gradients and their buffers.
+
+    `parameters` has names and shapes of sae_core's dictionaries with the problem axis in front: W_hidden
+    [problem, hidden, d_in] and b_hidden (MLP only), W_enc [problem, n_features, d_hidden], b_enc, W_dec
+    [problem, n_features, d_in], b_dec.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        *,
+        seeds: Sequence[int],
+        directions: Float[Tensor, "problem n_features d_in"] | None = None,
+    ) -> None:
+        """One problem per seed; `directions` fixes the decoders, else they are random unit directions."""
+        self.config = config
+        self.n_problems = len(seeds)
+        drawn = [_draw(config, seed) for seed in seeds]
+        self.parameters: dict[str, Tensor] = {name: torch.stack([one[name] for one in drawn]) for name in drawn[0]}
+        if directions is not None:
+            self.parameters["W_dec"] = directions.clone()
+        if config.initialisation == "decoder" and config.hidden is None:
+            self.parameters["W_enc"] = self.parameters["W_dec"] * 0.3
+        for parameter in self.parameters.values():
+            parameter.grad = torch.zeros_like(parameter)
+        self._buffers: dict[str, Tensor] = {}
+
+    @property
+    def directions(self) -> Float[Tensor, "problem n_features d_in"]:
+        """Decoder directions of every problem."""
+        return self.parameters["W_dec"]
+
+    @torch.no_grad()
+    def encode(self, x: Float[Tensor, "problem batch d_in"]) -> Float[Tensor, "problem batch n_features"]:
+        """Codes of held-out samples (fresh memory, no buffers)."""
+        weights = self.parameters
+        h = x - weights["b_dec"][:, None]
+        if self.config.hidden is not None:
+            h = torch.relu(h @ weights["W_hidden"].mT + weights["b_hidden"][:, None])
+        return self._activate(h @ weights["W_enc"].mT + weights["b_enc"][:, None])
+
+    def trained(self, scenario: Scenario) -> list[Tensor]:
+        """The parameters that a scenario trains."""
+        names = ["W_enc", *(["W_hidden"] if self.config.hidden is not None else [])]
+        if self.config.has_bias:
+            names += ["b_enc", *(["b_hidden"] if self.config.hidden is not None else [])]
+        if scenario == "unknown":
+            names += ["W_dec", *(["b_dec"] if self.config.has_bias else [])]
+        return [self.parameters[name] for name in names]
+
+    @torch.no_grad()
+    def step_gradients(
+        self,
+        x: Float[Tensor, "problem batch d_in"],
+        *,
+        scenario: Scenario,
+        l1_weights: Float[Tensor, " problem"],
+        codes: Float[Tensor, "problem batch n_features"] | None = None,
+    ) -> None:
+        """Write the gradients of the summed losses: MSE + l1_weight * mean |code|, or minus the mean cosine."""
+        weights = self.parameters
+        centred = torch.sub(x, weights["b_dec"][:, None], out=self._buffer("centred", x.shape))
+        h = centred
+        if self.config.hidden is not None:
+            h = self._linear("hidden", centred, weights["W_hidden"], weights["b_hidden"]).relu_()
+        found = self._linear("codes", h, weights["W_enc"], weights["b_enc"])
+        found = found.relu_() if self.config.k is None else found.copy_(self._activate(found))
+        slope = self._buffer("slope", found.shape)
+        if codes is not None:
+            _cosine_slope(found, codes, out=slope)
+        else:
+            self._reconstruction_slope(x, found, l1_weights=l1_weights, is_learnt=scenario == "unknown", out=slope)
+        # The gradient passes where a code is above 0: through the ReLU and, with k, through the chosen ones only.
+        slope = torch.ops.aten.threshold_backward.grad_input(slope, found, 0, grad_input=slope)
+        self._encoder_gradients(centred, h, slope, is_offset_learnt=scenario == "unknown")
+
+    def _reconstruction_slope(
+        self, x: Tensor, found: Tensor, *, l1_weights: Tensor, is_learnt: bool, out: Tensor
+    ) -> None:
+        """d loss / d codes into `out`; the decoder's gradients on the way."""
+        n_rows, d_in = x.shape[1:]
+        weights = self.parameters
+        error = self._linear("error", found, weights["W_dec"].mT, weights["b_dec"]).sub_(x).mul_(2 / (n_rows * d_in))
+        torch.bmm(error, weights["W_dec"].mT, out=out)
+        out.add_((l1_weights / (n_rows * found.shape[2]))[:, None, None])
+        if is_learnt:
+            torch.bmm(found.mT, error, out=weights["W_dec"].grad)
+            if self.config.has_bias:
+                torch.sum(error, dim=1, out=weights["b_dec"].grad)
+
+    def _encoder_gradients(self, centred: Tensor, h: Tensor, slope: Tensor, *, is_offset_learnt: bool) -> None:
+        weights, has_bias = self.parameters, self.config.has_bias
+        torch.bmm(slope.mT, h, out=weights["W_enc"].grad)
+        if has_bias:
+            torch.sum(slope, dim=1, out=weights["b_enc"].grad)
+        first = "enc"
+        if self.config.hidden is not None:
+            first = "hidden"
+            slope = torch.bmm(slope, weights["W_enc"], out=self._buffer("hidden slope", h.shape))
+            slope = torch.ops.aten.threshold_backward.grad_input(slope, h, 0, grad_input=slope)
+            torch.bmm(slope.mT, centred, out=weights["W_hidden"].grad)
+            if has_bias:
+                torch.sum(slope, dim=1, out=weights["b_hidden"].grad)
+        if has_bias and is_offset_learnt:
+            # The first layer reads x - b_dec, so its bias's gradient reaches b_dec through the weights.
+            below, above = weights["b_dec"].grad, weights[f"b_{first}"].grad
+            assert below is not None and above is not None
+            below.sub_((above[:, None] @ weights[f"W_{first}"])[:, 0])
+
+    def _activate(self, pre: Tensor) -> Tensor:
+        if self.config.k is None:
+            return torch.relu(pre)
+        values, columns = pre.topk(self.config.k, dim=-1, sorted=False)
+        return torch.zeros_like(pre).scatter_(-1, columns, torch.relu(values))
+
+    def _linear(self, name: str, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        out = torch.bmm(x, weight.mT, out=self._buffer(name, (*x.shape[:2], weight.shape[1])))
+        return out.add_(bias[:, None]) if self.config.has_bias else out
+
+    def _buffer(self, name: str, shape: Sequence[int]) -> Tensor:
+        found = self._buffers.get(name)
+        if found is None or tuple(found.shape) != tuple(shape):
+            found = self._buffers[name] = torch.empty(tuple(shape), dtype=self.parameters["W_enc"].dtype)
+        return found
+
+
+def train_stack(
+    stack: EncoderStack,
+    x: Float[Tensor, "problem batch d_in"],
+    *,
+    scenario: Scenario,
+    n_steps: int,
+    codes: Float[Tensor, "problem batch n_features"] | None = None,
+    learning_rate: float = 1e-3,
+    l1_weights: float | Sequence[float] = 0.01,
+    is_gradient_projected: bool = True,
+    record_at: Iterable[int] = (),
+    on_record: Callable[[int], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> None:
+    """Full-batch Adam in place; the directions keep norm 1.
+
+    l1_weights: weight of mean |code|, one for all problems or one each. is_gradient_projected: take from a direction's
+    gradient its component along the direction, as sae_core's loop does (Bricken et al. 2023); the published code of
+    arXiv 2411.13117 leaves it in. `on_record` is called at the steps in `record_at` (0 is before the first), `on_step`
+    with the number of steps done about a hundred times. Raises ValueError when the scenario needs codes and has none.
+    """
+    if (scenario == "codes") != (codes is not None):
+        raise ValueError(f"scenario {scenario!r} {'needs' if scenario == 'codes' else 'takes no'} codes")
+    given = [l1_weights] * stack.n_problems if isinstance(l1_weights, (int, float)) else list(l1_weights)
+    weights = torch.tensor(given, dtype=x.dtype)
+    optimiser = torch.optim.Adam(stack.trained(scenario), lr=learning_rate, fused=True)
+    marks, every = frozenset(record_at), max(1, n_steps // 100)
+    for step in range(n_steps + 1):
+        if step in marks and on_record is not None:
+            on_record(step)
+        if step % every == 0 and on_step is not None:
+            on_step(step)
+        if step < n_steps:
+            stack.step_gradients(x, scenario=scenario, l1_weights=weights, codes=codes)
+            if scenario == "unknown":
+                _step_on_the_sphere(optimiser, stack.directions, is_projected=is_gradient_projected)
+            else:
+                optimiser.step()
+
+
+@torch.no_grad()
+def _step_on_the_sphere(optimiser: torch.optim.Adam, directions: Tensor, *, is_projected: bool) -> None:
+    if is_projected and directions.grad is not None:
+        directions.grad.sub_((directions.grad * directions).sum(dim=-1, keepdim=True) * directions)
+    optimiser.step()
+    directions.div_(directions.norm(dim=-1, keepdim=True).clamp_min(1e-12))
+
+
+def _cosine_slope(found: Tensor, codes: Tensor, *, out: Tensor) -> None:
+    """d loss / d found of loss = -(mean over features of the cosine, over samples, of found and true codes)."""
+    norms = found.norm(dim=1, keepdim=True).clamp_min(1e-8)
+    true_norms = codes.norm(dim=1, keepdim=True).clamp_min(1e-8)
+    cosines = torch.mul(found, codes, out=out).sum(dim=1, keepdim=True) / (norms * true_norms)
+    torch.mul(found, cosines / norms.square(), out=out)
+    out.addcmul_(codes, 1 / (norms * true_norms), value=-1).div_(codes.shape[2])
+
+
+def _draw(config: EncoderConfig, seed: int) -> dict[str, Tensor]:
+    """Initial parameters of one problem."""
+    draw = generator(seed, "encoder stack")
+
+    def uniform(fan_in: int, *shape: int) -> Tensor:
+        return (torch.rand(*shape, generator=draw) * 2 - 1) / math.sqrt(fan_in)
+
+    d_in, n_features, hidden = config.d_in, config.n_features, config.hidden
+    directions = functional.normalize(torch.randn(n_features, d_in, generator=draw), dim=1)
+    weights = {"W_dec": directions, "b_dec": torch.zeros(d_in)}
+    if hidden is not None:
+        weights["W_hidden"], weights["b_hidden"] = uniform(d_in, hidden, d_in), uniform(d_in, hidden)
+    width = hidden or d_in
+    weights["W_enc"], weights["b_enc"] = uniform(width, n_features, width), uniform(width, n_features)
+    if not config.has_bias:
+        weights |= {name: torch.zeros_like(value) for name, value in weights.items() if name.startswith("b_")}
+    return weights

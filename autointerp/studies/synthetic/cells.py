@@ -1,0 +1,102 @@
+"""The finished cells of a study on disk: one JSON line per cell, appended as it finishes.
+
+Takes a folder; a line that a crash left unfinished is dropped, a file of other settings is an error that names the
+keys. Torch-free; knows nothing of what rows mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autointerp.errors import ArtefactError, ConfigError
+from autointerp.studies.synthetic.study import Row
+
+__all__ = ["CellFile", "FinishedCell", "write_csv"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """One cell's key, the CPU seconds it took and its rows."""
+
+    key: str
+    cpu_s: float
+    rows: list[Row]
+
+
+class CellFile:
+    """`cells.jsonl` of one study: a line with the settings, then one per finished cell."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, settings: Mapping[str, Any], *, is_fresh: bool) -> dict[str, FinishedCell]:
+        """Start the file or take it up: the cells finished so far by key.
+
+        Raises ConfigError where the file holds other settings, ArtefactError where it is damaged or foreign.
+        """
+        if is_fresh:
+            self.path.unlink(missing_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = self._whole_lines()
+        if not lines:
+            self.path.write_text(_line({"schema_version": SCHEMA_VERSION, "settings": dict(settings)}))
+            return {}
+        self._check_head(lines[0], settings)
+        cells = [FinishedCell(line["cell"], line["cpu_s"], line["rows"]) for line in lines[1:]]
+        self.path.write_text("".join(map(_line, lines)))
+        return {cell.key: cell for cell in cells}
+
+    def append(self, cell: FinishedCell) -> None:
+        """Keep one finished cell; it is on disk when this returns."""
+        with self.path.open("a") as file:
+            file.write(_line({"cell": cell.key, "cpu_s": round(cell.cpu_s, 2), "rows": cell.rows}))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _whole_lines(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        texts = self.path.read_text().split("\n")[:-1]  # what follows the last newline was never finished
+        try:
+            return [json.loads(text) for text in texts]
+        except ValueError:
+            raise ArtefactError(f"{self.path} is damaged; run again with --fresh") from None
+
+    def _check_head(self, head: dict[str, Any], settings: Mapping[str, Any]) -> None:
+        if head.get("schema_version") != SCHEMA_VERSION:
+            raise ArtefactError(f"{self.path} is of another version of this program; run again with --fresh")
+        wanted, found = json.loads(json.dumps(dict(settings))), head["settings"]
+        changed = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        if changed:
+            differences = ", ".join(f"{key} ({found.get(key)!r}, now {wanted.get(key)!r})" for key in changed)
+            raise ConfigError(
+                f"{self.path.parent} holds a study of other settings: {differences}; use --fresh to start anew, or "
+                "another --out"
+            )
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """All rows as CSV; columns in the order in which they first occur."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _short(value) for key, value in row.items()} for row in rows)
+    temporary.replace(path)
+
+
+def _short(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, allow_nan=True) + "\n"

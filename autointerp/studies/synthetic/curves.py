@@ -1,0 +1,55 @@
+"""Curves of scores over steps or FLOPs: means over seeds with their 95% intervals, one line per method.
+
+Takes rows; torch-free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from autointerp.studies.synthetic.comparison import Spread, describe
+from autointerp.studies.synthetic.figure_style import line_with_band, published_line
+from autointerp.studies.synthetic.study import Row, select
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["curve_panel", "spreads_over"]
+
+
+def spreads_over(rows: Sequence[Row], *, x: str, y: str) -> dict[float, Spread]:
+    """Value of x -> spread of y over the rows that have it (one per seed); rows without a y are left out."""
+    grouped: dict[float, list[float]] = {}
+    for row in rows:
+        if row.get(y) is not None and row.get(x) is not None:
+            grouped.setdefault(row[x], []).append(row[y])
+    return {value: describe(grouped[value]) for value in sorted(grouped)}
+
+
+def curve_panel(
+    axes: Axes,
+    rows: Sequence[Row],
+    methods: Sequence[str],
+    *,
+    x: str,
+    y: str,
+    published: Mapping[str, float] | None = None,
+    is_log: bool = True,
+) -> None:
+    """One line per method; published values as dashes at the right edge in their method's colour."""
+    for method in methods:
+        spreads = spreads_over(select(rows, method=method), x=x, y=y)
+        points = [(value, spread) for value, spread in spreads.items() if value > 0 or not is_log]
+        if points:
+            line_with_band(
+                axes,
+                [value for value, _ in points],
+                [spread.mean for _, spread in points],
+                [spread.half_width for _, spread in points],
+                method=method,
+            )
+        if published and method in published:
+            published_line(axes, published[method], method=method)
+    if is_log:
+        axes.set_xscale("log")

@@ -1,0 +1,190 @@
+"""Study `decoder-weights`: what decoders look like with too few, enough and too many features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, train_stack
+from autointerp.studies.synthetic.comparison import describe
+from autointerp.studies.synthetic.figure_style import new_figure
+from autointerp.studies.synthetic.problems import draw_problems
+from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
+from sae_core.mcc import dictionary_cosine
+from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
+
+__all__ = ["STUDY", "DecoderWeightsSettings"]
+
+SAE, OURS, TRUTH = "SAE", "SC (ours)", "truth"
+N_TRUE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderWeightsSettings(StudySettings):
+    """Settings of the study."""
+
+    n_seeds: int = 3
+    n_steps: int = 20_000
+    d_in: int = 16
+    n_chains: int = 8
+    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    n_features_values: tuple[int, ...] = (8, 16, 32)
+
+
+class DecoderWeights(Study):
+    """Gram matrices."""
+
+    name = "decoder-weights"
+    title = "Decoders with too few, enough and too many features"
+    question = """
+N=16 sources, K=3, seen through M=16 measurements, learnt with 8, 16 and 32 features: the cosines between the
+decoder's directions (D D^T, as in the paper's appendix), features ordered as the true sources they match. Twins (two
+features of cosine near 1) and mixtures show what the number of features does.
+"""
+    full = DecoderWeightsSettings()
+    quick = DecoderWeightsSettings(n_seeds=1, n_steps=2_000)
+
+    def cells(self, settings: DecoderWeightsSettings) -> list[Cell]:
+        """One per method and number of features, and the truth."""
+        found = [Cell(TRUTH, {"method": TRUTH, "n_features": N_TRUE}, 0.1)]
+        return found + [
+            Cell(f"{method}, {n_features} features", {"method": method, "n_features": n_features})
+            for method in (OURS, SAE)
+            for n_features in settings.n_features_values
+        ]
+
+    def run(self, cell: Cell, settings: DecoderWeightsSettings, on_fraction: OnFraction) -> list[Row]:
+        """One row of summaries per seed, and seed 0's matrix entry by entry."""
+        problems = draw_problems(
+            "fresh", n_problems=settings.n_seeds, n_samples=settings.n_samples, n_features=N_TRUE, d_in=settings.d_in
+        )
+        method, n_features = cell.arguments["method"], cell.arguments["n_features"]
+        if method == TRUTH:
+            directions = problems.dictionary
+        elif method == OURS:
+            directions = fit_with_restarts(
+                problems.train_x, RestartConfig(n_features=n_features, n_chains=settings.n_chains), seed=0
+            ).directions
+        else:
+            stack = EncoderStack(
+                EncoderConfig(d_in=settings.d_in, n_features=n_features), seeds=range(settings.n_seeds)
+            )
+            train_stack(
+                stack,
+                problems.train_x,
+                scenario="unknown",
+                n_steps=settings.n_steps,
+                on_step=lambda step: on_fraction(step / settings.n_steps),
+            )
+            directions = stack.directions
+        rows: list[Row] = []
+        for seed in range(settings.n_seeds):
+            rows += _describe(problems.dictionary[seed], directions[seed], {**cell.arguments, "seed": seed})
+        return rows
+
+    def tables(self, rows: Sequence[Row], settings: DecoderWeightsSettings) -> list[Table]:
+        """Summaries."""
+        lines = []
+        for method, n_features in _panels(settings):
+            chosen = [row for row in select(rows, method=method, n_features=n_features) if "n_recovered" in row]
+            columns = ("n_recovered", "n_twins", "largest_cosine", "mean_cosine")
+            texts = [str(describe([row[column] for row in chosen])) for column in columns]
+            lines.append((method, str(n_features), *texts))
+        heads = (
+            "method",
+            "features",
+            "true sources recovered (cosine > 0.95), of 16",
+            "twins (pairs of cosine > 0.95)",
+            "largest cosine between features",
+            "mean |cosine| between features",
+        )
+        return [Table("What the decoders hold", heads, tuple(lines))]
+
+    def notes(self, rows: Sequence[Row], settings: DecoderWeightsSettings) -> list[str]:
+        """Too many and too few."""
+
+        def mean(method: str, n_features: int, column: str) -> float:
+            chosen = [row for row in select(rows, method=method, n_features=n_features) if column in row]
+            return describe([row[column] for row in chosen]).mean
+
+        few, many = min(settings.n_features_values), max(settings.n_features_values)
+        return [
+            f"With {many} features the SAE has {mean(SAE, many, 'n_twins'):.1f} twins and recovers "
+            f"{mean(SAE, many, 'n_recovered'):.1f} of 16 sources; our sparse coding {mean(OURS, many, 'n_twins'):.1f} "
+            f"and {mean(OURS, many, 'n_recovered'):.1f}.",
+            f"With {few} features fewer sources than features can be recovered cleanly: "
+            f"{mean(SAE, few, 'n_recovered'):.1f} (SAE) and {mean(OURS, few, 'n_recovered'):.1f} (ours); the rest are "
+            "mixtures.",
+        ]
+
+    def figure(self, rows: Sequence[Row], settings: DecoderWeightsSettings) -> Any:
+        """A Gram matrix per method and size."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        sizes = settings.n_features_values
+        figure, axes = new_figure(2, len(sizes) + 1, width=2.6, height=2.7)
+        for row, method in enumerate((SAE, OURS)):
+            for column, n_features in enumerate(sizes):
+                title = f"{method}, {n_features}"
+                _draw_gram(axes[row, column], select(rows, method=method, n_features=n_features), n_features, title)
+        _draw_gram(axes[0, -1], select(rows, method=TRUTH), N_TRUE, f"truth, {N_TRUE}")
+        axes[1, -1].set_visible(False)
+        shown = ScalarMappable(Normalize(-1, 1), "PuOr_r")
+        figure.colorbar(shown, ax=axes, label="cosine between directions", shrink=0.7)
+        return figure
+
+
+def _panels(settings: DecoderWeightsSettings) -> list[tuple[str, int]]:
+    learnt = [(method, n_features) for method in (SAE, OURS) for n_features in settings.n_features_values]
+    return [(TRUTH, N_TRUE), *learnt]
+
+
+def _describe(true: Tensor, found: Tensor, labels: dict[str, Any]) -> list[Row]:
+    """Summaries of one decoder, and for seed 0 its Gram matrix ordered by the sources that features match."""
+    matching = dictionary_cosine(true, found)
+    gram = found @ found.T
+    off = gram - torch.eye(found.shape[0])
+    upper = torch.triu(gram, diagonal=1)
+    rows: list[Row] = [
+        {
+            **labels,
+            "n_recovered": int((matching.similarity > 0.95).sum()),
+            "n_twins": int((upper > 0.95).sum()),
+            "largest_cosine": float(off.max()),
+            "mean_cosine": float(off.abs().sum() / (off.numel() - off.shape[0])),
+        }
+    ]
+    if labels["seed"] == 0:
+        # Matched features in the order of their sources, each followed by the unmatched ones that point most its way.
+        home = (found @ true.T).argmax(dim=1)
+        home[matching.found] = matching.planted
+        is_extra = torch.ones(found.shape[0], dtype=torch.bool)
+        is_extra[matching.found] = False
+        order = sorted(range(found.shape[0]), key=lambda feature: (int(home[feature]), bool(is_extra[feature])))
+        ordered = gram[order][:, order].tolist()
+        rows += [
+            {**labels, "row": i, "column": j, "cosine": ordered[i][j]}
+            for i in range(len(order))
+            for j in range(len(order))
+        ]
+    return rows
+
+
+def _draw_gram(panel: Any, rows: Sequence[Row], n_features: int, title: str) -> None:
+    matrix = [[0.0] * n_features for _ in range(n_features)]
+    for row in rows:
+        if "cosine" in row:
+            matrix[row["row"]][row["column"]] = row["cosine"]
+    panel.imshow(matrix, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
+    panel.set_title(title)
+    panel.grid(visible=False)
+    panel.set_xticks([])
+    panel.set_yticks([])
+
+
+STUDY = DecoderWeights()

@@ -1,0 +1,126 @@
+"""Run a study: cell by cell, each kept as it finishes, then table, document and figure from the rows.
+
+Takes a study, settings and a folder; the same call again goes on where it stopped. Knows nothing of what is measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from autointerp.errors import ConfigError
+from autointerp.progress import Progress
+from autointerp.studies.synthetic.cells import CellFile, FinishedCell, write_csv
+from autointerp.studies.synthetic.document import render_document
+from autointerp.studies.synthetic.figure_style import save_figure, style
+from autointerp.studies.synthetic.study import Study, StudySettings
+
+__all__ = ["PRESETS", "StudyResult", "choose_settings", "run_study"]
+
+PRESETS = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a finished study left behind. cpu_s: CPU seconds of all cells, those of earlier calls included."""
+
+    name: str
+    folder: Path
+    n_rows: int
+    n_reproduced: int
+    n_compared: int
+    cpu_s: float
+
+
+def choose_settings(study: Study, *, preset: str, overrides: dict[str, Any]) -> StudySettings:
+    """A preset's settings with some replaced. Raises ConfigError that names the key and what exists."""
+    if preset not in PRESETS:
+        raise ConfigError(f"--preset {preset!r} is unknown; use {' or '.join(PRESETS)}")
+    settings = study.full if preset == "full" else study.quick
+    known = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    checked = {}
+    for key, value in overrides.items():
+        if key not in known:
+            raise ConfigError(f"study {study.name} has no setting '{key}'; it has {', '.join(sorted(known))}")
+        checked[key] = _as_type_of(known[key], value, key=key)
+    return replace(settings, **checked)
+
+
+def run_study(
+    study: Study,
+    settings: StudySettings,
+    *,
+    preset: str,
+    folder: Path,
+    command: str,
+    is_fresh: bool,
+    progress: Progress,
+) -> StudyResult:
+    """Run what is not yet done of a study and write its csv, md and png into `folder`.
+
+    Raises ConfigError where the folder holds the study with other settings.
+    """
+    file = CellFile(folder / "cells.jsonl")
+    done = file.open({"preset": preset, **asdict(settings)}, is_fresh=is_fresh)
+    cells = study.cells(settings)
+    finished = [done[cell.key] for cell in cells if cell.key in done]
+    left = [cell for cell in cells if cell.key not in done]
+    total = sum(cell.cost for cell in left)
+    with progress.bar(study.name, total=total, unit="units") as bar:
+        passed = 0.0
+        for cell in left:
+            bar.update(passed, note=cell.key)
+            start = time.process_time()
+
+            def tell(fraction: float, passed: float = passed, cost: float = cell.cost, key: str = cell.key) -> None:
+                bar.update(passed + fraction * cost, note=key)
+
+            rows = study.run(cell, settings, tell)
+            kept = FinishedCell(cell.key, time.process_time() - start, rows)
+            file.append(kept)
+            finished.append(kept)
+            passed += cell.cost
+            bar.update(passed, note=cell.key)
+    order = {cell.key: place for place, cell in enumerate(cells)}
+    finished.sort(key=lambda cell: order[cell.key])
+    return _write(study, settings, finished, preset=preset, folder=folder, command=command)
+
+
+def _write(
+    study: Study,
+    settings: StudySettings,
+    finished: Sequence[FinishedCell],
+    *,
+    preset: str,
+    folder: Path,
+    command: str,
+) -> StudyResult:
+    rows = [{"cell": cell.key, **row} for cell in finished for row in cell.rows]
+    cpu_s = sum(cell.cpu_s for cell in finished)
+    write_csv(folder / f"{study.name}.csv", rows)
+    with style():
+        save_figure(study.figure(rows, settings), folder / f"{study.name}.png")
+    text = render_document(study, rows, settings, preset=preset, command=command, cpu_s=cpu_s)
+    temporary = folder / f"{study.name}.md.tmp"
+    temporary.write_text(text)
+    temporary.replace(folder / f"{study.name}.md")
+    comparisons = study.comparisons(rows, settings)
+    return StudyResult(
+        study.name, folder, len(rows), sum(each.is_reproduced for each in comparisons), len(comparisons), cpu_s
+    )
+
+
+def _as_type_of(example: object, value: Any, *, key: str) -> Any:
+    """The value as the setting's type; whole numbers may stand for fractions, lists for tuples."""
+    if isinstance(example, tuple) and isinstance(value, list):
+        return tuple(tuple(each) if isinstance(each, list) else each for each in value)
+    if isinstance(example, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not type(example):
+        raise ConfigError(f"{key} = {value!r} must be of the form {example!r}")
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        raise ConfigError(f"{key} = {value!r} must be at least 1")
+    return value

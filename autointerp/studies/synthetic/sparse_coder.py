@@ -1,0 +1,93 @@
+"""The two sparse codings that studies compare: Adam on log-codes as the paper has it, and this project's best.
+
+Takes stacked problems, gives rows of scores with their FLOPs. The methods are sae_core.sparse_coding's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autointerp.studies.synthetic.recording import score_rows
+from autointerp.studies.synthetic.study import OnFraction, Row
+from sae_core.flops import adam_codes_flops, fista_flops, log_codes_training_flops
+from sae_core.sparse_coding.log_codes import fit_log_codes, infer_log_codes
+from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts, infer_codes
+from sae_core.synthetic import SyntheticProblem
+
+__all__ = ["best_sparse_coding", "geometric_marks", "log_code_sparse_coding"]
+
+INFERENCE_STEPS = 500
+
+
+def geometric_marks(n_steps: int, *, ratio: int = 4, n_marks: int = 3) -> list[int]:
+    """`n_steps` and the same divided by `ratio` again and again, in rising order."""
+    return sorted({max(1, n_steps // ratio**power) for power in range(n_marks)})
+
+
+def log_code_sparse_coding(
+    problems: SyntheticProblem,
+    *,
+    n_steps: int,
+    n_inference_steps: int,
+    labels: dict[str, Any],
+    on_fraction: OnFraction,
+    l1_weight: float = 0.01,
+    learning_rate: float = 1e-3,
+    marks: Sequence[int] = (),
+    n_features: int | None = None,
+    seed: int = 0,
+) -> list[Row]:
+    """The paper's sparse coding, scored after each number of steps in `marks` and after `n_steps`.
+
+    A shorter fit is the beginning of a longer one (same start), so each mark is a fit of its own.
+    """
+    rows: list[Row] = []
+    n_rows, d_in = problems.train_x.shape[-2:]
+    wanted = sorted({*marks, n_steps})
+    sizes: Any = {"n_rows": n_rows, "d_in": d_in, "n_features": n_features or problems.dictionary.shape[1]}
+    for place, n_fit_steps in enumerate(wanted):
+        fit = fit_log_codes(
+            problems.train_x,
+            n_features=sizes["n_features"],
+            n_steps=n_fit_steps,
+            learning_rate=learning_rate,
+            l1_weight=l1_weight,
+            seed=seed,
+        )
+        codes = infer_log_codes(problems.test_x, fit.directions, n_steps=n_inference_steps, l1_weight=l1_weight)
+        flops = log_codes_training_flops(n_steps=n_fit_steps, **sizes)
+        flops += adam_codes_flops(n_steps=n_inference_steps, **sizes)
+        found = score_rows(problems, codes, fit.directions, **labels, step=n_fit_steps)
+        rows += [{**row, "flops": flops} for row in found]
+        on_fraction(sum(wanted[: place + 1]) / sum(wanted))
+    return rows
+
+
+def best_sparse_coding(
+    problems: SyntheticProblem,
+    *,
+    n_chains: int,
+    labels: dict[str, Any],
+    on_fraction: OnFraction,
+    n_features: int | None = None,
+    seed: int = 0,
+) -> list[Row]:
+    """This project's sparse coding: chains from several starts with kicks, the best by the training objective.
+
+    flops: of the training of ONE problem (the search spends the same on all of them together), and inference.
+    """
+    n_problems, n_rows, d_in = problems.train_x.shape
+    n_features = n_features or problems.dictionary.shape[1]
+    rows: list[Row] = []
+    for place in range(n_problems):
+        one = SyntheticProblem(*(part[place : place + 1] for part in problems))
+        config = RestartConfig(n_features=n_features, n_chains=n_chains)
+        fit = fit_with_restarts(one.train_x, config, seed=seed + place)
+        codes = infer_codes(one.test_x, fit, n_steps=INFERENCE_STEPS)
+        flops = fit.training_flops
+        flops += fista_flops(n_rows=n_rows, d_in=d_in, n_features=n_features, n_steps=INFERENCE_STEPS)
+        [row] = score_rows(one, codes, fit.directions, **labels)
+        rows.append({**row, "seed": place, "flops": flops})
+        on_fraction((place + 1) / n_problems)
+    return rows

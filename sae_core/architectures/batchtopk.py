@@ -1,0 +1,95 @@
+"""The BatchTopK sparse autoencoder of Bussmann, Leask and Nanda 2024 (arXiv 2412.06410): k codes on average.
+
+In training the k * batch largest pre-activations of the batch become codes, so that easy activations leave room to hard
+ones. Afterwards one learned threshold decides for each activation by itself. Takes a configuration and a sample of
+activations. Knows nothing of optimisers or files.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sae_core.architectures.counted import CountedDictionary
+from sae_core.dictionary import SparseCode
+from sae_core.kernels import Selection
+from sae_core.selection import select_batch_top_k
+from sae_core.trainable import ALL_FEATURES, EncoderDictionary, Features
+
+__all__ = ["BatchTopKDictionary"]
+
+THRESHOLD_RATE = 0.02
+"""Weight of a new batch in the running mean of the smallest selected value."""
+
+NOT_LEARNED = -1.0
+"""The threshold before any training; a learned one is positive."""
+
+
+class BatchTopKDictionary(CountedDictionary):
+    """z = BatchTopK(W_e (x - b_d) + b_e) (section 3); at inference z = v * 1[v > threshold] (equations 5 and 6).
+
+    Buffer: threshold, scalar, the running mean over training batches of the smallest selected positive pre-activation,
+    in activation units; NOT_LEARNED before training. `encode` uses it in evaluation mode. In training mode, and as long
+    as none is learned, it applies the rule of training to the activations given, so that the codes of one activation
+    then depend on the others of its batch.
+    """
+
+    is_k_in_each_row = False
+    threshold: Tensor
+
+    def add_feature_parameters(self) -> None:
+        """The encoder's bias and the threshold of inference."""
+        super().add_feature_parameters()
+        self.register_buffer("threshold", torch.full((), NOT_LEARNED, dtype=torch.float32))
+
+    @property
+    def is_batch_ruled(self) -> bool:
+        """Whether codes are chosen among the whole batch, not by the threshold."""
+        return self.training or float(self.threshold) < 0
+
+    def scale_thresholds(self, factor: float) -> None:
+        """Multiply the threshold; one not learned stays so."""
+        self.threshold.mul_(torch.where(self.threshold < 0, 1.0, factor))
+
+    def select(
+        self, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
+    ) -> tuple[Float[Tensor, " nnz"], Selection]:
+        """The k * batch largest pre-activations of the batch; those that are not positive count as 0."""
+        return select_batch_top_k(hidden, self.W_enc, bias, k=self.k)
+
+    @torch.no_grad()
+    def observe(self, selected: Float[Tensor, " nnz"]) -> None:
+        """Move the threshold towards the smallest selected value of a training batch."""
+        if not self.training:
+            return
+        # One more entry, so that a rank without any still takes part in the mean.
+        positive = torch.cat([selected.masked_fill(selected <= 0, torch.inf), selected.new_full((1,), torch.inf)])
+        smallest = self.ranks.mean(positive.min())
+        # Without a host-side branch: the first value is taken whole, and a batch without positive ones is passed over.
+        rate = torch.where(self.threshold < 0, 1.0, THRESHOLD_RATE)
+        moved = self.threshold + rate * (smallest - self.threshold)
+        self.threshold.copy_(torch.where(smallest.isfinite(), moved, self.threshold))
+
+    def codes_of(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """Pre-activations above the threshold."""
+        if self.is_batch_ruled:
+            return super().codes_of(hidden, features)
+        pre = self.pre_activations(hidden, features)
+        return torch.where(pre > self.threshold, pre, 0.0)
+
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """Codes as (values, indices)."""
+        return CountedDictionary.encode(self, x) if self.is_batch_ruled else EncoderDictionary.encode(self, x)
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included."""
+        return EncoderDictionary.encode_dense(self, x)
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features; at inference no others are computed."""
+        return EncoderDictionary.encode_features(self, x, features)

@@ -1,0 +1,185 @@
+"""Principal and independent components: fixed dictionaries fitted to a sample, the classical baselines.
+
+Their codes are dense and signed, so a firing rule has to be fitted (see firing), and a component's sign is arbitrary:
+it is taken so that the codes' third moment on the sample is positive, that is, with the longer tail on the side that
+fires. Take a configuration and a sample; know nothing of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sae_core.config import DictionaryConfig
+from sae_core.dictionary import Dictionary
+from sae_core.errors import TrainingDataError
+
+__all__ = ["IcaDictionary", "PcaDictionary"]
+
+MAX_ICA_ROWS = 32_768
+"""ICA passes over its sample many times: of a longer one, evenly spread rows are taken."""
+
+RANK_TOLERANCE = 1e-10
+"""Variance along a direction, relative to the largest, below which the sample does not extend in it."""
+
+
+class _ComponentDictionary(Dictionary):
+    """Codes are projections of x - offset. Buffers: W_dec [n_features, d_in], b_dec [d_in].
+
+    Without a sample the buffers are placeholders, to be filled from a file.
+    """
+
+    is_dense = True
+    is_signed = True
+    W_dec: Tensor
+    b_dec: Tensor
+
+    def __init__(self, config: DictionaryConfig, *, d_in: int) -> None:
+        super().__init__()
+        n_features = d_in if config.n_features is None else config.n_features
+        if n_features > d_in:
+            raise ValueError(
+                f"n_features = {n_features}: activations of width {d_in} have at most {d_in} components; "
+                "leave n_features out for all of them"
+            )
+        self.config = replace(config, n_features=n_features)
+        self.d_in, self.n_features = d_in, n_features
+        self.register_buffer("W_dec", torch.eye(n_features, d_in))
+        self.register_buffer("b_dec", torch.zeros(d_in))
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_in"]:
+        """Unit-norm direction per component."""
+        return self.W_dec
+
+    @property
+    def offset(self) -> Float[Tensor, " d_in"]:
+        """The mean of the sample."""
+        return self.b_dec
+
+    @property
+    def projections(self) -> Float[Tensor, "n_features d_in"]:
+        """What a component's code is the product of x - offset with."""
+        return self.W_dec
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Signed codes."""
+        self.check_width(x)
+        return functional.linear(x - self.b_dec, self.projections)
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Signed codes of some components only."""
+        self.check_width(x)
+        return functional.linear(x - self.b_dec, self.projections[features])
+
+
+class PcaDictionary(_ComponentDictionary):
+    """The sample's directions of largest variance, largest first; codes are the projections on them."""
+
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+    ) -> None:
+        """Raises TrainingDataError for a sample too short for the components or not finite, ValueError for more
+        components than coordinates."""
+        super().__init__(config, d_in=d_in)
+        if sample is None:
+            return
+        rows = _centred_sample(sample, n_features=self.n_features, kind="pca")
+        self.b_dec.copy_(sample.double().mean(dim=0))
+        self.W_dec.copy_(_with_long_tail(_principal_directions(rows)[1][: self.n_features], rows))
+
+
+class IcaDictionary(_ComponentDictionary):
+    """Directions whose codes are as independent as FastICA can make them (Hyvarinen & Oja 2000).
+
+    A direction is a column of the mixing matrix at norm 1, a code the unmixing projection in the matching unit, so that
+    with n_features = d_in the reconstruction is exact. Further buffer: W_enc [n_features, d_in], the projections.
+    """
+
+    W_enc: Tensor
+
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        draw: torch.Generator,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+    ) -> None:
+        """Fit by scikit-learn's FastICA, which warns when it has not converged.
+
+        Raises TrainingDataError for a sample too short, not finite or of too low a rank, ValueError for more
+        components than coordinates.
+        """
+        super().__init__(config, d_in=d_in)
+        self.register_buffer("W_enc", torch.eye(self.n_features, d_in))
+        if sample is None:
+            return
+        rows = _centred_sample(sample, n_features=self.n_features, kind="ica")
+        rank = int((_principal_directions(rows)[0] > 0).sum())
+        if rank < self.n_features:
+            raise TrainingDataError(
+                f"the sample of activations extends in {rank} directions only, too few for {self.n_features} "
+                f"independent components; set n_features to at most {rank}"
+            )
+        stride = -(-rows.shape[0] // MAX_ICA_ROWS)
+        unmixing, mixing = _fast_ica(rows[::stride], n_features=self.n_features, draw=draw)
+        norms = mixing.norm(dim=0)
+        signed = _with_long_tail(unmixing * norms[:, None], rows)
+        sign = torch.where((signed * unmixing).sum(dim=1) < 0, -1.0, 1.0)
+        self.b_dec.copy_(sample.double().mean(dim=0))
+        self.W_enc.copy_(signed)
+        self.W_dec.copy_((mixing / norms * sign).T)
+
+    @property
+    def projections(self) -> Float[Tensor, "n_features d_in"]:
+        """What a component's code is the product of x - offset with."""
+        return self.W_enc
+
+
+def _centred_sample(sample: Tensor, *, n_features: int, kind: str) -> Tensor:
+    """The sample less its mean, in float64."""
+    n_sample = sample.shape[0]
+    if n_sample <= n_features:
+        raise TrainingDataError(
+            f"the sample holds {n_sample} activations, too few for {n_features} components of kind {kind!r}; "
+            f"give more than {n_features}, or lower n_features"
+        )
+    if not bool(sample.isfinite().all()):
+        raise TrainingDataError("the sample of activations is not finite; run the subject in float32")
+    exact = sample.double()
+    return exact - exact.mean(dim=0)
+
+
+def _principal_directions(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The variances (0 where the sample does not extend) and unit directions, one per row, largest first."""
+    # The right singular vectors of the sample, from its covariance: [d_in, d_in] however long the sample is.
+    variances, vectors = torch.linalg.eigh(rows.T @ rows / rows.shape[0])
+    variances, vectors = variances.flip(0), vectors.flip(1)
+    return torch.where(variances > RANK_TOLERANCE * variances[0], variances, 0.0), vectors.T
+
+
+def _with_long_tail(projections: Tensor, rows: Tensor) -> Tensor:
+    """Each projection, or its negative, so that the third moment of its codes is positive."""
+    third_moment = (rows @ projections.T).pow(3).sum(dim=0)
+    return projections * torch.where(third_moment < 0, -1.0, 1.0)[:, None]
+
+
+def _fast_ica(rows: Tensor, *, n_features: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(unmixing [n_features, d_in], mixing [d_in, n_features])."""
+    from sklearn.decomposition import FastICA
+
+    seed = int(torch.randint(2**31 - 1, (1,), generator=draw))
+    ica = FastICA(n_components=n_features, whiten="unit-variance", max_iter=400, tol=1e-3, random_state=seed)
+    ica.fit(rows.numpy())
+    return torch.from_numpy(ica.components_), torch.from_numpy(ica.mixing_)

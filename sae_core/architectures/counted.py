@@ -1,0 +1,124 @@
+"""What dictionaries that keep a stated number of codes share: the schedule of k and AuxK, which keeps features alive.
+
+Takes what a family's rule selects. Knows nothing of which rule that is.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sae_core.codes import SelectedCodes
+from sae_core.config import DictionaryConfig
+from sae_core.dictionary import SparseCode
+from sae_core.kernels import Selection, attach_encoder
+from sae_core.selection import padded_code
+from sae_core.trainable import ALL_FEATURES, EncoderDictionary, Features, TrainingPass
+
+__all__ = ["CountedDictionary"]
+
+
+class CountedDictionary(EncoderDictionary):
+    """An encoder dictionary whose rule keeps `k` codes per activation, in each or on average.
+
+    `k` starts at `config.k_start` and reaches `config.k` over the share `config.k_warmup_frac` of training; outside
+    training it is `config.k`.
+    """
+
+    is_k_in_each_row: bool = True
+    """Whether every activation has k entries in the selection."""
+
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        draw: torch.Generator,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+    ) -> None:
+        super().__init__(config, d_in=d_in, draw=draw, sample=sample)
+        self.k = config.k
+
+    @abstractmethod
+    def select(
+        self, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
+    ) -> tuple[Float[Tensor, " nnz"], Selection]:
+        """The pre-activations the rule keeps, in row order; no gradient is recorded."""
+
+    def rectify(self, pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """What becomes of a kept pre-activation."""
+        return torch.relu(pre)
+
+    def observe(self, selected: Float[Tensor, " nnz"]) -> None:
+        """Learn what was selected in a training batch."""
+        return
+
+    def anneal(self, progress: float) -> None:
+        """Set k for this share of training done."""
+        start, end = self.config.k_start or self.config.k, self.config.k
+        is_over = progress >= self.config.k_warmup_frac
+        self.k = end if is_over else round(start + (end - start) * progress / self.config.k_warmup_frac)
+
+    def finish(self) -> None:
+        """After training: directions of norm 1, and the final k."""
+        super().finish()
+        self.k = self.config.k
+
+    def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
+        """Reconstruction of the kept codes, with gradients through them only."""
+        bias = self.b_enc + carrier
+        selected, selection = self.select(hidden, bias)
+        self.observe(selected)
+        attached = attach_encoder(selected, selection, hidden=hidden, weight=self.W_enc, bias=bias)
+        return self.pass_of(SelectedCodes(self.rectify(attached), selection))
+
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """The codes the rule keeps; no dense matrix is held."""
+        self.check_width(x)
+        values, selection = self.select(self.hidden(x), self.b_enc)
+        if not self.is_k_in_each_row:
+            return padded_code(self.rectify(values), selection)
+        return SparseCode(self.rectify(values).view(x.shape[0], self.k), selection.columns.view(x.shape[0], self.k))
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included."""
+        return self.encode(x).to_dense(self.n_features)
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features; all have to be computed, because features compete."""
+        return self.encode_dense(x)[:, features]
+
+    def codes_of(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features; all have to be computed, because features compete."""
+        values, selection = self.select(hidden, self.b_enc)
+        return padded_code(self.rectify(values), selection).to_dense(self.n_features)[:, features]
+
+    def auxiliary_loss(
+        self, x: Float[Tensor, "batch d_in"], reconstruction: Float[Tensor, "batch d_in"], dead: Int[Tensor, " n_dead"]
+    ) -> Float[Tensor, ""] | None:
+        """AuxK: dead features' share of the residual, relative to its variance (Gao et al. 2024, appendix A.2).
+
+        The residual is a target (no gradient), the dead features' pre-activations are not: the loss trains their
+        encoder rows as well as their directions, and nothing else. The largest by absolute value are kept, which for
+        rectified codes are the largest.
+        """
+        if self.config.auxk_weight == 0 or dead.numel() == 0:
+            return None
+        residual = (x - reconstruction).detach()
+        hidden, decoder = self.hidden(x).detach(), self.W_dec[dead]
+        code = self.rectify(functional.linear(hidden, self.W_enc[dead], self.b_enc[dead]).to(x.dtype))
+        k = min(self.config.auxk or max(1, self.d_in // 2), dead.numel())
+        if k < dead.numel():
+            columns = code.detach().abs().topk(k, dim=1, sorted=False).indices
+            code = torch.zeros_like(code).scatter(1, columns, code.gather(1, columns))
+        variance = self.ranks.total_variation(residual).clamp_min(1e-12)
+        error = (code @ decoder).to(x.dtype) - residual
+        return self.config.auxk_weight * error.square().sum() / variance

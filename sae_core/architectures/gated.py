@@ -1,0 +1,88 @@
+"""The Gated sparse autoencoder of Rajamanoharan et al. 2024 (arXiv 2404.16014): which features, and how much, apart.
+
+One linear layer serves both: the gate decides which features are active and alone bears the L1 penalty, so that the
+magnitudes are not shrunk; an auxiliary reconstruction teaches the gate. Takes a configuration and a sample of
+activations. Knows nothing of optimisers or files.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from sae_core.architectures.penalised import PenalisedDictionary
+from sae_core.codes import BatchCodes, DenseCodes, SelectedCodes
+from sae_core.kernels import attach_encoder
+from sae_core.selection import is_selection_worthwhile, select_above
+from sae_core.trainable import ALL_FEATURES, Features, TrainingPass
+
+__all__ = ["GatedDictionary"]
+
+
+class GatedDictionary(PenalisedDictionary):
+    """f = 1[pi > 0] * ReLU(exp(r_mag) * u + b_mag), pi = u + b_gate, u = W_e (x - b_d) (equations 5 to 7).
+
+    The loss adds to the reconstruction's (equation 8) the L1 penalty on ReLU(pi) and the error of reconstructing with
+    ReLU(pi) through a decoder that gets no gradient. Parameters: W_enc, the gate's weights; b_gate, b_mag, r_mag, each
+    [n_features].
+    """
+
+    def add_feature_parameters(self) -> None:
+        """The biases of gate and magnitude, and the log ratio of their weights."""
+        super().add_feature_parameters()
+        del self.b_enc
+        for name in ("b_gate", "b_mag", "r_mag"):
+            self.register_parameter(name, nn.Parameter(torch.zeros(self.n_features)))
+
+    b_gate: nn.Parameter
+    b_mag: nn.Parameter
+    r_mag: nn.Parameter
+
+    @property
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """The parameters with one row per feature."""
+        return [self.W_enc, self.b_gate, self.b_mag, self.r_mag, self.W_dec]
+
+    def codes_of(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """Magnitudes where the gate is open."""
+        product = functional.linear(hidden, self.W_enc[features]).to(hidden.dtype)
+        magnitude = torch.relu(product * self.r_mag[features].exp() + self.b_mag[features])
+        return torch.where(product + self.b_gate[features] > 0, magnitude, 0.0)
+
+    def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
+        """The sparse path selects the open gates: both the codes and the gate's ReLU are 0 elsewhere."""
+        weight, floor = self.W_enc, -self.b_gate.detach()
+        if is_selection_worthwhile(hidden, weight, carrier.detach(), floor=floor):
+            products, selection = select_above(hidden, weight, carrier.detach(), floor=floor)
+            product = attach_encoder(products, selection, hidden=hidden, weight=weight, bias=carrier)
+            ratio, b_mag, b_gate = (p.index_select(0, selection.columns) for p in (self.r_mag, self.b_mag, self.b_gate))
+            magnitudes = SelectedCodes(torch.relu(product * ratio.exp() + b_mag), selection)
+            gates = SelectedCodes(product + b_gate, selection)
+        else:
+            product = functional.linear(hidden, weight, carrier).to(hidden.dtype)
+            magnitude = torch.relu(product * self.r_mag.exp() + self.b_mag)
+            is_open = product.detach() > floor
+            magnitudes = DenseCodes(torch.where(is_open, magnitude, 0.0))
+            gates = DenseCodes(torch.where(is_open, product + self.b_gate, 0.0))
+        return self._pass_with_gates(magnitudes, gates)
+
+    def _pass_with_gates(self, magnitudes: BatchCodes, gates: BatchCodes) -> TrainingPass:
+        penalty = self.l1_penalty(gates.values.sum() / gates.n_rows, n_active=magnitudes.n_active())
+        side = gates.decode(self.W_dec.detach()) + self.b_dec.detach()
+        return self.pass_of(magnitudes, penalty)._replace(side_reconstructions=(side,))
+
+    def revive_rule(
+        self,
+        features: Int[Tensor, " n_revived"],
+        *,
+        bias: Float[Tensor, " n_revived"],
+        pre: Float[Tensor, " n_revived"],
+    ) -> None:
+        """Gate and magnitude start anew as one and the same."""
+        self.b_gate[features] = bias
+        self.b_mag[features] = bias
+        self.r_mag[features] = 0.0

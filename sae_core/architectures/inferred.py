@@ -1,0 +1,164 @@
+"""Any dictionary's decoder, with its codes found by optimisation at inference instead of by an encoder.
+
+Takes a dictionary (or directions) and a method of sae_core.inference. Knows nothing of training: what an encoder loses
+against this is its amortisation gap (O'Neill et al., arXiv 2411.13117, section 3).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float
+from torch import Tensor
+
+from sae_core.architectures.ruled import RuledDictionary
+from sae_core.config import DictionaryConfig, InferenceMethod
+from sae_core.dictionary import Dictionary, SparseCode
+from sae_core.inference.methods import infer, join_codes, method_named, warm_startable
+from sae_core.inference.problem import row_chunks
+from sae_core.trainable import TrainableDictionary
+
+__all__ = ["InferredDictionary", "own_l1_weight"]
+
+
+def own_l1_weight(dictionary: TrainableDictionary) -> float:
+    """The `l1_weight` with which inference minimises what `dictionary` was trained to minimise (loss "mse" and L1).
+
+    In normalised units the training loss of one activation is s^2 |x - zD|^2 / d_in + w u sum z, with the input scale
+    s and u = s / sqrt(d_in) where s was fitted, else 1. Over s^2 |.|^2 / d_in = |.|^2 / 2 times 2 s^2 / d_in, the
+    weight beside |x - zD|^2 / 2 is w u d_in / (2 s^2), in the activations' units. Raises ValueError for a dictionary
+    whose penalty is another one, or whose weight was steered.
+    """
+    config = dictionary.config
+    is_plain = config.kind == "relu" or (config.kind == "mlp" and config.output == "relu")
+    if not is_plain or config.l0_target is not None:
+        raise ValueError(
+            f"l1_weight must be given: a {config.kind!r} dictionary{' with l0_target' if is_plain else ''} "
+            "has no fixed L1 weight of its own"
+        )
+    scale = float(dictionary.input_scale)
+    return config.l1_weight * float(dictionary.l1_unit) * dictionary.d_in / (2 * scale**2)
+
+
+class InferredDictionary(Dictionary):
+    """Directions and offset of another dictionary; the codes of x are those that `config.method` finds for x - offset.
+
+    Codes are 0 or more, whatever dictionary the directions come from. The pursuits find at most `config.k` active
+    features; fista, ista, adam and lasso_lars minimise (1/2) |x - offset - zD|^2 + config.l1_weight * sum z in the
+    activations' own units, the first three in `config.n_inference_steps` steps, which begin at the codes of `encoder`
+    where `config.is_warm_started`. Buffers: W_dec [n_features, d_in], b_dec [d_in].
+    """
+
+    family = "inferred"
+    W_dec: Tensor
+    b_dec: Tensor
+    encoder: Dictionary | None
+
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        draw: torch.Generator | None = None,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+        encoder: Dictionary | None = None,
+    ) -> None:
+        """Over `encoder`'s directions, or over random unit directions about the sample's mean (zeros without one).
+
+        Raises ValueError for a warm start without encoder, or with a method that takes none.
+        """
+        super().__init__()
+        if config.n_features is None:
+            raise ValueError("n_features must be given for kind 'inferred'")
+        method = method_named(config.method)
+        if config.is_warm_started and not method.takes_warm_start:
+            raise ValueError(
+                f"is_warm_started = True: method {config.method!r} starts from nothing; "
+                f"switch it off or use {warm_startable()}"
+            )
+        if config.is_warm_started and encoder is None:
+            raise ValueError("is_warm_started = True: there is no encoder to start from; use InferredDictionary.over")
+        self.config = config
+        self.d_in, self.n_features = d_in, config.n_features
+        # Kept only where it is used, so that the others save without it.
+        self.encoder = encoder if config.is_warm_started else None
+        if encoder is not None:
+            directions, offset = encoder.directions.detach().clone(), encoder.offset.detach().clone()
+        else:
+            directions = functional.normalize(torch.randn(self.n_features, d_in, generator=draw), dim=1)
+            offset = torch.zeros(d_in) if sample is None else sample.double().mean(dim=0).float()
+        self.register_buffer("W_dec", directions)
+        self.register_buffer("b_dec", offset)
+
+    @classmethod
+    def over(
+        cls,
+        dictionary: Dictionary,
+        *,
+        method: InferenceMethod = "gradient_pursuit",
+        k: int = 32,
+        l1_weight: float | None = None,
+        n_inference_steps: int = 100,
+        is_warm_started: bool = False,
+    ) -> InferredDictionary:
+        """The decoder of `dictionary` with inferred codes. A warm start keeps `dictionary` itself as the encoder.
+
+        l1_weight: None takes that of the dictionary's own training objective (`own_l1_weight`), so that the codes
+        are the optimum which its encoder approximates. Raises ValueError for that where there is none, and for a
+        dictionary that decodes with more than its directions and offset (a transcoder, one that normalises its input).
+        """
+        is_plain = type(dictionary).reconstruct is Dictionary.reconstruct
+        if isinstance(dictionary, RuledDictionary):
+            is_plain = not dictionary.has_skip and not dictionary.is_transcoder
+        if not is_plain or dictionary.directions.shape[1] != dictionary.d_in:
+            raise ValueError(
+                f"codes cannot be inferred over a {type(dictionary).__name__}: it decodes with more than directions "
+                "and offset, or into another space; give a plain dictionary"
+            )
+        is_penalised = not method_named(method).is_pursuit
+        if l1_weight is None and is_penalised:
+            if not isinstance(dictionary, TrainableDictionary):
+                raise ValueError(f"l1_weight must be given: a {dictionary.config.kind!r} dictionary was not trained")
+            l1_weight = own_l1_weight(dictionary)
+        config = DictionaryConfig(
+            kind="inferred",
+            n_features=dictionary.n_features,
+            method=method,
+            k=k,
+            l1_weight=0.0 if l1_weight is None else l1_weight,
+            n_inference_steps=n_inference_steps,
+            is_warm_started=is_warm_started,
+        )
+        return cls(config, d_in=dictionary.d_in, encoder=dictionary)
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_in"]:
+        """The dictionary's directions."""
+        return self.W_dec
+
+    @property
+    def offset(self) -> Float[Tensor, " d_in"]:
+        """The dictionary's offset."""
+        return self.b_dec
+
+    @torch.no_grad()
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """Codes as (values, indices). Raises WidthMismatchError."""
+        self.check_width(x)
+        chunks = row_chunks(x.shape[0], values_per_row=self.n_features, device=x.device)
+        return join_codes([self._encode_chunk(x[rows]) for rows in chunks] or [self._encode_chunk(x)])
+
+    def _encode_chunk(self, x: Tensor) -> SparseCode:
+        return infer(
+            x - self.b_dec,
+            self.W_dec,
+            method=self.config.method,
+            n_active=self.config.k,
+            l1_weight=self.config.l1_weight,
+            n_steps=self.config.n_inference_steps,
+            warm_start=None if self.encoder is None else self.encoder.encode_dense(x),
+        )
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included. Raises WidthMismatchError."""
+        return self.encode(x).to_dense(self.n_features)

@@ -1,0 +1,130 @@
+"""The JumpReLU sparse autoencoder of Rajamanoharan et al. 2024 (arXiv 2407.14435): a learned threshold per feature.
+
+f = z * H(z - theta) with z = W_e (x - b_d) + b_e, trained under an L0 penalty. Neither has a useful gradient for theta,
+so both get the paper's pseudo-derivatives. Takes a configuration and a sample of activations. Knows nothing of
+optimisers or files.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from sae_core.codes import DenseCodes, SelectedCodes
+from sae_core.kernels import attach_encoder
+from sae_core.selection import is_selection_worthwhile, select_above
+from sae_core.trainable import ALL_FEATURES, EncoderDictionary, Features, TrainingPass
+
+__all__ = ["JumpReluDictionary", "jump"]
+
+L0_WEIGHT = 1e-3
+L0_WEIGHT_WITH_TARGET = 1.0
+
+
+class _Jump(torch.autograd.Function):
+    """(z, theta, bandwidth) -> (z * H(z - theta), H(z - theta)), with the pseudo-derivatives for theta."""
+
+    @staticmethod
+    def forward(ctx, pre, threshold, bandwidth):
+        is_above = pre > threshold
+        ctx.save_for_backward(pre, threshold, bandwidth, is_above)
+        return pre * is_above, is_above.to(pre.dtype)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        pre, threshold, bandwidth, is_above = ctx.saved_tensors
+        to_code, to_gate = gradients
+        # The rectangle kernel K(u) = 1[|u| < 1/2] with u = (z - theta) / bandwidth.
+        kernel = ((pre - threshold).abs() < bandwidth / 2).to(pre.dtype) / bandwidth
+        return to_code * is_above, -kernel * (threshold * to_code + to_gate), None
+
+
+def jump(
+    pre: Float[Tensor, "*shape"], threshold: Float[Tensor, "*shape"], *, bandwidth: Float[Tensor, ""]
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    """JumpReLU of pre-activations and the step H(z - theta) that counts towards L0 (equations 1 and 9).
+
+    Pseudo-derivatives (equations 11 and 12), with K the rectangle kernel of width 1:
+    d JumpReLU / d theta = -(theta / bandwidth) K((z - theta) / bandwidth) and d H / d theta = -(1 / bandwidth)
+    K((z - theta) / bandwidth); d JumpReLU / d z = H(z - theta), d H / d z = 0.
+    """
+    return _Jump.apply(pre, threshold, bandwidth)  # pyright: ignore[reportReturnType]
+
+
+class JumpReluDictionary(EncoderDictionary):
+    """f = JumpReLU_theta(W_e (x - b_d) + b_e), theta = exp(log_threshold), in activation units.
+
+    The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2, the variant the paper
+    mentions for a fixed sparsity and SAEBench trains with (Karvonen et al. 2025, arXiv 2503.09532).
+    """
+
+    log_threshold: nn.Parameter
+
+    def add_feature_parameters(self) -> None:
+        """The encoder's bias and the logarithm of the threshold."""
+        super().add_feature_parameters()
+        self.log_threshold = nn.Parameter(torch.full((self.n_features,), math.log(self.config.threshold_init)))
+
+    @property
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """The parameters with one row per feature."""
+        return [*super().feature_parameters, self.log_threshold]
+
+    @property
+    def bandwidth(self) -> Float[Tensor, ""]:
+        """Width of the kernel, in activation units."""
+        return self.config.bandwidth / self.input_scale
+
+    @torch.no_grad()
+    def scale_thresholds(self, factor: float) -> None:
+        """Multiply the thresholds."""
+        self.log_threshold.add_(math.log(factor))
+
+    def codes_of(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """Pre-activations above their thresholds."""
+        pre = self.pre_activations(hidden, features)
+        return torch.where(pre > self.log_threshold[features].exp(), pre, 0.0)
+
+    def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
+        """The sparse path selects what is above or inside the kernel's window: nothing else has a gradient."""
+        weight, bias = self.W_enc, self.b_enc + carrier
+        threshold, bandwidth = self.log_threshold.exp(), self.bandwidth
+        floor = (threshold - bandwidth / 2).detach()
+        if is_selection_worthwhile(hidden, weight, bias, floor=floor):
+            selected, selection = select_above(hidden, weight, bias, floor=floor)
+            pre = attach_encoder(selected, selection, hidden=hidden, weight=weight, bias=bias)
+            values, gates = jump(pre, threshold.index_select(0, selection.columns), bandwidth=bandwidth)
+            codes = SelectedCodes(values, selection)
+        else:
+            pre = functional.linear(hidden, weight, bias).to(hidden.dtype)
+            values, gates = jump(pre, threshold.expand_as(pre), bandwidth=bandwidth)
+            codes = DenseCodes(values)
+        return self.pass_of(codes, self.l0_penalty(gates.sum() / codes.n_rows))
+
+    def l0_penalty(self, l0: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The weighted penalty of a batch's differentiable L0."""
+        target, weight = self.config.l0_target, self.config.l0_weight
+        if target is None:
+            return (L0_WEIGHT if weight is None else weight) * l0
+        # The mean over ranks with this rank's gradient, so that the ranks' mean gradient is that of the whole batch.
+        l0 = l0 + (self.ranks.mean(l0.detach()) - l0.detach())
+        return (L0_WEIGHT_WITH_TARGET if weight is None else weight) * (l0 / target - 1).square()
+
+    def revive_rule(
+        self,
+        features: Int[Tensor, " n_revived"],
+        *,
+        bias: Float[Tensor, " n_revived"],
+        pre: Float[Tensor, " n_revived"],
+    ) -> None:
+        """Biases as everywhere; the threshold starts anew, but below the input the feature was revived at."""
+        super().revive_rule(features, bias=bias, pre=pre)
+        initial = self.config.threshold_init / self.input_scale
+        floor = torch.finfo(pre.dtype).tiny
+        self.log_threshold[features] = torch.minimum(initial, pre / 2).clamp_min(floor).log()

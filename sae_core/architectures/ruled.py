@@ -1,0 +1,122 @@
+"""A linear encoder and decoder with a stated rule between them: what other tools' dictionaries need beyond our kinds.
+
+Codes are counted along unit-norm directions here, while some tools choose the active features before their decoders'
+norms are known: `code_scale` carries those norms, so that the choice stays theirs and the codes are ours. `groupmax`
+(one feature of each group) and a linear skip from input to output exist only in others' files too. Takes tensors;
+nothing here is trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float
+from torch import Tensor
+
+from sae_core.config import DictionaryConfig
+from sae_core.dictionary import Dictionary, SparseCode
+
+__all__ = ["Rule", "RuledDictionary"]
+
+Rule = Literal["relu", "jumprelu", "topk", "signed_topk", "abstopk", "groupmax"]
+"""Which pre-activations z become codes. relu: z > 0; jumprelu: z > threshold; topk: the k largest, those above 0;
+signed_topk: the k largest whatever their sign; abstopk: the k largest by absolute value; groupmax: the largest of each
+of k groups of neighbouring features, if above 0."""
+
+
+class RuledDictionary(Dictionary):
+    """f = code_scale * rule(W_enc (x - b_dec) + b_enc), x_hat = f W_dec + b_dec (+ W_skip x).
+
+    Buffers: W_enc [n_features, d_in], b_enc and code_scale [n_features], W_dec [n_features, d_in] with unit rows,
+    b_dec [d_in]; for jumprelu threshold [n_features]; with a skip W_skip [d_in, d_in].
+    """
+
+    family = "ruled"
+    W_enc: Tensor
+    b_enc: Tensor
+    W_dec: Tensor
+    b_dec: Tensor
+    code_scale: Tensor
+    threshold: Tensor
+    W_skip: Tensor
+
+    def __init__(
+        self, config: DictionaryConfig, *, d_in: int, rule: Rule, d_out: int | None = None, has_skip: bool = False
+    ) -> None:
+        super().__init__()
+        if config.n_features is None:
+            raise ValueError("n_features must be given")
+        if rule not in get_args(Rule):
+            raise ValueError(f"rule = {rule!r}: must be one of {get_args(Rule)}")
+        if rule == "groupmax" and config.n_features % config.k:
+            raise ValueError(f"k = {config.k}: groupmax must divide the {config.n_features} features")
+        self.config = config
+        self.rule = rule
+        self.d_in = d_in
+        self.d_out = d_in if d_out is None else d_out
+        self.n_features = config.n_features
+        self.has_skip = has_skip
+        self.is_signed = rule in ("signed_topk", "abstopk")
+        n = self.n_features
+        shapes = {"W_enc": (n, d_in), "b_enc": (n,), "W_dec": (n, self.d_out), "b_dec": (self.d_out,)}
+        if rule == "jumprelu":
+            shapes["threshold"] = (n,)
+        if has_skip:
+            shapes["W_skip"] = (self.d_out, d_in)
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape))
+        self.register_buffer("code_scale", torch.ones(n))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is needed, beside the configuration, to build an empty one."""
+        return {"rule": self.rule, "d_out": self.d_out, "has_skip": self.has_skip}
+
+    @property
+    def directions(self) -> Float[Tensor, "n_features d_out"]:
+        """Unit-norm decoder direction per feature."""
+        return self.W_dec
+
+    @property
+    def offset(self) -> Float[Tensor, " d_out"]:
+        """What a code of zeros decodes to (a skip adds to it)."""
+        return self.b_dec
+
+    def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
+        """What the encoder reads: the activations less the decoder's bias."""
+        return x - self.b_dec
+
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """Codes as (values, indices)."""
+        self.check_width(x)
+        pre = functional.linear(self.hidden(x), self.W_enc, self.b_enc)
+        if self.rule in ("relu", "jumprelu"):
+            is_active = pre > (self.threshold if self.rule == "jumprelu" else 0.0)
+            return SparseCode.from_dense(torch.relu(pre) * is_active * self.code_scale)
+        if self.rule == "groupmax":
+            values, indices = pre.unflatten(1, (self.config.k, -1)).max(dim=2)
+            indices = indices + torch.arange(0, self.n_features, self.n_features // self.config.k, device=pre.device)
+        elif self.rule == "abstopk":
+            indices = pre.abs().topk(self.config.k, dim=1, sorted=False).indices
+            values = pre.gather(1, indices)
+        else:
+            values, indices = pre.topk(self.config.k, dim=1, sorted=False)
+        values = values if self.is_signed else torch.relu(values)
+        return SparseCode(values * self.code_scale[indices], indices)
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included."""
+        return self.encode(x).to_dense(self.n_features)
+
+    def reconstruct(
+        self, x: Float[Tensor, "batch d_in"], code: Float[Tensor, "batch n_features"]
+    ) -> Float[Tensor, "batch d_out"]:
+        """The output for activations `x` whose dense code is `code`: the skip needs both."""
+        decoded = self.decode_dense(code)
+        return decoded + functional.linear(x, self.W_skip) if self.has_skip else decoded
+
+    def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_out"]:
+        """The output for activations."""
+        return self.reconstruct(x, self.encode_dense(x))

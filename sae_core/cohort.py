@@ -1,0 +1,115 @@
+"""The dictionaries trained together on one stream: each moves by every batch, and none influences another.
+
+Takes configurations, a sample of activations and batches. What they all are at any step is one State. Knows nothing of
+streams or files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sae_core.build import build_dictionary
+from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.dictionary import Dictionary
+from sae_core.distributed import Ranks
+from sae_core.history import StepRecord
+from sae_core.state import State, join_states
+from sae_core.trainable import TrainableDictionary
+from sae_core.trainer import DictionaryTrainer
+
+__all__ = ["Cohort", "Configs", "TrainedDictionary"]
+
+Configs = Mapping[str, tuple[DictionaryConfig, TrainingConfig]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainedDictionary:
+    """A dictionary, the records of its training (none for a fixed one) and the activations it really saw."""
+
+    dictionary: Dictionary
+    history: list[StepRecord] = field(default_factory=list)
+    n_tokens: int = 0
+
+
+class Cohort:
+    """The dictionaries trained together: the fixed ones, done, and a trainer for each of the others."""
+
+    def __init__(self, configs: Configs, sample: Tensor, device: torch.device, ranks: Ranks) -> None:
+        self.names = list(configs)
+        self.sample = sample
+        self.device = device
+        self.ranks = ranks
+        self.n_steps = 0
+        self.n_tokens = 0
+        self.fixed: dict[str, Dictionary] = {}
+        self.trainers: list[DictionaryTrainer] = []
+        for name, (config, training) in configs.items():
+            dictionary = build_dictionary(
+                config,
+                d_in=sample.shape[-1],
+                seed=training.seed,
+                sample=sample,
+                normalise_inputs=training.normalise_inputs,
+            ).to(device)
+            if isinstance(dictionary, TrainableDictionary):
+                ranks.share([*dictionary.parameters(), *dictionary.buffers()])
+                self.trainers.append(DictionaryTrainer(name, dictionary.train(), training, ranks=ranks))
+            else:
+                self.fixed[name] = dictionary.eval()
+
+    @property
+    def running(self) -> list[DictionaryTrainer]:
+        """Those that have not yet seen their number of activations."""
+        return [trainer for trainer in self.trainers if not trainer.is_done]
+
+    def step(self, batch: Tensor, *, on_step: Callable[[str, StepRecord], None] | None, record_every_steps: int) -> int:
+        """Move every running dictionary by one batch; gives the activations of the batch over all ranks."""
+        x = batch.to(device=self.device, dtype=torch.float32, non_blocking=True)
+        n_rows = x.shape[0] * self.ranks.n
+        for trainer in self.running:
+            is_last = trainer.n_tokens + n_rows >= trainer.config.n_tokens
+            is_recorded = is_last or trainer.n_steps % record_every_steps == 0
+            trainer.step(x, is_recorded=is_recorded)
+            if is_recorded and on_step is not None:
+                on_step(trainer.name, trainer.history[-1])
+        self.n_steps += 1
+        self.n_tokens += n_rows
+        return n_rows
+
+    def state(self, *, with_sample: bool) -> State:
+        """The state of every trainer; fixed dictionaries are made again from the sample."""
+        joined = join_states({str(i): trainer.state() for i, trainer in enumerate(self.trainers)})
+        facts = {"trainers": joined.facts, "n_steps": self.n_steps, "n_tokens": self.n_tokens}
+        return State(facts, joined.tensors | ({"sample": self.sample} if with_sample else {}))
+
+    def restore(self, state: State) -> None:
+        """Take up a state of the same configurations."""
+        self.n_steps, self.n_tokens = state.facts["n_steps"], state.facts["n_tokens"]
+        parts = State(state.facts["trainers"], state.tensors)
+        for i, trainer in enumerate(self.trainers):
+            trainer.restore(parts.part(str(i)))
+
+    def finish(self) -> dict[str, TrainedDictionary]:
+        """All dictionaries in the order they were asked for, in evaluation mode and without gradients."""
+        done = {name: TrainedDictionary(dictionary) for name, dictionary in self.fixed.items()}
+        for trainer in self.trainers:
+            if not trainer.is_done:
+                log.warning(
+                    "%s: the activations ran out at %d of n_tokens = %d, so the schedules are unfinished; "
+                    "lower n_tokens or give a longer corpus",
+                    trainer.name,
+                    trainer.n_tokens,
+                    trainer.config.n_tokens,
+                )
+            trainer.dictionary.finish()
+            dictionary = trainer.dictionary.eval().requires_grad_(False)
+            dictionary.zero_grad(set_to_none=True)
+            done[trainer.name] = TrainedDictionary(dictionary, trainer.history, trainer.n_tokens)
+        return {name: done[name] for name in self.names}

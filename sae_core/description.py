@@ -1,0 +1,76 @@
+"""From a dictionary to plain facts and back to an empty one of the same make, ready to be filled with tensors.
+
+Facts are JSON-ready. Kinds are described by their configuration; what only imported dictionaries are (a stated rule, a
+transcoder, a normalisation around another) by its family and options. Knows nothing of files or tensors' values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from sae_core.architectures.inferred import InferredDictionary
+from sae_core.architectures.matching_pursuit import MatchingPursuitDictionary
+from sae_core.architectures.normalised import NormalisedDictionary
+from sae_core.architectures.ruled import RuledDictionary
+from sae_core.architectures.transcoder import TranscoderDictionary
+from sae_core.build import FAMILIES
+from sae_core.config import DictionaryConfig
+from sae_core.dictionary import Dictionary
+from sae_core.randomness import generator
+
+__all__ = ["describe", "kind_of", "rebuild"]
+
+IMPORTED_FAMILIES: dict[str, Any] = {
+    family.family: family for family in (RuledDictionary, TranscoderDictionary, MatchingPursuitDictionary)
+}
+
+
+def describe(dictionary: Dictionary) -> dict[str, Any]:
+    """The facts from which `rebuild` makes an empty one."""
+    if isinstance(dictionary, NormalisedDictionary):
+        return {"family": dictionary.family, "options": dictionary.options, "inner": describe(dictionary.inner)}
+    facts: dict[str, Any] = {"config": asdict(dictionary.config)}
+    if isinstance(dictionary, RuledDictionary | MatchingPursuitDictionary):
+        facts |= {"family": dictionary.family, "options": dictionary.options}
+    if isinstance(dictionary, InferredDictionary) and dictionary.encoder is not None:
+        facts |= {"family": dictionary.family, "inner": describe(dictionary.encoder)}
+    return facts
+
+
+def rebuild(facts: Mapping[str, Any], *, d_in: int) -> Dictionary:
+    """A dictionary as described, with values that mean nothing yet.
+
+    Raises KeyError, TypeError or ValueError where the facts describe none.
+    """
+    family = facts.get("family")
+    if family == NormalisedDictionary.family:
+        return NormalisedDictionary(rebuild(facts["inner"], d_in=d_in), **facts["options"])
+    config = _config(facts["config"])
+    if family == InferredDictionary.family:
+        return InferredDictionary(config, d_in=d_in, encoder=rebuild(facts["inner"], d_in=d_in))
+    if family is not None:
+        return IMPORTED_FAMILIES[family](config, d_in=d_in, **facts["options"])
+    return FAMILIES[config.kind](config, d_in, generator(0, "load"), None)
+
+
+def kind_of(dictionary: Dictionary) -> str:
+    """The name under which users know it: the kind, or what an import made it."""
+    if isinstance(dictionary, NormalisedDictionary):
+        return f"{kind_of(dictionary.inner)} over {dictionary.method}"
+    if isinstance(dictionary, TranscoderDictionary):
+        return f"{dictionary.rule} transcoder"
+    if isinstance(dictionary, RuledDictionary):
+        return f"{dictionary.rule} with {'a skip' if dictionary.has_skip else 'scaled codes'}"
+    return "matching_pursuit" if isinstance(dictionary, MatchingPursuitDictionary) else dictionary.config.kind
+
+
+def _config(values: Mapping[str, Any]) -> DictionaryConfig:
+    known = {field.name for field in fields(DictionaryConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"unknown field {unknown[0]}")
+    # JSON has no tuples.
+    stated: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return DictionaryConfig(**stated)

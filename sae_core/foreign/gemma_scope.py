@@ -1,0 +1,61 @@
+"""Gemma Scope's dictionaries: `params.npz` with JumpReLU weights; what else is known stands in the path.
+
+`layer_L/width_W/average_l0_K/params.npz` (Lieberum et al. 2024, arXiv 2408.05147, appendix). The encoder does not
+subtract the decoder's bias. Only plain arrays are read.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+from sae_core.foreign.coder import ForeignCoder, to_dictionary
+from sae_core.foreign.facts import coder_facts
+from sae_core.foreign.files import read_npz
+from sae_core.foreign.imported import Imported
+from sae_core.foreign.tensor_file import TensorFile
+
+__all__ = ["WEIGHTS_FILE", "read_gemma_scope"]
+
+WEIGHTS_FILE = "params.npz"
+
+
+def read_gemma_scope(path: Path) -> Imported:
+    """The dictionary in `path`, a `params.npz` or a directory with one. Raises DictionaryFormatError."""
+    path = path / WEIGHTS_FILE if path.is_dir() else path
+    file = TensorFile(path, read_npz(path), sizes_from="W_enc")
+    d, n = file.shape("W_enc", n_axes=2)
+    coder = ForeignCoder(
+        rule="jumprelu",
+        W_enc=file.take("W_enc", d, n).T.contiguous(),
+        b_enc=file.take("b_enc", n),
+        W_dec=file.take("W_dec", n, d),
+        b_dec=file.take("b_dec", d),
+        threshold=file.take_as("threshold", torch.float64, n),
+        is_centred=False,
+    )
+    file.finish("a Gemma Scope dictionary")
+    return Imported(
+        dictionary=to_dictionary(coder),
+        format="gemma_scope",
+        architecture="jumprelu",
+        facts=coder_facts(coder),
+        metadata=_metadata(path),
+    )
+
+
+def _metadata(path: Path) -> dict[str, str | int]:
+    """What the folders' names say: layer, width and L0, and the release where it is among them."""
+    text = path.resolve().as_posix()
+    found: dict[str, str | int] = {}
+    for key, pattern in (("layer", r"/layer_(\d+)/"), ("average_l0", r"/average_l0_(\d+)/")):
+        match = re.search(pattern, text)
+        if match:
+            found[key] = int(match[1])
+    for key, pattern in (("width", r"/width_([0-9a-z]+)/"), ("release", r"/(gemma-scope-[^/]+)/")):
+        match = re.search(pattern, text)
+        if match:
+            found[key] = match[1]
+    return found

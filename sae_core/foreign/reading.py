@@ -1,0 +1,123 @@
+"""Which tool saved a dictionary, by the content of its files, and reading it.
+
+Takes a file or directory; knows the formats' names and signs, not their insides.
+"""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from sae_core.errors import DictionaryFormatError
+from sae_core.foreign import dictionary_learning, gemma_scope, openai, saelens, sparsify
+from sae_core.foreign.files import read_json, read_torch
+from sae_core.foreign.imported import Imported, Reader
+
+__all__ = ["FORMATS", "detect_format", "read_foreign"]
+
+FORMATS: dict[str, Reader] = {
+    "saelens": saelens.read_saelens,
+    "sparsify": sparsify.read_sparsify,
+    "dictionary_learning": dictionary_learning.read_dictionary_learning,
+    "gemma_scope": gemma_scope.read_gemma_scope,
+    "openai": openai.read_openai,
+}
+"""Name of the format -> its reader."""
+
+SIGNS = (
+    ("saelens", saelens.WEIGHTS_FILE),
+    ("sparsify", sparsify.WEIGHTS_FILE),
+    ("dictionary_learning", dictionary_learning.WEIGHTS_FILE),
+    ("gemma_scope", gemma_scope.WEIGHTS_FILE),
+)
+
+
+def read_foreign(path: Path | str, *, format: str = "auto") -> Imported:
+    """The dictionary at `path`, a directory or a file of one of FORMATS. Raises DictionaryFormatError."""
+    place = Path(path)
+    if format != "auto" and format not in FORMATS:
+        near = difflib.get_close_matches(format, FORMATS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise DictionaryFormatError(f"format = {format!r}: must be auto, {', '.join(FORMATS)}{hint}")
+    if not place.exists():
+        raise DictionaryFormatError(f"{place}: missing; give the directory or file of a saved dictionary")
+    name = detect_format(place) if format == "auto" else format
+    return FORMATS[name](_place_for(name, place))
+
+
+def detect_format(path: Path) -> str:
+    """The name of the format at `path`. Raises DictionaryFormatError when it is none of them."""
+    if path.is_dir():
+        return _of_directory(path)
+    if path.name == "cfg.json" or path.suffix == ".safetensors":
+        return _of_directory(path.parent)
+    if _is_npz(path):
+        return "gemma_scope"
+    content = read_torch(path)
+    for name, is_of in (("openai", openai.is_openai), ("dictionary_learning", _is_dictionary_learning)):
+        if is_of(content):
+            return name
+    found = ", ".join(sorted(map(str, content))[:8])
+    raise DictionaryFormatError(
+        f"{path}: not a dictionary of a known format (it holds {found}); known ones: {', '.join(FORMATS)}"
+    )
+
+
+def _is_dictionary_learning(content: dict[str, Any]) -> bool:
+    return dictionary_learning.is_dictionary_learning(content)
+
+
+def _of_directory(folder: Path) -> str:
+    if (folder / "cfg.json").exists():
+        return _of_config(folder)
+    for name, file in SIGNS:
+        if (folder / file).exists():
+            return name
+    inside = _dictionaries_inside(folder)
+    if inside:
+        raise DictionaryFormatError(f"{folder}: holds {len(inside)} dictionaries; give one of them, as in {inside[0]}")
+    raise DictionaryFormatError(
+        f"{folder}: holds no dictionary (none of {', '.join(file for _, file in SIGNS)}); give the directory of one"
+    )
+
+
+def _of_config(folder: Path) -> str:
+    """SAELens or sparsify: both have a `cfg.json`; the weights' names tell, then the configuration's keys."""
+    for name, file, key in (
+        ("saelens", saelens.WEIGHTS_FILE, "W_dec"),
+        ("sparsify", sparsify.WEIGHTS_FILE, "encoder.weight"),
+    ):
+        if (folder / file).exists() and key in _tensor_names(folder / file, default=key):
+            return name
+    cfg = read_json(folder / "cfg.json")
+    return "sparsify" if "expansion_factor" in cfg and "architecture" not in cfg else "saelens"
+
+
+def _tensor_names(path: Path, *, default: str) -> set[str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return set(file.keys())
+    except (SafetensorError, OSError, ValueError):
+        return {default}  # its reader will say what is wrong with it
+
+
+def _dictionaries_inside(folder: Path) -> list[Path]:
+    signs = {file for _, file in SIGNS}
+    found = (path for pattern in ("*/*", "*/*/*", "*/*/*/*") for path in folder.glob(pattern) if path.name in signs)
+    return sorted({path.parent for path in found})
+
+
+def _is_npz(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return path.suffix == ".npz"
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith(".npy") for name in archive.namelist())
+
+
+def _place_for(name: str, path: Path) -> Path:
+    """The directory where the format is one, though the user gave a file in it."""
+    return path.parent if name in ("saelens", "sparsify") and path.is_file() else path

@@ -1,0 +1,249 @@
+"""Activations on disk, read back shuffled by as many trainings as want them; store_writer writes them.
+
+A store is a folder of safetensors files of equal length and an `index.json` that is written last, so a folder without
+an index is not (yet) a store. Gives chunks of activations: blocks of neighbouring rows in an order drawn from a seed
+over the whole store, for a ShuffleBuffer to mix. Files are memory-mapped, so a block is a
+view of its file that takes no memory of its own. Knows nothing of where activations come from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sae_core.buffer import PositionedChunks, ShuffleBuffer
+from sae_core.errors import ActivationStoreError, WidthMismatchError
+
+__all__ = [
+    "INDEX_FILE",
+    "STORE_SCHEMA",
+    "TENSOR",
+    "ActivationStore",
+    "StoreDtype",
+    "StoredBlocks",
+    "file_of",
+    "mark_of",
+    "open_store",
+]
+
+StoreDtype = Literal["bfloat16", "float32"]
+INDEX_FILE = "index.json"
+STORE_SCHEMA = 1
+TENSOR = "activations"
+BLOCK_ROWS = 256
+"""Neighbouring rows that are read together: few enough to mix well in a buffer, enough for one disk access."""
+
+MIN_BLOCKS_IN_POOL = 64
+"""Blocks that a pool is filled from at least, however small it is."""
+
+MAX_OPEN_FILES = 32
+
+
+@dataclass(frozen=True)
+class ActivationStore:
+    """An opened store: `n_rows` activations of width `d_in` in files of `rows_per_file` rows (the last may be shorter).
+
+    facts: what the writer said about the activations' origin. identity: a hash of the facts and the layout, found in
+    every file as well.
+    """
+
+    directory: Path
+    d_in: int
+    n_rows: int
+    rows_per_file: int
+    dtype: torch.dtype
+    facts: dict[str, Any]
+    identity: str
+
+    @property
+    def n_files(self) -> int:
+        """How many files hold the rows."""
+        return -(-self.n_rows // self.rows_per_file)
+
+    def rows_in(self, number: int) -> int:
+        """Rows of one file."""
+        return min(self.rows_per_file, self.n_rows - number * self.rows_per_file)
+
+    def blocks(
+        self,
+        *,
+        seed: int,
+        n_epochs: int | None = 1,
+        block_rows: int = BLOCK_ROWS,
+        shard: tuple[int, int] = (0, 1),
+        device: str | torch.device = "cpu",
+    ) -> StoredBlocks:
+        """All rows, block by block in an order drawn anew from `seed` for each epoch; n_epochs None never ends.
+
+        shard (i, n) gives every n-th block from the i-th on, so n shards together are one pass.
+        """
+        return StoredBlocks(
+            self, seed=seed, n_epochs=n_epochs, block_rows=block_rows, shard=shard, device=torch.device(device)
+        )
+
+    def batches(
+        self,
+        *,
+        batch_tokens: int,
+        capacity_tokens: int,
+        seed: int,
+        n_epochs: int | None = 1,
+        shard: tuple[int, int] = (0, 1),
+        device: str | torch.device = "cpu",
+    ) -> ShuffleBuffer:
+        """Shuffled float32 batches: blocks from all over the store, mixed in a pool of `capacity_tokens` rows."""
+        block_rows = max(1, min(BLOCK_ROWS, max(capacity_tokens, 2 * batch_tokens) // MIN_BLOCKS_IN_POOL))
+        blocks = self.blocks(seed=seed, n_epochs=n_epochs, block_rows=block_rows, shard=shard, device=device)
+        return ShuffleBuffer(
+            blocks, batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed, dtype=self.dtype
+        )
+
+
+class StoredBlocks(PositionedChunks):
+    """The blocks of a store in their drawn order; can be begun at any row and iterated again and again."""
+
+    def __init__(
+        self,
+        store: ActivationStore,
+        *,
+        seed: int,
+        n_epochs: int | None,
+        block_rows: int,
+        shard: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        index, n_shards = shard
+        if not 0 <= index < n_shards:
+            raise ValueError(f"shard = {shard}: need 0 <= index < count")
+        self.store = store
+        self.seed = seed
+        self.n_epochs = n_epochs
+        self.block_rows = min(block_rows, store.rows_per_file)
+        self.shard = shard
+        self.device = device
+        self._open: dict[int, Any] = {}
+
+    def __iter__(self) -> Iterator[Float[Tensor, "_ d_in"]]:
+        return self.iter_from(0)
+
+    def iter_from(self, n_rows: int) -> Iterator[Float[Tensor, "_ d_in"]]:
+        """The blocks after the first `n_rows` rows, which are not read."""
+        epoch = 0
+        while self.n_epochs is None or epoch < self.n_epochs:
+            starts, stops = self._order(epoch)
+            if starts.size == 0:
+                return
+            ends = np.cumsum(stops - starts)
+            if n_rows >= ends[-1]:
+                n_rows -= int(ends[-1])
+            else:
+                first = int(np.searchsorted(ends, n_rows, side="right"))
+                n_skipped = n_rows - (int(ends[first - 1]) if first else 0)
+                for start, stop in zip(starts[first:].tolist(), stops[first:].tolist(), strict=True):
+                    yield self._read(start + n_skipped, stop)
+                    n_skipped = 0
+                n_rows = 0
+            epoch += 1
+
+    def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """First and last-but-one row (counted over the whole store) of this shard's blocks, in their drawn order."""
+        per_file = -(-self.store.rows_per_file // self.block_rows)
+        numbers = np.arange(self.store.n_files * per_file)
+        files, places = numbers // per_file, numbers % per_file
+        starts = files * self.store.rows_per_file + places * self.block_rows
+        file_ends = np.minimum((files + 1) * self.store.rows_per_file, self.store.n_rows)
+        stops = np.minimum(starts + self.block_rows, file_ends)
+        is_block = starts < stops
+        order = np.random.default_rng([self.seed % 2**63, epoch]).permutation(int(is_block.sum()))
+        index, n_shards = self.shard
+        chosen = order[index::n_shards]
+        return starts[is_block][chosen], stops[is_block][chosen]
+
+    def _read(self, start: int, stop: int) -> Float[Tensor, "_ d_in"]:
+        number, offset = divmod(start, self.store.rows_per_file)
+        if number not in self._open:
+            while len(self._open) >= MAX_OPEN_FILES:
+                del self._open[next(iter(self._open))]
+            self._open[number] = safe_open(file_of(self.store.directory, number), framework="pt").get_slice(TENSOR)
+        block = self._open[number][offset : offset + stop - start]
+        return block.to(self.device)
+
+
+def open_store(directory: Path | str, *, d_in: int | None = None) -> ActivationStore:
+    """The store in `directory`, every file of it looked at (not read).
+
+    Raises ActivationStoreError when the index or a file is missing, damaged, truncated, of a foreign schema or of
+    another store, WidthMismatchError when activations of width `d_in` are wanted and it holds others.
+    """
+    folder = Path(directory)
+    path = folder / INDEX_FILE
+    again = f"delete {folder} and write it again"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        version = index["schema_version"]
+    except FileNotFoundError as error:
+        raise ActivationStoreError(
+            f"{path} is missing, so {folder} is no finished store of activations; write it to its end"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ActivationStoreError(f"{path} is damaged ({error}); {again}") from error
+    if version != STORE_SCHEMA:
+        raise ActivationStoreError(f"{path} has schema version {version}, this sae_core reads {STORE_SCHEMA}; {again}")
+    try:
+        store = ActivationStore(
+            directory=folder,
+            d_in=index["d_in"],
+            n_rows=index["n_rows"],
+            rows_per_file=index["rows_per_file"],
+            dtype=getattr(torch, index["dtype"]),
+            facts=index["facts"],
+            identity=index["identity"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ActivationStoreError(f"{path} is damaged ({error}); {again}") from error
+    if d_in is not None and d_in != store.d_in:
+        raise WidthMismatchError(
+            f"{folder} holds activations of width {store.d_in}, but {d_in} is wanted; harvest this site anew"
+        )
+    for number in range(store.n_files):
+        _check_file(store, number, again)
+    return store
+
+
+def file_of(folder: Path, number: int) -> Path:
+    """Where the rows of one file lie."""
+    return folder / f"activations-{number:06d}.safetensors"
+
+
+def mark_of(identity: str, number: int) -> dict[str, str]:
+    """What a file says about itself: the store it belongs to, and its place there."""
+    # One key: safetensors writes several in an order that changes, and equal stores shall have equal bytes.
+    return {"store": f"{identity} {number}"}
+
+
+def _check_file(store: ActivationStore, number: int, again: str) -> None:
+    path = file_of(store.directory, number)
+    try:
+        with safe_open(path, framework="pt") as file:
+            mark, rows = file.metadata(), file.get_slice(TENSOR)
+            shape, kind = rows.get_shape(), rows.get_dtype()
+    except FileNotFoundError as error:
+        raise ActivationStoreError(f"{path} is missing from the store of {store.n_files} files; {again}") from error
+    except (OSError, SafetensorError) as error:
+        raise ActivationStoreError(f"{path} is truncated or damaged ({error}); {again}") from error
+    if mark != mark_of(store.identity, number):
+        raise ActivationStoreError(f"{path} belongs to another store or place; {again}")
+    wanted = ([store.rows_in(number), store.d_in], {torch.bfloat16: "BF16", torch.float32: "F32"}[store.dtype])
+    if (list(shape), kind) != wanted:
+        raise ActivationStoreError(
+            f"{path} holds {kind} {list(shape)}, the index says {wanted[1]} {wanted[0]}; {again}"
+        )

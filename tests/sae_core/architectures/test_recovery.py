@@ -1,0 +1,42 @@
+"""Every trained kind with an encoder finds planted directions (relu, topk and the plain mlp: see test_training)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.quality import measure_quality
+from sae_core.synthetic import PlantedDictionary, mean_max_cosine
+from sae_core.training import train_dictionaries
+
+PLANTED = PlantedDictionary.draw(n_features=20, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
+N_STEPS = 150
+TRAINING = TrainingConfig(
+    n_tokens=N_STEPS * 256, learning_rate=2e-2, resample_every_steps=30, dead_after_tokens=2560, batch_tokens=256
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "cosine", "fvu"),
+    [
+        ({"kind": "batchtopk", "k": 2}, 0.95, 0.1),
+        ({"kind": "topk", "k": 2, "k_start": 10}, 0.95, 0.1),
+        ({"kind": "jumprelu", "l0_target": 2.0}, 0.95, 0.15),
+        ({"kind": "gated", "l1_weight": 0.4}, 0.95, 0.15),
+        ({"kind": "prolu", "l1_weight": 0.15}, 0.95, 0.2),
+        ({"kind": "matryoshka", "k": 2, "prefixes": (24, 32)}, 0.9, 0.15),
+        ({"kind": "mlp", "k": 2, "output": "topk", "hidden": (48,)}, 0.95, 0.1),
+        ({"kind": "mlp", "l0_target": 2.0, "output": "jumprelu", "hidden": (48,)}, 0.95, 0.15),
+    ],
+    ids=lambda value: f"{value['kind']}_{value.get('output', '')}" if isinstance(value, dict) else None,
+)
+def test_planted_directions_are_found(fields: dict, cosine: float, fvu: float) -> None:
+    config = DictionaryConfig(n_features=32, **fields)
+    batches = PLANTED.iter_batches(N_STEPS, batch_tokens=256, seed=1)
+    trained = train_dictionaries({"it": (config, TRAINING)}, batches, device="cpu")["it"].dictionary
+    quality = measure_quality(trained, PLANTED.iter_batches(4, batch_tokens=1000, seed=77))
+    assert mean_max_cosine(trained.directions, PLANTED.directions) > cosine
+    assert quality.fvu < fvu
+    assert 1 <= quality.l0 < 5
+    torch.testing.assert_close(trained.directions.norm(dim=1), torch.ones(32))

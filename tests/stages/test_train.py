@@ -1,0 +1,264 @@
+"""The train stage goes on after a kill, trains from files as well, and shares its work among processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from autointerp import pipeline
+from autointerp.config.loading import parse_config
+from autointerp.config.tree import Config
+from autointerp.errors import ConfigError
+from autointerp.progress import SilentProgress
+from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import read_manifest
+from autointerp.stages import site_training
+from autointerp.stages import train as stage
+from autointerp.subject.activations import TrainingChunks
+from sae_core.distributed import Ranks
+from sae_core.errors import MissingPackageError, TrainingStateError
+from sae_core.history import read_history
+from tests.integration.world import save_corpus, save_subject
+from tests.sae_core.processes import free_port, in_processes
+from tests.sae_core.test_wandb_log import FakeWandb
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("sae", "topk", "random")
+
+
+@dataclass(frozen=True)
+class World:
+    """A subject and a corpus, and a run of the stage that nothing interrupted."""
+
+    tree: dict[str, Any]
+    whole: RunLayout
+
+    def config(self, **train: Any) -> Config:
+        return parse_config(self.tree | {"train": self.tree["train"] | train})
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("train")
+    corpus = save_corpus(root / "corpus.jsonl", n_documents=150)
+    model = save_subject(root / "model", corpus, n_layers=1)
+    tree = {
+        "name": "tiny",
+        "device": "cpu",
+        "subject": {"model": str(model), "layer": 0, "site": "mlp_post", "context_tokens": 48, "batch_contexts": 8},
+        "corpus": {"path": str(corpus), "dictionary_tokens": 5000, "evidence_tokens": 2000},
+        "train": {"batch_tokens": 250, "buffer_tokens": 1000, "checkpoint_every_s": 300.0},
+        "dictionaries": [
+            {"name": "sae", "kind": "relu", "n_features": 60},
+            {"name": "topk", "kind": "topk", "n_features": 60, "k": 4},
+            {"name": "random", "kind": "random", "n_features": 20, "match_density": "sae"},
+        ],
+    }
+    whole = RunLayout(root / "whole")
+    made = World(tree, whole)
+    run(made.config(), whole)
+    return made
+
+
+def run(config: Config, layout: RunLayout) -> dict[str, Any]:
+    return stage.run(config, layout, SilentProgress())
+
+
+def contents(layout: RunLayout) -> dict[str, bytes]:
+    return {str(p.relative_to(layout.root)): p.read_bytes() for p in layout.dictionaries.rglob("*") if p.is_file()}
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, after_batches: int) -> None:
+    """Break off the training after so many batches."""
+    train = site_training.train_dictionaries
+    n_batches = 0
+
+    def broken(*arguments: Any, on_batch: Any, **options: Any) -> Any:
+        def count(n: int) -> None:
+            nonlocal n_batches
+            n_batches += 1
+            if n_batches > after_batches:
+                raise KeyboardInterrupt
+            on_batch(n)
+
+        return train(*arguments, on_batch=count, **options)
+
+    monkeypatch.setattr(site_training, "train_dictionaries", broken)
+
+
+def test_a_killed_stage_goes_on_by_itself(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = RunLayout(tmp_path)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 11)
+        with pytest.raises(KeyboardInterrupt):
+            run(world.config(checkpoint_every_s=0.0), layout)
+    assert len(list(layout.training_state("mlp_post.0").glob("state-*"))) == 1
+    n_run: list[int] = []
+    forward = TrainingChunks.iter_from
+
+    def counted(self: TrainingChunks, n_rows: int) -> Any:
+        n_run.append(n_rows)
+        return forward(self, n_rows)
+
+    monkeypatch.setattr(TrainingChunks, "iter_from", counted)
+    facts = run(world.config(checkpoint_every_s=0.0), layout)
+    assert n_run == [1000 + 10 * 250], "the stream was not begun at its place"
+    assert facts["training_tokens"] == {"mlp_post.0": 5000}
+    assert contents(layout) == contents(world.whole)
+    assert not layout.training.exists() and not layout.activations.exists()
+
+
+def test_a_kill_after_the_training_trains_nothing_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    layout = RunLayout(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_fit_rules", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run(world.config(), layout)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingChunks, "iter_from", broken)
+        run(world.config(), layout)
+    assert contents(layout) == contents(world.whole)
+
+
+def test_the_state_of_another_config_is_refused_with_its_keys(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = RunLayout(tmp_path)
+    interrupt(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        run(world.config(checkpoint_every_s=0.0), layout)
+    with pytest.raises(TrainingStateError, match=r"sae\.training\.learning_rate: 0\.002 -> 0\.1.*delete .* start anew"):
+        run(world.config(learning_rate=0.1), layout)
+
+
+def test_activations_on_disk_serve_several_runs(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "activations"
+    first, second, own = (RunLayout(tmp_path / name) for name in ("first", "second", "own"))
+    run(world.config(activations="disk", activations_dir=str(kept)), first)
+    (folder,) = kept.iterdir()
+    index = json.loads((folder / "index.json").read_text())
+    assert (index["n_rows"], index["dtype"], index["facts"]["point"]) == (5000, "bfloat16", "mlp_post.0")
+    own_config = world.config(activations="disk", activations_dtype="float32")
+    run(own_config, own)
+    assert not own.activations.exists()
+    # the same numbers up to the rounding of what was stored
+    for name in ("sae", "topk"):
+        losses = [read_history(layout.dictionary(name))[-1].fvu for layout in (first, own)]
+        assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    monkeypatch.setattr(TrainingChunks, "iter_from", None)  # a harvest would fail
+    run(world.config(activations="disk", activations_dir=str(kept), learning_rate=1e-3), second)
+    assert len(list(kept.iterdir())) == 1
+
+
+def test_autocast_reaches_the_dictionaries(world: World, tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path)
+    run(world.config(autocast="bf16"), layout)
+    for name in ("sae", "topk"):
+        half, full = (read_history(each.dictionary(name))[-1].fvu for each in (layout, world.whole))
+        assert half != full
+        assert half == pytest.approx(full, rel=0.05)
+
+
+def test_the_course_is_shown_on_wandb_when_asked(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    run(world.config(wandb_project="mine"), RunLayout(tmp_path))
+    options = fake.told[0][1]
+    assert (options["project"], options["name"]) == ("mine", "tiny mlp_post.0")
+    assert options["config"]["dictionaries"]["topk"]["dictionary"]["k"] == 4
+    assert {key.split("/")[0] for kind, values in fake.told if kind == "log" for key in values} == {"sae", "topk"}
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'autointerp\[wandb\]'"):
+        run(world.config(wandb_project="mine"), RunLayout(tmp_path / "other"))
+
+
+def test_batches_must_be_shareable() -> None:
+    with pytest.raises(ConfigError, match=r"train\.batch_tokens = 250 cannot be shared out among 3 processes"):
+        site_training.check_ranks(250, Ranks(0, 3))
+
+
+def test_two_processes_train_one_run(world: World, tmp_path: Path) -> None:
+    """Each harvests its own half of the contexts; the first one alone writes, and the run is like any other."""
+    layout = RunLayout(tmp_path / "run")
+
+    def work() -> None:
+        pipeline.run(world.config(), out=layout.root, last="train")
+
+    in_processes(2, work)
+    in_processes(2, work)  # done before: nobody is left waiting
+    assert read_manifest(layout)["stages"]["train"]["training_tokens"] == {"mlp_post.0": 5000}
+    assert (layout.root / "log.txt").read_text().count("subject ") == 1
+    assert not layout.training.exists()
+    for name in ("sae", "topk"):
+        found, alone = (read_history(each.dictionary(name)) for each in (layout, world.whole))
+        assert [record.n_tokens for record in found] == [record.n_tokens for record in alone]
+        assert found[-1].fvu == pytest.approx(alone[-1].fvu, rel=0.1)
+
+
+def test_several_processes_share_training_only(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(ConfigError, match=r"torchrun started 2 processes.*-m autointerp train CONFIG"):
+        pipeline.run(world.config(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_shards_are_disjoint_and_full(world: World) -> None:
+    from autointerp.stages.workbench import open_workbench
+    from autointerp.subject.sites import SitePoint
+
+    bench = open_workbench(world.config())
+    options: dict[str, Any] = {"max_tokens": 3000, "context_tokens": 48, "batch_contexts": 8}
+    point = SitePoint("mlp_post", 0)
+    whole = torch.cat(list(TrainingChunks(bench.subject, bench.corpus, point, **options)))
+    assert whole.shape[0] == 3000
+    shards = [
+        torch.cat(list(TrainingChunks(bench.subject, bench.corpus, point, shard=(i, 2), **options))) for i in range(2)
+    ]
+    assert [shard.shape[0] for shard in shards] == [1500, 1500]
+    rows = {tuple(row.tolist()) for row in whole}
+    found = [{tuple(row.tolist()) for row in shard} & rows for shard in shards]
+    # the same activation twice is the same text twice (the first tokens of contexts); whole batches are not shared
+    assert len(found[0] & found[1]) < 0.2 * min(len(each) for each in found)
+    for n_rows in (0, 1, 700, 1499, 1500):
+        chunks = TrainingChunks(bench.subject, bench.corpus, point, shard=(1, 2), **options)
+        rest = list(chunks.iter_from(n_rows))
+        assert torch.equal(torch.cat([*rest, shards[1][:0]]), shards[1][n_rows:])
+
+
+@pytest.mark.full
+def test_torchrun_trains_a_run(world: World, tmp_path: Path) -> None:
+    from autointerp.config.loading import render_config
+
+    config = tmp_path / "tiny.toml"
+    config.write_text(render_config(world.config()))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [
+        *torchrun,
+        "--master-port",
+        str(free_port()),
+        "-m",
+        "autointerp",
+        "train",
+        config,
+        "--out",
+        tmp_path / "run",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("loss recovered") == 2, "the first process alone prints"
+    assert set(read_manifest(RunLayout(tmp_path / "run"))["stages"]) == {"train"}
