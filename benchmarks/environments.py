@@ -28,6 +28,9 @@ PEERS = {
 }
 """Contestant -> what pip installs for it."""
 
+ALSO = {"overcomplete": ("matplotlib<3.11",)}
+"""What else a contestant needs held back, so that it can be imported."""
+
 
 def python_of(contestant: str) -> Path:
     """The interpreter a contestant runs in: its own environment's, or this one. Makes the environment if need be."""
@@ -69,7 +72,7 @@ def _install(contestant: str, folder: Path, interpreter: Path) -> None:
     # torch first and alone: where an index offers a build for CPUs only, that one is taken.
     _run([*pip, TORCH])
     # Named again, so that no dependency trades it for another release.
-    _run([*pip, TORCH, PEERS[contestant]])
+    _run([*pip, TORCH, PEERS[contestant], *ALSO.get(contestant, ())])
     if not _is_working(contestant, interpreter):
         print(f"{contestant}: installed, but it cannot be imported", file=sys.stderr)
 

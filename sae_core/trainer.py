@@ -53,10 +53,8 @@ class DictionaryTrainer:
         logs = dictionary.log_parameters
         weights = [p for p in dictionary.parameters() if all(p is not other for other in (*biases, *logs))]
         self.biases = biases
-        # In normalised units a bias is `scale` times as large, so its step here is `scale` times smaller.
-        groups = [{"params": weights, "unit": 1.0}, {"params": biases, "unit": 1.0 / self.scale}]
-        if logs:
-            groups.append({"params": logs, "unit": LOG_RATE})
+        parts = [weights, biases, *([logs] if logs else [])]
+        groups = [{"params": part, "unit": unit} for part, unit in zip(parts, self._units, strict=False)]
         self.optimiser = torch.optim.Adam(
             groups,
             lr=config.learning_rate,
@@ -70,6 +68,14 @@ class DictionaryTrainer:
         self.n_tokens = 0
         self.n_resampled = 0
         self.history: list[StepRecord] = []
+
+    @property
+    def _units(self) -> tuple[float, float, float]:
+        """Multiples of the learning rate for weights, biases and logarithms.
+
+        In normalised units a bias is `scale` times as large, so its step here is `scale` times smaller.
+        """
+        return 1.0, 1.0 / self.scale, LOG_RATE
 
     @property
     def is_done(self) -> bool:
@@ -211,7 +217,7 @@ class DictionaryTrainer:
         self.scale = state.facts["scale"]
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        for group, unit in zip(self.optimiser.param_groups, (1.0, 1.0 / self.scale), strict=True):
+        for group, unit in zip(self.optimiser.param_groups, self._units, strict=False):
             group["unit"] = unit
         self.clock.n_silent_tokens.copy_(state.tensors["clock"])
         self.dead = state.tensors["dead"].to(device)

@@ -27,9 +27,9 @@ def build(job: Job) -> Contestant:
         optimiser.zero_grad()
         code = encode(x)
         error = code @ weights["W_dec"] + weights["b_dec"] - x
-        loss = error.square().sum(dim=1).mean()
+        loss = error.square().mean()
         if job.kind == "relu":
-            loss = loss + job.l1 * code.sum(dim=1).mean()
+            loss = loss + job.l1 / job.d_in * code.sum(dim=1).mean()
         loss.backward()
         with torch.no_grad():
             decoder, gradient = weights["W_dec"], weights["W_dec"].grad

@@ -6,21 +6,32 @@ what is measured here, and call nothing of it.
 
 from __future__ import annotations
 
+import re
+import sys
+
 import torch
 
 __all__ = ["make_torchvision_importable"]
 
 
 def make_torchvision_importable() -> None:
-    """Declare the operator whose absence stops `import torchvision`, if it is absent."""
-    try:
-        import torchvision  # noqa: F401
-    except ImportError:
-        return
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _KEPT.append(library)
+    """Declare the operators whose absence stops `import torchvision`, if any are absent."""
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    _KEPT.append(library)
+    while True:
+        try:
+            import torchvision  # noqa: F401
+        except ImportError:
+            return
+        except RuntimeError as error:
+            found = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if found is None:
+                raise
+            library.define(f"{found[1]}(Tensor x) -> Tensor")
+            for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                del sys.modules[name]
+        else:
+            return
 
 
 _KEPT: list[torch.library.Library] = []
