@@ -38,6 +38,16 @@ def test_an_unfinished_line_is_dropped_and_the_file_goes_on(tmp_path: Path, n_by
     assert list(file.open(SETTINGS, is_fresh=False)) == ["a", "c"]
 
 
+def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    first, second = CellFile(tmp_path / "cells.jsonl"), CellFile(tmp_path / "cells.jsonl")
+    first.open(SETTINGS, is_fresh=False)
+    with pytest.raises(ConfigError, match="another process"):
+        second.open(SETTINGS, is_fresh=True)
+    first.append(CELL)
+    first.close()
+    assert list(second.open(SETTINGS, is_fresh=False)) == ["a"]
+
+
 def test_other_settings_are_an_error_that_names_them(tmp_path: Path) -> None:
     file = CellFile(tmp_path / "cells.jsonl")
     file.open(SETTINGS, is_fresh=False)

@@ -10,6 +10,7 @@ import pytest
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
 from autointerp.studies.synthetic.comparison import Comparison, describe
+from autointerp.studies.synthetic.document import render_table
 from autointerp.studies.synthetic.figure_style import new_figure
 from autointerp.studies.synthetic.known_codes import STUDY as KNOWN_CODES
 from autointerp.studies.synthetic.runner import StudyResult, choose_settings, run_study
@@ -91,6 +92,11 @@ def test_a_small_preset_draws_no_conclusions(tmp_path: Path) -> None:
     assert "6 rows." not in text and "smaller than the paper's setting" in text
     with pytest.raises(ConfigError, match="preset"):
         run(Toy(), tmp_path, preset="full")
+
+
+def test_a_bar_in_a_text_does_not_end_its_column() -> None:
+    text = render_table(Table("T", ("mean |r|", "b"), (("|x|", "1"),), "A note."))
+    assert text.splitlines() == ["## T", "", r"| mean \|r\| | b |", "|---|---|", r"| \|x\| | 1 |", "", "A note."]
 
 
 def test_the_same_rows_make_the_same_files(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.studies.synthetic.study import Row
@@ -36,15 +37,18 @@ class CellFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: TextIO | None = None
 
     def open(self, settings: Mapping[str, Any], *, is_fresh: bool) -> dict[str, FinishedCell]:
         """Start the file or take it up: the cells finished so far by key.
 
-        Raises ConfigError where the file holds other settings, ArtefactError where it is damaged or foreign.
+        Raises ConfigError where the file holds other settings or another process is at work on it, ArtefactError where
+        it is damaged or foreign.
         """
-        if is_fresh:
-            self.path.unlink(missing_ok=True)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        if is_fresh:
+            self.path.write_text("")
         lines = self._whole_lines()
         if not lines:
             self.path.write_text(_line({"schema_version": SCHEMA_VERSION, "settings": dict(settings)}))
@@ -61,9 +65,30 @@ class CellFile:
             file.flush()
             os.fsync(file.fileno())
 
+    def _take_lock(self) -> None:
+        """Keep others out for as long as this object or its process lives."""
+        if self._lock is not None:
+            return
+        handle = self.path.open("a")
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.close()
+                raise ConfigError(
+                    f"another process is running the study in {self.path.parent}; wait for it, or use another --out"
+                ) from None
+        self._lock = handle
+
+    def close(self) -> None:
+        """Let others in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def _whole_lines(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
         texts = self.path.read_text().split("\n")[:-1]  # what follows the last newline was never finished
         try:
             return [json.loads(text) for text in texts]

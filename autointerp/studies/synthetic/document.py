@@ -40,10 +40,14 @@ def render_document(
 def render_table(table: Table) -> str:
     """A Markdown table under its title."""
     lines = [f"## {table.title}", ""]
-    lines.append("| " + " | ".join(table.heads) + " |")
+    lines.append(_table_line(table.heads))
     lines.append("|" + "---|" * len(table.heads))
-    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    lines += [_table_line(row) for row in table.rows]
     return "\n".join([*lines, "", table.note] if table.note else lines)
+
+
+def _table_line(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
 def _facts(settings: StudySettings, *, preset: str, command: str, cpu_s: float, name: str) -> str:

@@ -100,8 +100,9 @@ Tropp and Gilbert (2007).
         return [
             f"At M >= 4 K ln(N/K) the support is exact in {sum(far) / len(far):.2%} of samples (least cell "
             f"{least:.2%}), {word} (98% or more).",
-            f"At half of that the cells lie between {min(half):.1%} and {max(half):.1%}, {inside} of {len(half)} between 87% "
-            "and 97%; what K ln(N/K) leaves out is that larger N and K recover at smaller multiples.",
+            f"At half of that the cells lie between {min(half):.1%} and {max(half):.1%}, {inside} of {len(half)} "
+            "between 87% and 97%: the line K ln(N/K) is not the whole story, larger N recovers at smaller multiples "
+            "of it.",
         ]
 
     def figure(self, rows: Sequence[Row], settings: PhaseSettings) -> Any:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from autointerp.errors import ConfigError
-from autointerp.progress import Progress
+from autointerp.progress import Bar, Progress
 from autointerp.studies.synthetic.cells import CellFile, FinishedCell, write_csv
 from autointerp.studies.synthetic.document import render_document
 from autointerp.studies.synthetic.figure_style import save_figure, style
-from autointerp.studies.synthetic.study import Study, StudySettings
+from autointerp.studies.synthetic.study import Cell, Study, StudySettings
 
 __all__ = ["PRESETS", "StudyResult", "choose_settings", "run_study"]
 
@@ -61,32 +62,41 @@ def run_study(
 ) -> StudyResult:
     """Run what is not yet done of a study and write its csv, md and png into `folder`.
 
-    Raises ConfigError where the folder holds the study with other settings.
+    Raises ConfigError where the folder holds the study with other settings, or another process is running it there.
     """
-    file = CellFile(folder / "cells.jsonl")
-    done = file.open({"preset": preset, **asdict(settings)}, is_fresh=is_fresh)
-    cells = study.cells(settings)
-    finished = [done[cell.key] for cell in cells if cell.key in done]
-    left = [cell for cell in cells if cell.key not in done]
-    total = sum(cell.cost for cell in left)
-    with progress.bar(study.name, total=total, unit="units") as bar:
-        passed = 0.0
-        for cell in left:
-            bar.update(passed, note=cell.key)
-            start = time.process_time()
+    with closing(CellFile(folder / "cells.jsonl")) as file:
+        done = file.open({"preset": preset, **asdict(settings)}, is_fresh=is_fresh)
+        cells = study.cells(settings)
+        left = [cell for cell in cells if cell.key not in done]
+        with progress.bar(study.name, total=sum(cell.cost for cell in left), unit="units") as bar:
+            _run_cells(study, settings, left, file=file, done=done, bar=bar)
+        finished = [done[cell.key] for cell in cells]
+        return _write(study, settings, finished, preset=preset, folder=folder, command=command)
 
-            def tell(fraction: float, passed: float = passed, cost: float = cell.cost, key: str = cell.key) -> None:
-                bar.update(passed + fraction * cost, note=key)
 
-            rows = study.run(cell, settings, tell)
-            kept = FinishedCell(cell.key, time.process_time() - start, rows)
-            file.append(kept)
-            finished.append(kept)
-            passed += cell.cost
-            bar.update(passed, note=cell.key)
-    order = {cell.key: place for place, cell in enumerate(cells)}
-    finished.sort(key=lambda cell: order[cell.key])
-    return _write(study, settings, finished, preset=preset, folder=folder, command=command)
+def _run_cells(
+    study: Study,
+    settings: StudySettings,
+    cells: Sequence[Cell],
+    *,
+    file: CellFile,
+    done: dict[str, FinishedCell],
+    bar: Bar,
+) -> None:
+    """Run the cells in turn; each is on disk and in `done` before the next begins."""
+    passed = 0.0
+    for cell in cells:
+        bar.update(passed, note=cell.key)
+        start = time.process_time()
+
+        def tell(fraction: float, passed: float = passed, cell: Cell = cell) -> None:
+            bar.update(passed + fraction * cell.cost, note=cell.key)
+
+        rows = study.run(cell, settings, tell)
+        done[cell.key] = FinishedCell(cell.key, time.process_time() - start, rows)
+        file.append(done[cell.key])
+        passed += cell.cost
+        bar.update(passed, note=cell.key)
 
 
 def _write(

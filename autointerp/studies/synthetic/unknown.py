@@ -245,7 +245,7 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
             style = {"color": colour(OURS), "marker": "P", "markersize": 8}
             axes[row, 0].errorbar(end, spread.mean, yerr=spread.half_width, **style)
             curve_panel(axes[row, 1], chosen, METHODS, x="flops", y=column, published=values)
-            axes[row, 0].set(ylabel=f"{label} (held out)", ylim=((0.1, 0.5)[row], 1.03))
+            axes[row, 0].set(ylabel=f"{label} (held out)", ylim=((0.1, 0.3)[row], 1.03))
         axes[0, 0].set_title("Over steps")
         axes[0, 1].set_title("Over FLOPs")
         axes[1, 0].set_xlabel("training steps")
