@@ -20,7 +20,7 @@ from benchmarks.workload import Job, activations, initial_weights
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
 from sae_core.device import fast_matmul
-from sae_core.trainable import EncoderDictionary
+from sae_core.encoder import EncoderDictionary
 
 N_ACTIVE = 64
 HIDDEN = 512

@@ -28,9 +28,10 @@ from sae_core.architectures.sparse_coding import SparseCodingDictionary
 from sae_core.architectures.topk import TopKDictionary
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
+from sae_core.encoder import EncoderDictionary
 from sae_core.errors import TrainingDataError, WidthMismatchError
 from sae_core.randomness import generator
-from sae_core.trainable import EncoderDictionary, TrainableDictionary
+from sae_core.trainable import TrainableDictionary
 
 __all__ = ["FAMILIES", "build_dictionary", "fit_input_scale"]
 

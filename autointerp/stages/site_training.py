@@ -22,14 +22,14 @@ from autointerp.seeds import derive
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import TrainingChunks
 from autointerp.subject.sites import SitePoint
-from sae_core.buffer import ShuffleBuffer
-from sae_core.cohort import Configs
+from sae_core.activations.buffer import ShuffleBuffer
+from sae_core.activations.store_writer import write_store
 from sae_core.distributed import Ranks
-from sae_core.history import StepRecord
-from sae_core.resume import CheckpointPlan, remove_states
-from sae_core.store_writer import write_store
-from sae_core.training import TrainedDictionary, train_dictionaries
-from sae_core.wandb_log import WandbLog
+from sae_core.training.cohort import Configs
+from sae_core.training.history import StepRecord
+from sae_core.training.loop import TrainedDictionary, train_dictionaries
+from sae_core.training.resume import CheckpointPlan, remove_states
+from sae_core.training.wandb_log import WandbLog
 
 __all__ = ["check_ranks", "forget_training", "train_site"]
 

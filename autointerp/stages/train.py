@@ -32,9 +32,9 @@ from sae_core.dictionary import Dictionary
 from sae_core.distributed import Ranks, open_ranks
 from sae_core.errors import WidthMismatchError
 from sae_core.firing import draw_densities, fit_thresholds, live_densities
-from sae_core.history import write_history
 from sae_core.quality import measure_quality
-from sae_core.training import TrainedDictionary, train_dictionaries
+from sae_core.training.history import write_history
+from sae_core.training.loop import TrainedDictionary, train_dictionaries
 
 __all__ = ["dismiss_followers", "run"]
 

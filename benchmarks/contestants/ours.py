@@ -10,8 +10,8 @@ from benchmarks.contestants.contestant import Contestant
 from benchmarks.workload import Job, activations, initial_weights
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
-from sae_core.trainable import EncoderDictionary
-from sae_core.trainer import DictionaryTrainer
+from sae_core.encoder import EncoderDictionary
+from sae_core.training.trainer import DictionaryTrainer
 
 DISTRIBUTION = None
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sae_core.architectures.counted import CountedDictionary
 from sae_core.dictionary import SparseCode
-from sae_core.kernels import Selection
-from sae_core.selection import select_batch_top_k
-from sae_core.trainable import ALL_FEATURES, EncoderDictionary, Features
+from sae_core.encoder import ALL_FEATURES, EncoderDictionary, Features
+from sae_core.sparse.kernels import Selection
+from sae_core.sparse.selection import select_batch_top_k
 
 __all__ = ["BatchTopKDictionary"]
 

@@ -12,12 +12,13 @@ import torch.nn.functional as functional
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sae_core.codes import SelectedCodes
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import SparseCode
-from sae_core.kernels import Selection, attach_encoder
-from sae_core.selection import padded_code
-from sae_core.trainable import ALL_FEATURES, EncoderDictionary, Features, TrainingPass
+from sae_core.encoder import ALL_FEATURES, EncoderDictionary, Features
+from sae_core.sparse.codes import SelectedCodes
+from sae_core.sparse.kernels import Selection, attach_encoder
+from sae_core.sparse.selection import padded_code
+from sae_core.trainable import TrainingPass
 
 __all__ = ["CountedDictionary"]
 

@@ -14,10 +14,11 @@ import torch.nn.functional as functional
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sae_core.codes import DenseCodes, SelectedCodes
-from sae_core.kernels import attach_encoder
-from sae_core.selection import is_selection_worthwhile, select_above
-from sae_core.trainable import ALL_FEATURES, EncoderDictionary, Features, TrainingPass
+from sae_core.encoder import ALL_FEATURES, EncoderDictionary, Features
+from sae_core.sparse.codes import DenseCodes, SelectedCodes
+from sae_core.sparse.kernels import attach_encoder
+from sae_core.sparse.selection import is_selection_worthwhile, select_above
+from sae_core.trainable import TrainingPass
 
 __all__ = ["JumpReluDictionary", "jump"]
 

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sae_core.architectures.batchtopk import BatchTopKDictionary
-from sae_core.codes import BatchCodes, SelectedCodes
-from sae_core.kernels import Selection, decode_selected
+from sae_core.sparse.codes import BatchCodes, SelectedCodes
+from sae_core.sparse.kernels import Selection, decode_selected
 from sae_core.trainable import TrainingPass
 
 __all__ = ["MatryoshkaDictionary"]

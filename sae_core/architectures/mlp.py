@@ -18,7 +18,7 @@ from sae_core.architectures.jumprelu import JumpReluDictionary
 from sae_core.architectures.relu import ReluDictionary
 from sae_core.architectures.topk import TopKDictionary
 from sae_core.config import MlpOutput
-from sae_core.trainable import EncoderDictionary
+from sae_core.encoder import EncoderDictionary
 
 __all__ = ["MLP_FAMILIES", "HiddenLayer", "MlpDictionary"]
 

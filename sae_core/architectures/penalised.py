@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sae_core.trainable import EncoderDictionary
+from sae_core.encoder import EncoderDictionary
 
 __all__ = ["PenalisedDictionary"]
 

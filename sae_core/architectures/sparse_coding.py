@@ -13,13 +13,13 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sae_core.codes import DenseCodes
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import SparseCode
 from sae_core.geometric_median import geometric_median
 from sae_core.inference.methods import join_codes
 from sae_core.inference.problem import row_chunks
 from sae_core.inference.proximal import fista
+from sae_core.sparse.codes import DenseCodes
 from sae_core.trainable import TrainableDictionary, TrainingPass
 
 __all__ = ["SparseCodingDictionary"]

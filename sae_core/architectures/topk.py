@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sae_core.architectures.counted import CountedDictionary
-from sae_core.kernels import Selection
-from sae_core.selection import select_top_k
+from sae_core.sparse.kernels import Selection
+from sae_core.sparse.selection import select_top_k
 
 __all__ = ["TopKDictionary"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
-from sae_core.trainable import EncoderDictionary
+from sae_core.encoder import EncoderDictionary
 
 N_FEATURES = 40
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from sae_core.buffer import ShuffleBuffer
-from sae_core.cohort import TrainedDictionary
+from sae_core.activations.buffer import ShuffleBuffer
 from sae_core.config import DictionaryConfig, TrainingConfig
-from sae_core.resume import CheckpointPlan
 from sae_core.synthetic import PlantedDictionary
-from sae_core.training import train_dictionaries
+from sae_core.training.cohort import TrainedDictionary
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.resume import CheckpointPlan
 
 __all__ = ["BATCH_TOKENS", "CONFIGS", "N_STEPS", "Chunks", "buffer", "train"]
 

@@ -11,9 +11,10 @@ import torch
 
 from sae_core.build import FAMILIES, build_dictionary, fit_input_scale
 from sae_core.config import DictionaryConfig, DictionaryKind
+from sae_core.encoder import EncoderDictionary
 from sae_core.errors import TrainingDataError, WidthMismatchError
 from sae_core.geometric_median import geometric_median
-from sae_core.trainable import EncoderDictionary, TrainableDictionary
+from sae_core.trainable import TrainableDictionary
 from tests.sae_core.dense_reference import CONFIGS, LAYERED
 
 X = torch.randn(300, 9, generator=torch.Generator().manual_seed(0)) * 4 + 7

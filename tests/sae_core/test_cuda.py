@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from sae_core.buffer import ShuffleBuffer
+from sae_core.activations.buffer import ShuffleBuffer
+from sae_core.activations.store_writer import write_store
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
-from sae_core.resume import CheckpointPlan
-from sae_core.store_writer import write_store
 from sae_core.synthetic import PlantedDictionary, mean_max_cosine
 from sae_core.trainable import TrainableDictionary
-from sae_core.trainer import DictionaryTrainer
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.resume import CheckpointPlan
+from sae_core.training.trainer import DictionaryTrainer
 
 DEVICE = "cuda"
 PLANTED = PlantedDictionary.draw(n_features=32, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)

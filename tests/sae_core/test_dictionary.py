@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import SparseCode
-from sae_core.kernels import decode_selected
-from sae_core.selection import select_top_k
+from sae_core.sparse.kernels import decode_selected
+from sae_core.sparse.selection import select_top_k
 
 
 @settings(max_examples=30, deadline=None)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sae_core.cohort import TrainedDictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.distributed import ALONE, Ranks, open_ranks
 from sae_core.errors import TrainingDataError
-from sae_core.history import read_history, write_history
-from sae_core.resume import CheckpointPlan
 from sae_core.synthetic import PlantedDictionary
-from sae_core.training import train_dictionaries
+from sae_core.training.cohort import TrainedDictionary
+from sae_core.training.history import read_history, write_history
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.resume import CheckpointPlan
 from tests.sae_core.processes import in_ranks
 
 BATCH_TOKENS, N_STEPS = 64, 20

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from sae_core import selection, trainable
+from sae_core import encoder
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.encoder import EncoderDictionary
 from sae_core.errors import WidthMismatchError
-from sae_core.objective import objective
-from sae_core.trainable import EncoderDictionary
+from sae_core.sparse import selection
+from sae_core.training.objective import objective
 from tests.sae_core.dense_reference import CONFIGS, LAYERED, N_FEATURES, batch, build, dense_code, gradients
 
 SIGNED = {"abstopk"}
@@ -23,7 +24,7 @@ SIGNED = {"abstopk"}
 @pytest.mark.parametrize("densest", [-1.0, 1.0])
 def test_training_pass_and_inference_agree(name: str, densest: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "DENSEST_SPARSE_FRACTION", densest)
-    monkeypatch.setattr(trainable, "ROWS_PER_ENCODED_BLOCK", 7)
+    monkeypatch.setattr(encoder, "ROWS_PER_ENCODED_BLOCK", 7)
     dictionary, x = build(CONFIGS[name]), batch()
     passed = dictionary.training_pass(x)
     dense = dictionary.encode_dense(x)

@@ -25,10 +25,10 @@ from autointerp.stages import train as stage
 from autointerp.subject.activations import TrainingChunks
 from sae_core.distributed import Ranks
 from sae_core.errors import MissingPackageError, TrainingStateError
-from sae_core.history import read_history
+from sae_core.training.history import read_history
 from tests.integration.world import save_corpus, save_subject
 from tests.sae_core.processes import free_port, in_processes
-from tests.sae_core.test_wandb_log import FakeWandb
+from tests.sae_core.training.test_wandb_log import FakeWandb
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("sae", "topk", "random")

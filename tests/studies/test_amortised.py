@@ -13,7 +13,7 @@ from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, 
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.trainable import TrainableDictionary
-from sae_core.trainer import DictionaryTrainer
+from sae_core.training.trainer import DictionaryTrainer
 
 D_IN, N_FEATURES, N_ROWS, L1_WEIGHT, LEARNING_RATE = 6, 10, 64, 0.02, 3e-3
 

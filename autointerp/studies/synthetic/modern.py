@@ -20,7 +20,7 @@ from sae_core.mcc import dictionary_mcc, latent_mcc
 from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
 from sae_core.support import measure_codes, support_recovery
 from sae_core.synthetic import SyntheticConfig, SyntheticProblem, draw_problem
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
 
 __all__ = ["STUDY", "ModernSettings"]
 

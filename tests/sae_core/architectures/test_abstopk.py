@@ -8,7 +8,7 @@ import torch.nn.functional as functional
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import SparseCode
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
 from tests.sae_core.dense_reference import CONFIGS, batch, build
 
 

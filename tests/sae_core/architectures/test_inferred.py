@@ -17,9 +17,9 @@ from sae_core.errors import WidthMismatchError
 from sae_core.inference import problem
 from sae_core.inference.methods import infer
 from sae_core.inference.optimality import kkt_residual, lasso_objective
-from sae_core.objective import objective
 from sae_core.quality import measure_quality
 from sae_core.trainable import TrainableDictionary
+from sae_core.training.objective import objective
 
 X = 2 + 3 * torch.randn(60, 12, generator=torch.Generator().manual_seed(0))
 NO_FEATURE = torch.zeros(0, dtype=torch.int64)

@@ -12,7 +12,7 @@ from sae_core.architectures.penalised import INTEGRAL_GAIN, PenalisedDictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.quality import measure_quality
 from sae_core.synthetic import PlantedDictionary
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
 from tests.sae_core.dense_reference import CONFIGS, batch, build
 
 

@@ -8,7 +8,7 @@ import torch
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.quality import measure_quality
 from sae_core.synthetic import PlantedDictionary, mean_max_cosine
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
 
 PLANTED = PlantedDictionary.draw(n_features=20, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
 N_STEPS = 150

@@ -12,10 +12,10 @@ from sae_core.build import build_dictionary
 from sae_core.checkpoint import load_dictionary, save_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.errors import WidthMismatchError
-from sae_core.objective import objective
 from sae_core.quality import measure_quality
 from sae_core.synthetic import PlantedDictionary, mean_max_cosine
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.objective import objective
 
 PLANTED = PlantedDictionary.draw(n_features=32, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
 CONFIG = DictionaryConfig(kind="sparse_coding", n_features=40, l1_weight=0.2, n_inference_steps=400)

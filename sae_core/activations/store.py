@@ -20,7 +20,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sae_core.buffer import PositionedChunks, ShuffleBuffer
+from sae_core.activations.buffer import PositionedChunks, ShuffleBuffer
 from sae_core.errors import ActivationStoreError, WidthMismatchError
 
 __all__ = [

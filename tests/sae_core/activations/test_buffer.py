@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sae_core.buffer import ShuffleBuffer
+from sae_core.activations.buffer import ShuffleBuffer
 from sae_core.errors import TrainingDataError, WidthMismatchError
 
 

@@ -16,10 +16,19 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sae_core.activations.buffer import PositionedChunks
+from sae_core.activations.store import (
+    INDEX_FILE,
+    STORE_SCHEMA,
+    TENSOR,
+    ActivationStore,
+    StoreDtype,
+    file_of,
+    mark_of,
+    open_store,
+)
 from sae_core.atomic import replace_file, write_file
-from sae_core.buffer import PositionedChunks
 from sae_core.errors import ActivationStoreError, TrainingDataError, WidthMismatchError
-from sae_core.store import INDEX_FILE, STORE_SCHEMA, TENSOR, ActivationStore, StoreDtype, file_of, mark_of, open_store
 from sae_core.tensor_file import write_tensors
 
 __all__ = ["write_store"]

@@ -16,12 +16,12 @@ from sae_core.architectures.topk import TopKDictionary
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.errors import TrainingDataError, WidthMismatchError
-from sae_core.history import StepRecord
 from sae_core.quality import measure_quality
 from sae_core.synthetic import PlantedDictionary, mean_max_cosine
 from sae_core.trainable import TrainableDictionary
-from sae_core.trainer import DictionaryTrainer
-from sae_core.training import train_dictionaries
+from sae_core.training.history import StepRecord
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.trainer import DictionaryTrainer
 
 PLANTED = PlantedDictionary.draw(n_features=32, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
 TRAINING = TrainingConfig(

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_core import selection
 from sae_core.config import DictionaryConfig, TrainingConfig
-from sae_core.objective import objective
+from sae_core.sparse import selection
+from sae_core.training.objective import objective
 from tests.sae_core.dense_reference import CONFIGS, batch, build, dense_objective, gradients, relative_error
 
 NONE_DEAD = torch.zeros(0, dtype=torch.int64)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_core import rectified
-from sae_core.rectified import rectify_and_decode
+from sae_core.sparse import rectified
+from sae_core.sparse.rectified import rectify_and_decode
 
 
 @settings(max_examples=30, deadline=None)

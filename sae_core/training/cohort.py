@@ -17,10 +17,10 @@ from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
 from sae_core.distributed import Ranks
-from sae_core.history import StepRecord
 from sae_core.state import State, join_states
 from sae_core.trainable import TrainableDictionary
-from sae_core.trainer import DictionaryTrainer
+from sae_core.training.history import StepRecord
+from sae_core.training.trainer import DictionaryTrainer
 
 __all__ = ["Cohort", "Configs", "TrainedDictionary"]
 

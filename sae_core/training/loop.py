@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sae_core.cohort import Cohort, Configs, TrainedDictionary
+from sae_core.activations.stream import BatchStream
 from sae_core.device import resolve_device
 from sae_core.distributed import ALONE, Ranks
 from sae_core.errors import TrainingDataError
-from sae_core.history import StepRecord
-from sae_core.resume import CheckpointPlan, SavedTraining, StateKeeper
-from sae_core.stream import BatchStream
+from sae_core.training.cohort import Cohort, Configs, TrainedDictionary
+from sae_core.training.history import StepRecord
+from sae_core.training.resume import CheckpointPlan, SavedTraining, StateKeeper
 
 __all__ = ["TrainedDictionary", "train_dictionaries"]
 

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sae_core.config import TrainingConfig
-from sae_core.losses import reconstruction_loss
 from sae_core.trainable import TrainableDictionary, TrainingPass
+from sae_core.training.losses import reconstruction_loss
 
 __all__ = ["objective"]
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from sae_core.errors import MissingPackageError
-from sae_core.history import StepRecord
+from sae_core.training.history import StepRecord
 
 __all__ = ["WandbLog"]
 

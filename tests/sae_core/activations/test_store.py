@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from sae_core import atomic, store, store_writer
+from sae_core import atomic
+from sae_core.activations import store, store_writer
+from sae_core.activations.store import INDEX_FILE, ActivationStore, open_store
+from sae_core.activations.store_writer import write_store
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.errors import ActivationStoreError, DictionaryWriteError, TrainingDataError, WidthMismatchError
-from sae_core.store import INDEX_FILE, ActivationStore, open_store
-from sae_core.store_writer import write_store
-from sae_core.training import train_dictionaries
+from sae_core.training.loop import train_dictionaries
 from tests.sae_core.interrupted import PositionedChunks
 
 D_IN = 3
@@ -122,7 +123,7 @@ def test_batches_are_shuffled_across_files_and_epochs_go_on_for_ever(tmp_path: P
 
 
 def test_several_trainings_read_one_harvest_and_go_on_in_it(tmp_path: Path) -> None:
-    from sae_core.resume import CheckpointPlan
+    from sae_core.training.resume import CheckpointPlan
 
     draw = torch.Generator().manual_seed(0)
     opened = write_store([torch.randn(600, 8, generator=draw)], tmp_path / "store", rows_per_file=256)

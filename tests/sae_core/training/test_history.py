@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sae_core.errors import DictionaryFormatError
-from sae_core.history import StepRecord, read_history, write_history
+from sae_core.training.history import StepRecord, read_history, write_history
 
 
 def test_round_trip_and_damage(tmp_path: Path) -> None:

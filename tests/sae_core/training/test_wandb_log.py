@@ -13,8 +13,8 @@ import pytest
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.errors import MissingPackageError
 from sae_core.synthetic import PlantedDictionary
-from sae_core.training import train_dictionaries
-from sae_core.wandb_log import WandbLog
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.wandb_log import WandbLog
 
 
 class FakeWandb(ModuleType):
@@ -93,5 +93,5 @@ def test_without_the_package_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_importing_the_module_does_not_import_the_package() -> None:
-    code = "import sys, sae_core.wandb_log; sys.exit('wandb' in sys.modules or 'torch' in sys.modules)"
+    code = "import sys, sae_core.training.wandb_log; sys.exit('wandb' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -14,16 +14,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sae_core.config import TrainingConfig
-from sae_core.deadness import FiringClock, resample_dead
 from sae_core.device import fast_matmul
 from sae_core.distributed import ALONE, Ranks
 from sae_core.errors import TrainingDataError
-from sae_core.history import StepRecord
-from sae_core.objective import objective
 from sae_core.randomness import generator
-from sae_core.schedule import l1_factor, learning_rate_factor
 from sae_core.state import State
 from sae_core.trainable import TrainableDictionary, TrainingPass
+from sae_core.training.deadness import FiringClock, resample_dead
+from sae_core.training.history import StepRecord
+from sae_core.training.objective import objective
+from sae_core.training.schedule import l1_factor, learning_rate_factor
 
 __all__ = ["DictionaryTrainer"]
 

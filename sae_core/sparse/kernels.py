@@ -13,7 +13,7 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sae_core.screening import dot_products, sorted_by_feature
+from sae_core.sparse.screening import dot_products, sorted_by_feature
 
 __all__ = [
     "Selection",

@@ -8,7 +8,7 @@ import torch
 from sae_core.architectures.relu import ReluDictionary
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
-from sae_core.deadness import FiringClock, resample_dead
+from sae_core.training.deadness import FiringClock, resample_dead
 
 
 def _x(n_rows: int = 50) -> torch.Tensor:

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sae_core.dictionary import SparseCode
-from sae_core.kernels import Selection
-from sae_core.screening import is_screening_worthwhile, screened_above, screened_top_k, true_positions
+from sae_core.sparse.kernels import Selection
+from sae_core.sparse.screening import is_screening_worthwhile, screened_above, screened_top_k, true_positions
 
 __all__ = [
     "fraction_above",

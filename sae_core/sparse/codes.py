@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sae_core.kernels import Selection, decode_selected, fired_features
+from sae_core.sparse.kernels import Selection, decode_selected, fired_features
 
 __all__ = ["BatchCodes", "DenseCodes", "SelectedCodes"]
 

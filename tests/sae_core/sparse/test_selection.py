@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_core import selection as rules
-from sae_core.kernels import Selection
-from sae_core.selection import (
+from sae_core.sparse import selection as rules
+from sae_core.sparse.kernels import Selection
+from sae_core.sparse.selection import (
     fraction_above,
     is_selection_worthwhile,
     padded_code,

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_core import screening, selection
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, DictionaryKind
-from sae_core.screening import (
+from sae_core.encoder import EncoderDictionary
+from sae_core.sparse import screening, selection
+from sae_core.sparse.screening import (
     dot_products,
     is_screening_worthwhile,
     screened_above,
@@ -18,7 +19,6 @@ from sae_core.screening import (
     sorted_by_feature,
     true_positions,
 )
-from sae_core.trainable import EncoderDictionary
 
 
 def _draw(n_rows: int, width: int, n_features: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

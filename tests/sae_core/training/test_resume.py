@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sae_core import resume
-from sae_core.cohort import TrainedDictionary
 from sae_core.config import TRAINED_KINDS, DictionaryConfig
 from sae_core.errors import DictionaryWriteError, TrainingStateError
-from sae_core.resume import CheckpointPlan, remove_states
-from sae_core.training import train_dictionaries
+from sae_core.training import resume
+from sae_core.training.cohort import TrainedDictionary
+from sae_core.training.loop import train_dictionaries
+from sae_core.training.resume import CheckpointPlan, remove_states
 from tests.sae_core.interrupted import BATCH_TOKENS, CONFIGS, N_STEPS, Chunks, PositionedChunks, buffer, train
 
 

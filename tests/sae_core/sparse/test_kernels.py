@@ -7,14 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_core import selection as selection_rules
-from sae_core.kernels import (
+from sae_core.sparse import selection as selection_rules
+from sae_core.sparse.kernels import (
     Selection,
     attach_encoder,
     decode_selected,
     fired_features,
 )
-from sae_core.selection import select_positive, select_top_k
+from sae_core.sparse.selection import select_positive, select_top_k
 
 
 def _draw(n_rows: int, width: int, n_features: int, d_in: int, seed: int) -> list[torch.Tensor]:

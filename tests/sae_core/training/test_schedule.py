@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sae_core.config import TrainingConfig
-from sae_core.schedule import l1_factor, learning_rate_factor
+from sae_core.training.schedule import l1_factor, learning_rate_factor
 
 
 def test_learning_rate_is_a_trapezium() -> None:

@@ -1,0 +1,193 @@
+"""A dictionary whose encoder ends in a linear layer: what all encoders of the field share.
+
+`W_enc` and `b_enc` read a hidden vector; families differ in how the hidden vector is made and in which pre-activations
+become codes. Knows nothing of optimisers, losses or files.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from sae_core.config import DictionaryConfig
+from sae_core.dictionary import SparseCode
+from sae_core.geometric_median import geometric_median
+from sae_core.sparse.codes import BatchCodes
+from sae_core.trainable import TrainableDictionary, TrainingPass
+
+__all__ = ["ALL_FEATURES", "EncoderDictionary", "Features"]
+
+Features = Int[Tensor, " chosen"] | slice
+ALL_FEATURES = slice(None)
+
+ROWS_PER_ENCODED_BLOCK = 1024
+"""Rows whose codes are dense at a time while they are turned into sparse ones."""
+
+
+class EncoderDictionary(TrainableDictionary):
+    """A dictionary whose encoder ends in a linear layer. Further parameters: W_enc [n_features, d_hidden], b_enc.
+
+    A family says which pre-activations become codes: `codes_of` for inference and `rule_pass` with gradients. What the
+    last layer reads is the activation less `b_dec`, unless a family puts hidden layers in between.
+    """
+
+    is_hidden_centred: bool = True
+    """Whether the hidden vector is the activation less `b_dec`, so that an encoder row meets it on both sides of 0."""
+
+    def __init__(
+        self,
+        config: DictionaryConfig,
+        *,
+        d_in: int,
+        draw: torch.Generator,
+        sample: Float[Tensor, "n_sample d_in"] | None = None,
+    ) -> None:
+        super().__init__(config, d_in=d_in, draw=draw)
+        d_hidden = self.add_hidden_layers(draw)
+        self.W_enc = nn.Parameter(torch.zeros(self.n_features, d_hidden))
+        self.add_feature_parameters()
+        with torch.no_grad():
+            if sample is not None:
+                self.b_dec.copy_(geometric_median(sample))
+            self.initialise_encoder(sample, draw)
+
+    def add_hidden_layers(self, draw: torch.Generator) -> int:
+        """Add what comes before the last encoder layer; returns the width that layer reads."""
+        return self.d_in
+
+    def add_feature_parameters(self) -> None:
+        """Add the parameters and buffers of the family's rule, one value per feature."""
+        self.b_enc = nn.Parameter(torch.zeros(self.n_features))
+
+    def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
+        """Start each encoder row along its decoder direction."""
+        self.W_enc.copy_(self.W_dec * self.config.encoder_init_norm)
+
+    @property
+    def feature_parameters(self) -> list[nn.Parameter]:
+        """The parameters with one row per feature, whose optimiser state is cleared when a feature is revived."""
+        return [self.W_enc, self.b_enc, self.W_dec]
+
+    def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
+        """What the last encoder layer reads."""
+        return x - self.b_dec
+
+    def read(
+        self, x: Float[Tensor, "batch d_in"]
+    ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, " n_features"]]:
+        """The hidden vectors, and zeros that carry the gradient of `b_dec` when they are added to the pre-activations.
+
+        b_dec's gradient through x - b_dec is -(sum of the pre-activations' gradients) @ W_enc. Carried by a bias it
+        costs one matrix-vector product instead of a gradient for every activation.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            carrier = functional.linear(self.b_dec.detach() - self.b_dec, self.W_enc.detach())
+        return x - self.b_dec.detach(), carrier
+
+    def pre_activations(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """W_e h + b_e for some features, in the hidden vectors' own type also under autocast."""
+        return functional.linear(hidden, self.W_enc[features], self.b_enc[features]).to(hidden.dtype)
+
+    @abstractmethod
+    def codes_of(
+        self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features at inference."""
+
+    @abstractmethod
+    def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
+        """The training pass from the hidden vectors on; `carrier` (zeros) is added to the pre-activations."""
+
+    def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
+        """Reconstruction and sparsity of a batch, differentiable in every parameter."""
+        self.check_width(x)
+        return self.rule_pass(*self.read(x))
+
+    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
+        """Codes as a dense matrix, zeros included."""
+        self.check_width(x)
+        return self.codes_of(self.hidden(x))
+
+    def encode_features(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "batch chosen"]:
+        """Dense codes of some features only."""
+        self.check_width(x)
+        return self.codes_of(self.hidden(x), features)
+
+    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
+        """Codes as (values, indices); only a block of rows is ever dense."""
+        self.check_width(x)
+        blocks = [SparseCode.from_dense(self.codes_of(self.hidden(rows))) for rows in x.split(ROWS_PER_ENCODED_BLOCK)]
+        return SparseCode(_stack_padded([b.values for b in blocks]), _stack_padded([b.indices for b in blocks]))
+
+    def pass_of(self, codes: BatchCodes, penalty: Float[Tensor, ""] | None = None) -> TrainingPass:
+        """The pass of a batch's codes; penalty None: no sparsity penalty."""
+        code_sum = codes.values.abs().sum() / codes.n_rows
+        return TrainingPass(
+            reconstruction=codes.decode(self.W_dec) + self.b_dec,
+            code_sum=code_sum,
+            n_active=codes.n_active(),
+            fired=codes.fired(),
+            penalty=torch.zeros_like(code_sum) if penalty is None else penalty,
+        )
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """After training: fold whatever norms the directions have into the encoder, leaving them at norm 1."""
+        norms = self.W_dec.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        if self.config.published_decoder_norm:
+            self.W_enc.mul_(norms)
+            self.b_enc.mul_(norms[:, 0])
+        self.W_dec.div_(norms)
+
+    @torch.no_grad()
+    def revive(
+        self,
+        features: Int[Tensor, " n_revived"],
+        *,
+        x: Float[Tensor, "batch d_in"],
+        rows: Int[Tensor, " n_revived"],
+        norm_frac: float,
+        is_dead: Bool[Tensor, " n_features"],
+    ) -> None:
+        """Point dead `features` at the `rows` of the batch `x`, one each; encoder rows get `norm_frac` of the live
+        rows' mean norm.
+
+        The direction is the input less `b_dec`; the encoder row is what the last layer reads of it, less its centre,
+        and the bias puts the centre at 0 (bias 0 where the hidden vector is centred already): so the pre-activation is
+        positive there, and not everywhere. Bricken et al. 2023, "Neuron Resampling".
+        """
+        norms = self.W_enc.norm(dim=1)
+        # A masked mean, not an index: no wait for the device.
+        n_live = (~is_dead).sum()
+        live_norm = torch.where(n_live > 0, (norms * ~is_dead).sum() / n_live.clamp_min(1), norms.mean())
+        hidden = self.hidden(x)
+        centre = torch.zeros_like(hidden[0]) if self.is_hidden_centred else hidden.mean(dim=0)
+        offsets = hidden[rows] - centre
+        encoder = functional.normalize(offsets, dim=1) * live_norm * norm_frac
+        self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)
+        self.W_enc[features] = encoder
+        self.revive_rule(features, bias=-(encoder @ centre), pre=(encoder * offsets).sum(dim=1))
+
+    def revive_rule(
+        self,
+        features: Int[Tensor, " n_revived"],
+        *,
+        bias: Float[Tensor, " n_revived"],
+        pre: Float[Tensor, " n_revived"],
+    ) -> None:
+        """Reset the revived features' biases to `bias`, and thresholds to below `pre`, their pre-activation there."""
+        self.b_enc[features] = bias
+
+
+def _stack_padded(blocks: list[Tensor]) -> Tensor:
+    """Blocks of rows under each other, padded with zeros to the widest."""
+    width = max(block.shape[1] for block in blocks)
+    return torch.cat([functional.pad(block, (0, width - block.shape[1])) for block in blocks])
