@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from autointerp.board import quality_table
 from autointerp.errors import ConfigError
+from autointerp.runs.layout import RunLayout
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Dictionary files: import, inspect, export.")
+app = typer.Typer(
+    no_args_is_help=True, help="Dictionaries: import, inspect and export files, show the quality of a run's."
+)
 
 FORMATS = "auto, saelens, sparsify, dictionary_learning, gemma_scope, openai"
 EXPORT_FORMATS = "saelens, sparsify"
@@ -89,6 +93,17 @@ def export(
     found = open_dictionary(directory)
     export_dictionary(found.dictionary, dest, format=format, metadata=found.metadata)
     typer.echo(f"{dest}: {format}, {found.dictionary.n_features:,} features over {found.dictionary.d_in:,} inputs")
+
+
+@app.command("quality")
+def quality(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", show_default=False)],
+    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(quality_table.FORMATS)}.")] = "table",
+) -> None:
+    """Show how well the dictionaries of a run reconstruct: L0, explained variance, loss recovered, dead features."""
+    if format not in quality_table.FORMATS:
+        raise ConfigError(f"--format '{format}' is unknown; use one of {', '.join(quality_table.FORMATS)}")
+    typer.echo(quality_table.render_quality(quality_table.read_quality(RunLayout(run)), format))
 
 
 def _require_free(dest: Path) -> None:

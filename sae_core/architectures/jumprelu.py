@@ -47,7 +47,7 @@ class _Jump(torch.autograd.Function):
 def jump(
     pre: Float[Tensor, "*shape"], threshold: Float[Tensor, "*shape"], *, bandwidth: Float[Tensor, ""]
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """JumpReLU of pre-activations and the step H(z - theta) that counts towards L0 (equations 1 and 9).
+    """JumpReLU of pre-activations and the step H(z - theta) that counts towards L0 (section 3).
 
     Pseudo-derivatives (equations 11 and 12), with K the rectangle kernel of width 1:
     d JumpReLU / d theta = -(theta / bandwidth) K((z - theta) / bandwidth) and d H / d theta = -(1 / bandwidth)

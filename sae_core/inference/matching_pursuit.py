@@ -26,7 +26,7 @@ def matching_pursuit(
     is_stopped_by_repeat: bool = False,
     is_non_negative: bool = True,
 ) -> SparseCode:
-    """Codes [batch, n_steps] by matching pursuit (Mallat & Zhang 1993, section II).
+    """Codes [batch, n_steps] by matching pursuit (Mallat & Zhang 1993, section III).
 
     A feature may be chosen again; its code then changes, so at most `n_steps` features are active. A row stops once no
     step helps, once its residual's norm is below `residual_threshold` (in the activations' units; 0: never), and

@@ -14,6 +14,7 @@ from autointerp.cli.dictionary_commands import EXPORT_FORMATS, FORMATS
 from autointerp.cli.main import _run
 from autointerp.config.tree import DictionaryEntry
 from autointerp.errors import SubjectError
+from autointerp.runs.layout import RunLayout
 from autointerp.stages.train import _load
 from autointerp.subject.sites import SitePoint
 from sae_core.checkpoint import load_dictionary, read_metadata
@@ -135,3 +136,16 @@ def test_a_run_loads_any_format_but_no_transcoder() -> None:
         _load(_entry("saelens/jumprelu_skip_transcoder"), point, 8)
     with pytest.raises(WidthMismatchError, match="reads activations of width 8"):
         _load(_entry("saelens/topk"), point, 9)
+
+
+def test_quality_of_a_run_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = RunLayout(tmp_path / "run")
+    layout.dictionary("sae").mkdir(parents=True)
+    facts = {"kind": "topk", "n_features": 8, "l0": 3.25, "explained_variance": 0.75, "dead_frac": 0.125}
+    layout.quality("sae").write_text(json.dumps(facts))
+    assert _run(["dictionaries", "quality", str(layout.root), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["dictionary"] == "sae"
+    assert _run(["dictionaries", "quality", str(layout.root), "--format", "yaml"]) == 2
+    assert "use one of table, md, csv, json" in capsys.readouterr().err
+    assert _run(["dictionaries", "quality", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -8,21 +8,23 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from autointerp import pipeline
+from autointerp.board.quality_table import read_quality
 from autointerp.config.loading import parse_config
 from autointerp.config.tree import Config
-from autointerp.errors import ConfigError
+from autointerp.errors import ConfigError, SubjectError
 from autointerp.progress import SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
 from autointerp.stages import site_training
 from autointerp.stages import train as stage
 from autointerp.subject.activations import TrainingChunks
+from sae_core import config as core
 from sae_core.distributed import Ranks
 from sae_core.errors import MissingPackageError, TrainingStateError
 from sae_core.training.history import read_history
@@ -262,3 +264,32 @@ def test_torchrun_trains_a_run(world: World, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("loss recovered") == 2, "the first process alone prints"
     assert set(read_manifest(RunLayout(tmp_path / "run"))["stages"]) == {"train"}
+
+
+def test_every_kind_of_dictionary_passes_the_stage(world: World, tmp_path: Path) -> None:
+    trained = [
+        {"name": kind, "kind": kind, "n_features": 40, "k": 4}
+        for kind in sorted(get_args(core.DictionaryKind))
+        if kind in core.TRAINED_KINDS
+    ]
+    others = [
+        {"name": "pursuit", "kind": "inferred", "of": "topk", "k": 4},
+        {"name": "lasso", "kind": "inferred", "of": "relu", "method": "fista"},
+        *({"name": kind, "kind": kind, "match_density": "topk"} for kind in ("identity", "pca", "ica")),
+        {"name": "random", "kind": "random", "n_features": 40, "density": 0.1},
+    ]
+    layout = RunLayout(tmp_path)
+    tree = world.tree | {"dictionaries": [*trained, *others]}
+    run(parse_config(tree), layout)
+    rows = {row.dictionary: row for row in read_quality(layout)}
+    assert set(rows) == {entry["name"] for entry in [*trained, *others]}
+    for name in ("topk", "abstopk", "pursuit"):
+        assert 0 < (rows[name].l0 or 0) <= 4
+    assert rows["random"].l0 == pytest.approx(4, rel=0.5)
+    assert rows["pca"].loss_recovered is None and rows["lasso"].loss_recovered is not None
+
+
+def test_an_inferred_entry_that_cannot_be_is_one_line(world: World, tmp_path: Path) -> None:
+    entries = [*world.tree["dictionaries"], {"name": "ito", "kind": "inferred", "of": "topk", "method": "fista"}]
+    with pytest.raises(SubjectError, match=r"dictionaries\.ito: l1_weight must be given"):
+        run(parse_config(world.tree | {"dictionaries": entries}), RunLayout(tmp_path))
