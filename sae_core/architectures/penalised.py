@@ -17,7 +17,7 @@ INTEGRAL_GAIN = 0.05
 """By how much the log of the L1 weight moves in a step in which L0 is e times its target (or more)."""
 
 PROPORTIONAL_GAIN = 1.0
-"""Power of L0 / target by which a batch's weight answers at once; it damps the swings of the slow part."""
+"""Power of L0 / target by which a batch's weight answers at once (up to e); it damps the swings of the slow part."""
 
 
 class PenalisedDictionary(EncoderDictionary):
@@ -25,7 +25,8 @@ class PenalisedDictionary(EncoderDictionary):
 
     With `config.l0_target` a controller steers the weight: in every step at full penalty log(l1_factor) moves by
     INTEGRAL_GAIN * log(L0 / target), the log clipped to [-1, 1], and the batch's own weight is further multiplied by
-    (L0 / target) ** PROPORTIONAL_GAIN. It is a proportional-integral controller, not a constrained
+    (L0 / target) ** PROPORTIONAL_GAIN, but by e at most: early in training half of all features are active, and an
+    answer in proportion would silence them for good. It is a proportional-integral controller, not a constrained
     optimum: L0 ends near the target, not on it, and the nearer the longer training lasts (hundreds of steps at least).
     The gains suit Adam's learning rates of 3e-4 and above; the slower the weights follow, the more L0 swings.
     A target above what the data needs may be missed from below, because features without anything to explain stay
@@ -45,7 +46,7 @@ class PenalisedDictionary(EncoderDictionary):
         weight = self.config.l1_weight * self.l1_unit * self.l1_factor
         target = self.config.l0_target
         if target is not None and self.training:
-            weight = weight * (PROPORTIONAL_GAIN * self._log_excess(n_active, target=target)).exp()
+            weight = weight * (PROPORTIONAL_GAIN * self._log_excess(n_active, target=target).clamp(max=1)).exp()
         return weight * code_sum
 
     @torch.no_grad()

@@ -47,10 +47,10 @@ def test_the_weight_moves_by_the_log_of_the_excess_and_not_faster() -> None:
     assert dictionary.l1_factor.item() == pytest.approx(math.exp(0.5 * INTEGRAL_GAIN))
 
 
-def test_a_batch_answers_at_once_in_proportion() -> None:
-    plain, steered, x = _build(), _build(l0_target=5.0), batch()
-    passed = plain.training_pass(x)
-    ratio = passed.n_active.item() / 5.0
+@pytest.mark.parametrize("excess", [0.2, 0.9, 2.0, 50.0])
+def test_a_batch_answers_at_once_in_proportion_up_to_e(excess: float) -> None:
+    passed = _build().training_pass(x := batch())
+    steered, ratio = _build(l0_target=passed.n_active.item() / excess), min(excess, math.e)
     assert steered.training_pass(x).penalty.item() == pytest.approx(ratio * passed.penalty.item(), rel=1e-4)
 
 
