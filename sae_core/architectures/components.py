@@ -7,15 +7,12 @@ fires. Take a configuration and a sample; know nothing of files.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as functional
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from sae_core.architectures.projection import ProjectionDictionary
 from sae_core.config import DictionaryConfig
-from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError
 
 __all__ = ["IcaDictionary", "PcaDictionary"]
@@ -27,56 +24,17 @@ RANK_TOLERANCE = 1e-10
 """Variance along a direction, relative to the largest, below which the sample does not extend in it."""
 
 
-class _ComponentDictionary(Dictionary):
-    """Codes are projections of x - offset. Buffers: W_dec [n_features, d_in], b_dec [d_in].
-
-    Without a sample the buffers are placeholders, to be filled from a file.
-    """
-
-    is_dense = True
-    is_signed = True
-    W_dec: Tensor
-    b_dec: Tensor
+class _ComponentDictionary(ProjectionDictionary):
+    """At most as many features as coordinates. Without a sample the buffers are filled from a file."""
 
     def __init__(self, config: DictionaryConfig, *, d_in: int) -> None:
-        super().__init__()
         n_features = d_in if config.n_features is None else config.n_features
         if n_features > d_in:
             raise ValueError(
                 f"n_features = {n_features}: activations of width {d_in} have at most {d_in} components; "
                 "leave n_features out for all of them"
             )
-        self.config = replace(config, n_features=n_features)
-        self.d_in, self.n_features = d_in, n_features
-        self.register_buffer("W_dec", torch.eye(n_features, d_in))
-        self.register_buffer("b_dec", torch.zeros(d_in))
-
-    @property
-    def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """Unit-norm direction per component."""
-        return self.W_dec
-
-    @property
-    def offset(self) -> Float[Tensor, " d_in"]:
-        """The mean of the sample."""
-        return self.b_dec
-
-    @property
-    def projections(self) -> Float[Tensor, "n_features d_in"]:
-        """What a component's code is the product of x - offset with."""
-        return self.W_dec
-
-    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Signed codes."""
-        self.check_width(x)
-        return functional.linear(x - self.b_dec, self.projections)
-
-    def encode_features(
-        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
-    ) -> Float[Tensor, "batch chosen"]:
-        """Signed codes of some components only."""
-        self.check_width(x)
-        return functional.linear(x - self.b_dec, self.projections[features])
+        super().__init__(config, d_in=d_in, n_features=n_features)
 
 
 class PcaDictionary(_ComponentDictionary):

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from sae_core.architectures.projection import ProjectionDictionary
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
 
@@ -57,16 +58,11 @@ class IdentityDictionary(Dictionary):
         return code
 
 
-class RandomDictionary(Dictionary):
+class RandomDictionary(ProjectionDictionary):
     """Feature i is the projection of x - offset on a random unit direction; offset: the sample's mean, or zeros.
 
     It is a control, not an autoencoder: with more features than coordinates its "reconstruction" overshoots.
     """
-
-    is_dense = True
-    is_signed = True
-    W_dec: Tensor
-    b_dec: Tensor
 
     def __init__(
         self,
@@ -76,33 +72,9 @@ class RandomDictionary(Dictionary):
         draw: torch.Generator,
         sample: Float[Tensor, "n_sample d_in"] | None = None,
     ) -> None:
-        super().__init__()
         if config.n_features is None:
             raise ValueError("n_features must be given for kind 'random'")
-        self.config = config
-        self.d_in, self.n_features = d_in, config.n_features
-        directions = functional.normalize(torch.randn(self.n_features, d_in, generator=draw), dim=1)
-        self.register_buffer("W_dec", directions)
-        self.register_buffer("b_dec", torch.zeros(d_in) if sample is None else sample.double().mean(dim=0).float())
-
-    @property
-    def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """Random unit directions."""
-        return self.W_dec
-
-    @property
-    def offset(self) -> Float[Tensor, " d_in"]:
-        """The mean of the sample the dictionary was built with."""
-        return self.b_dec
-
-    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Signed projections."""
-        self.check_width(x)
-        return functional.linear(x - self.b_dec, self.W_dec)
-
-    def encode_features(
-        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
-    ) -> Float[Tensor, "batch chosen"]:
-        """Signed projections on some directions only."""
-        self.check_width(x)
-        return functional.linear(x - self.b_dec, self.W_dec[features])
+        super().__init__(config, d_in=d_in, n_features=config.n_features)
+        self.W_dec.copy_(functional.normalize(torch.randn(self.n_features, d_in, generator=draw), dim=1))
+        if sample is not None:
+            self.b_dec.copy_(sample.double().mean(dim=0))
