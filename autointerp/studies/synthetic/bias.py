@@ -30,7 +30,7 @@ class BiasSettings(StudySettings):
     """Settings of the study."""
 
     n_seeds: int = 3
-    n_steps: int = 40_000
+    n_steps: int = 20_000
     l1_weight: float = 0.01
 
 

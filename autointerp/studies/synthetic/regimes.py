@@ -45,12 +45,12 @@ class RegimesSettings(StudySettings):
     """Settings of the study."""
 
     n_seeds: int = 2
-    n_steps: int = 20_000
+    n_steps: int = 8_000
     n_log_code_seeds: int = 1
     """Problems per cell of sparse coding on log-codes, by far the dearest method."""
-    n_log_code_steps: int = 12_000
+    n_log_code_steps: int = 6_000
     """Its steps, at a learning rate of 3e-3."""
-    n_inference_steps: int = 5_000
+    n_inference_steps: int = 4_000
     n_chains: int = 4
     k_values: tuple[int, ...] = (3,)
     d_in_values: tuple[int, ...] = (8, 16, 32)
@@ -161,7 +161,8 @@ however many sources there are, as in the paper.
             f"Our sparse coding is ahead of the best other method by {min(wins):+.3f} to {max(wins):+.3f} over the "
             "grid.",
             "The published values are from 50,000 steps (MLP h=32, by its FLOPs) on other problems, without spreads; "
-            "encoders here stop at 20,000 and use the library's optimiser (a direction's gradient projected), which "
+            f"encoders here stop at {settings.n_steps:,} and use the library's optimiser (a direction's gradient "
+            "projected), which "
             "is better than the published one (study `unknown`); sparse coding on log-codes is one problem per cell "
             "at 3e-3.",
         ]
