@@ -153,7 +153,7 @@ averaged over features, without matching.
             curve_panel(axes[0, place], chosen, methods, x="step", y="r", published=published)
             axes[0, place].set(title=title, xlabel="training steps", ylim=(0, 1))
         axes[0, 0].set_ylabel("latent correlation r (held out)")
-        axes[0, 1].legend(loc="lower right")
+        axes[0, 0].legend(loc="lower right")
         return figure
 
 
