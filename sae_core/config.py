@@ -164,7 +164,7 @@ class DictionaryConfig:
         _require(self.k >= 1, "k", self.k, "at least 1")
         _require(self.k_start is None or self.k_start >= 1, "k_start", self.k_start, "at least 1, or left out")
         if self.is_topk and self.n_features is not None:
-            limit = f"at most n_features = {self.n_features}"
+            limit = f"at most n_features = {self.n_features}; lower k"
             _require(self.k <= self.n_features, "k", self.k, limit)
             _require(self.k_start is None or self.k_start <= self.n_features, "k_start", self.k_start, limit)
         _require(0 <= self.k_warmup_frac <= 1, "k_warmup_frac", self.k_warmup_frac, "between 0 and 1")

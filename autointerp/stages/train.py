@@ -219,6 +219,16 @@ def _measure(
 def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> DictionaryConfig:
     """The entry in sae_core's terms; what the entry leaves out takes sae_core's default."""
     n_features = entry.n_features or (width if entry.kind in ("identity", "pca", "ica") else 4 * width)
+    if entry.kind == "identity" and n_features != width:
+        raise SubjectError(
+            f"dictionaries.{entry.name}.n_features = {n_features}, but the identity has as many features as the site "
+            f"is wide; leave it out or set {width}"
+        )
+    if entry.kind in ("pca", "ica") and n_features > width:
+        raise SubjectError(
+            f"dictionaries.{entry.name}.n_features = {n_features}, but activations {width} wide have no more than {width} "
+            "components; lower it or leave it out"
+        )
     stated: dict[str, Any] = {
         name: getattr(entry, name)
         for name in ("k_start", "k_warmup_frac", "l1_weight", "l0_target", "l0_weight", "output", "n_inference_steps")

@@ -125,7 +125,8 @@ def dense_objective(
             loss = loss + loss_of(penalised @ p["W_dec"].detach() + p["b_dec"].detach())
         weight = what.l1_weight * scale / math.sqrt(x.shape[1])
         if what.l0_target is not None:
-            weight *= float((code != 0).sum(dim=1).double().mean().clamp_min(1e-3)) / what.l0_target
+            excess = float((code != 0).sum(dim=1).double().mean().clamp_min(1e-3)) / what.l0_target
+            weight *= min(excess, math.e)
         loss = loss + penalty_share * weight * penalised.sum(dim=1).mean()
     if rule == "jumprelu":
         l0 = steps.sum(dim=1).mean()
