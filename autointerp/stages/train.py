@@ -226,7 +226,7 @@ def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> Di
         )
     if entry.kind in ("pca", "ica") and n_features > width:
         raise SubjectError(
-            f"dictionaries.{entry.name}.n_features = {n_features}, but activations {width} wide have no more than {width} "
+            f"dictionaries.{entry.name}.n_features = {n_features}, but activations {width} wide have at most as many "
             "components; lower it or leave it out"
         )
     stated: dict[str, Any] = {
