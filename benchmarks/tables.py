@@ -19,19 +19,24 @@ def machine_line() -> str:
     """Processor, cores, memory and torch, with no host name or path."""
     model = platform.processor() or platform.machine()
     flags: set[str] = set()
+    generation: dict[str, str] = {}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 model = value.strip()
+            elif key.strip() in ("cpu family", "model"):
+                generation[key.strip()] = value.strip()
             elif key.strip() == "flags":
                 flags = set(value.split())
+    # The vendor's name alone hides the generation, on which the ratio of matrix kernels depends.
+    numbers = [f"{key.removeprefix('cpu ')} {value}" for key, value in generation.items()]
     notable = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]
     return (
-        f"{model} ({', '.join(notable) or platform.machine()}), {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{model} ({', '.join([*numbers, *notable]) or platform.machine()}), {os.cpu_count()} cores, {memory:.0f} GiB, "
         f"Python {platform.python_version()}, torch {torch.__version__}, one thread per contestant; "
         f"load average at the end {load:.1f}; {datetime.now(UTC):%Y-%m-%d}"
     )

@@ -93,13 +93,14 @@ class DictionaryConfig:
     l0_target: float | None = None
     """Mean number of active features to end at. relu, gated, prolu, mlp with relu output: the L1 weight, which starts
     at `l1_weight`, is steered towards it during training. jumprelu (also as mlp output): the penalty is
-    l0_weight * (L0 / l0_target - 1)^2. None = no target."""
+    l0_weight * (L0 / l0_target - 1)^2 below it, l0_weight * log(L0 / l0_target)^2 above. None = no target."""
     l0_weight: float | None = None
-    """jumprelu, mlp with jumprelu output: weight of the penalty, l0_weight * L0 or (with `l0_target`)
-    l0_weight * (L0 / l0_target - 1)^2, in normalised units. None = 0.001 without and 1 with a target."""
-    threshold_init: float = 0.1
-    """jumprelu: the threshold at the start, in normalised units (activations of mean norm sqrt(d_in)). Adam moves its
-    logarithm by at most about the learning rate per step, so a short training cannot move it far."""
+    """jumprelu, mlp with jumprelu output: weight of the penalty on L0, or (with `l0_target`) on its distance from the
+    target, in normalised units. None = 0.001 without and 1 with a target."""
+    threshold_init: float = 0.3
+    """jumprelu: the threshold at the start, in normalised units (activations of mean norm sqrt(d_in)). There a fresh
+    encoder's pre-activations have a standard deviation of `encoder_init_norm`, so that with the defaults one feature in
+    six is active at first. Lower, and much of a short training goes by until L0 has come down."""
     bandwidth: float = 0.1
     """jumprelu: width of the straight-through kernel around the threshold, in normalised units."""
     hidden: tuple[int, ...] = (256,)

@@ -13,8 +13,9 @@ __all__ = ["Contestant"]
 
 class Contestant(NamedTuple):
     """step: what is timed, on a batch [batch, d_in]: an optimiser step, or one inference; reconstruct: x ->
-    reconstruction, without gradients; codes: x -> dense codes, where contestants' codes are to be compared."""
+    reconstruction, without gradients (None: it trains nothing); codes: x -> dense codes, where contestants' codes are
+    to be compared."""
 
     step: Callable[[Tensor], None]
-    reconstruct: Callable[[Tensor], Tensor]
+    reconstruct: Callable[[Tensor], Tensor] | None = None
     codes: Callable[[Tensor], Tensor] | None = None

@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from typing import TextIO
@@ -54,7 +55,9 @@ def main() -> None:
         elif question["ask"] == "memory":
             _say(answers, {"peak_bytes": _peak_bytes()})
         elif question["ask"] == "quality":
-            _say(answers, {"fvu": _fvu(contestant, activations(job, HELD_OUT_BATCH)), "n_steps": n_done})
+            assert contestant.reconstruct is not None
+            fvu = _fvu(contestant.reconstruct, activations(job, HELD_OUT_BATCH))
+            _say(answers, {"fvu": fvu, "n_steps": n_done})
         elif question["ask"] == "codes":
             assert contestant.codes is not None
             torch.save(contestant.codes(activations(job, HELD_OUT_BATCH)[:EVALUATION_ROWS]), question["path"])
@@ -67,8 +70,8 @@ def _peak_bytes() -> int:
 
 
 @torch.no_grad()
-def _fvu(contestant: Contestant, x: Tensor) -> float:
-    error = sum(float((rows - contestant.reconstruct(rows)).square().sum()) for rows in x.split(EVALUATION_ROWS))
+def _fvu(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    error = sum(float((rows - reconstruct(rows)).square().sum()) for rows in x.split(EVALUATION_ROWS))
     return error / float((x - x.mean(dim=0)).square().sum())
 
 

@@ -60,7 +60,10 @@ class JumpReluDictionary(EncoderDictionary):
     """f = JumpReLU_theta(W_e (x - b_d) + b_e), theta = exp(log_threshold), in activation units.
 
     The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2, the variant the paper
-    mentions for a fixed sparsity and SAEBench trains with (Karvonen et al. 2025, arXiv 2503.09532).
+    mentions for a fixed sparsity and SAEBench trains with (Karvonen et al. 2025, arXiv 2503.09532). Above the target
+    we take log(L0 / target)^2 instead: to second order the same near the target, but far above it, where every training
+    starts with half of its features active, it pulls no harder than nearby, so that thresholds do not shoot past the
+    target and leave features silent for good.
     """
 
     log_threshold: nn.Parameter
@@ -115,7 +118,9 @@ class JumpReluDictionary(EncoderDictionary):
             return (L0_WEIGHT if weight is None else weight) * l0
         # The mean over ranks with this rank's gradient, so that the ranks' mean gradient is that of the whole batch.
         l0 = l0 + (self.ranks.mean(l0.detach()) - l0.detach())
-        return (L0_WEIGHT_WITH_TARGET if weight is None else weight) * (l0 / target - 1).square()
+        excess = l0 / target
+        distance = (excess.clamp(max=1) - 1).square() + excess.clamp(min=1).log().square()
+        return (L0_WEIGHT_WITH_TARGET if weight is None else weight) * distance
 
     def revive_rule(
         self,

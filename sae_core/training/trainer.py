@@ -33,6 +33,10 @@ DEAD_LIST_EVERY_STEPS = 8
 LOG_RATE = 5.0
 """How much faster logarithms are learned: a step of the learning rate moves a threshold by a few per mille only."""
 
+LOG_BETA2 = 0.99
+"""Adam's second decay for logarithms, at most: the pull of an L0 penalty on a threshold falls by orders of magnitude
+while L0 comes down, and a longer memory of it would hold the threshold where it is."""
+
 
 class DictionaryTrainer:
     """One dictionary, its optimiser and its clock; `step` moves it by one batch.
@@ -55,6 +59,8 @@ class DictionaryTrainer:
         self.biases = biases
         parts = [weights, biases, *([logs] if logs else [])]
         groups = [{"params": part, "unit": unit} for part, unit in zip(parts, self._units, strict=False)]
+        if logs:
+            groups[-1]["betas"] = (config.adam_beta1, min(config.adam_beta2, LOG_BETA2))
         self.optimiser = torch.optim.Adam(
             groups,
             lr=config.learning_rate,

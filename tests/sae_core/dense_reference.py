@@ -130,7 +130,10 @@ def dense_objective(
         loss = loss + penalty_share * weight * penalised.sum(dim=1).mean()
     if rule == "jumprelu":
         l0 = steps.sum(dim=1).mean()
-        penalty = 0.001 * l0 if what.l0_target is None else (l0 / what.l0_target - 1) ** 2
+        penalty = 0.001 * l0
+        if what.l0_target is not None:
+            excess = l0 / what.l0_target
+            penalty = (excess - 1) ** 2 if excess < 1 else excess.log() ** 2
         loss = loss + penalty_share * penalty
     if what.is_topk and what.auxk_weight > 0 and dead.numel():
         loss = loss + what.auxk_weight * _auxk(p, x, reconstruction, dead, what)

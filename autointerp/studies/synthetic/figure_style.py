@@ -30,6 +30,7 @@ PLACES = {
     "SC (ours)": 5,
     "FISTA, codes >= 0": 6,
     "SAE, started along D": 7,
+    "SAE, projected": 7,
 }
 """Methods that several figures show keep their colour and marker in all of them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -38,18 +39,30 @@ def test_codes_are_the_pre_activations_above_their_thresholds() -> None:
     torch.testing.assert_close(dictionary.encode_dense(x), pre * (pre > dictionary.log_threshold.exp()))
 
 
-@pytest.mark.parametrize(("weight", "target"), [(None, None), (0.5, None), (None, 3.0), (0.25, 3.0)])
-def test_penalty_is_the_weighted_l0_or_its_squared_distance_from_the_target(
-    weight: float | None, target: float | None
-) -> None:
+@pytest.mark.parametrize(("weight", "target"), [(None, None), (0.5, None), (None, 3.0), (0.25, 3.0), (0.25, 40.0)])
+def test_penalty_is_the_weighted_l0_or_its_distance_from_the_target(weight: float | None, target: float | None) -> None:
     dictionary = build(dataclasses.replace(CONFIGS["jumprelu"], l0_weight=weight, l0_target=target))
     passed = dictionary.training_pass(batch())
     l0 = passed.n_active.item()
     if target is None:
         wanted = (0.001 if weight is None else weight) * l0
     else:
-        wanted = (1.0 if weight is None else weight) * (l0 / target - 1) ** 2
+        excess = l0 / target
+        wanted = (1.0 if weight is None else weight) * (math.log(excess) if excess > 1 else excess - 1) ** 2
     assert passed.penalty.item() == pytest.approx(wanted, rel=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(excess=st.floats(0, 1000), target=st.floats(0.5, 64))
+def test_far_from_the_target_the_penalty_pulls_no_harder_than_near_it(excess: float, target: float) -> None:
+    dictionary = build(dataclasses.replace(CONFIGS["jumprelu"], l0_target=target))
+    assert isinstance(dictionary, JumpReluDictionary)
+    l0 = torch.tensor(excess * target, dtype=torch.float64, requires_grad=True)
+    (pull,) = torch.autograd.grad(dictionary.l0_penalty(l0), l0)
+    assert abs(pull.item()) <= 2 / target and pull.item() * (excess - 1) >= 0
+    near = torch.tensor(target * 1.001, dtype=torch.float64, requires_grad=True)
+    (pull,) = torch.autograd.grad(dictionary.l0_penalty(near), near)
+    assert pull.item() == pytest.approx(2 * 0.001 / target, rel=2e-3)
 
 
 def test_the_penalty_trains_thresholds_alone() -> None:

@@ -1,0 +1,41 @@
+"""The matrix products that no exact training step can do without, and nothing else: what a step is measured against.
+
+TopK: the encoder's, whose result decides which features are active. ReLU while a large share of the codes is active:
+encoder, decoder, and the three of the backward pass (codes, both weights). With the float32 kernel that sae_core
+switches on.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmarks.contestants.contestant import Contestant
+from benchmarks.workload import Job, initial_weights
+from sae_core.device import fast_matmul
+
+DISTRIBUTION = None
+ROWS_PER_BLOCK = 512
+
+
+def products(job: Job, x: Tensor, weights: dict[str, Tensor]) -> None:
+    """The step's products on the batch `x` [batch, d_in], in blocks of rows that stay in the cache."""
+    encoder, decoder = weights["W_enc"], weights["W_dec"]
+    for rows in x.split(ROWS_PER_BLOCK):
+        codes = rows @ encoder.T
+        if job.kind == "relu":
+            reconstruction = codes @ decoder
+            gradient = reconstruction @ decoder.T
+            codes.T @ reconstruction
+            gradient.T @ rows
+
+
+def build(job: Job) -> Contestant:
+    """Products by the kernel that sae_core uses."""
+    weights = initial_weights(job)
+
+    def step(x: Tensor) -> None:
+        with torch.no_grad(), fast_matmul(x.device):
+            products(job, x, weights)
+
+    return Contestant(step)
