@@ -1,8 +1,9 @@
-"""The matrix products that no exact training step can do without, and nothing else: what a step is measured against.
+"""The float32 matrix products of a training step, and nothing else: what a step is measured against.
 
-TopK: the encoder's, whose result decides which features are active. ReLU while a large share of the codes is active:
-encoder, decoder, and the three of the backward pass (codes, both weights). With the float32 kernel that sae_core
-switches on.
+ReLU while a large share of the codes is active: encoder, decoder, and the three of the backward pass (codes, both
+weights); no exact step can do without them. TopK: the encoder's, which says which features are active; a step of ours
+can still take less, because it screens in bfloat16 and takes again in float32 what may be among the k largest. With the
+float32 kernel that sae_core switches on.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class _RectifyAndDecode(torch.autograd.Function):
             block.add_(bias).relu_()
             torch.mm(block, decoder, out=reconstruction[start:stop])
             code_sums += block.sum(dim=0)
-            n_active += (block > 0).count_nonzero()
+            n_active += block.count_nonzero()  # none is negative
         ctx.save_for_backward(hidden, weight, decoder, codes)
         ctx.mark_non_differentiable(n_active)
         return reconstruction, code_sums, n_active

@@ -273,6 +273,8 @@ class _Screen:
         # Positive bfloat16 numbers are ordered as the integers of the same bits, which compare faster. The upper half
         # of a float32's bits is that number rounded towards 0.
         bits = (floor.view(torch.int32) >> 16).to(torch.int16)
-        is_candidate = torch.ge(products.view(torch.int16), bits[:, None], out=self._is_candidate[: len(floor)])
-        positions = true_positions(is_candidate.view(-1))
+        # Answers in the operands' own type are vectorised, five times as fast as booleans; the products are done with.
+        answers = products.view(torch.int16)
+        torch.ge(answers, bits[:, None], out=answers)
+        positions = true_positions(self._is_candidate[: len(floor)].copy_(answers).view(-1))
         return None if positions.numel() > most * products.numel() else positions + start * self.n_features

@@ -5,6 +5,7 @@ Takes activations and their reconstruction, gives scalars. Knows nothing of dict
 
 from __future__ import annotations
 
+import torch.nn.functional as functional
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,7 +28,6 @@ def reconstruction_loss(
 
     With several ranks, the mean over ranks of the results is the loss of the whole batch.
     """
-    error = reconstruction - x
     if kind == "mse":
-        return error.square().mean() * input_scale**2
-    return error.square().sum() / ranks.total_variation(x).clamp_min(1e-12)
+        return functional.mse_loss(reconstruction, x) * input_scale**2
+    return functional.mse_loss(reconstruction, x, reduction="sum") / ranks.total_variation(x).clamp_min(1e-12)
