@@ -92,7 +92,7 @@ class TrainableDictionary(Dictionary):
     @property
     def scale(self) -> float | Float[Tensor, ""]:
         """`input_scale` for use in a step: a number, but on a GPU the tensor itself, so that no step waits for it."""
-        return self.input_scale if self.input_scale.is_cuda else float(self.input_scale)
+        return float(self.input_scale) if self.input_scale.device.type == "cpu" else self.input_scale
 
     @property
     def log_parameters(self) -> list[nn.Parameter]:
