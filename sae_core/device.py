@@ -11,8 +11,18 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
+from torch import Tensor
 
-__all__ = ["fast_matmul", "resolve_device"]
+__all__ = ["fast_matmul", "is_on_host", "resolve_device"]
+
+
+def is_on_host(tensor: Tensor) -> bool:
+    """Whether a look at the tensor's values costs nothing, because it is in the CPU's own memory.
+
+    Where this is False a step must not depend on values (it would wait for the device), and dense products are cheap:
+    it is where the paths of CPU and GPU part.
+    """
+    return tensor.device.type == "cpu"
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from sae_core.config import DictionaryConfig
+from sae_core.device import is_on_host
 from sae_core.dictionary import Dictionary
 from sae_core.distributed import ALONE, Ranks
 
@@ -92,7 +93,7 @@ class TrainableDictionary(Dictionary):
     @property
     def scale(self) -> float | Float[Tensor, ""]:
         """`input_scale` for use in a step: a number, but on a GPU the tensor itself, so that no step waits for it."""
-        return float(self.input_scale) if self.input_scale.device.type == "cpu" else self.input_scale
+        return float(self.input_scale) if is_on_host(self.input_scale) else self.input_scale
 
     @property
     def log_parameters(self) -> list[nn.Parameter]:

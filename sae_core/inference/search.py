@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sae_core.device import is_on_host
+
 __all__ = ["FeatureSearch", "has_fast_bfloat16"]
 
 N_IN_GROUP = 64
@@ -37,7 +39,7 @@ class FeatureSearch:
     def __init__(self, directions: Float[Tensor, "n_features d_in"], *, is_non_negative: bool) -> None:
         self.directions = directions
         self.is_non_negative = is_non_negative
-        is_eligible = directions.device.type == "cpu" and directions.dtype == torch.float32
+        is_eligible = is_on_host(directions) and directions.dtype == torch.float32
         self.is_rough_first = is_eligible and directions.shape[0] >= MIN_FEATURES and has_fast_bfloat16()
         if self.is_rough_first:
             # Whole groups: the last feature is repeated, which changes no maximum.

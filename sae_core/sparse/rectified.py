@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sae_core.device import is_on_host
+
 __all__ = ["Rectified", "rectify_and_decode"]
 
 ROWS_PER_BLOCK = 512
@@ -84,5 +86,5 @@ class _RectifyAndDecode(torch.autograd.Function):
 
 def _blocks(rows: Tensor) -> list[tuple[int, int]]:
     n_rows = rows.shape[0]
-    size = ROWS_PER_BLOCK if rows.device.type == "cpu" else max(1, n_rows)
+    size = ROWS_PER_BLOCK if is_on_host(rows) else max(1, n_rows)
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]

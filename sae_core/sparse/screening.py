@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sae_core.device import is_on_host
+
 __all__ = [
     "dot_products",
     "is_screening_worthwhile",
@@ -81,7 +83,7 @@ def dot_products(
     columns: Int[Tensor, " nnz"],
 ) -> Float[Tensor, " nnz"]:
     """`left[i] . right[columns[e]]` for the entries e of each row i, which run from starts[i] to starts[i + 1]."""
-    if left.device.type == "cpu" and _has_sampled_products():
+    if is_on_host(left) and _has_sampled_products():
         return _sampled_products(left, right, starts, columns)
     rows = torch.arange(left.shape[0], device=left.device).repeat_interleave(starts.diff(), output_size=columns.numel())
     products = [
@@ -105,7 +107,7 @@ def sorted_by_feature(
 def true_positions(mask: Bool[Tensor, " n"]) -> Int[Tensor, " n_true"]:
     """Where a flat mask is true. Where few entries are, eight at a time are passed over: four times as fast."""
     is_whole_words = mask.numel() % 8 == 0 and mask.storage_offset() % 8 == 0 and mask.is_contiguous()
-    if mask.device.type != "cpu" or not is_whole_words:
+    if not is_on_host(mask) or not is_whole_words:
         return mask.nonzero()[:, 0]
     words = mask.view(torch.int64)
     places = words.nonzero()[:, 0]
@@ -116,7 +118,7 @@ def true_positions(mask: Bool[Tensor, " n"]) -> Int[Tensor, " n_true"]:
 def is_screening_worthwhile(hidden: Tensor, weight: Tensor, *, k: int = 1) -> bool:
     """Whether screening is possible and faster than the full product: for k entries of each row, or any number."""
     return (
-        hidden.device.type == "cpu"
+        is_on_host(hidden)
         and hidden.dtype == torch.float32
         and weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")

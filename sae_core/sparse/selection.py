@@ -15,6 +15,7 @@ import torch.nn.functional as functional
 from jaxtyping import Float
 from torch import Tensor
 
+from sae_core.device import is_on_host
 from sae_core.dictionary import SparseCode
 from sae_core.sparse.kernels import Selection
 from sae_core.sparse.screening import is_screening_worthwhile, screened_above, screened_top_k, true_positions
@@ -147,7 +148,7 @@ def select_batch_top_k(
     k * batch always, so that nothing waits for the device; non-positive entries are up to the caller's rule.
     """
     n_wanted, n_features = k * hidden.shape[0], weight.shape[0]
-    if hidden.device.type != "cpu":
+    if not is_on_host(hidden):
         return _select_batch_top_k_at_once(hidden, weight, bias, n_wanted=n_wanted)
     floor = _probed_floor(hidden, weight, bias, n_per_row=k * PROBE_MARGIN)
     values, selection = select_above(hidden, weight, bias, floor=floor)
@@ -208,7 +209,7 @@ def is_selection_worthwhile(
 
     Never on a GPU: the number of active codes would have to be fetched first, and dense products are cheap there.
     """
-    if hidden.device.type != "cpu" or hidden.shape[0] == 0:
+    if not is_on_host(hidden) or hidden.shape[0] == 0:
         return False
     return fraction_above(hidden, weight, bias, floor=floor) <= DENSEST_SPARSE_FRACTION
 
@@ -226,7 +227,7 @@ def padded_code(values: Float[Tensor, " nnz"], selection: Selection) -> SparseCo
 def _spans(hidden: Tensor) -> list[tuple[int, int]]:
     """Blocks of rows (start, stop); at least one, so that an empty batch has its shapes."""
     n_rows = hidden.shape[0]
-    n_together = ROWS_PER_CHUNK if hidden.device.type == "cpu" else max(1, n_rows)
+    n_together = ROWS_PER_CHUNK if is_on_host(hidden) else max(1, n_rows)
     starts = list(range(0, n_rows, n_together)) or [0]
     return list(pairwise([*starts, n_rows]))
 

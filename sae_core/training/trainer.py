@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sae_core.config import TrainingConfig
-from sae_core.device import fast_matmul
+from sae_core.device import fast_matmul, is_on_host
 from sae_core.distributed import ALONE, Ranks
 from sae_core.errors import TrainingDataError
 from sae_core.randomness import generator
@@ -113,7 +113,7 @@ class DictionaryTrainer:
             fired, (loss, n_active) = self.ranks.reduce_step(
                 self.dictionary.parameters(), fired=passed.fired, numbers=numbers
             )
-            if is_recorded or x.device.type == "cpu":
+            if is_recorded or is_on_host(x):
                 self._check_finite(loss)
             self._apply_gradient(learning_rate)
             self.clock.advance(fired, n_tokens=n_new)
@@ -145,7 +145,7 @@ class DictionaryTrainer:
         gradients = [each.grad for each in self.dictionary.parameters() if each.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         # On a CPU a look is cheaper than scaling by 1; on a GPU it would be a wait.
-        if norm.device.type != "cpu" or norm > largest_norm:
+        if not is_on_host(norm) or norm > largest_norm:
             torch.nn.utils.clip_grads_with_norm_(self.dictionary.parameters(), largest_norm, norm, foreach=True)
 
     def _keep_alive(self, x: Tensor, passed: TrainingPass) -> None:

@@ -6,7 +6,9 @@ Every rule is spelled out here from its formula; nothing of the dictionaries is 
 from __future__ import annotations
 
 import math
+import sys
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +47,13 @@ def build(config: DictionaryConfig, *, d_in: int = 12, seed: int = 3) -> Encoder
         for parameter in dictionary.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
     return dictionary
+
+
+def take_device_paths(patch: pytest.MonkeyPatch) -> None:
+    """Have tensors on the CPU treated as those on a GPU are."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("sae_core.") and hasattr(module, "is_on_host"):
+            patch.setattr(module, "is_on_host", lambda _: False)
 
 
 def batch(n_rows: int = 30, d_in: int = 12, *, seed: int = 7) -> Tensor:

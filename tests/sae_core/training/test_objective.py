@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.sparse import selection
 from sae_core.training.objective import objective
-from tests.sae_core.dense_reference import CONFIGS, batch, build, dense_objective, gradients, relative_error
+from tests.sae_core.dense_reference import (
+    CONFIGS,
+    batch,
+    build,
+    dense_objective,
+    gradients,
+    relative_error,
+    take_device_paths,
+)
 
 NONE_DEAD = torch.zeros(0, dtype=torch.int64)
 
@@ -30,9 +38,11 @@ def _compare(fast, exact, x, *, config, dead, tolerance, penalty_share=0.5) -> N
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("densest", [-1.0, 1.0])
-def test_float32_gradients_equal_dense_float64_ones(name: str, densest: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "DENSEST_SPARSE_FRACTION", densest)  # -1: dense products; 1: sparse gradients
+@pytest.mark.parametrize("path", ["dense", "sparse", "device"])
+def test_float32_gradients_equal_dense_float64_ones(name: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if path == "device":
+        take_device_paths(monkeypatch)
+    monkeypatch.setattr(selection, "DENSEST_SPARSE_FRACTION", -1.0 if path == "dense" else 1.0)
     fast, exact = build(CONFIGS[name]), build(CONFIGS[name]).double()
     dead = torch.tensor([4, 9, 33])
     _compare(fast, exact, batch(), config=TrainingConfig(), dead=dead, tolerance=1e-5)
@@ -61,6 +71,8 @@ def test_gradients_equal_dense_ones_over_shapes(name: str, data: st.DataObject) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection, "DENSEST_SPARSE_FRACTION", data.draw(st.sampled_from([-1.0, 1.0]), "densest"))
         patch.setattr(selection, "ROWS_PER_CHUNK", data.draw(st.integers(1, 41), "chunk"))
+        if data.draw(st.booleans(), "as on a device"):
+            take_device_paths(patch)
         dead = is_empty.nonzero()[:, 0]
         _compare(fast, exact, x, config=training, dead=dead, tolerance=1e-7)
 
