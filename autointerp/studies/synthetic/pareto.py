@@ -131,8 +131,8 @@ along itself taken off). Our sparse coding learns its dictionary once per proble
             "The published runs draw a problem per run; no spread is published for them, so a verdict here rests on "
             "ours alone. With three problems per weight single cells differ by about 0.05.",
             "Taking a direction's gradient along itself off matters where the penalty is heavy: at weight "
-            f"{heavy:g} the SAE reaches {projected} with it and {as_published} without. What was published as the price "
-            "of sparsity is in part the optimiser's.",
+            f"{heavy:g} the SAE reaches {projected} with it and {as_published} without. What was published as the "
+            "price of sparsity is in part the optimiser's.",
         ]
 
     def figure(self, rows: Sequence[Row], settings: ParetoSettings) -> Any:
