@@ -66,8 +66,8 @@ class Regimes(Study):
     question = """
 Everything unknown, N sources seen through M measurements with K active (arXiv 2411.13117, section 4.4). Compressed
 sensing says that codes are recoverable, given the dictionary, once M is of the order of K ln(N/K); the line in the
-figure is M = K ln(N/K), so all these cells lie on its recoverable side. A problem per seed; the samples stay 1,024
-however many sources there are, as in the paper. The MLP trains for as many steps as cost the SAE's FLOPs, by the
+figure is M = K ln(N/K), and what lies clearly above it should be recoverable. A problem per seed; the samples stay
+1,024 however many sources there are, as in the paper. The MLP trains for as many steps as cost the SAE's FLOPs, by the
 paper's count; encoders and decoders are updated as published (a direction's gradient is not projected).
 """
     full = RegimesSettings()
