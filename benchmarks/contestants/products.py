@@ -8,6 +8,9 @@ float32 kernel that sae_core switches on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 
@@ -19,7 +22,23 @@ DISTRIBUTION = None
 ROWS_PER_BLOCK = 512
 
 
-def products(job: Job, x: Tensor, weights: dict[str, Tensor]) -> None:
+def build(job: Job) -> Contestant:
+    """Products by the kernel that sae_core uses."""
+    return products_under(job, fast_matmul)
+
+
+def products_under(job: Job, kernel: Callable[[torch.device], AbstractContextManager[None]]) -> Contestant:
+    """Products within the block that `kernel` opens for a device."""
+    weights = initial_weights(job)
+
+    def step(x: Tensor) -> None:
+        with torch.no_grad(), kernel(x.device):
+            _multiply(job, x, weights)
+
+    return Contestant(step)
+
+
+def _multiply(job: Job, x: Tensor, weights: dict[str, Tensor]) -> None:
     """The step's products on the batch `x` [batch, d_in], in blocks of rows that stay in the cache."""
     encoder, decoder = weights["W_enc"], weights["W_dec"]
     for rows in x.split(ROWS_PER_BLOCK):
@@ -29,14 +48,3 @@ def products(job: Job, x: Tensor, weights: dict[str, Tensor]) -> None:
             gradient = reconstruction @ decoder.T
             codes.T @ reconstruction
             gradient.T @ rows
-
-
-def build(job: Job) -> Contestant:
-    """Products by the kernel that sae_core uses."""
-    weights = initial_weights(job)
-
-    def step(x: Tensor) -> None:
-        with torch.no_grad(), fast_matmul(x.device):
-            products(job, x, weights)
-
-    return Contestant(step)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from contextlib import nullcontext
 
 from benchmarks.contestants.contestant import Contestant
-from benchmarks.contestants.products import products
-from benchmarks.workload import Job, initial_weights
+from benchmarks.contestants.products import products_under
+from benchmarks.workload import Job
 
 DISTRIBUTION = None
 
 
 def build(job: Job) -> Contestant:
     """Products by torch's default kernel."""
-    weights = initial_weights(job)
-
-    def step(x: Tensor) -> None:
-        with torch.no_grad():
-            products(job, x, weights)
-
-    return Contestant(step)
+    return products_under(job, lambda _: nullcontext())

@@ -62,8 +62,8 @@ class JumpReluDictionary(EncoderDictionary):
     The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2, the variant the paper
     mentions for a fixed sparsity and SAEBench trains with (Karvonen et al. 2025, arXiv 2503.09532). Above the target
     we take log(L0 / target)^2 instead: to second order the same near the target, but far above it, where every training
-    starts with half of its features active, it pulls no harder than nearby, so that thresholds do not shoot past the
-    target and leave features silent for good.
+    starts, it pulls no harder than nearby, so that thresholds do not shoot past the target and leave features silent
+    for good.
     """
 
     log_threshold: nn.Parameter
