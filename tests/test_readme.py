@@ -1,8 +1,7 @@
-"""The README says what is there: its tree, its commands, its recipes."""
+"""The README says what is there: its folders, its commands, its links."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,25 +12,25 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def load_renderer():
-    spec = importlib.util.spec_from_file_location("render_tree", ROOT / "docs" / "render_tree.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_tree_is_current() -> None:
-    module = load_renderer()
-    assert module.render_tree() in README, "run: python docs/render_tree.py"
-
-
 def commands() -> set[str]:
     from autointerp.cli.main import app
 
     group = get_command(app)
     return set(group.commands)  # type: ignore[attr-defined]
+
+
+def test_every_folder_that_the_readme_names_exists() -> None:
+    table = README.split("| folder | what it holds |", 1)[1].split("## Papers", 1)[0]
+    named = [re.findall(r"`([\w/]+)/`", row.split(" | ")[0]) for row in table.splitlines() if row.startswith("| `")]
+    assert len(named) >= 10
+    for first, *others in named:
+        paths = [ROOT / first, *(_beside(first, other) for other in others)]
+        assert all(path.is_dir() for path in paths)
+
+
+def _beside(first: str, other: str) -> Path:
+    """`score/` after `autointerp/explain/` is its neighbour; `configs/` after `prompts/` is one of its own."""
+    return (ROOT / first).parent / other
 
 
 def test_every_command_stands_in_the_readme_and_no_other() -> None:
