@@ -22,6 +22,8 @@ LEVEL = 0.95
 _CHUNK_DRAWS = 4_000_000
 # Values closer than this are one value: it merges sums that differ only in the order of their terms.
 _DECIMALS = 12
+_TIE = 1e-10
+"""Resampled means this close to the observed one equal it: their sums round differently from processor to processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def _bca_levels(means: np.ndarray, unique: np.ndarray, counts: np.ndarray) -> np
     """The two quantiles of the resampled means that bound the interval, corrected for bias and skewness."""
     mean = unique @ counts / counts.sum()
     # Ties count half: means of discrete values often hit the observed one.
-    below = np.mean(means < mean) + np.mean(np.isclose(means, mean, rtol=0, atol=1e-12)) / 2
+    distance = means - mean
+    below = np.mean(distance < -_TIE) + np.mean(np.abs(distance) <= _TIE) / 2
     bias = ndtri(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
     gaps = unique - mean
     acceleration = counts @ gaps**3 / (6 * (counts @ gaps**2) ** 1.5)

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from autointerp.seeds import stream
-from autointerp.stats.intervals import Interval, mean_interval, paired_difference, two_sample_difference
+from autointerp.stats.intervals import Interval, _bca_levels, mean_interval, paired_difference, two_sample_difference
 
 UNIT = (0.0, 1.0)
 
@@ -90,3 +90,12 @@ def test_differences_of_nothing_and_of_unequal_pairs():
     assert (one.lo, one.hi) == (-1.0, 1.0)
     with pytest.raises(ValueError, match="2 against 1"):
         paired_difference([0.1, 0.2], [0.3], rng=rng())
+
+
+@pytest.mark.parametrize("ulps", [-2, -1, 1, 2])
+def test_a_resampled_mean_that_rounds_otherwise_is_still_a_tie(ulps: int) -> None:
+    unique, counts = np.array([0.1, 0.3, 0.7]), np.array([2, 2, 2])
+    mean = unique @ counts / counts.sum()
+    means = np.repeat([0.2, mean, 0.6], [30, 40, 30])
+    shifted = np.where(means == mean, mean + ulps * np.spacing(mean), means)
+    assert np.array_equal(_bca_levels(shifted, unique, counts), _bca_levels(means, unique, counts))
