@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from sae_core.adapter import AdaptedDictionary
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.matching_pursuit import MatchingPursuitDictionary
 from sae_core.architectures.normalised import NormalisedDictionary
@@ -23,7 +24,8 @@ from sae_core.randomness import generator
 __all__ = ["describe", "kind_of", "rebuild"]
 
 IMPORTED_FAMILIES: dict[str, Any] = {
-    family.family: family for family in (RuledDictionary, TranscoderDictionary, MatchingPursuitDictionary)
+    family.family: family
+    for family in (RuledDictionary, TranscoderDictionary, MatchingPursuitDictionary, AdaptedDictionary)
 }
 
 
@@ -32,7 +34,7 @@ def describe(dictionary: Dictionary) -> dict[str, Any]:
     if isinstance(dictionary, NormalisedDictionary):
         return {"family": dictionary.family, "options": dictionary.options, "inner": describe(dictionary.inner)}
     facts: dict[str, Any] = {"config": asdict(dictionary.config)}
-    if isinstance(dictionary, RuledDictionary | MatchingPursuitDictionary):
+    if isinstance(dictionary, RuledDictionary | MatchingPursuitDictionary | AdaptedDictionary):
         facts |= {"family": dictionary.family, "options": dictionary.options}
     if isinstance(dictionary, InferredDictionary) and dictionary.encoder is not None:
         facts |= {"family": dictionary.family, "inner": describe(dictionary.encoder)}
@@ -61,6 +63,8 @@ def kind_of(dictionary: Dictionary) -> str:
         return f"{kind_of(dictionary.inner)} over {dictionary.method}"
     if isinstance(dictionary, TranscoderDictionary):
         return f"{dictionary.rule} transcoder"
+    if isinstance(dictionary, AdaptedDictionary):
+        return dictionary.of
     if isinstance(dictionary, RuledDictionary):
         return f"{dictionary.rule} with {'a skip' if dictionary.has_skip else 'scaled codes'}"
     return "matching_pursuit" if isinstance(dictionary, MatchingPursuitDictionary) else dictionary.config.kind

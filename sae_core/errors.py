@@ -11,6 +11,10 @@ class DictionaryFormatError(SaeCoreError):
     """A dictionary on disk is missing, truncated, of an unknown architecture or of inconsistent shapes."""
 
 
+class DictionaryObjectError(SaeCoreError):
+    """An object of Python cannot serve as a dictionary, or is not there any more."""
+
+
 class DictionaryExportError(SaeCoreError):
     """A dictionary cannot be expressed in another tool's format."""
 
