@@ -105,7 +105,7 @@ def _corpus(plan: Plan) -> str:
 
 def _power(plan: Plan) -> str:
     power = plan.power
-    deviation = f"standard deviation {plan.assumed.f1_deviation:g} over features, as published in arXiv 2411.13117"
+    deviation = f"standard deviation {plan.assumed.f1_deviation:g} over features, as in arXiv 2411.13117"
     if power.smallest is None:
         return f"not known without the number of features ({deviation})"
     return (

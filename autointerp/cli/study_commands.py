@@ -42,6 +42,9 @@ def study(
     path: Annotated[Path, typer.Option(help=f"The published table, for {published_f1.NAME}.")] = (
         published_f1.DEFAULT_PATH
     ),
+    figure: Annotated[
+        Path | None, typer.Option(help=f"Draw the paper's Figure 7 into this .svg or .png, for {published_f1.NAME}.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
     """Studies on language models: csv, md and png each; interrupted, the same command goes on."""
@@ -52,6 +55,9 @@ def study(
         raise ConfigError(f"study '{name}': no such study; there are: {', '.join(STUDIES)}")
     if name == published_f1.NAME:
         found = published_f1.reanalyse(published_f1.read_table(path))
+        if figure is not None:
+            with needs_tensor_half("--figure"):
+                published_f1.draw(found, figure)
         typer.echo(json.dumps(found.to_json(), indent=2) if as_json else published_f1.render(found))
         return
     tree = load_config(config, overrides or [])

@@ -7,14 +7,25 @@ Takes label counts (firing windows, silent windows); knows nothing of features o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy.stats import binom
 
-__all__ = ["Baselines", "always_no_accuracy", "always_yes_f1", "coin_f1", "mean_baselines"]
+from autointerp.stats.confusion import Table
+from autointerp.stats.metrics import f1, macro_f1
+
+__all__ = [
+    "Baselines",
+    "always_no_accuracy",
+    "always_yes_f1",
+    "always_yes_macro_f1",
+    "coin_f1",
+    "coin_mean",
+    "mean_baselines",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +55,24 @@ def coin_f1(n_positive: int, n_negative: int) -> float:
 
     0.487 at 5 + 5, 0.497 at 20 + 20. Less than always-yes at equal counts. 0.0 when no window fires.
     """
+    return coin_mean(f1, n_positive, n_negative)
+
+
+def coin_mean(metric: Callable[[Table], float | None], n_positive: int, n_negative: int) -> float:
+    """Expected value of a metric for a fair coin, over every table it can throw; an undefined value counts as 0."""
     _check(n_positive, n_negative)
-    if not n_positive:
-        return 0.0
-    hits = np.arange(n_positive + 1)[:, None]
-    alarms = np.arange(n_negative + 1)[None, :]
-    weight = binom.pmf(hits, n_positive, 0.5) * binom.pmf(alarms, n_negative, 0.5)
-    return float(np.sum(weight * 2 * hits / (hits + alarms + n_positive)))
+    hits, alarms = (binom.pmf(np.arange(n + 1), n, 0.5) for n in (n_positive, n_negative))
+    return sum(
+        float(hits[hit] * alarms[alarm]) * (metric(Table(hit, alarm, n_positive - hit, n_negative - alarm)) or 0.0)
+        for hit in range(n_positive + 1)
+        for alarm in range(n_negative + 1)
+    )
+
+
+def always_yes_macro_f1(n_positive: int, n_negative: int) -> float:
+    """Macro-F1 of calling every window firing: half of its F1 where silent windows are among the labels."""
+    _check(n_positive, n_negative)
+    return macro_f1(Table(n_positive, n_negative, 0, 0)) or 0.0
 
 
 def mean_baselines(label_counts: Iterable[tuple[int, int]]) -> Baselines:

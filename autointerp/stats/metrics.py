@@ -14,7 +14,18 @@ from scipy.stats import rankdata
 
 from autointerp.stats.confusion import Table
 
-__all__ = ["accuracy", "auroc", "balanced_accuracy", "brier", "f1", "kappa", "matthews", "precision", "recall"]
+__all__ = [
+    "accuracy",
+    "auroc",
+    "balanced_accuracy",
+    "brier",
+    "f1",
+    "kappa",
+    "macro_f1",
+    "matthews",
+    "precision",
+    "recall",
+]
 
 
 def f1(table: Table) -> float | None:
@@ -25,6 +36,17 @@ def f1(table: Table) -> float | None:
     """
     below = 2 * table.true_positive + table.false_positive + table.false_negative
     return 2 * table.true_positive / below if below else None
+
+
+def macro_f1(table: Table) -> float | None:
+    """Mean of the F1 of "fires" and of "silent", in [0, 1]: scikit-learn's `f1_score(average="macro")`.
+
+    O'Neill et al. 2024 report it. A class that stands neither in the labels nor in the answers is left out; None when
+    there is no window.
+    """
+    mirrored = Table(table.true_negative, table.false_negative, table.false_positive, table.true_positive)
+    values = [value for side in (table, mirrored) if (value := f1(side)) is not None]
+    return sum(values) / len(values) if values else None
 
 
 def precision(table: Table) -> float | None:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from autointerp.seeds import stream
-from autointerp.stats.baselines import always_yes_f1
+from autointerp.stats.baselines import always_yes_macro_f1, coin_mean
 from autointerp.stats.intervals import mean_interval, two_sample_difference
+from autointerp.stats.metrics import macro_f1
 from autointerp.stats.power import smallest_difference
 
 pytestmark = pytest.mark.real
@@ -38,13 +39,14 @@ def test_means_and_the_interval_of_their_difference(published: dict[str, list[fl
     assert (found.hi - found.lo) / 2 == pytest.approx(0.045, abs=0.002)
 
 
-def test_the_means_stand_on_the_always_yes_line(published: dict[str, list[float]]):
-    line = always_yes_f1(5, 5)
-    assert line == pytest.approx(0.667, abs=5e-4)
+def test_the_means_lie_above_what_macro_f1_gives_for_nothing(published: dict[str, list[float]]):
+    assert always_yes_macro_f1(5, 5) == pytest.approx(1 / 3)
+    coin = coin_mean(macro_f1, 5, 5)
+    assert coin == pytest.approx(0.487, abs=5e-4)
     for encoder, values in published.items():
-        found = mean_interval(values, rng=stream(0, "bootstrap", encoder), bounds=(0.0, 1.0))
-        assert found is not None
-        assert found.lo < line < found.hi, encoder
+        interval = mean_interval(values, rng=stream(0, "bootstrap", encoder), bounds=(0.0, 1.0))
+        assert interval is not None
+        assert interval.lo > coin, encoder
 
 
 def test_two_hundred_features_cannot_show_the_gap(published: dict[str, list[float]]):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from autointerp.cli.main import _run
 from autointerp.errors import ArtefactError, InputError
-from autointerp.studies.published_f1 import read_table, reanalyse, render
+from autointerp.studies.published_f1 import count_attainable, read_table, reanalyse, render
 
 
 def write(path: Path, sae: list[float], mlp: list[float]) -> Path:
@@ -37,17 +38,40 @@ def test_a_made_up_table_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     assert f"SAE {np.mean(sae):.3f} [" in text
     assert f"difference MLP - SAE: {np.mean(mlp) - np.mean(sae):+.3f} [" in text
-    assert "always yes: 0.667 (5 firing + 5 silent windows); a coin: 0.487" in text
+    assert "The values are macro-F1. Its lines at 5 firing + 5 silent windows: always yes and always no 0.333" in text
+    assert "a coin 0.487. Above both lines: the interval of SAE and of MLP." in text
     assert f"takes {found.n_needed:,} features each" in text
     assert _run(["study", "published-f1", "--path", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["n_needed"] == found.n_needed
 
 
-def test_equal_tables_far_from_the_line(tmp_path: Path) -> None:
-    column = [0.9, 0.91, 0.92] * 40
+def test_equal_tables_at_the_coins_level(tmp_path: Path) -> None:
+    column = [0.4, 0.5, 0.55] * 40
     text = render(reanalyse(read_table(write(tmp_path / "f1.csv", column, [x + 0.001 for x in column]))))
     assert "equivalence is shown" in text
-    assert "Neither interval holds that line" in text
+    assert "No interval lies above both." in text
+
+
+def test_a_value_is_attainable_when_scikit_learn_gives_it_for_some_answers() -> None:
+    truth = [True] * 5 + [False] * 5
+    answers = [True] * 3 + [False] * 7
+    macro, plain = (round(float(f1_score(truth, answers, average=kind)), 6) for kind in ("macro", "binary"))
+    assert (macro, plain) == (0.791667, 0.75)
+    seen = count_attainable([macro, 0.507176])
+    assert (seen.n, seen.macro_f1, seen.f1) == (2, 1, 0)
+    assert count_attainable([plain]).f1 == 1
+
+
+def test_figure_seven_is_drawn_the_same_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f1.csv", [0.4, 0.5, 0.9], [0.6, 0.7, 0.8])
+    drawn = []
+    for name in ("one.svg", "two.svg"):
+        assert _run(["study", "published-f1", "--path", str(path), "--figure", str(tmp_path / name)]) == 0
+        drawn.append((tmp_path / name).read_bytes())
+    assert drawn[0] == drawn[1]
+    assert b"<svg" in drawn[0]
+    assert _run(["study", "published-f1", "--path", str(path), "--figure", str(tmp_path / "one.pdf")]) == 2
+    assert "use .svg or .png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -78,6 +102,8 @@ def test_the_published_table() -> None:
     assert text.startswith("SAE 0.639 [")
     assert "\nMLP 0.686 [" in text
     assert "difference MLP - SAE: +0.047 [+0.00" in text
-    assert "The interval of SAE and of MLP holds that line." in text
+    assert "always no 0.333, a coin 0.487. Above both lines: the interval of SAE and of MLP." in text
+    assert "SAE: 53 of 200 values are the macro-F1 of some table" in text
+    assert "MLP: 113 of 200 values are the macro-F1 of some table" in text
     assert "neither equivalence nor a larger difference is shown" in text
     assert "To show one of 0.047 takes 373 features each" in text
