@@ -18,6 +18,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class AutointerpError(Exception):
     """Base of all errors a user can cause or mend. The message names the key or path, the value and the fix."""
@@ -68,10 +70,11 @@ class JudgeError(AutointerpError):
 class JudgeRetry(JudgeError):
     """The request failed in a way that may pass: a rate limit, a server error, a time-out.
 
-    `retry_after_s` is the pause the server asked for, in seconds, or None. `is_connection` is True
-    when no server answered at all, which counts against the endpoint rather than the request. `is_overload`
-    is True where fewer requests at once would help (429, 503, a time-out). `is_unpaid` is True where the endpoint
-    answered with an error, which it charges nothing for; a reply that was lost on its way may have cost its full price.
+    `retry_after_s` is the pause the server asked for, in seconds, or None; one of no length or without end is None.
+    `is_connection` is True when no server answered at all, which counts against the endpoint rather than the request.
+    `is_overload` is True where fewer requests at once would help (429, 503, a time-out). `is_unpaid` is True where the
+    endpoint answered with an error, which it charges nothing for; a reply that was lost on its way may have cost its
+    full price.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class JudgeRetry(JudgeError):
         is_unpaid: bool = False,
     ) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = retry_after_s if retry_after_s is not None and 0.0 < retry_after_s < math.inf else None
         self.is_connection = is_connection
         self.is_overload = is_overload
         self.is_unpaid = is_unpaid or is_connection or retry_after_s is not None

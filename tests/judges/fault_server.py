@@ -16,6 +16,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -31,7 +32,8 @@ KINDS = ("429", "500", "hang", "truncated", "empty", "prose", "drop")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong. `kind` is one of `KINDS`, `status` (send `status` and `body`) or `body` (send `raw`)."""
+    """What goes wrong. `kind` is one of `KINDS`, `status` (send `status` and `body`), `body` (send `raw`) or `endless`
+    (send a body with `status` that has no end)."""
 
     kind: str
     status: int = 500
@@ -127,6 +129,8 @@ class FaultServer:
         """How often each content arrived, and how often it got a faultless reply, by `content_hash`."""
         self.n_faults = Counter[str]()
         self.n_at_once = self.most_at_once = 0
+        self.n_endless_bytes = 0
+        """How much of bodies without end was taken."""
 
     def __enter__(self) -> FaultServer:
         self._thread.start()
@@ -198,6 +202,8 @@ class FaultServer:
             status = fault.status if fault.kind == "status" else int(fault.kind)
             body = fault.body or {"error": {"message": "on purpose", "code": None}}
             return web.json_response(body, status=status, headers=dict(fault.headers))
+        if fault.kind == "endless":
+            return await self._send_on(request, fault.status)
         if fault.kind == "hang":
             await asyncio.sleep(3600)
         if fault.kind == "drop":
@@ -211,3 +217,13 @@ class FaultServer:
             return web.Response(text=fault.raw, content_type="application/json")
         text = {"empty": "", "prose": "Certainly! I would say the first one fires."}[fault.kind]
         return web.json_response(completion(text))
+
+    async def _send_on(self, request: web.Request, status: int) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        part = b'{"choices": [' + b" " * 65_536
+        with suppress(ConnectionError):
+            while True:
+                await response.write(part)
+                self.n_endless_bytes += len(part)
+        return response

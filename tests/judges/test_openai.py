@@ -119,11 +119,13 @@ def test_the_pause_a_server_asks_for_is_read() -> None:
     for headers, seconds in (
         ({"Retry-After": "2.5"}, 2.5),
         ({"retry-after-ms": "300", "Retry-After": "1"}, 0.3),
-        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
+        ({"Retry-After": "0"}, None),
     ):
         with fault(429, **headers) as server, pytest.raises(JudgeRetry) as caught:
             ask(server)
-        assert caught.value.retry_after_s == pytest.approx(seconds)
+        assert caught.value.retry_after_s == (None if seconds is None else pytest.approx(seconds))
+        assert caught.value.is_unpaid
 
 
 @pytest.mark.parametrize(
@@ -142,6 +144,74 @@ def test_an_error_inside_http_200_is_mapped_like_its_status() -> None:
         ask(server)
 
 
+BROKEN: dict[str, dict[str, Any]] = {
+    "finish_reason": completion("[1, ", finish="error"),
+    "an error beside the choices": {**completion("[1, "), "error": {"message": "upstream"}},
+    "an error that is text": {"error": "upstream"},
+    "an error in the choice": {**completion(""), "choices": [{"message": {"content": ""}, "error": {"code": 502}}]},
+    "a refusal by the provider": {
+        **completion(""),
+        "choices": [{"message": {"content": "[1"}, "error": {"code": 400, "message": "bad"}, "finish_reason": "error"}],
+    },
+    "native_finish_reason": {
+        **completion(""),
+        "choices": [
+            {"message": {"content": "[1, 0]"}, "finish_reason": "stop", "native_finish_reason": "network_error"}
+        ],
+    },
+    "aborted": completion("[1", finish="abort"),
+    "no tokens": {**completion(""), "usage": {"prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 100}},
+    "neither text nor end": {"choices": [{"message": {"content": None}, "finish_reason": None}]},
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+def test_a_providers_error_inside_http_200_is_retried_and_kept_nowhere(body: dict[str, Any], tmp_path: Path) -> None:
+    with raw(json.dumps(body)) as server, pytest.raises(JudgeRetry):
+        ask(server)
+    with pytest.raises(JudgeRetry):  # and so it is in a batch file
+        OpenAIJudge("m", options=_options()).read_result(200, body)
+    plan = lambda asked, n_before: Fault("body", raw=json.dumps(body)) if n_before < 2 else None  # noqa: E731
+    with FaultServer(plan=plan) as server:
+        ((reply,), _) = many(tmp_path, {"base_url": server.base_url}, 1)
+    assert reply.text == "[1, 0]"
+    with open_journal(tmp_path / "journal.sqlite") as journal:
+        assert (journal.totals().n_replies, journal.totals().n_failed_attempts) == (1, 2)
+
+
+def test_a_reply_that_was_broken_off_may_be_on_the_bill() -> None:
+    free = {**completion("", finish="error"), "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    for body, is_unpaid in ((completion("[1", finish="error"), False), (free, True), ({"error": "busy"}, True)):
+        with raw(json.dumps(body)) as server, pytest.raises(JudgeRetry) as caught:
+            ask(server)
+        assert caught.value.is_unpaid is is_unpaid
+
+
+def test_an_empty_reply_that_a_model_made_is_one() -> None:
+    thought = completion("", reasoning_content="hm")
+    thought["usage"]["completion_tokens"] = 0
+    for body in (completion(""), thought, completion("", finish="length"), {**completion(""), "usage": None}):
+        with raw(json.dumps(body)) as server:
+            assert ask(server).text == ""
+
+
+def test_a_403_is_told_in_the_servers_own_words_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    words = r"\(403: Model m is not available in your region; seen \*\*\*\)"
+    with (
+        fault(403, message=f"Model m is not available in\nyour region; seen {KEY}") as server,
+        pytest.raises(JudgeStopped, match=words),
+    ):
+        ask(server, key_env="MY_KEY")
+
+
+def test_what_was_thought_is_counted_where_only_the_total_tells() -> None:
+    body = completion("[1, 0]")
+    body["usage"] |= {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 700}
+    with raw(json.dumps(body)) as server:
+        assert ask(server).usage.output_tokens == 600
+
+
 @pytest.mark.parametrize(
     ("body", "finish", "text"),
     [
@@ -149,7 +219,7 @@ def test_an_error_inside_http_200_is_mapped_like_its_status() -> None:
         (completion("", finish="content_filter"), "refused", ""),
         ({**completion(""), "choices": [{"message": {"content": None, "refusal": "No."}}]}, "refused", "No."),
         ({"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}}]}, "stop", "ab"),
-        ({"choices": [{"message": {"content": None}, "finish_reason": None}]}, "stop", ""),
+        ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, "stop", ""),
     ],
 )
 def test_finish_and_text_of_odd_completions(body: dict[str, Any], finish: str, text: str) -> None:
@@ -386,9 +456,17 @@ def test_it_keeps_the_contract() -> None:
 
 def test_errors_are_of_this_package_only() -> None:
     """Whatever a server sends, `ask` raises nothing the loop does not know."""
-    odd = [{"choices": [{"message": {"content": "x"}, "logprobs": {"content": [1]}}], "usage": {"prompt_tokens": "a"}}]
-    for body in [*odd, {"choices": [1]}, {"choices": {"a": 1}}, {"usage": []}, 3, "x", {"error": []}, {"error": "x"}]:
-        with raw(json.dumps(body)) as server:
+    message, huge = {"message": {"content": "x"}}, int("9" * 400)
+    odd = [
+        {"choices": [{**message, "logprobs": {"content": [1]}}], "usage": {"prompt_tokens": "a"}},
+        {"choices": [{**message, "logprobs": {"content": [{"token": 1, "logprob": huge, "top_logprobs": 5}]}}]},
+        {"choices": [message], "usage": {"prompt_tokens": huge, "completion_tokens": -1, "cost": huge}},
+        {"choices": [message], "usage": {"prompt_tokens": 1, "cost": 1e308}},
+        {"choices": [{**message, "error": 3, "finish_reason": {}, "native_finish_reason": []}]},
+        {"error": {"code": huge}},
+    ]
+    for body in [*odd, {"choices": [1]}, {"choices": {"a": 1}}, {"usage": []}, 3, "x", {"error": []}, "[" * 100_000]:
+        with raw(body if isinstance(body, str) and body[0] == "[" else json.dumps(body)) as server:
             try:
                 ask(server)
             except JudgeError:

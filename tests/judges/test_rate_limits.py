@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autointerp.errors import JudgeRetry
 from autointerp.judges.endpoint.rate_limits import parse_reset_s, read_rate_limits, retry_after_s
 from autointerp.judges.protocol import RateLimits
 
@@ -34,6 +35,12 @@ NOW = 1_790_000_000.0
         ("-1", None),
         ("nan", None),
         ("6m soon", None),
+        ("inf", None),
+        ("1e14", None),
+        ("90d", None),
+        ("2099-01-01T00:00:00Z", None),
+        ("9999999999", None),
+        ("9" * 400, None),
     ],
 )
 def test_a_reset_in_each_spelling(text: str, seconds: float | None) -> None:
@@ -85,3 +92,40 @@ def test_a_pause_is_the_one_asked_for_or_the_refill_of_what_is_used_up() -> None
     assert retry_after_s(used_up, now=NOW) == 20.0
     assert retry_after_s({**used_up, "x-ratelimit-remaining-requests": "4"}, now=NOW) is None
     assert retry_after_s({"retry-after": "soon"}, now=NOW) is None
+
+
+NO_PAUSE = [
+    *("0", "0.0", "-1", "nan", "inf", "-inf", "1e300", "9" * 400, "", "soon", "604801"),
+    *("Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2099 07:28:00 GMT", "Wed, 21 Oct 99999 07:28:00 GMT"),
+]
+
+
+@pytest.mark.parametrize("value", NO_PAUSE)
+def test_a_pause_that_cannot_be_kept_is_as_good_as_none(value: str) -> None:
+    """Whoever keeps to it hammers the server, or never asks it again."""
+    for name in ("retry-after", "retry-after-ms"):
+        # milliseconds that are out of bounds as seconds need not be as themselves
+        assert retry_after_s({name: value}, now=NOW) == (604.801 if (name[-2:], value) == ("ms", "604801") else None)
+    used_up = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": value}
+    assert retry_after_s(used_up, now=NOW) is None
+
+
+@given(st.text(max_size=20), st.sampled_from(["retry-after", "retry-after-ms", "x-ratelimit-reset-requests"]))
+@settings(deadline=None)
+def test_whatever_a_header_says_a_pause_is_above_nothing_and_within_a_week(text: str, name: str) -> None:
+    headers = {name: text, "x-ratelimit-remaining-requests": "0", "date": text}
+    pause_s = retry_after_s(headers, now=NOW)
+    assert pause_s is None or 0.0 < pause_s <= 7 * 86_400.0
+    read_rate_limits(headers, now=NOW)
+
+
+def test_what_is_left_is_a_count_of_sensible_length() -> None:
+    headers = {"x-ratelimit-remaining-requests": "9" * 400, "x-ratelimit-reset-requests": "1s"}
+    assert read_rate_limits(headers, now=NOW) is None
+
+
+def test_a_judge_that_asks_for_a_pause_of_nothing_or_without_end_asks_for_none() -> None:
+    for pause_s in (0.0, -1.0, float("nan"), float("inf")):
+        error = JudgeRetry("busy", retry_after_s=pause_s)
+        assert error.retry_after_s is None
+        assert error.is_unpaid

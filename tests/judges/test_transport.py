@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from autointerp.errors import ConfigError, JudgeRetry, JudgeStopped
+from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped
+from autointerp.judges.endpoint import transport
+from autointerp.judges.endpoint.embedding import open_judge as open_embedding
 from autointerp.judges.endpoint.openai import open_judge
 from autointerp.judges.endpoint.transport import Proxy, find_proxy
 from autointerp.judges.protocol import Message, RateLimits, Reply, Request
-from autointerp.judges.tasks import ScoreTask
+from autointerp.judges.tasks import Passage, ScoreTask, SimilarityTask
 from tests.judges.fault_server import Fault, FaultServer, Said, always, completion
 from tests.judges.personalities import Kind
 from tests.judges.questions import question
@@ -68,6 +70,40 @@ def test_a_packed_reply_is_unpacked() -> None:
     with FaultServer(personality=lambda path, body: Said(completion(long), is_packed=True)) as server:
         assert ask(server.base_url).text == long
     assert "gzip" in server.seen[0][1]["Accept-Encoding"]
+
+
+def test_a_reply_is_read_up_to_a_bound_however_it_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_MOST_BYTES", 2 << 20)
+    packed = Said('{"choices": "' + " " * (8 << 20), is_packed=True)
+    for server in (FaultServer(personality=lambda path, body: packed), FaultServer(plan=always(Fault("endless", 200)))):
+        with server, pytest.raises(JudgeRetry, match="reply of more than 2 MiB"):
+            ask(server.base_url)
+        assert server.n_endless_bytes < 64 << 20, "the connection was left open"
+
+
+@pytest.mark.parametrize(("status", "error"), [(500, JudgeRetry), (403, JudgeStopped), (400, JudgeRejected)])
+def test_an_error_without_end_is_what_its_status_says(status: int, error: type[Exception]) -> None:
+    with FaultServer(plan=always(Fault("endless", status=status))) as server, pytest.raises(error):
+        ask(server.base_url)
+    assert server.n_endless_bytes < 64 << 20, "the connection was left open"
+
+
+def test_embeddings_are_read_up_to_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_MOST_BYTES", 2 << 20)
+
+    async def inner(base_url: str) -> None:
+        judge = open_embedding("m", {"base_url": base_url, "key_env": "MY_KEY"})
+        try:
+            await judge.ask(Request(SimilarityTask("a", (Passage("b"),)), (), max_tokens=1))
+        finally:
+            await judge.aclose()
+
+    said = Said('{"data": "' + " " * (8 << 20))
+    with (
+        FaultServer(personality=lambda path, body: said) as server,
+        pytest.raises(JudgeRetry, match="reply of more than 2 MiB"),
+    ):
+        asyncio.run(inner(server.base_url))
 
 
 def test_a_reply_brings_its_rate_limits() -> None:
@@ -185,6 +221,18 @@ def test_a_proxy_that_cannot_be_used_is_told_when_the_judge_is_made(monkeypatch:
     with pytest.raises(ConfigError, match="socks5:// proxy") as caught:
         open_judge("m", {"base_url": "http://judge.example/v1"})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://[::1", "http://proxy.example:port", "http://proxy.example:99999", "http://", "http://me:secret@", ":1"],
+)
+def test_a_proxy_that_is_no_address_is_one_line(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(ConfigError, match=r"proxy that is no address.* for judge\.example.*HTTP_PROXY") as caught:
+        open_judge("m", {"base_url": "http://judge.example/v1"})
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_half_characters_go_out_as_they_are_stored() -> None:

@@ -5,7 +5,7 @@ It takes decoded JSON, status codes and headers, and knows nothing of connection
 
 from __future__ import annotations
 
-import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
@@ -14,12 +14,27 @@ from autointerp.errors import JudgeError, JudgeRejected, JudgeRetry, JudgeStoppe
 from autointerp.judges.endpoint.rate_limits import read_rate_limits, retry_after_s
 from autointerp.judges.protocol import Reply, Usage
 
-__all__ = ["Price", "code_and_message", "read_completion", "read_refusal", "read_usage", "status_error"]
+__all__ = [
+    "Price",
+    "code_and_message",
+    "embedded_error",
+    "read_completion",
+    "read_refusal",
+    "read_usage",
+    "status_error",
+]
 
 _NO_CREDITS = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"}
 _TEXT_PARTS = {"text", "output_text"}
 _TRY_AGAIN = {408, 409, 425, 429, 498, 529}
 _OVERLOAD = {408, 429, 498, 503, 504, 529}
+_BROKEN_OFF = {
+    *("error", "network_error", "server_error", "upstream_error", "abort", "aborted", "cancelled", "timeout"),
+    *("insufficient_system_resource", "engine_overloaded"),
+}
+"""Reasons for ending a reply, as servers spell them, by which the model did not end it."""
+_PASSING_IN_REPLY = {402, 408, 429, 498, 529}
+_MOST_COUNT = 10**12
 
 
 class Price(Protocol):
@@ -28,23 +43,46 @@ class Price(Protocol):
     def __call__(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None: ...
 
 
+def embedded_error(body: Any) -> tuple[int, Any] | None:
+    """The error within a body that came with HTTP 200, as the status and the body it would have come with; None where
+    there is none. One that a choice holds befell a request that had been taken, so it may always pass."""
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error")
+    if error and isinstance(error, dict | str):
+        return _stated_status(error) or 500, body
+    choice = _choice(body)
+    error = choice.get("error") if choice is not None else None
+    if not error or not isinstance(error, dict | str):
+        return None
+    status = _stated_status(error) or 502
+    return status if status in _PASSING_IN_REPLY or status >= 500 else 502, {**body, "error": error}
+
+
 def read_completion(body: Any, headers: Mapping[str, str], *, model: str, price: Price) -> Reply:
-    """A chat completion as a reply. Raises JudgeRetry when it has not the form of one."""
-    choices = body.get("choices") if isinstance(body, dict) else None
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
+    """A chat completion as a reply. Raises JudgeRetry when it has not the form of one, was broken off by the server, or
+    holds nothing that a model made."""
+    choice = _choice(body)
+    message = choice.get("message") if choice is not None else None
+    if choice is None or not isinstance(message, dict):
         raise JudgeRetry("the endpoint sent a body without choices[0].message")
-    text, finish = _text(message.get("content")), _finish(choice.get("finish_reason"))
+    reasons = (choice.get("finish_reason"), choice.get("native_finish_reason"))
+    broken = next((reason for reason in reasons if str(reason).lower() in _BROKEN_OFF), None)
+    if broken is not None:
+        raise JudgeRetry(f"the endpoint broke the reply off ({broken})", is_unpaid=not _is_charged(body))
+    text, finish = _text(message.get("content")), _finish(reasons[0])
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         text, finish = text or refusal, "refused"
+    usage = read_usage(body.get("usage"), price)
+    if not text and finish == "stop" and _is_nothing(body, message, is_ended=reasons[0] is not None):
+        raise JudgeRetry("the endpoint sent an empty reply of no tokens", is_unpaid=not _is_charged(body))
     name = body.get("model")
     return Reply(
         text=text,
         model=name if isinstance(name, str) else model,
         finish=finish,
-        usage=read_usage(body.get("usage"), price),
+        usage=usage,
         token_logprobs=_logprobs(choice.get("logprobs")),
         rate_limits=read_rate_limits(headers, now=time.time()),
     )
@@ -79,7 +117,9 @@ def status_error(
         return JudgeStopped(f"no credits left at {endpoint} ({code or status}); top up the account of {key_name}")
     if status in (401, 403):
         who = f"the key in {key_name}" if key_name else "a request without key (set judges.openai.key_env)"
-        return JudgeStopped(f"{endpoint} does not accept {who} for model '{model}' ({status}); check that key")
+        # what a server says of a wrong key is not repeated: some repeat the key, in parts
+        why = f"{status}: {said}" if status == 403 and message else str(status)
+        return JudgeStopped(f"{endpoint} does not accept {who} for model '{model}' ({why}); check that key")
     if status == 404:
         return JudgeStopped(f"{endpoint} does not know model '{model}' or is no /chat/completions endpoint: {said}")
     if 300 <= status < 400:
@@ -93,7 +133,7 @@ def status_error(
             f"HTTP {status}: {said}",
             retry_after_s=retry_after_s(headers, now=time.time()),
             is_overload=status in _OVERLOAD or code == "overloaded_error",
-            is_unpaid=True,
+            is_unpaid=not _is_charged(body),
         )
     return JudgeRejected(f"HTTP {status}: {said}")
 
@@ -109,6 +149,37 @@ def code_and_message(body: Any) -> tuple[str, str]:
     if isinstance(inner, dict) and inner.get("code") == "ResponsibleAIPolicyViolation":
         code = "content_filter"
     return code, str(error.get("message") or error.get("detail") or "")
+
+
+def _choice(body: Any) -> dict[str, Any] | None:
+    choices = body.get("choices") if isinstance(body, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, dict) else None
+
+
+def _stated_status(error: Any) -> int | None:
+    """The HTTP status that an error names as its code, where it does."""
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    if isinstance(code, str) and re.fullmatch(r"[3-5]\d\d", code, re.ASCII):
+        code = int(code)
+    return code if isinstance(code, int) and 300 <= code < 600 else None
+
+
+def _is_charged(body: Any) -> bool:
+    """Whether a body that brought no reply says that something was computed, which may be on the bill."""
+    usage = body.get("usage") if isinstance(body, dict) else None
+    return isinstance(usage, dict) and any(
+        isinstance(value, int | float) and not isinstance(value, bool) and value > 0 for value in usage.values()
+    )
+
+
+def _is_nothing(body: dict[str, Any], message: dict[str, Any], *, is_ended: bool) -> bool:
+    """Whether an empty reply is none at all: neither thought nor tokens, or no count of them and no end."""
+    if any(message.get(field) for field in ("reasoning", "reasoning_content", "tool_calls")):
+        return False
+    usage = body.get("usage")
+    n_output = usage.get("completion_tokens", usage.get("output_tokens")) if isinstance(usage, dict) else None
+    return n_output == 0 if n_output is not None else not is_ended
 
 
 def _error(body: Any) -> Any:
@@ -127,7 +198,7 @@ def _text(content: Any) -> str:
 def _finish(reason: Any) -> Literal["stop", "length", "refused"]:
     if reason in ("length", "max_tokens"):
         return "length"
-    return "refused" if reason in ("content_filter", "refusal") else "stop"
+    return "refused" if reason in ("content_filter", "refusal", "sensitive") else "stop"
 
 
 def read_usage(usage: Any, price: Price) -> Usage:
@@ -138,9 +209,11 @@ def read_usage(usage: Any, price: Price) -> Usage:
     details = usage.get("prompt_tokens_details", usage.get("input_tokens_details"))
     n_input = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
     n_output = _count(usage.get("completion_tokens", usage.get("output_tokens")))
+    if n_input:  # some count what was thought in the total alone, and charge it as output
+        n_output = max(n_output, _count(usage.get("total_tokens")) - n_input)
     n_cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
     cost = usage.get("cost")
-    if isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < math.inf:
+    if isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < _MOST_COUNT:
         usd: float | None = float(cost)
     else:
         usd = price(input_tokens=n_input, output_tokens=n_output, cached_tokens=n_cached)
@@ -148,7 +221,7 @@ def read_usage(usage: Any, price: Price) -> Usage:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_COUNT else 0
 
 
 def _logprobs(logprobs: Any) -> tuple[tuple[str, Mapping[str, float]], ...] | None:
@@ -159,13 +232,14 @@ def _logprobs(logprobs: Any) -> tuple[tuple[str, Mapping[str, float]], ...] | No
     for item in content:
         if not isinstance(item, dict):
             return None
-        seen = [item, *(item.get("top_logprobs") or [])]
+        others = item.get("top_logprobs")
+        seen = [item, *(others if isinstance(others, list) else ())]
         tokens.append((str(item.get("token", "")), dict(filter(None, map(_alternative, seen)))))
     return tuple(tokens)
 
 
 def _alternative(item: Any) -> tuple[str, float] | None:
     logprob: Any = item.get("logprob") if isinstance(item, dict) else None
-    if not isinstance(logprob, int | float):
+    if not isinstance(logprob, int | float) or isinstance(logprob, bool) or not abs(logprob) < _MOST_COUNT:
         return None
     return str(item.get("token", "")), float(logprob)

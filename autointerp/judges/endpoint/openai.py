@@ -18,6 +18,7 @@ from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeRetry
 from autointerp.judges.endpoint.chat import chat_body
 from autointerp.judges.endpoint.completion import (
     code_and_message,
+    embedded_error,
     read_completion,
     read_refusal,
     read_usage,
@@ -271,15 +272,12 @@ def decode_answer(answer: Answer) -> tuple[int, Any]:
     """Status and body; that of an error wrapped into HTTP 200 is the error's own."""
     try:
         body = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         if answer.status == 200:
             raise JudgeRetry(f"the endpoint sent a malformed body of {len(answer.content)} bytes") from None
         return answer.status, answer.content[:2000].decode("utf-8", errors="replace")
-    error = body.get("error") if isinstance(body, dict) else None
-    if answer.status == 200 and isinstance(error, dict):
-        code = error.get("code")
-        return code if isinstance(code, int) and code >= 300 else 500, body
-    return answer.status, body
+    wrapped = embedded_error(body) if answer.status == 200 else None
+    return (answer.status, body) if wrapped is None else wrapped
 
 
 def _hint(found: Finding) -> str:

@@ -2,7 +2,9 @@
 
 Read are OpenAI's `x-ratelimit-remaining-requests` and `-reset-requests` (Azure, Groq, ...), Anthropic's
 `anthropic-ratelimit-requests-remaining` and `-reset`, and plain `x-ratelimit-remaining` and `-reset`. Servers write a
-reset as a duration (`6m0s`, `12ms`), as seconds, as a moment in seconds or milliseconds, or as a date.
+reset as a duration (`6m0s`, `12ms`), as seconds, as a moment in seconds or milliseconds, or as a date. A time that
+cannot be meant (no number, without end, weeks ahead; for a pause also none at all, or in the past) is as good as none
+stated: whoever keeps to it would hammer the server or never ask it again.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _UNIT_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _A_MOMENT = 1e8
 """A reset larger than this many seconds (three years) is a moment, no duration."""
+_LONGEST_S = 7 * 86400.0
+"""No limit is refilled later; a time beyond is a mistake."""
+_MOST_DIGITS = 15
+"""Of a count of what is left."""
 
 _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "requests": (
@@ -46,31 +52,27 @@ def read_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | 
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """The pause a server asks for, in seconds, None where it names none.
+    """The pause a server asks for, in seconds and above 0, None where it names none that can be kept.
 
     `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); else the refill of what is used up.
     """
     now = _server_time(headers, now)
     for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            pause_s = float(value) * unit_s
-        except ValueError:
-            try:
-                pause_s = email.utils.parsedate_to_datetime(value).timestamp() - now
-            except ValueError:
-                continue
-        if pause_s == pause_s:  # a NaN says nothing
-            return max(0.0, pause_s)
+        if value is not None and (pause_s := _pause_s(value, unit_s, now)) is not None:
+            return pause_s
     found = (_read(headers, kind, now) for kind in _NAMES)
-    return max((reset_s for left, reset_s in found if left == 0 and reset_s is not None), default=None)
+    return max((reset_s for left, reset_s in found if left == 0 and reset_s), default=None)
 
 
 def parse_reset_s(text: str, *, now: float) -> float | None:
-    """Seconds until a reset, in any of the spellings in use; None for anything else."""
-    text = text.strip()
+    """Seconds until a reset, in any of the spellings in use; None for anything else and for a time weeks ahead."""
+    seconds = _seconds_until(text.strip(), now)
+    # one that is over, by a clock that goes a little ahead, is a reset all the same
+    return max(0.0, seconds) if seconds is not None and seconds <= _LONGEST_S else None
+
+
+def _seconds_until(text: str, now: float) -> float | None:
     try:
         value = float(text)
     except ValueError:
@@ -78,22 +80,33 @@ def parse_reset_s(text: str, *, now: float) -> float | None:
         if parts and "".join(number + unit for number, unit in parts) == text:
             return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
         try:
-            value = datetime.fromisoformat(text).timestamp()
+            return datetime.fromisoformat(text).timestamp() - now
         except (ValueError, OverflowError, OSError):
             return None
-        return max(0.0, value - now)
     if not 0.0 <= value < 1e15:
         return None
     if value < _A_MOMENT:
         return value
-    return max(0.0, (value / 1e3 if value > _A_MOMENT * 1e3 else value) - now)
+    return (value / 1e3 if value > _A_MOMENT * 1e3 else value) - now
+
+
+def _pause_s(value: str, unit_s: float, now: float) -> float | None:
+    """A pause as it is spelt, None where it is none that can be kept."""
+    try:
+        pause_s = float(value) * unit_s
+    except ValueError:
+        try:
+            pause_s = email.utils.parsedate_to_datetime(value).timestamp() - now
+        except (ValueError, TypeError, OverflowError, OSError):
+            return None
+    return pause_s if 0.0 < pause_s <= _LONGEST_S else None
 
 
 def _server_time(headers: Mapping[str, str], now: float) -> float:
     """The server's own clock, by which it names moments, where it states it (`Date`): ours may be set otherwise."""
     try:
         return email.utils.parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, OverflowError, OSError):
         return now
 
 
@@ -101,7 +114,7 @@ def _read(headers: Mapping[str, str], kind: str, now: float) -> tuple[int | None
     """What is left of one kind and in how many seconds it is refilled. Azure writes -1 for what it does not know."""
     for remaining, reset in _NAMES[kind]:
         left = headers.get(remaining)
-        if left is None or not left.isdecimal():
+        if left is None or not left.isdecimal() or len(left) > _MOST_DIGITS:
             continue
         return int(left), parse_reset_s(headers.get(reset, ""), now=now)
     return None, None

@@ -3,8 +3,8 @@
 It is aiohttp and little more, because a client between it and us costs several times the work per request. Proxies are
 those of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY); ~/.netrc is not read, cookies are not kept;
 certificates are verified against the system's authorities and certifi's, or against SSL_CERT_FILE or SSL_CERT_DIR
-alone where one is set. Replies may be compressed. Every failure becomes one of this package's errors. Knows nothing of
-what is asked or answered.
+alone where one is set. Replies may be compressed; what is read of one is bounded after it is unpacked. Every failure
+becomes one of this package's errors. Knows nothing of what is asked or answered.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ from urllib.request import getproxies, proxy_bypass
 from autointerp.errors import ConfigError, JudgeRetry, JudgeStopped
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from aiohttp import ClientResponse, ClientSession
 
 __all__ = ["Answer", "Proxy", "Transport", "find_proxy"]
 
 _CONNECT_S = 30.0
 _IDLE_S = 4.0
 """How long an unused connection is kept: less than the 5 s after which many servers close it."""
+_MOST_BYTES = 32 << 20
+"""Of a reply, unpacked: ten thousand tokens with five alternatives each take a sixth of it."""
+_MOST_ERROR_BYTES = 1 << 20
+"""Of an error: what is beyond is left unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +90,37 @@ class Transport:
 
         Raises JudgeRetry where no answer came, JudgeStopped where none can come.
         """
-        if self._session is None:
-            self._session = self._open()
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
-        try:
-            async with self._session.post(
-                self._root + path,
-                data=content,
-                # not the session's headers: aiohttp shows those to a proxy, too
-                headers=self._headers,
-                params=self._query or None,
-                allow_redirects=False,
-                **self._by_proxy,
-            ) as response:
-                return Answer(response.status, response.headers, await response.read())
-        except (self._aiohttp.ClientError, TimeoutError) as error:
-            # without its cause: that holds the request's headers
-            raise self._failure(error) from None
+        return await self._request("POST", path, data=content)
+
+    async def get(self, path: str) -> Answer:
+        """As `post`, for what is asked without a body."""
+        return await self._request("GET", path)
 
     async def aclose(self) -> None:
         """Close the connections; closing twice is harmless."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def _request(self, method: str, path: str, **content: bytes) -> Answer:
+        if self._session is None:
+            self._session = self._open()
+        try:
+            async with self._session.request(
+                method,
+                self._root + path,
+                # not the session's headers: aiohttp shows those to a proxy, too
+                headers=self._headers,
+                params=self._query or None,
+                allow_redirects=False,
+                **content,
+                **self._by_proxy,
+            ) as response:
+                return Answer(response.status, response.headers, await _read(response))
+        except (self._aiohttp.ClientError, TimeoutError) as error:
+            # without its cause: that holds the request's headers
+            raise self._failure(error) from None
 
     def _open(self) -> ClientSession:
         aiohttp = self._aiohttp
@@ -145,17 +157,38 @@ class Transport:
         return JudgeRetry(f"the connection broke: {why}")
 
 
+async def _read(response: ClientResponse) -> bytes:
+    """A body, or as much of it as is looked at. Raises JudgeRetry for a reply that is too long."""
+    most = _MOST_BYTES if response.status == 200 else _MOST_ERROR_BYTES
+    parts: list[bytes] = []
+    n_bytes = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        n_bytes += len(part)
+        if n_bytes > most:
+            response.close()  # or the rest would be read so that the connection can be used again
+            if response.status == 200:
+                raise JudgeRetry(f"the endpoint sent a reply of more than {most >> 20} MiB")
+            break
+    return b"".join(parts)[:most]
+
+
 def find_proxy(url: str) -> Proxy | None:
-    """The proxy that the environment names for an address. Raises ConfigError for a kind that cannot be used."""
+    """The proxy that the environment names for an address. Raises ConfigError for one that cannot be used."""
     parts = urlsplit(url)
     named = getproxies()
     proxy = named.get(parts.scheme) or named.get("all")
     if not proxy or proxy_bypass(parts.netloc):
         return None
-    found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    if found.scheme not in ("http", "https") or not found.hostname:
+    try:
+        found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        is_address = bool(found.hostname) and found.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        is_address, found = False, urlsplit("http://")
+    if found.scheme not in ("http", "https") or not is_address:
+        kind = f"a {found.scheme}:// proxy" if is_address else "a proxy that is no address (it is not repeated here)"
         raise ConfigError(
-            f"the environment names a {found.scheme}:// proxy for {parts.hostname}, which cannot be used; name an "
+            f"the environment names {kind} for {parts.hostname}, which cannot be used; name an "
             f"http:// one in {parts.scheme.upper()}_PROXY, or the host in NO_PROXY"
         )
     address = f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
