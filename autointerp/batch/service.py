@@ -1,7 +1,8 @@
 """A service's Files and Batches, through the official SDK: put a file up, begin a batch, see how it is, fetch results.
 
 It takes the options of judge `openai` and maps every failure to this package's errors, none of which holds the key.
-Knows nothing of runs. The SDK is imported when a service is opened.
+What is read of an answer is bounded after it is unpacked. Knows nothing of runs. The SDK is imported when a service is
+opened.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from autointerp.batch.lines import ENDPOINT
 from autointerp.errors import ConfigError, JudgeStopped
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
+from autointerp.judges.endpoint.transport import check_proxies
 from autointerp.judges.options import read_options
 from autointerp.judges.registry import split_spec
 from autointerp.runs.layout import write_atomically
@@ -32,6 +34,10 @@ _PAGE = 100
 _MOST_LISTED = 5_000
 _TIMEOUT_S = 600.0
 _NO_SUCH = (404, 405, 501)
+_MOST_BYTES = 32 << 20
+"""Of an answer about files or batches, a hundred of which come at once."""
+_MOST_RESULT_BYTES = 1 << 20
+"""Of one result in a file: a reply of a thousand tokens with five alternatives each takes half of it."""
 
 
 class _Gone(Exception):
@@ -64,9 +70,10 @@ class BatchService:
     """One account at one service; made by `open_service`. Every method may raise JudgeStopped or Unreachable."""
 
     def __init__(self, options: OpenAIOptions) -> None:
-        """Raises ConfigError when the key is missing."""
+        """Raises ConfigError when the key is missing, or a proxy of the environment cannot be used."""
         import openai
 
+        check_proxies()
         self._options, self._key, self._errors = options, read_key(options), openai
         self._client = openai.OpenAI(
             api_key=self._key or "none",  # the SDK insists on one and would look for others in the environment
@@ -74,10 +81,28 @@ class BatchService:
             default_headers={"api-key": self._key} if self._key and options.kind.key_header == "api-key" else None,
             timeout=_TIMEOUT_S,
             max_retries=3,
-            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+            http_client=openai.DefaultHttpxClient(
+                follow_redirects=False, event_hooks={"response": [self._bound_response]}
+            ),
         )
         if options.base_url != OPENAI_URL:  # the environment's names of an OpenAI account are no one else's business
             self._client.organization = self._client.project = None
+
+    def _bound_response(self, response: Any) -> None:
+        """Have the SDK's own reading of an answer end at a bound. A file is read, and counted, by `fetch`."""
+        if response.is_success and response.request.url.path.endswith("/content"):
+            return
+        unpack, too_long = response.iter_bytes, self._errors.OpenAIError
+
+        def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
+            n_bytes = 0
+            for part in unpack(chunk_size):
+                n_bytes += len(part)
+                if n_bytes > _MOST_BYTES:
+                    raise too_long(f"more than {_MOST_BYTES >> 20} MiB")
+                yield part
+
+        response.iter_bytes = iter_bytes
 
     def find_file(self, name: str, n_bytes: int) -> str | None:
         """The id of a file of ours that was uploaded under `name`, or None (also where files cannot be listed)."""
@@ -111,17 +136,25 @@ class BatchService:
         with self._failures(f"see batch {batch_id}"):
             return self._standing(self._client.batches.retrieve(batch_id))
 
-    def fetch(self, file_id: str, path: Path) -> bool:
-        """Save a file of results; False when the service has it no longer. Raises ArtefactError for a full disk."""
+    def fetch(self, file_id: str, path: Path, *, n_results: int) -> bool:
+        """Save a file of at most `n_results` results; False when the service has it no longer. Raises JudgeStopped for
+        one that is far too long for them, ArtefactError for a full disk."""
+        most = (n_results + 1) * _MOST_RESULT_BYTES
 
         def write(temporary: Path) -> None:
-            has_come = False
+            has_come, n_bytes = False, 0
             with (
                 self._failures(f"fetch file {file_id}", is_optional=True),
                 self._client.files.with_streaming_response.content(file_id) as response,
                 temporary.open("wb") as file,
             ):
-                for chunk in response.iter_bytes(1 << 20):
+                for chunk in response.iter_bytes(1 << 16):
+                    n_bytes += len(chunk)
+                    if n_bytes > most:
+                        raise JudgeStopped(
+                            f"{self._options.base_url} sent more than {most >> 20} MiB as file {file_id}, which holds "
+                            f"{n_results:,} results; nothing of it is kept"
+                        )
                     file.write(chunk)
                 has_come = True
             if not has_come:

@@ -232,7 +232,7 @@ class _Sitting:
         for file_id, name in ((standing.output_file_id, "results"), (standing.error_file_id, "errors")):
             if file_id is not None:
                 path = self._layout.batch / round_.name / f"{name}-{number}"
-                if self._service.fetch(file_id, path):
+                if self._service.fetch(file_id, path, n_results=file.n_requests):
                     paths.append(path)
                 else:
                     self.progress.say(f"{path.name} of batch {standing.id} is gone; batch export asks again")

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from autointerp.batch import service
+from autointerp.batch.service import open_service
 from autointerp.batch.state import load_state
 from autointerp.batch.submitting import Submitted, submit_round
 from autointerp.errors import ArtefactError, ConfigError, JudgeStopped, LimitReached
@@ -293,3 +295,19 @@ def test_what_was_answered_meanwhile_is_not_asked_again(tmp_path: Path) -> None:
 def test_without_an_export_there_is_nothing_to_submit(tmp_path: Path) -> None:
     with served(tmp_path, exported=None) as (world, _), pytest.raises(ConfigError, match="run batch export first"):
         submit(world)
+
+
+def test_a_service_is_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_MOST_RESULT_BYTES", 20)
+    with served(tmp_path) as (world, _):
+        with pytest.raises(JudgeStopped, match=r"sent more than 0 MiB as file file-\d+, which holds 2 results"):
+            submit(world)
+        assert not list(world.layout.batch.rglob("results-*"))
+        monkeypatch.undo()
+        assert submit(world).imported.n_new == 6, "the same call goes on once the service mends"
+        monkeypatch.setattr(service, "_MOST_BYTES", 100)
+        with (
+            open_service("openai:m", {"base_url": world.config.judges["openai"]["base_url"]}) as opened,
+            pytest.raises(JudgeStopped, match=r"answered nonsense when asked to list batches \(more than 0 MiB"),
+        ):
+            opened.list_batches()

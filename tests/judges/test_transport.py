@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autointerp.batch.service import open_service
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped
 from autointerp.judges.endpoint import transport
 from autointerp.judges.endpoint.embedding import open_judge as open_embedding
@@ -229,10 +230,14 @@ def test_a_proxy_that_cannot_be_used_is_told_when_the_judge_is_made(monkeypatch:
 )
 def test_a_proxy_that_is_no_address_is_one_line(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    with pytest.raises(ConfigError, match=r"proxy that is no address.* for judge\.example.*HTTP_PROXY") as caught:
-        open_judge("m", {"base_url": "http://judge.example/v1"})
-    assert "secret" not in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for open_one in (
+        lambda: open_judge("m", {"base_url": "http://judge.example/v1"}),
+        lambda: open_service("openai:m", {"base_url": "https://judge.example/v1", "key_env": "MY_KEY"}),
+    ):
+        with pytest.raises(ConfigError, match=r"HTTP_PROXY of the environment is no address") as caught:
+            open_one()
+        assert "secret" not in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_half_characters_go_out_as_they_are_stored() -> None:

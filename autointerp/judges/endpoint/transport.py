@@ -25,7 +25,7 @@ from autointerp.errors import ConfigError, JudgeRetry, JudgeStopped
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-__all__ = ["Answer", "Proxy", "Transport", "find_proxy"]
+__all__ = ["Answer", "Proxy", "Transport", "check_proxies", "find_proxy"]
 
 _CONNECT_S = 30.0
 _IDLE_S = 4.0
@@ -177,19 +177,29 @@ def find_proxy(url: str) -> Proxy | None:
     """The proxy that the environment names for an address. Raises ConfigError for one that cannot be used."""
     parts = urlsplit(url)
     named = getproxies()
-    proxy = named.get(parts.scheme) or named.get("all")
-    if not proxy or proxy_bypass(parts.netloc):
+    kind = parts.scheme if named.get(parts.scheme) else "all"
+    if not named.get(kind) or proxy_bypass(parts.netloc):
         return None
+    return _parse_proxy(kind, named[kind], f"{parts.hostname} in NO_PROXY")
+
+
+def check_proxies() -> None:
+    """Raises ConfigError where any proxy of the environment cannot be used, whatever the address that is asked."""
+    for kind, proxy in getproxies().items():
+        if kind in ("http", "https", "all") and proxy:
+            _parse_proxy(kind, proxy, "none")
+
+
+def _parse_proxy(kind: str, proxy: str, instead: str) -> Proxy:
     try:
         found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         is_address = bool(found.hostname) and found.port != 0
     except ValueError:  # brackets that do not close, a port that is no number
         is_address, found = False, urlsplit("http://")
     if found.scheme not in ("http", "https") or not is_address:
-        kind = f"a {found.scheme}:// proxy" if is_address else "a proxy that is no address (it is not repeated here)"
+        what = f"is a {found.scheme}:// proxy" if is_address else "is no address (it is not repeated here)"
         raise ConfigError(
-            f"the environment names {kind} for {parts.hostname}, which cannot be used; name an "
-            f"http:// one in {parts.scheme.upper()}_PROXY, or the host in NO_PROXY"
+            f"{kind.upper()}_PROXY of the environment {what}, which cannot be used; name an http:// one, or {instead}"
         )
     address = f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
     user = None if found.username is None else unquote(found.username)
