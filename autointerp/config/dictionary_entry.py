@@ -11,7 +11,7 @@ from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, S
 
 __all__ = ["DERIVED_KINDS", "FIXED_KINDS", "DictionaryEntry", "Site"]
 
-Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_post", "mlp_out", "attn_z", "attn_out"]
+Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 DictionaryKind = Literal[
     "relu",
     "topk",

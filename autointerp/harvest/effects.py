@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from autointerp.records.evidence import TokenEffect
-from autointerp.subject.sites import SitePoint
+from autointerp.subject.sites import SITES, SitePoint
 from autointerp.subject.tokens import TokenText
 
 __all__ = ["Effects", "find_effects", "strongest_effects", "text_tokens"]
@@ -37,7 +37,10 @@ class HasLogitEffects(Protocol):
 def find_effects(
     subject: HasLogitEffects, point: SitePoint, directions: Float[Tensor, "n d_in"], *, n_logits: int, text: TokenText
 ) -> list[Effects]:
-    """(top, bottom) effects of each direction, strongest first; equal ones by token id."""
+    """(top, bottom) effects of each direction, strongest first; equal ones by token id. Both are empty at a site that
+    reaches the logits through an MLP only."""
+    if SITES[point.site].way is None:
+        return [((), ()) for _ in directions]
     shown = text_tokens(subject, text)
     found: list[Effects] = []
     for part in directions.split(max(1, LOGITS_AT_ONCE // subject.vocab_size)):

@@ -40,6 +40,8 @@ class LogitWeightsScorer(ListScorer):
         """`n_positive` entries that the feature makes more likely, strongest first, and `n_negative` others, shuffled.
         No two read alike, and none reads like one that an explainer may be shown."""
         settings = self._settings
+        if not evidence.top_logits:
+            return Unscorable("too_few_positives", f"{evidence.site} has no linear way to the logits, so no effects")
         pinned = () if evidence.pinned is None else (evidence.pinned.raised, evidence.pinned.lowered)
         ranked = (evidence.top_logits, evidence.bottom_logits, *pinned)
         texts = {effect.text for effects in ranked for effect in effects[:N_SHOWN_LOGITS]}

@@ -1,6 +1,7 @@
 """A causal language model and its tokenizer from disk or hub, every failure turned into one line that can be acted on.
 
-Takes a name: `builtin`, a directory in HuggingFace layout, or a hub name. Does not know sites or hooks.
+Takes a name: `builtin`, a directory in HuggingFace layout, or a hub name. Code that comes with a model is never run,
+nor is the user asked whether it shall be. Does not know sites or hooks.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def load_model(location: str, *, name: str) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(location)
+        config = AutoConfig.from_pretrained(location, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise SubjectError(f"subject.model = '{name}': its config.json cannot be used: {_first_line(error)}") from error
     if getattr(config, "is_encoder_decoder", False):
@@ -83,7 +84,11 @@ def load_model(location: str, *, name: str) -> PreTrainedModel:
     try:
         with without_progress_bars(transformers):
             model, info = cast(Any, AutoModelForCausalLM).from_pretrained(
-                location, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+                location,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                output_loading_info=True,
+                trust_remote_code=False,
             )
     except (SafetensorError, RuntimeError, EOFError) as error:
         raise SubjectError(
@@ -109,7 +114,7 @@ def load_tokenizer(location: str, *, name: str) -> PreTrainedTokenizerBase:
 
     fix = "put its tokenizer.json and tokenizer_config.json beside config.json"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(location)
+        tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
         raise SubjectError(
             f"subject.model = '{name}': its tokenizer is missing or damaged ({_first_line(error)}); {fix}"

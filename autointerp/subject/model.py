@@ -6,7 +6,6 @@ folding, no centring, so that values are the original model's own). Does not kno
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -19,8 +18,9 @@ from torch import Tensor
 
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
+from autointerp.subject.bridge import boot_bridge
 from autointerp.subject.loading import load_model, load_tokenizer, locate_model, pick_device
-from autointerp.subject.sites import HOOKS, SitePoint
+from autointerp.subject.sites import SITES, SitePoint
 from autointerp.subject.tokens import bos_id, plain_tokenizer, special_ids
 from autointerp.subject.twins import make_twin
 from autointerp.subject.unembedding import LinearNorm, logit_effects
@@ -84,24 +84,15 @@ class Subject:
     def __init__(
         self, hf_model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
     ) -> None:
-        from transformer_lens.model_bridge import TransformerBridge
-
         self.name = name
         self.device = device
         self.tokenizer = plain_tokenizer(tokenizer)
         self.special_ids = special_ids(tokenizer)
         self.bos_id = bos_id(tokenizer)
-        self.max_positions: int | None = getattr(hf_model.config, "max_position_embeddings", None)
+        self.max_positions: int | None = getattr(hf_model.config.get_text_config(), "max_position_embeddings", None)
         model: Any = hf_model.to(torch.float32).to(device).eval()  # type: ignore[call-arg]
         self._weights = dict(model.named_parameters())
-        try:
-            self.bridge = TransformerBridge.boot_transformers(
-                name, hf_model=model, tokenizer=_bridge_tokenizer(tokenizer, name=name), device=device
-            )
-        except (ValueError, KeyError, NotImplementedError, AttributeError) as error:
-            raise SubjectError(
-                f"subject.model = '{name}': transformer_lens cannot bridge {type(hf_model).__name__} ({error})"
-            ) from error
+        self.bridge = boot_bridge(model, tokenizer=tokenizer, name=name, device=device)
         self.vocab_size = int(self.bridge.W_U.shape[1])
         self.n_layers = int(self.bridge.cfg.n_layers)
         self._widths: dict[SitePoint, int] = {}
@@ -112,24 +103,46 @@ class Subject:
             )
 
     def check(self, point: SitePoint) -> None:
-        """Raises SubjectError unless the subject has this layer and this site."""
+        """Raises SubjectError unless activations can be read at this point and followed as the site's row says."""
+        if point in self._widths:
+            return
         if not 0 <= point.layer < self.n_layers:
             raise SubjectError(
                 f"subject.layer = {point.layer} is out of range: '{self.name}' has {self.n_layers} layers; "
                 f"use 0 to {self.n_layers - 1}"
             )
-        if point.site not in HOOKS or self.bridge.get_hook_point(point.hook) is None:
-            known = [s for s in HOOKS if self.bridge.get_hook_point(SitePoint(s, point.layer).hook) is not None]
-            raise SubjectError(
-                f"subject.site = '{point.site}' does not exist in '{self.name}'; use one of {', '.join(known)}"
-            )
+        fault = self._fault(point)
+        if fault is not None:
+            good = [site for site in SITES if self._fault(SitePoint(site, point.layer)) is None]
+            raise SubjectError(f"subject.site = '{point.site}' {fault}; use one of {', '.join(good)}")
 
     def width(self, point: SitePoint) -> int:
         """The activation width at a point, read off a pass over one token."""
-        if point not in self._widths:
-            probe = torch.zeros(1, 2, dtype=torch.int64)
-            self._widths[point] = int(self.activations(probe, [point])[point].shape[-1])
+        self.check(point)
         return self._widths[point]
+
+    def _fault(self, point: SitePoint) -> str | None:
+        """What is wrong with a site of a layer, None (and its width is known) where nothing is."""
+        if self.bridge.get_hook_point(point.hook) is None:
+            return f"does not exist in '{self.name}'"
+        where = f"of layer {point.layer} of '{self.name}'"
+        way = SITES[point.site].way
+        out = _part(self.bridge.blocks[point.layer], way[0]) if way else None
+        if way and not isinstance(out, Tensor):
+            return (
+                f"{where} has no one projection to the residual stream ({way[0]}), as where experts have neurons of "
+                "their own"
+            )
+        x = self._read(torch.zeros(1, 2, dtype=torch.int64), [point]).get(point)
+        if x is None or x.shape[:2] != (1, 2):
+            return f"{where} holds no one vector per token"
+        if out is not None and out.flatten(0, -2).shape[0] != x.shape[-1]:
+            return (
+                f"{where} is {x.shape[-1]} wide, but what leads from there to the residual stream reads "
+                f"{out.flatten(0, -2).shape[0]}"
+            )
+        self._widths[point] = int(x.shape[-1])
+        return None
 
     def activations(
         self, tokens: Int[Tensor, "batch pos"], points: Sequence[SitePoint]
@@ -137,12 +150,15 @@ class Subject:
         """Activations at every point; the pass ends at the last of them. Heads of `attn_z` lie end to end."""
         for point in points:
             self.check(point)
+        return self._read(tokens, points)
+
+    def _read(self, tokens: Tensor, points: Sequence[SitePoint]) -> dict[SitePoint, Tensor]:
         wanted = set(points)
         found: dict[SitePoint, Tensor] = {}
 
         def reader(point: SitePoint) -> Callable[[Tensor, Any], None]:
             def read(x: Tensor, hook: Any) -> None:
-                found[point] = x.flatten(2).float()
+                found[point] = x.flatten(2).float() if x.dim() > 2 else x
                 if len(found) == len(wanted):
                     raise _Enough
 
@@ -191,9 +207,12 @@ class Subject:
     def logit_effects(self, point: SitePoint, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocab"]:
         """What each direction adds to the logits, straight through the final norm (see `subject.unembedding`).
 
-        Holds n x vocab floats: pass directions in chunks where the vocabulary is large.
+        Holds n x vocab floats: pass directions in chunks where the vocabulary is large. Raises SubjectError for a site
+        without a linear way to the residual stream.
         """
         self.check(point)
+        if SITES[point.site].way is None:
+            raise SubjectError(f"{point} of '{self.name}' reaches the logits through an MLP only: no logit effects")
         with torch.no_grad(), self._precision():
             return logit_effects(
                 directions.to(self.device, torch.float32),
@@ -218,10 +237,16 @@ class Subject:
         return LinearNorm.measure(norm, d_model=int(self.bridge.W_U.shape[0]), device=self.device)
 
     def _out_projection(self, point: SitePoint) -> Float[Tensor, "d_in d_model"] | None:
-        block = self.bridge.blocks[point.layer]
-        if point.site == "mlp_post":
-            return block.mlp.W_out.float()
-        return block.attn.W_O.flatten(0, 1).float() if point.site == "attn_z" else None
+        """What leads from the site to the residual stream, norm and all; None for a site in the stream itself."""
+        way = SITES[point.site].way
+        if not way:
+            return None
+        projection, *norms = (_part(self.bridge.blocks[point.layer], name) for name in way)
+        out = projection.flatten(0, -2).float()
+        for norm in norms:
+            if norm is not None:
+                out = LinearNorm.measure(norm, d_model=out.shape[-1], device=self.device)(out)
+        return out
 
     def _splices(
         self, mask: Tensor, point: SitePoint, replace: Replace
@@ -234,10 +259,10 @@ class Subject:
             change.append(flat.view_as(x) - x)
             return flat.view_as(x)
 
-        if point.site != "resid_mid":
+        skip = SITES[point.site].skip
+        if skip is None:
             return {point: put}
-        # the hook stands at the second norm's input, beside the skip connection: the skip gets the change here
-        return {point: put, SitePoint("resid_post", point.layer): lambda x, hook: x + change.pop()}
+        return {point: put, SitePoint(skip, point.layer): lambda x, hook: x + change.pop()}
 
     def _loss(
         self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], dict[SitePoint, Callable[[Tensor, Any], Any]]]
@@ -268,10 +293,8 @@ class Subject:
         return fast_matmul(self.device) if self.device.type == "cpu" else nullcontext()
 
 
-def _bridge_tokenizer(tokenizer: PreTrainedTokenizerBase, *, name: str) -> PreTrainedTokenizerBase:
-    """A copy for the bridge, which adds a pad token to it, and reloads it by name (from the hub even) unless it is
-    told that BOS is added already. Only this package's own tokenizer is ever used.
-    """
-    own = copy.deepcopy(tokenizer)
-    own.init_kwargs = own.init_kwargs | {"name_or_path": name, "add_bos_token": True}
-    return own
+def _part(block: Any, name: str) -> Any:
+    """A part of a block by its dotted name; None where the block has none."""
+    for step in name.split("."):
+        block = getattr(block, step, None)
+    return block

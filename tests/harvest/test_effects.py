@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from autointerp.harvest.effects import find_effects
+from autointerp.subject.sites import SitePoint
 from tests.harvest.planted import BOS, POINT, VOCAB, PlantedSubject, planted_text
 
 
@@ -23,3 +24,8 @@ def test_effects_are_the_extremes_without_special_tokens() -> None:
 def test_all_tokens_are_given_where_fewer_exist() -> None:
     top, _ = find_effects(PlantedSubject(), POINT, torch.eye(8)[:1], n_logits=1000, text=planted_text())[0]
     assert len(top) == VOCAB - 1
+
+
+def test_a_site_without_a_linear_way_to_the_logits_has_none() -> None:
+    point = SitePoint("mlp_in", 0)
+    assert find_effects(PlantedSubject(), point, torch.eye(8)[:3], n_logits=7, text=planted_text()) == [((), ())] * 3

@@ -10,12 +10,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedTokenizerFast,
 )
 
@@ -115,6 +119,55 @@ def _neox(n_vocab: int):
     )
 
 
+def _mixtral(n_vocab: int):
+    """Experts in every layer."""
+    return MixtralForCausalLM(
+        MixtralConfig(
+            vocab_size=n_vocab,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            num_local_experts=3,
+            max_position_embeddings=64,
+            initializer_range=0.4,
+        )
+    )
+
+
+def _gemma3(n_vocab: int):
+    """A model that reads images too, with norms behind attention and MLP."""
+    return Gemma3ForConditionalGeneration(
+        Gemma3Config(
+            text_config={
+                "vocab_size": n_vocab,
+                "hidden_size": 16,
+                "intermediate_size": 24,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
+                "head_dim": 4,
+                "max_position_embeddings": 64,
+                "sliding_window": 32,
+                "initializer_range": 0.4,
+            },
+            vision_config={
+                "hidden_size": 8,
+                "intermediate_size": 8,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "image_size": 28,
+                "patch_size": 14,
+            },
+            mm_tokens_per_image=4,
+            image_token_index=n_vocab - 1,
+            boi_token_index=n_vocab - 2,
+            eoi_token_index=n_vocab - 3,
+        )
+    )
+
+
 def _perturbed(model):
     """Gains and biases away from 1 and 0, so that a test would see them dropped."""
     with torch.no_grad():
@@ -129,7 +182,7 @@ def raw_models(byte_tokenizer):
     """Plain transformers models, by family, never handed to a subject."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        builders = {"gpt2": _gpt2, "llama": _llama, "neox": _neox}
+        builders = {"gpt2": _gpt2, "llama": _llama, "neox": _neox, "mixtral": _mixtral, "gemma3": _gemma3}
         return {family: _perturbed(build(len(byte_tokenizer))) for family, build in builders.items()}
 
 

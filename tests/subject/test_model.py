@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import socket
+import subprocess
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.hub import network_errors
 from autointerp.subject.model import load_subject
-from autointerp.subject.sites import HOOKS, SitePoint
+from autointerp.subject.sites import SITES, SitePoint
 
 FAMILIES = ("gpt2", "llama")
 CONFIG = SubjectConfig(model="tiny", context_tokens=32, site="resid_post")
@@ -45,6 +48,7 @@ def reference(model, tokens, layer: int) -> dict[str, torch.Tensor]:
     handles = [
         block.register_forward_pre_hook(before("resid_pre"), with_kwargs=True),
         block.register_forward_hook(after("resid_post")),
+        mlp.register_forward_pre_hook(before("mlp_in"), with_kwargs=True),
         mlp_out.register_forward_pre_hook(before("mlp_post"), with_kwargs=True),
         mlp.register_forward_hook(after("mlp_out")),
         attention_out.register_forward_pre_hook(before("attn_z"), with_kwargs=True),
@@ -62,7 +66,7 @@ def reference(model, tokens, layer: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("layer", [0, 2])
 def test_activations_are_the_plain_models(family, layer, subjects, raw_models, tokens) -> None:
     expected = reference(raw_models[family], tokens, layer)
-    points = [SitePoint(site, layer) for site in HOOKS]
+    points = [SitePoint(site, layer) for site in SITES]
     found = subjects[family].activations(tokens, points)
     assert set(found) == set(points)
     for point in points:
@@ -105,7 +109,7 @@ def test_a_large_batch_is_computed_in_parts(subjects, tokens, monkeypatch) -> No
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("site", HOOKS)
+@pytest.mark.parametrize("site", SITES)
 def test_splicing_in_the_same_values_changes_nothing(family, site, subjects, tokens) -> None:
     mask = torch.ones_like(tokens, dtype=torch.bool)
     mask[:, 0] = False
@@ -173,6 +177,40 @@ def test_logit_effects_are_the_derivative_through_norm_and_unembedding(family, s
             torch.testing.assert_close(effect.double(), slope, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.parametrize(("site", "norm"), [("mlp_post", "feedforward"), ("attn_z", "attention")])
+def test_logit_effects_pass_the_norm_behind_a_branch(site, norm, subjects, raw_models) -> None:
+    model, subject = raw_models["gemma3"], subjects["gemma3"]
+    text, head = model.model.language_model, model.lm_head.weight
+    block = text.layers[1]
+    out = {"mlp_post": block.mlp.down_proj, "attn_z": block.self_attn.o_proj}[site].weight
+    gain = getattr(block, f"post_{norm}_layernorm").weight
+    directions = torch.eye(subject.width(SitePoint(site, 1)))[:5]
+    with torch.no_grad():
+        expected = (directions @ out.T) * (1 + gain) * (1 + text.norm.weight) @ head.T
+    found = subject.logit_effects(SitePoint(site, 1), directions)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_site_before_the_mlp_has_no_logit_effects(subjects) -> None:
+    with pytest.raises(SubjectError, match=r"mlp_in\.1 of 'tiny' reaches the logits through an MLP only"):
+        subjects["gpt2"].logit_effects(SitePoint("mlp_in", 1), torch.eye(16))
+
+
+def test_experts_neurons_are_refused_and_their_block_is_read(subjects, raw_models, tokens) -> None:
+    subject, model = subjects["mixtral"], raw_models["mixtral"]
+    with pytest.raises(SubjectError, match=r"'mlp_post' of layer 1 .*mlp\.W_out.*use one of .*mlp_in, mlp_out"):
+        subject.check(SitePoint("mlp_post", 1))
+    found: dict[str, torch.Tensor] = {}
+    block = model.model.layers[1].mlp
+    handle = block.register_forward_hook(lambda module, args, out: found.update(mlp_in=args[0], mlp_out=first(out)))
+    with torch.no_grad():
+        model(tokens)
+    handle.remove()
+    for site, expected in found.items():
+        point = SitePoint(site, 1)
+        torch.testing.assert_close(subject.activations(tokens, [point])[point], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_layer_and_site_are_checked(subjects) -> None:
     with pytest.raises(SubjectError, match=r"subject\.layer = 3 is out of range.*3 layers; use 0 to 2"):
         subjects["gpt2"].check(SitePoint("resid_pre", 3))
@@ -180,6 +218,50 @@ def test_layer_and_site_are_checked(subjects) -> None:
         subjects["neox"].check(SitePoint("resid_mid", 0))
     with pytest.raises(SubjectError, match=r"subject\.layer"):
         subjects["llama"].activations(torch.zeros(1, 4, dtype=torch.int64), [SitePoint("mlp_post", 9)])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gemma3"])
+def test_loading_a_subject_starts_no_process_and_opens_no_connection(
+    family, raw_models, byte_tokenizer, tokens, tmp_path, monkeypatch
+) -> None:
+    """Of a model that reads images, transformer_lens would install torchvision."""
+    raw_models[family].save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    tried: list[str] = []
+
+    def refuse(name: str):
+        def fail(*args, **options):
+            tried.append(f"{name} {args}")
+            raise OSError(name)
+
+        return fail
+
+    for module, name in ((subprocess.Popen, "__init__"), (os, "system"), (os, "posix_spawn"), (os, "fork")):
+        monkeypatch.setattr(module, name, refuse(name))
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse(name))
+    monkeypatch.setattr(socket, "getaddrinfo", refuse("getaddrinfo"))
+    subject = load_from(tmp_path)
+    assert tried == []
+    assert subject.max_positions == 64
+    loss = subject.loss(tokens, torch.ones_like(tokens, dtype=torch.bool))
+    with torch.no_grad():
+        logits = raw_models[family](tokens).logits[:, :-1]
+    expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
+    torch.testing.assert_close(loss[:, 1:], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_no_process_can_be_started_while_a_bridge_boots(raw_models, byte_tokenizer, monkeypatch) -> None:
+    """Whatever transformer_lens' next version tries."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    def boot(*args, **options):
+        subprocess.check_call(["true"])
+
+    monkeypatch.setattr(TransformerBridge, "boot_transformers", boot)
+    with pytest.raises(PermissionError, match="no process is started"):
+        load_subject(CONFIG, device="cpu", hf_model=copy.deepcopy(raw_models["gpt2"]), tokenizer=byte_tokenizer)
+    assert subprocess.run(["true"]).returncode == 0
 
 
 def test_content_hash_sees_every_weight(raw_models, byte_tokenizer, subjects) -> None:
@@ -225,6 +307,10 @@ def test_damaged_directories_are_named(saved, tmp_path) -> None:
         load_from(saved)
     (saved / "config.json").write_text(json.dumps(config | {"model_type": "no-such-type"}))
     with pytest.raises(SubjectError, match=r"config\.json cannot be used"):
+        load_from(saved)
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    (saved / "config.json").write_text(json.dumps(config | own))
+    with pytest.raises(SubjectError, match=r"config\.json cannot be used: .* custom code"):
         load_from(saved)
     (saved / "config.json").write_text(json.dumps(config))
     weights.unlink()
@@ -274,7 +360,7 @@ def test_cuda_gives_the_cpus_values(raw_models, byte_tokenizer, subjects, tokens
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     subject = load_subject(CONFIG, device="cuda", hf_model=copy.deepcopy(raw_models["llama"]), tokenizer=byte_tokenizer)
-    for site in HOOKS:
+    for site in SITES:
         point = SitePoint(site, 1)
         expected = subjects["llama"].activations(tokens, [point])[point]
         torch.testing.assert_close(subject.activations(tokens, [point])[point].cpu(), expected, rtol=1e-3, atol=1e-4)

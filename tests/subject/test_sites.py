@@ -1,15 +1,19 @@
-"""Site points: hook names and text form."""
+"""The table of sites, and site points: hook names and text form."""
 
 from __future__ import annotations
 
 from typing import get_args
 
 from autointerp.config.dictionary_entry import Site
-from autointerp.subject.sites import HOOKS, SitePoint
+from autointerp.subject.sites import SITES, SitePoint
 
 
-def test_every_site_of_the_config_has_a_hook() -> None:
-    assert set(HOOKS) == set(get_args(Site))
+def test_every_site_of_the_config_has_a_row() -> None:
+    assert set(SITES) == set(get_args(Site))
+
+
+def test_a_change_is_carried_to_a_site_that_exists() -> None:
+    assert {row.skip for row in SITES.values()} <= {None, *SITES}
 
 
 def test_names() -> None:
