@@ -11,6 +11,7 @@ import copy
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,8 +55,7 @@ class _NoProcess(subprocess.Popen):
 @contextmanager
 def _as_installed() -> Iterator[None]:
     """Within the block transformer_lens looks for no processor, and nothing starts a process."""
-    from transformer_lens.model_bridge.sources.transformers import source
-
+    source: Any = import_module("transformer_lens.model_bridge.sources.transformers.source")
     processor, process = source.load_modality_processor, subprocess.Popen
     source.load_modality_processor = lambda *args, **options: None
     subprocess.Popen = _NoProcess
