@@ -20,11 +20,19 @@ from __future__ import annotations
 
 import math
 
+from autointerp.safe_text import safe_line
+
 
 class AutointerpError(Exception):
-    """Base of all errors a user can cause or mend. The message names the key or path, the value and the fix."""
+    """Base of all errors a user can cause or mend. The message names the key or path, the value and the fix.
+
+    It is one line and safe to show and keep, whatever a server, archive or plug-in said that stands in it.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(safe_line(str(message)))
 
 
 class ConfigError(AutointerpError):

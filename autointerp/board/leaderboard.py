@@ -13,6 +13,7 @@ from autointerp.board.columns import chances_of, measures_of
 from autointerp.board.standing import Section, Standing, build_sections
 from autointerp.board.terminal import render_terminal
 from autointerp.errors import ConfigError
+from autointerp.safe_text import csv_cell
 
 __all__ = ["FORMATS", "LeaderboardFormat", "render_leaderboard"]
 
@@ -112,7 +113,7 @@ def _csv(sections: Sequence[Section]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=_flat_names(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 

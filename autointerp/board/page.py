@@ -19,6 +19,7 @@ from markupsafe import Markup
 from autointerp.board import charts
 from autointerp.board.columns import bounds_of, chances_of, marks_of, measures_of
 from autointerp.board.standing import Section
+from autointerp.safe_text import safe_text, without_keys_in_use
 
 __all__ = ["embed_json", "render_board_page", "render_page"]
 
@@ -50,8 +51,9 @@ def render_page(template: str, *, script: str | None, **values: Any) -> str:
 
 
 def embed_json(value: Any) -> Markup:
-    """JSON that can stand inside a script element: no character in it can end the element or be read as markup."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """JSON that can stand inside a script element: no character in it can end the element or be read as markup. Texts
+    in it are kept as they are but for keys in use: the page's script shows them as text."""
+    text = without_keys_in_use(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     # Lone surrogates cannot be written as UTF-8.
@@ -81,6 +83,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,
+        finalize=_safe,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -93,6 +96,11 @@ def _environment() -> jinja2.Environment:
         "bounds": bounds_of,
     }
     return environment
+
+
+def _safe(value: Any) -> Any:
+    """What a template prints, unless it is markup of ours."""
+    return safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _figure(value: float | None, digits: int = 3) -> str:

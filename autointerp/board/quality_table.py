@@ -16,6 +16,7 @@ import pandas as pd
 
 from autointerp.errors import ArtefactError
 from autointerp.runs.layout import RunLayout
+from autointerp.safe_text import csv_cell
 
 __all__ = ["FORMATS", "QualityRow", "read_quality", "render_quality"]
 
@@ -66,7 +67,7 @@ def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:
         return json.dumps([asdict(row) for row in rows], indent=2)
     frame = pd.DataFrame([asdict(row) for row in rows])
     if format == "csv":
-        return frame.to_csv(index=False).rstrip("\n")
+        return frame.map(csv_cell).to_csv(index=False).rstrip("\n")
     cells = [[_cell(name, value) for name, value in asdict(row).items()] for row in rows]
     heads = [_HEADS[name] for name in frame.columns]
     if format == "md":

@@ -18,7 +18,7 @@ from autointerp.audition.certificate import FILE, read_certificate
 from autointerp.audition.correction import correct_run, render_corrections
 from autointerp.audition.exam import SIZES, Exam, make_exam
 from autointerp.audition.holding import Estimate, audition_config, check_judge, estimate, folder_name, hold
-from autointerp.cli.display import TerminalProgress
+from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
@@ -89,7 +89,7 @@ def audition(
     exam = make_exam(names, size=size.value, wording=wording.value, score=tree.score)
     costs = [estimate(judge, exam, tree) for judge in dict.fromkeys(judges)]
     if is_counting:
-        typer.echo(json.dumps([asdict(cost) for cost in costs], indent=2) if as_json else _costs(costs, exam))
+        echo(json.dumps([asdict(cost) for cost in costs], indent=2) if as_json else _costs(costs, exam))
         return
     folders = {judge: out / folder_name(judge) for judge in judges}
     for judge, own in folders.items():
@@ -117,7 +117,7 @@ def agree(
 ) -> None:
     """Say how far the judges of several runs agree about the same windows, told the same explanations."""
     found = judges_agree(runs)
-    typer.echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else render_agreements(found))
+    echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else render_agreements(found))
 
 
 def correct(
@@ -130,9 +130,9 @@ def correct(
     shares = correct_run(run, certificate)
     if as_json:
         rows = [{**asdict(one), "corrected": one.corrected and one.corrected._asdict()} for one in shares]
-        typer.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
     else:
-        typer.echo(render_corrections(shares, certificate))
+        echo(render_corrections(shares, certificate))
 
 
 def _config(
@@ -197,7 +197,7 @@ def _echo(certificates: Sequence[Mapping[str, Any]], format: str) -> None:
     if format not in FORMATS:
         raise ConfigError(f"--format {format}: no such format; use one of {', '.join(FORMATS)}")
     if format == "json":
-        typer.echo(json.dumps(list(certificates), indent=2, ensure_ascii=False))
+        echo(json.dumps(list(certificates), indent=2, ensure_ascii=False))
         return
     width = shutil.get_terminal_size((120, 24)).columns
-    typer.echo(render_board(certificates, format, width=width), nl=False)
+    echo(render_board(certificates, format, width=width), nl=False)

@@ -15,7 +15,7 @@ from autointerp.batch.exporting import Exported, export_round, next_stage
 from autointerp.batch.importing import Imported, import_results
 from autointerp.batch.request_files import MAX_BYTES, MAX_REQUESTS, FileLimits
 from autointerp.batch.submitting import POLL_S, submit_round
-from autointerp.cli.display import TerminalProgress
+from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.progress import Progress, SilentProgress
@@ -73,13 +73,11 @@ def export(
             continue
         exported = export_round(config, layout, stage, limits=limits, progress=progress)
         if not exported.is_complete:
-            typer.echo(
-                json.dumps(_exported_to_json(exported, layout), indent=2) if as_json else _told(exported, layout)
-            )
+            echo(json.dumps(_exported_to_json(exported, layout), indent=2) if as_json else _told(exported, layout))
             return
         pipeline.run(config, out=run, last=stage, progress=progress)
     text = f"nothing is left to ask; `autointerp run {layout.config} --out {run}` writes scores and report"
-    typer.echo(json.dumps({"stage": None, "n_requests": 0, "files": []}, indent=2) if as_json else text)
+    echo(json.dumps({"stage": None, "n_requests": 0, "files": []}, indent=2) if as_json else text)
 
 
 @app.command("submit")
@@ -100,14 +98,14 @@ def submit(
     config = _config(layout, max_usd=max_usd, max_requests=max_requests, cache=cache)
     done = submit_round(config, layout, is_detached=detach, poll_s=poll_s, progress=progress)
     if as_json:
-        typer.echo(json.dumps(asdict(done), indent=2))
+        echo(json.dumps(asdict(done), indent=2))
         return
     for name, (batch, status) in done.batches.items():
-        typer.echo(f"{name}: batch {batch} {status}")
+        echo(f"{name}: batch {batch} {status}")
     if done.is_waiting:
-        typer.echo(f"next: `autointerp batch submit {run}` watches them and imports the results")
+        echo(f"next: `autointerp batch submit {run}` watches them and imports the results")
     else:
-        typer.echo(_table(done.imported, run))
+        echo(_table(done.imported, run))
 
 
 @app.command("import")
@@ -121,7 +119,7 @@ def import_files(
     layout = RunLayout(run)
     progress = _progress(layout, as_json)
     imported = import_results(_config(layout, cache=cache), layout, files, progress=progress)
-    typer.echo(json.dumps(asdict(imported), indent=2) if as_json else _table(imported, run))
+    echo(json.dumps(asdict(imported), indent=2) if as_json else _table(imported, run))
 
 
 def _progress(layout: RunLayout, as_json: bool) -> Progress:

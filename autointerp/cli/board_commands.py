@@ -23,10 +23,11 @@ from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.score_file import read_scores
 from autointerp.board.standing import build_sections
 from autointerp.board.summary import read_summary
-from autointerp.cli.display import TerminalProgress
+from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
 from autointerp.errors import ConfigError
 from autointerp.runs.layout import RunLayout
+from autointerp.safe_text import safe_tree
 
 __all__ = ["echo_leaderboard", "register"]
 
@@ -57,7 +58,7 @@ def leaderboard(
     """Rank the entries of one or several runs, every score with its interval and its chance line beside it."""
     summaries = [read_summary(RunLayout(run).summary) for run in runs] + [read_foreign(spec) for spec in foreign or []]
     if pareto:
-        typer.echo(render_pareto(build_sections(summaries, is_together=is_together)))
+        echo(render_pareto(build_sections(summaries, is_together=is_together)))
         return
     echo_leaderboard(summaries, format, is_together=is_together)
 
@@ -67,8 +68,14 @@ def echo_leaderboard(
 ) -> None:
     """Print the board as wide as the terminal, in colour where standard output is one."""
     width = shutil.get_terminal_size((100, 24)).columns
-    has_colour = sys.stdout.isatty()
-    typer.echo(render_leaderboard(summaries, format, width=width, has_colour=has_colour, is_together=is_together))
+    has_colour = format == "table" and _is_terminal()
+    safe = [safe_tree(summary) for summary in summaries]
+    text = render_leaderboard(safe, format, width=width, has_colour=has_colour, is_together=is_together)
+    echo(text, has_colour=has_colour)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def compare(
@@ -107,7 +114,7 @@ def compare(
         )
         if not as_json:
             _note_differences(read_summary(a.summary), read_summary(b.summary))
-    typer.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
+    echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
 
 
 def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
@@ -119,7 +126,7 @@ def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> No
         found = differences(protocol_of(entry), theirs[key]) if key in theirs and key not in seen else []
         seen.add(key)
         if found:
-            typer.echo(f"note: {key[0]} of {key[1]} was not asked alike: {'; '.join(found)}")
+            echo(f"note: {key[0]} of {key[1]} was not asked alike: {'; '.join(found)}")
 
 
 def _is_same(a: Path, b: Path) -> bool:
@@ -130,7 +137,7 @@ def report(run: Run) -> None:
     """Build scores, summary and page anew from the run's evidence and journal."""
     layout = RunLayout(run)
     pipeline.run(load_config(layout.config), out=run, first="report", progress=TerminalProgress())
-    typer.echo(layout.report)
+    echo(layout.report)
 
 
 def serve(run: Run, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:
@@ -139,7 +146,7 @@ def serve(run: Run, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000)
     read_summary(layout.summary)
     page = layout.report.read_bytes()
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), _page_handler(page)) as server:
-        typer.echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops)")
+        echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops)")
         server.serve_forever()
 
 

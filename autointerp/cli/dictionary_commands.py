@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from autointerp.board import quality_table
+from autointerp.cli.display import echo
 from autointerp.errors import ConfigError
 from autointerp.runs.layout import RunLayout
+from autointerp.safe_text import safe_line
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["app"]
@@ -50,14 +52,14 @@ def import_(source: Source, dest: Destination, format: Format = "auto", as_json:
         "n_features": found.dictionary.n_features,
     }
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
-    typer.echo(
+    echo(
         f"{dest}: {facts['kind']}, {facts['n_features']:,} features over {facts['d_in']:,} inputs "
         f"(from {found.format}, {found.architecture})"
     )
     for note in found.notes:
-        typer.echo(f"note: {note}")
+        echo(safe_line(f"note: {note}"))
 
 
 @app.command("inspect")
@@ -67,16 +69,16 @@ def inspect(path: Source, format: Format = "auto", as_json: Json = False) -> Non
         from sae_core.inspection import inspect_dictionary
     facts = inspect_dictionary(path, format=format)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
     notes = facts.pop("notes")
     metadata = facts.pop("metadata")
     for key, value in facts.items():
-        typer.echo(f"{key:<24} {_shown(value)}")
+        echo(safe_line(f"{key:<24} {_shown(value)}"))
     for key, value in metadata.items():
-        typer.echo(f"{'metadata.' + key:<24} {_shown(value)}")
+        echo(safe_line(f"{'metadata.' + key:<24} {_shown(value)}"))
     for note in notes:
-        typer.echo(f"note: {note}")
+        echo(safe_line(f"note: {note}"))
 
 
 @app.command("export")
@@ -92,7 +94,7 @@ def export(
     _require_free(dest)
     found = open_dictionary(directory)
     export_dictionary(found.dictionary, dest, format=format, metadata=found.metadata)
-    typer.echo(f"{dest}: {format}, {found.dictionary.n_features:,} features over {found.dictionary.d_in:,} inputs")
+    echo(f"{dest}: {format}, {found.dictionary.n_features:,} features over {found.dictionary.d_in:,} inputs")
 
 
 @app.command("quality")
@@ -103,7 +105,7 @@ def quality(
     """Show how well the dictionaries of a run reconstruct: L0, explained variance, loss recovered, dead features."""
     if format not in quality_table.FORMATS:
         raise ConfigError(f"--format '{format}' is unknown; use one of {', '.join(quality_table.FORMATS)}")
-    typer.echo(quality_table.render_quality(quality_table.read_quality(RunLayout(run)), format))
+    echo(quality_table.render_quality(quality_table.read_quality(RunLayout(run)), format))
 
 
 def _require_free(dest: Path) -> None:

@@ -1,12 +1,17 @@
-"""Progress on a terminal: bars with rate and ETA through rich, plain lines where no terminal is."""
+"""What is printed, and progress: bars with rate and ETA through rich, plain lines where no terminal is.
+
+Every command prints through `echo` and `tell`, so nothing reaches the terminal but what `safe_text` lets by.
+"""
 
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,8 +25,9 @@ from rich.progress import (
 from rich.text import Text
 
 from autointerp.progress import Bar
+from autointerp.safe_text import safe_line, safe_text
 
-__all__ = ["TerminalProgress", "stderr"]
+__all__ = ["TerminalProgress", "echo", "show_bug", "stderr", "tell"]
 
 PLAIN_EVERY_S = 60.0
 
@@ -30,6 +36,21 @@ _BESIDE_BAR = 24
 _ROOMY = 80
 
 stderr = Console(stderr=True, highlight=False, emoji=False)
+
+
+def echo(text: object, *, nl: bool = True, has_colour: bool = False) -> None:
+    """Print to standard output. `has_colour`: the text is a table whose cells are safe, coloured by us."""
+    typer.echo(safe_text(str(text), has_colour=has_colour), nl=nl)
+
+
+def tell(text: str) -> None:
+    """Print to standard error; its lines stay lines."""
+    stderr.print(safe_text(text), markup=False, soft_wrap=True)
+
+
+def show_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """A traceback, for `sys.excepthook`."""
+    tell("".join(traceback.format_exception(kind, error, trace)).rstrip())
 
 
 class RateColumn(ProgressColumn):
@@ -68,7 +89,7 @@ class _TerminalBar:
     ) -> None:
         changes: dict[str, Any] = {} if total is None else {"total": total}
         if note is not None:
-            changes["note"] = _fit(note, self._room)
+            changes["note"] = _fit(safe_line(note), self._room)
         self._progress.update(self._task, completed=done, eta_s=eta_s, **changes)
 
 
@@ -99,7 +120,7 @@ class _PlainBar:
             left_s = (self._total - self._done) / rate if self._eta_s is None else self._eta_s
             eta = f", {_duration(left_s)} left"
         text = f"{self._label}: {_short(self._done)}{total} {self._unit} in {_duration(elapsed)}{eta}, {self._note}"
-        self._console.print(text.rstrip(", "), markup=False, soft_wrap=True)
+        self._console.print(safe_line(text.rstrip(", ")), markup=False, soft_wrap=True)
 
 
 class TerminalProgress:
@@ -129,13 +150,13 @@ class TerminalProgress:
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self._console, expand=False) as progress:
-            task = progress.add_task(label, total=total, unit=unit, note="", eta_s=None)
+            task = progress.add_task(safe_line(label), total=total, unit=unit, note="", eta_s=None)
             taken = len(label) + bar_width + _BESIDE_BAR + 2 * (width >= _ROOMY) + 14 * has_rate
             yield _TerminalBar(progress, task, room=width - taken)
             progress.update(task, total=progress.tasks[0].total or progress.tasks[0].completed)
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(safe_text(text), markup=False, soft_wrap=True)
 
 
 def _short(number: float | None) -> str:

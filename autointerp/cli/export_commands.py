@@ -15,6 +15,7 @@ import typer
 
 from autointerp.board.foreign.run_records import RunRecords
 from autointerp.board.foreign.writing import WRITERS
+from autointerp.cli.display import echo
 from autointerp.config.loading import load_config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.judges.registry import load_plugin
@@ -50,9 +51,9 @@ def export(
     records = _read(layout)
     written = _write_tables(layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
     if as_json:
-        typer.echo(json.dumps([str(path) for path in written], indent=1))
+        echo(json.dumps([str(path) for path in written], indent=1))
     else:
-        typer.echo(f"{folder}: {len(written):,} files for {to}")
+        echo(f"{folder}: {len(written):,} files for {to}")
 
 
 def _read(layout: RunLayout) -> RunRecords:

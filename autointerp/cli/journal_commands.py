@@ -14,13 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
-from autointerp.cli.display import stderr
+from autointerp.cli.display import echo, tell
 from autointerp.cli.journal_text import render_asked, render_failures, render_slowest, render_summary
 from autointerp.errors import ConfigError
 from autointerp.runs.journal_entries import Asked, Attempt, Work
 from autointerp.runs.journal_view import JournalView, open_view
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.recovery import recover_run
+from autointerp.safe_text import csv_cell
 
 __all__ = ["register"]
 
@@ -62,10 +63,10 @@ def journal(
             _show_asked(_request(view, key), as_json, width)
         elif failures:
             found = list(itertools.islice(view.iter_failures(), _N_FAILURES))
-            typer.echo(_json(found) if as_json else render_failures(found, width=width), nl=as_json)
+            echo(_json(found) if as_json else render_failures(found, width=width), nl=as_json)
         elif slowest is not None:
             slow = view.find_slowest(slowest)
-            typer.echo(_json(slow) if as_json else render_slowest(slow, width=width), nl=as_json)
+            echo(_json(slow) if as_json else render_slowest(slow, width=width), nl=as_json)
         else:
             _show_summary(view, as_csv=as_csv, as_json=as_json, width=width)
 
@@ -74,28 +75,26 @@ def _recover(run: Path) -> None:
     recovered = recover_run(run)
     for found in recovered:
         of = "" if found.n_before is None else f" of {found.n_before}"
-        stderr.print(
+        tell(
             f"{found.n_replies}{of} replies recovered; the damaged journal is kept as {found.damaged}; give the "
-            "command that makes the run again: it asks only for what is missing",
-            markup=False,
-            soft_wrap=True,
+            "command that makes the run again: it asks only for what is missing"
         )
     if not recovered:
-        stderr.print("no journal is damaged", soft_wrap=True)
+        tell("no journal is damaged")
 
 
 def _show_summary(view: JournalView, *, as_csv: bool, as_json: bool, width: int) -> None:
     works, totals = view.summarise(), view.totals()
     if as_csv:
-        typer.echo(_csv(works), nl=False)
+        echo(_csv(works), nl=False)
     elif as_json:
-        typer.echo(json.dumps(totals | {"by": [_work(work) for work in works]}, indent=2))
+        echo(json.dumps(totals | {"by": [_work(work) for work in works]}, indent=2))
     else:
-        typer.echo(render_summary(totals, works, width=width), nl=False)
+        echo(render_summary(totals, works, width=width), nl=False)
 
 
 def _show_asked(asked: Iterable[Asked], as_json: bool, width: int) -> None:
-    typer.echo(_json(asked) if as_json else render_asked(asked, width=width), nl=as_json)
+    echo(_json(asked) if as_json else render_asked(asked, width=width), nl=as_json)
 
 
 def _conversation(view: JournalView, text: str) -> list[Asked]:
@@ -135,7 +134,7 @@ def _csv(works: Iterable[Work]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

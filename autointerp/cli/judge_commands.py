@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from autointerp.cli import audition_commands
+from autointerp.cli.display import echo
 from autointerp.cli.judge_tables import render_findings, render_judges, render_plugins
 from autointerp.errors import AutointerpError, ConfigError
 from autointerp.explain.contract import check_explainer
@@ -68,15 +69,15 @@ def list_all(
         rows += [{"kind": kind, **_plain(listing)} for kind, found in others.items() for listing in found]
         if stated is not None:
             rows[0]["capabilities"] = stated
-        typer.echo(json.dumps(rows, indent=2, default=asdict))
+        echo(json.dumps(rows, indent=2, default=asdict))
         return
     width = shutil.get_terminal_size().columns
-    typer.echo(render_judges([(listing, known[listing.name]) for listing in listings], width=width), nl=False)
+    echo(render_judges([(listing, known[listing.name]) for listing in listings], width=width), nl=False)
     for kind, found in others.items():
         if found:
-            typer.echo("\n" + render_plugins(kind, found, width=width), nl=False)
+            echo("\n" + render_plugins(kind, found, width=width), nl=False)
     if stated is not None:
-        typer.echo("\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in asdict(stated).items()))
+        echo("\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in asdict(stated).items()))
 
 
 @app.command("check")
@@ -109,7 +110,7 @@ def check(
     if is_counting:
         n_questions = count_questions(_opened(judge), n_at_once=n_at_once, is_thorough=thorough)
         probing = " and a probe of the endpoint" if isinstance(judge, Probed) else ""
-        typer.echo(json.dumps({"n_questions": n_questions}) if as_json else f"{n_questions} questions{probing}")
+        echo(json.dumps({"n_questions": n_questions}) if as_json else f"{n_questions} questions{probing}")
         return
     with _dead_address() as address:
         results = asyncio.run(
@@ -128,10 +129,10 @@ def check(
 def _report(results: list[CheckResult], as_json: bool) -> None:
     """Print the findings; exit 3, as for any judge that fails, when one of them is a breach."""
     if as_json:
-        typer.echo(json.dumps([asdict(result) for result in results], indent=2))
+        echo(json.dumps([asdict(result) for result in results], indent=2))
     else:
         width = shutil.get_terminal_size().columns
-        typer.echo(render_findings(results, width=width, encoding=sys.stdout.encoding or "ascii"), nl=False)
+        echo(render_findings(results, width=width, encoding=sys.stdout.encoding or "ascii"), nl=False)
     if any(result.is_passed is False for result in results):
         raise typer.Exit(3)
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a fa
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from typing import Any
@@ -24,8 +25,9 @@ from autointerp.cli import (
     study_commands,
     synth_commands,
 )
-from autointerp.cli.display import stderr
+from autointerp.cli.display import show_bug, tell
 from autointerp.errors import AutointerpError
+from autointerp.safe_text import safe_line
 from sae_core.errors import SaeCoreError
 
 __all__ = ["app", "main"]
@@ -61,28 +63,39 @@ app.command("corpus")(source_commands.corpus)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; never returns."""
     warnings.showwarning = _show_warning
+    sys.excepthook = show_bug
+    prepare_streams()
     sys.exit(_run(arguments))
+
+
+def prepare_streams() -> None:
+    """Spell what the terminal has no character for: a judge writes more than latin-1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """One line for a warning, too, instead of a place in the code and its source."""
-    stderr.print(f"warning: {message}", markup=False, soft_wrap=True)
+    tell(f"warning: {safe_line(str(message))}")
 
 
 def _run(arguments: list[str] | None) -> int:
     try:
         result = app(arguments, standalone_mode=False)
     except UsageError as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(file=usage)
+        tell(usage.getvalue().rstrip())
         return 2
     except (typer.Abort, KeyboardInterrupt):
         result = INTERRUPTED
     except AutointerpError as error:
-        stderr.print(f"error: {error}", markup=False, soft_wrap=True)
+        tell(f"error: {error}")
         return error.exit_code
     except SaeCoreError as error:
-        stderr.print(f"error: {error}", markup=False, soft_wrap=True)
+        tell(f"error: {safe_line(str(error))}")
         return 2
     if result == INTERRUPTED:  # typer itself turns Ctrl-C into this exit code
-        stderr.print("interrupted; the same command goes on from here")
+        tell("interrupted; the same command goes on from here")
     return result if isinstance(result, int) else 0

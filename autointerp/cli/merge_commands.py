@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from autointerp.cli.display import echo
 from autointerp.stages.merge import Merge, merge_runs
 
 __all__ = ["register"]
@@ -33,18 +34,18 @@ def merge(
     """Bring the shards of a run together: twice is once, and the order does not matter."""
     merged = merge_runs(run, others or (), is_anew=is_anew)
     if as_json:
-        typer.echo(json.dumps(_to_json(merged), indent=2))
+        echo(json.dumps(_to_json(merged), indent=2))
         return
     n = len(merged.sources)
-    typer.echo(f"{n} shard{'s' if n != 1 else ''} merged into {run}: {merged.n_changed:,} rows new or changed")
+    echo(f"{n} shard{'s' if n != 1 else ''} merged into {run}: {merged.n_changed:,} rows new or changed")
     for stage, shards in merged.missing.items():
         named = ", ".join(map(str, shards[:_N_NAMED])) + (" ..." if len(shards) > _N_NAMED else "")
-        typer.echo(f"{stage}: still to come: {named}")
+        echo(f"{stage}: still to come: {named}")
     if "score" in merged.done:
-        typer.echo(f"all is scored; next: autointerp report {run}")
+        echo(f"all is scored; next: autointerp report {run}")
     elif "explain" in merged.done:
         missing = merged.missing["score"][0]
-        typer.echo(f"all is explained; next: autointerp score CONFIG --out {run} --shard {missing}, then merge again")
+        echo(f"all is explained; next: autointerp score CONFIG --out {run} --shard {missing}, then merge again")
 
 
 def _to_json(merged: Merge) -> dict[str, object]:

@@ -13,7 +13,7 @@ from autointerp import pipeline, planning
 from autointerp.begun_run import BegunRun, read_begun_run
 from autointerp.board.summary import read_summary
 from autointerp.cli.board_commands import echo_leaderboard
-from autointerp.cli.display import TerminalProgress
+from autointerp.cli.display import TerminalProgress, echo
 from autointerp.cli.plan_text import plan_to_json, render_plan
 from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
@@ -149,7 +149,7 @@ def plan(
         begun=_begun(tree, from_run),
         tokenizer=None if tokenizer is None else open_counter(tokenizer),
     )
-    typer.echo(json.dumps(plan_to_json(made), indent=2) if as_json else render_plan(made), nl=as_json)
+    echo(json.dumps(plan_to_json(made), indent=2) if as_json else render_plan(made), nl=as_json)
 
 
 def _begun(config: Config, root: Path | None) -> BegunRun | None:
@@ -249,15 +249,15 @@ def _run_shard(
     progress = SilentProgress() if as_json else TerminalProgress()
     layout = pipeline.run_shard(config, out=root, shard=shard, first=first, last=last, progress=progress)
     if as_json:
-        typer.echo(json.dumps({"shard": str(shard), "folder": str(layout.journal.parent), "until": last}))
+        echo(json.dumps({"shard": str(shard), "folder": str(layout.journal.parent), "until": last}))
     else:
-        typer.echo(f"shard {shard} is done up to {last}; when all are: autointerp merge {root}")
+        echo(f"shard {shard} is done up to {last}; when all are: autointerp merge {root}")
 
 
 def _finish(layout: RunLayout, as_json: bool) -> None:
     summary = read_summary(layout.summary)
     if as_json:
-        typer.echo(json.dumps(summary, indent=2))
+        echo(json.dumps(summary, indent=2))
         return
     echo_leaderboard([summary])
-    typer.echo(f"report: {layout.report}")
+    echo(f"report: {layout.report}")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from autointerp.cli.display import echo
 from autointerp.resources import resource
 from autointerp.tensor_half import needs_tensor_half
 
@@ -25,12 +26,12 @@ def corpus(as_json: Json = False) -> None:
         from autointerp.subject.builtin.corpus import builtin_corpus_statistics
     found = builtin_corpus_statistics()
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2))
+        echo(json.dumps(asdict(found), indent=2))
         return
-    typer.echo(f"{found.n_documents:,} documents, {found.n_bytes / 1e6:.1f} MB, hash {found.corpus_hash}")
+    echo(f"{found.n_documents:,} documents, {found.n_bytes / 1e6:.1f} MB, hash {found.corpus_hash}")
     for part, n_bytes in found.n_bytes_by_part.items():
         roles = ", ".join(f"{role} {n / 1e6:.2f}" for role, n in found.n_bytes_by_part_and_role[part].items())
-        typer.echo(f"  {part:<10} {found.n_documents_by_part[part]:>5,} documents {n_bytes / 1e6:6.2f} MB ({roles} MB)")
+        echo(f"  {part:<10} {found.n_documents_by_part[part]:>5,} documents {n_bytes / 1e6:6.2f} MB ({roles} MB)")
 
 
 @subject_app.command("train")
@@ -62,12 +63,12 @@ def evaluate(
 
 def _print(facts: dict, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
     for key, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{name} {_short(item)}" for name, item in value.items())
-        typer.echo(f"{key}: {_short(value)}")
+        echo(f"{key}: {_short(value)}")
 
 
 def _short(value: object) -> str:

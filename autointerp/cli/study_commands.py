@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from autointerp.cli.display import TerminalProgress
+from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
@@ -49,7 +49,7 @@ def study(
 ) -> None:
     """Studies on language models: csv, md and png each; interrupted, the same command goes on."""
     if name == "list":
-        typer.echo(json.dumps(STUDIES, indent=2) if as_json else "\n".join(f"{n}  {q}" for n, q in STUDIES.items()))
+        echo(json.dumps(STUDIES, indent=2) if as_json else "\n".join(f"{n}  {q}" for n, q in STUDIES.items()))
         return
     if name not in STUDIES:
         raise ConfigError(f"study '{name}': no such study; there are: {', '.join(STUDIES)}")
@@ -58,7 +58,7 @@ def study(
         if figure is not None:
             with needs_tensor_half("--figure"):
                 published_f1.draw(found, figure)
-        typer.echo(json.dumps(found.to_json(), indent=2) if as_json else published_f1.render(found))
+        echo(json.dumps(found.to_json(), indent=2) if as_json else published_f1.render(found))
         return
     tree = load_config(config, overrides or [])
     with needs_tensor_half("study"):
@@ -79,9 +79,9 @@ def study(
     command = " ".join([f"autointerp study {name} --config {config}", *options, *(f"--set {s}" for s in shown)])
     write_study(found, out=folder, command=command, about=about)
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in found], indent=2))
+        echo(json.dumps([asdict(each) for each in found], indent=2))
     else:
-        typer.echo((folder / f"{name}.md").read_text(encoding="utf-8"))
+        echo((folder / f"{name}.md").read_text(encoding="utf-8"))
 
 
 def _layers(text: str | None) -> list[int]:

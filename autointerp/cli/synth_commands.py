@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autointerp.cli.display import TerminalProgress
+from autointerp.cli.display import TerminalProgress, echo
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
 from autointerp.tensor_half import needs_tensor_half
@@ -69,18 +69,18 @@ def synth(
         )
         results.append(result)
         if not as_json:
-            typer.echo(_line(result))
+            echo(_line(result))
     if as_json:
-        typer.echo(json.dumps([vars(result) | {"folder": str(result.folder)} for result in results], indent=2))
+        echo(json.dumps([vars(result) | {"folder": str(result.folder)} for result in results], indent=2))
 
 
 def _list(studies: dict[str, str], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(studies, indent=2))
+        echo(json.dumps(studies, indent=2))
         return
     width = max(map(len, studies))
     for name, asks in studies.items():
-        typer.echo(f"{name:<{width}}  {asks}")
+        echo(f"{name:<{width}}  {asks}")
 
 
 def _line(result: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.runs.reply_record import ReplyRecord
+from autointerp.safe_text import without_keys_in_use
 
 __all__ = ["reply_from_record", "reply_key", "reply_to_record", "request_to_record", "storable", "with_reply"]
 
@@ -86,8 +87,10 @@ def with_reply(asked: ReplyRecord, reply: Reply, *, latency_s: float, n_attempts
 
 
 def storable(reply: Reply) -> Reply:
-    """The reply as it can be stored: half characters, which a server may send escaped in JSON, become `?`."""
-    return replace(reply, text=_storable(reply.text), model=_storable(reply.model))
+    """The reply as it can be stored: half characters, which a server may send escaped in JSON, become `?`, and a key
+    that the server repeats is taken out."""
+    text, model = (without_keys_in_use(_storable(said)) for said in (reply.text, reply.model))
+    return replace(reply, text=text, model=model)
 
 
 def _storable(text: str) -> str:

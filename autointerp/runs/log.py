@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autointerp.progress import Bar, Progress
 from autointerp.runs.layout import write_failure
+from autointerp.safe_text import safe_text
 
 __all__ = ["LoggedProgress"]
 
@@ -34,6 +35,7 @@ class LoggedProgress:
         self._append(text)
 
     def _append(self, text: str) -> None:
+        text = safe_text(text).replace("\n", "\n    ")  # what follows a line break is no line of its own
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:

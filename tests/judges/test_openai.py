@@ -335,6 +335,25 @@ def test_a_server_that_repeats_the_key_in_its_errors_does_not_leak_it(
     assert all(KEY.encode() not in file.read_bytes() for file in tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize(
+    "server",
+    [
+        fault(402, code=KEY),
+        fault(302, Location=f"http://elsewhere/?key={KEY}"),
+        FaultServer(answer=lambda _: f"your key is {KEY}"),
+    ],
+    ids=["code", "redirect", "reply"],
+)
+def test_a_key_in_any_other_place_is_kept_nowhere(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    with server:
+        outcomes, _ = many(tmp_path, {"base_url": server.base_url, "key_env": "MY_KEY", "probe": "off"}, 3)
+    assert not any(KEY in repr(outcome) for outcome in outcomes)
+    assert all(KEY.encode() not in file.read_bytes() for file in tmp_path.rglob("*"))
+
+
 def test_the_right_key_is_sent_and_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", f"{KEY}\n")
     with FaultServer(key=KEY) as server:

@@ -114,7 +114,9 @@ def status_error(
     code, message = code_and_message(body)
     said = clean(message) or "no reason given"
     if code in _NO_CREDITS or status == 402:
-        return JudgeStopped(f"no credits left at {endpoint} ({code or status}); top up the account of {key_name}")
+        return JudgeStopped(
+            f"no credits left at {endpoint} ({clean(code) or status}); top up the account of {key_name}"
+        )
     if status in (401, 403):
         who = f"the key in {key_name}" if key_name else "a request without key (set judges.openai.key_env)"
         # what a server says of a wrong key is not repeated: some repeat the key, in parts

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autointerp.errors import ConfigError
+from autointerp.safe_text import remember_key
 
 __all__ = ["key_from_environment", "key_from_file"]
 
@@ -76,4 +77,5 @@ def _refuse_open_file(option: str, status: os.stat_result, link: os.stat_result)
 def _checked(key: str, where: str) -> str:
     if not key.isascii() or not key.isprintable():
         raise ConfigError(f"{where} holds no usable key (line breaks or non-ASCII)")
+    remember_key(key)
     return key

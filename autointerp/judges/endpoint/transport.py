@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from autointerp.errors import ConfigError, JudgeRetry, JudgeStopped
+from autointerp.safe_text import remember_key
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -203,6 +204,7 @@ def _parse_proxy(kind: str, proxy: str, instead: str) -> Proxy:
         )
     address = f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
     user = None if found.username is None else unquote(found.username)
+    remember_key(unquote(found.password or ""))
     return Proxy(address, user, unquote(found.password or ""))
 
 

@@ -1,0 +1,92 @@
+"""Text that a server, model, archive or plug-in wrote, made safe to show and to keep.
+
+Keys are taken out, and characters that steer a terminal or turn the order of text are spelled out. Everything that is
+printed, logged or raised goes through here. A character is spelled as JSON spells it, so JSON stays what it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["KEY_SHAPE", "csv_cell", "remember_key", "safe_line", "safe_text", "safe_tree", "without_keys_in_use"]
+
+KEY_SHAPE = re.compile(
+    r"(?<![\w-])(?:"
+    r"(?:sk[-_]|gsk_|xai-|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|AIza|AKIA|pplx-|r8_)[\w-]{8,}"
+    r"|hf_[A-Za-z0-9]{8,}"
+    r"|(?:Bearer|Basic)\s+(?=\S*\d)[\w.~+/=-]{8,}"
+    r"|(?i:authorization\W{1,4}(?:bearer|basic))\s+\S+"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
+    r")|(?<=//)[^/@\s'\"]+:[^/@\s'\"]+(?=@)",
+    re.DOTALL,
+)
+"""What looks like a key: the usual prefixes, a bearer token, a signed token, a password within an address."""
+
+_OUT = "***"
+_SHORTEST_KEY = 8
+"""Shorter ones, such as `none` or `EMPTY` for servers that want some key, are words of other texts as well."""
+_VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
+_DRAWN = re.compile(r"(?=.*\d)[\w.~+/=-]{16,}")
+"""A value that was drawn and not written: long, without spaces, with a digit."""
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and line feed, separators of lines, overrides of direction, half characters."""
+_BREAK = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+
+_keys_in_use: set[str] = set()
+
+
+def remember_key(key: str) -> None:
+    """Take this key out of every text from now on."""
+    if len(key) >= _SHORTEST_KEY:
+        _keys_in_use.add(key)
+
+
+def without_keys_in_use(text: str) -> str:
+    """The text without the keys that were remembered or stand in the environment's key variables; nothing else is
+    changed, so this suits texts that are data."""
+    drawn = {value for name, value in os.environ.items() if _VARIABLE.search(name) and _DRAWN.fullmatch(value)}
+    for key in sorted(_keys_in_use | drawn, key=len, reverse=True):
+        text = text.replace(key, _OUT)
+    return text
+
+
+def safe_text(text: str, *, has_colour: bool = False) -> str:
+    """The text without keys and what looks like one, steering characters spelled out; line feeds and tabs stay.
+
+    `has_colour` keeps the colours that a table of ours was given: its cells must have been made safe before.
+    """
+    text = KEY_SHAPE.sub(_OUT, without_keys_in_use(text))
+    if has_colour:
+        return "".join(part if i % 2 else _spelled(part) for i, part in enumerate(_COLOUR.split(text)))
+    return _spelled(text)
+
+
+def safe_line(text: str) -> str:
+    """As `safe_text`, on one line."""
+    return safe_text(_BREAK.sub(" ", text.strip())).replace("\t", " ")
+
+
+def safe_tree(value: Any) -> Any:
+    """Plain values with every string in them made safe, names of keys included."""
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, Mapping):
+        return {safe_tree(key): safe_tree(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [safe_tree(item) for item in value]
+    return value
+
+
+def csv_cell(value: Any) -> Any:
+    """A value for a CSV file; text that a spreadsheet would take for a formula gets a quote before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _spelled(text: str) -> str:
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
