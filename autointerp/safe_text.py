@@ -15,8 +15,8 @@ __all__ = ["KEY_SHAPE", "csv_cell", "remember_key", "safe_line", "safe_text", "s
 
 KEY_SHAPE = re.compile(
     r"(?<![\w-])(?:"
-    r"(?:sk[-_]|gsk_|xai-|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|AIza|AKIA|pplx-|r8_)[\w-]{8,}"
-    r"|hf_[A-Za-z0-9]{8,}"
+    r"sk-(?=[\w-]*\d)[\w-]{8,}|sk-[\w-]{16,}|(?:sk_live_|sk_test_|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|AIza)[\w-]{8,}"
+    r"|(?:gsk_|xai-|pplx-|r8_|hf_)[A-Za-z0-9]{20,}|hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{16}"
     r"|(?:Bearer|Basic)\s+(?=\S*\d)[\w.~+/=-]{8,}"
     r"|(?i:authorization\W{1,4}(?:bearer|basic))\s+\S+"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
@@ -24,7 +24,8 @@ KEY_SHAPE = re.compile(
     r")|(?<=//)[^/@\s'\"]+:[^/@\s'\"]+(?=@)",
     re.DOTALL,
 )
-"""What looks like a key: the usual prefixes, a bearer token, a signed token, a password within an address."""
+"""What looks like a key: the usual prefixes, a bearer token, a signed token, a password within an address. Folders are
+called `hf_datasets` and `xai-benchmark`, so a prefix alone is not enough."""
 
 _OUT = "***"
 _SHORTEST_KEY = 8

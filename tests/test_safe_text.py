@@ -23,7 +23,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         "sk-abcdefghijklmnop",
         "sk_live_1234567890",
-        "gsk_abcdefgh12345678",
+        "gsk_abcdefgh12345678efgh",
         "hf_AbCdEfGhIjKlMnOp",
         "AIzaSyA-1234567890",
         "ghp_abcdefgh12345678",
@@ -39,7 +39,19 @@ def test_what_looks_like_a_key_is_taken_out(key: str) -> None:
     assert safe_text(text).startswith("the server said //***")
 
 
-@pytest.mark.parametrize("text", ["task-specific", "Basic information", "hf_model_name", "http://host:80/x@y", "risk-"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task-specific",
+        "Basic information",
+        "hf_model_name",
+        "xai-benchmarks",
+        "sk-learn",
+        "http://host:80/x@y",
+        "risk-",
+        "hf_datasets",
+    ],
+)
 def test_ordinary_words_stay(text: str) -> None:
     assert safe_text(text) == text
 

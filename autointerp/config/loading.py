@@ -109,7 +109,8 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"the key '{key}' is missing from the config; add it"
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
-    shown = "" if isinstance(given, dict | list) else f" = {given!r}"
+    is_told = not isinstance(given, dict | list) and first["loc"][:1] != ("judges",)  # there people paste keys
+    shown = f" = {given!r}" if is_told else ""
     return f"{key}{shown}: {message}" if key else message
 
 

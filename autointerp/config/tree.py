@@ -5,7 +5,6 @@ Each section is the typed configuration of one stage. Defaults are safe: offline
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from pydantic import Field, model_validator
 
 from autointerp.config.asking import ControlsConfig, ExplainConfig, LimitsConfig, ScoreConfig
 from autointerp.config.dictionary_entry import DERIVED_KINDS, DictionaryEntry, Site
+from autointerp.config.secrets import find_secret
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
 
 __all__ = ["Config", "CorpusConfig", "HarvestConfig", "SubjectConfig", "TrainConfig"]
@@ -158,7 +158,7 @@ class Config(Section):
             twice = sorted({label for label in labels if labels.count(label) > 1})
             if twice:
                 raise ValueError(f"{key}: '{twice[0]}' stands twice; give one of them another label")
-        _refuse_secrets(self.judges)
+        _refuse_secrets(self)
         return self
 
     def _check_source(self, entry: DictionaryEntry) -> None:
@@ -176,16 +176,9 @@ class Config(Section):
             raise ValueError(f"dictionaries.{entry.name} reads another site than '{entry.of}'; give both the same one")
 
 
-SECRET = re.compile(r"^(sk-|xox|ghp_|AIza|hf_)[\w-]{8,}|//[^/@\s]+:[^/@\s]+@")
-
-
-def _refuse_secrets(judges: dict[str, dict[str, Any]]) -> None:
+def _refuse_secrets(config: Config) -> None:
     """A key in the config would end up in the run's files; only the NAME of an environment variable may stand there."""
-    for judge, options in judges.items():
-        for key, value in options.items():
-            named = key in {"api_key", "key", "token", "secret", "password"}
-            if named or (isinstance(value, str) and SECRET.search(value)):
-                raise ValueError(
-                    f"judges.{judge}.{key} holds a key itself; put the key into an environment variable and give its "
-                    f"name: key_env = 'NAME'"
-                )
+    found = find_secret(config.judges, "judges") or find_secret(config.model_dump(mode="json"), by_name=False)
+    if found is not None:
+        fix = "give its name: key_env = 'NAME'" if found.startswith("judges.") else "leave it out here"
+        raise ValueError(f"{found} holds a key itself; put the key into an environment variable and {fix}")

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from autointerp.config.secrets import find_secret
 from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.credentials import key_from_environment, key_from_file
 from autointerp.judges.endpoint.dialects import (
@@ -35,7 +36,6 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _KEY_PREFIXES = ("sk-", "sk_", "gsk_", "xai-", "hf_", "AIza", "Bearer ")
-_SECRET_FIELDS = ("key", "authorization", "token", "secret", "password")
 
 Price = Annotated[float, Field(ge=0.0)]
 
@@ -112,9 +112,9 @@ class OpenAIOptions(Options):
     @field_validator("extra_body")
     @classmethod
     def _check_extra_body(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name.lower().replace("-", "_").rpartition("_")[2] in _SECRET_FIELDS:
-                raise ValueError(f"field '{name}' looks like a secret; keys belong into the variable key_env names")
+        found = find_secret(value)
+        if found is not None:
+            raise ValueError(f"field '{found}' looks like a secret; keys belong into the variable key_env names")
         return value
 
     @model_validator(mode="after")
