@@ -7,15 +7,30 @@ side is taken. Takes a dictionary, a sample and densities; knows nothing of evid
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from sae_core.device import fast_matmul, is_on_host
 from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError
 from sae_core.randomness import generator
 
-__all__ = ["draw_densities", "fit_thresholds", "live_densities"]
+__all__ = ["draw_densities", "firing_densities", "fit_thresholds", "live_densities"]
+
+ROWS_PER_CHUNK = 1024
+
+
+@torch.no_grad()
+def firing_densities(dictionary: Dictionary, sample: Float[Tensor, "n_sample d_in"]) -> Float[Tensor, " n_features"]:
+    """Per feature, the share of the sample on which its code is above 0. Raises WidthMismatchError."""
+    device = dictionary.directions.device
+    n_fired = torch.zeros(dictionary.n_features, dtype=torch.int64, device=device)
+    with fast_matmul(device):
+        for rows in sample.split(ROWS_PER_CHUNK):
+            n_fired += (dictionary.encode_dense(rows.to(device, torch.float32)) > 0).sum(dim=0)
+    return (n_fired.double() / sample.shape[0]).float()
 
 
 def live_densities(
@@ -71,6 +86,18 @@ def fit_thresholds(
     x = sample.to(device=device, dtype=torch.float32)
     thresholds = torch.empty(dictionary.n_features, device=device)
     for features in torch.arange(dictionary.n_features, device=device).split(features_per_chunk):
-        ordered = dictionary.encode_features(x, features).sort(dim=0, descending=True).values
-        thresholds[features] = ordered.gather(0, n_above[features][None, :])[0]
+        thresholds[features] = _exceeded_by(dictionary.encode_features(x, features), n_above[features])
     return thresholds
+
+
+def _exceeded_by(values: Float[Tensor, "n_sample chosen"], n_above: Int[Tensor, " chosen"]) -> Float[Tensor, " chosen"]:
+    """In each column, the value that comes after the `n_above` largest."""
+    columns = values.float().T.clone(memory_format=torch.contiguous_format)
+    if not is_on_host(columns):
+        return columns.sort(dim=1, descending=True).values.gather(1, n_above[:, None])[:, 0]
+    # On a CPU finding one place of the order takes a sixth of sorting, and no second copy.
+    found = columns.numpy()
+    place = values.shape[0] - 1 - n_above.numpy()
+    for column, at in zip(found, place, strict=True):
+        column.partition(at)
+    return torch.from_numpy(found[np.arange(len(found)), place])

@@ -18,7 +18,7 @@ from sae_core.device import fast_matmul
 from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError
 
-__all__ = ["DENSITY_BIN_EDGES", "Quality", "measure_quality"]
+__all__ = ["DENSITY_BIN_EDGES", "Quality", "QualityMeter", "measure_quality"]
 
 DENSITY_BIN_EDGES: tuple[float, ...] = tuple(-7.0 + 0.25 * i for i in range(29))
 """Edges of the density histogram: log10 of the share of activations on which a feature fires, -7 to 0."""
@@ -60,51 +60,79 @@ class Quality:
         return {**cleaned, "density_histogram": list(self.density_histogram)}
 
 
-@torch.no_grad()
+class QualityMeter:
+    """Takes the activations batch by batch, so that several dictionaries can be measured on one stream of them.
+
+    A feature fires above its threshold (None: above 0); reconstruction uses whole codes.
+    """
+
+    def __init__(self, dictionary: Dictionary, *, thresholds: Float[Tensor, " n_features"] | None = None) -> None:
+        self.dictionary = dictionary
+        device = dictionary.directions.device
+        self._limit = torch.zeros((), device=device) if thresholds is None else thresholds.to(device)
+        self._n_tokens, self._squared_error, self._squared_norm = 0, 0.0, 0.0
+        self._total = torch.zeros(dictionary.d_in, dtype=torch.float64, device=device)
+        self._n_fired, self._n_active = (
+            torch.zeros(dictionary.n_features, dtype=torch.int64, device=device) for _ in range(2)
+        )
+
+    @torch.no_grad()
+    def add(self, batch: Float[Tensor, "_ d_in"]) -> None:
+        """Measure on a batch, too. Raises WidthMismatchError."""
+        dictionary, device = self.dictionary, self._limit.device
+        for rows in batch.split(ROWS_PER_CHUNK):
+            x = rows.to(device=device, dtype=torch.float32)
+            with fast_matmul(device):
+                code = dictionary.encode_dense(x)
+                error = dictionary.reconstruct(x, code) - x
+            wide = x.double()
+            self._n_tokens += x.shape[0]
+            self._squared_error += float(error.double().square().sum())
+            self._squared_norm += float(wide.square().sum())
+            self._total += wide.sum(dim=0)
+            n_fired = _n_true(code > self._limit)
+            self._n_fired += n_fired
+            # A negative code reconstructs as well as a positive one, but does not fire.
+            self._n_active += n_fired if dictionary.is_dense else _n_true(code != 0)
+
+    def result(self) -> Quality:
+        """The quality on all that was added. Raises TrainingDataError when that is nothing."""
+        if self._n_tokens == 0:
+            raise TrainingDataError("there are no activations to measure the dictionary on; give a longer corpus")
+        variance = self._squared_norm - float(self._total.square().sum()) / self._n_tokens
+        fvu = self._squared_error / variance if variance > 0 else math.nan
+        density = (self._n_fired.double() / self._n_tokens).cpu()
+        return Quality(
+            n_tokens=self._n_tokens,
+            mse=self._squared_error / (self._n_tokens * self.dictionary.d_in),
+            fvu=fvu,
+            explained_variance=1.0 - fvu,
+            l0=float(self._n_active.sum()) / self._n_tokens,
+            dead_frac=float((self._n_active == 0).double().mean()),
+            density=density.float(),
+            density_histogram=_density_histogram(density),
+        )
+
+
 def measure_quality(
     dictionary: Dictionary,
     batches: Iterable[Float[Tensor, "_ d_in"]],
     *,
     thresholds: Float[Tensor, " n_features"] | None = None,
 ) -> Quality:
-    """Measure on all `batches`. A feature fires above its threshold (None: above 0); reconstruction uses whole codes.
+    """Measure on all `batches`; see QualityMeter.
 
     Raises TrainingDataError when there are no activations, WidthMismatchError when they have another width.
     """
-    device = dictionary.directions.device
-    limit = torch.zeros((), device=device) if thresholds is None else thresholds.to(device)
-    n_tokens, squared_error, squared_norm = 0, 0.0, 0.0
-    total = torch.zeros(dictionary.d_in, dtype=torch.float64, device=device)
-    n_fired, n_active = (torch.zeros(dictionary.n_features, dtype=torch.int64, device=device) for _ in range(2))
+    meter = QualityMeter(dictionary, thresholds=thresholds)
     for batch in batches:
-        for rows in batch.split(ROWS_PER_CHUNK):
-            x = rows.to(device=device, dtype=torch.float32)
-            with fast_matmul(device):
-                code = dictionary.encode_dense(x)
-                error = dictionary.reconstruct(x, code) - x
-            n_tokens += x.shape[0]
-            squared_error += float(error.double().square().sum())
-            squared_norm += float(x.double().square().sum())
-            total += x.double().sum(dim=0)
-            is_firing = code > limit
-            n_fired += is_firing.sum(dim=0)
-            # A negative code reconstructs as well as a positive one, but does not fire.
-            n_active += (is_firing if dictionary.is_dense else code != 0).sum(dim=0)
-    if n_tokens == 0:
-        raise TrainingDataError("there are no activations to measure the dictionary on; give a longer corpus")
-    variance = squared_norm - float(total.square().sum()) / n_tokens
-    fvu = squared_error / variance if variance > 0 else math.nan
-    density = (n_fired.double() / n_tokens).cpu()
-    return Quality(
-        n_tokens=n_tokens,
-        mse=squared_error / (n_tokens * dictionary.d_in),
-        fvu=fvu,
-        explained_variance=1.0 - fvu,
-        l0=float(n_active.sum()) / n_tokens,
-        dead_frac=float((n_active == 0).double().mean()),
-        density=density.float(),
-        density_histogram=_density_histogram(density),
-    )
+        meter.add(batch)
+    return meter.result()
+
+
+def _n_true(mask: Tensor) -> Tensor:
+    """How many entries of each column [n_rows, n_features] are on. Narrow counts of a chunk are three times as fast."""
+    return mask.view(torch.uint8).sum(dim=0, dtype=torch.int32)
 
 
 def _density_histogram(density: Tensor) -> tuple[int, ...]:

@@ -6,9 +6,7 @@ last state. Leaves, per dictionary, weights, history, firing rules and `quality.
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -19,12 +17,12 @@ from autointerp.config.tree import Config
 from autointerp.errors import SubjectError
 from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress
-from autointerp.runs.layout import RunLayout, write_text
+from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
+from autointerp.stages.dictionary_quality import measure_dictionaries
 from autointerp.stages.site_training import check_ranks, forget_training, train_site
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.activations import iter_training_batches, iter_training_chunks
-from autointerp.subject.fidelity import measure_fidelity
 from autointerp.subject.sites import SitePoint
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
@@ -33,8 +31,7 @@ from sae_core.config import TOPK_KINDS, DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
 from sae_core.distributed import Ranks, open_ranks
 from sae_core.errors import WidthMismatchError
-from sae_core.firing import draw_densities, fit_thresholds, live_densities
-from sae_core.quality import measure_quality
+from sae_core.firing import draw_densities, firing_densities, fit_thresholds, live_densities
 from sae_core.randomness import generator
 from sae_core.training.history import write_history
 from sae_core.training.loop import TrainedDictionary, train_dictionaries
@@ -44,8 +41,6 @@ __all__ = ["dismiss_followers", "run"]
 FIRING_SAMPLE_TOKENS = 65_536
 """Activations of the dictionary role on which densities are taken and thresholds fitted."""
 
-QUALITY_TOKENS = 65_536
-FIDELITY_TOKENS = 16_384
 DEFAULT_DENSITY = 0.01
 """Share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given."""
 
@@ -78,7 +73,8 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
     rules = _fit_rules(bench, dictionaries, samples)
     for entry in config.dictionaries:
         rules[entry.name].save(layout.dictionary(entry.name))
-        _measure(bench, entry, dictionaries[entry.name], rules[entry.name], layout, progress)
+    del samples
+    measure_dictionaries(bench, points, dictionaries, rules, layout, progress)
     forget_training(layout)
     return {
         **origin,
@@ -178,20 +174,23 @@ def _fit_rules(
 ) -> dict[str, FiringRules]:
     """The firing rule of every dictionary: above 0 for sparse codes, a matched quantile for dense coordinates."""
     entries = {entry.name: entry for entry in bench.config.dictionaries}
+    rules = {
+        name: FiringRules.above_zero(dictionary.n_features)
+        for name, dictionary in dictionaries.items()
+        if not dictionary.is_dense or entries[name].fires_above_zero
+    }
     densities: dict[str, Tensor] = {}
-    rules: dict[str, FiringRules] = {}
-    for name, dictionary in dictionaries.items():
-        if not dictionary.is_dense or entries[name].fires_above_zero:
-            rules[name] = FiringRules.above_zero(dictionary.n_features)
-            sample = samples[bench.point(entries[name])]
-            densities[name] = measure_quality(dictionary, sample.split(4096)).density
+    for name in dictionaries.keys() - rules.keys():
+        matched = _matched(entries[name])
+        if matched in rules and matched not in densities:
+            densities[matched] = firing_densities(dictionaries[matched], samples[bench.point(entries[matched])])
     for name, dictionary in dictionaries.items():
         if name in rules:
             continue
         entry = entries[name]
         sample = samples[bench.point(entry)]
         target = torch.full((dictionary.n_features,), entry.density or DEFAULT_DENSITY)
-        matched = entry.match_density or (entry.of if entry.density is None else None)
+        matched = _matched(entry)
         if matched in densities:
             # Only features that could be drawn for scoring count as a density to be matched.
             floor = bench.config.harvest.min_firing / bench.config.corpus.evidence_tokens
@@ -203,35 +202,9 @@ def _fit_rules(
     return rules
 
 
-def _measure(
-    bench: Workbench,
-    entry: DictionaryEntry,
-    dictionary: Dictionary,
-    rules: FiringRules,
-    layout: RunLayout,
-    progress: Progress,
-) -> None:
-    """Quality on held-out activations (the score role), and the subject's loss with the reconstruction spliced in."""
-    point = bench.point(entry)
-    heldout = list(bench.evidence_batches("score", max_tokens=min(QUALITY_TOKENS, bench.tokens_per_role)))
-    chunks = iter_training_chunks(bench.subject, heldout, point)
-    quality = measure_quality(dictionary, chunks, thresholds=rules.threshold)
-    facts: dict[str, Any] = {"kind": entry.kind, "site": str(point), "n_features": dictionary.n_features}
-    facts |= quality.to_json()
-    if not dictionary.is_dense:
-        few = list(bench.evidence_batches("score", max_tokens=min(FIDELITY_TOKENS, bench.tokens_per_role)))
-        fidelity = measure_fidelity(bench.subject, dictionary=dictionary, point=point, batches=few)
-        facts["fidelity"] = asdict(fidelity) | {
-            "recovered_zero_frac": fidelity.recovered_zero_frac,
-            "recovered_mean_frac": fidelity.recovered_mean_frac,
-        }
-        recovered = fidelity.recovered_zero_frac
-        share = "-" if recovered is None else f"{recovered:.3f}"
-        progress.say(
-            f"{entry.name}: fvu {quality.fvu:.3f}, l0 {quality.l0:.1f}, dead {quality.dead_frac:.1%}, "
-            f"loss recovered {share}"
-        )
-    write_text(layout.quality(entry.name), json.dumps(facts, indent=2, sort_keys=True) + "\n")
+def _matched(entry: DictionaryEntry) -> str | None:
+    """The entry whose densities a dense one takes over."""
+    return entry.match_density or (entry.of if entry.density is None else None)
 
 
 def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> DictionaryConfig:

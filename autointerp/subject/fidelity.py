@@ -1,12 +1,12 @@
 """How much of the subject's loss survives when a dictionary's reconstruction stands in for the activations.
 
-Takes a subject, a dictionary and packed batches; gives losses and the share recovered against zero and mean ablation
-(Bricken et al. 2023, "loss recovered"). Does not know how the dictionary was made.
+Takes a subject, dictionaries of one site and packed batches; gives losses and the share recovered against zero and mean
+ablation (Bricken et al. 2023, "loss recovered"). Does not know how dictionaries were made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from autointerp.subject.sites import SitePoint
 if TYPE_CHECKING:
     from sae_core.dictionary import Dictionary
 
-__all__ = ["Fidelity", "measure_fidelity"]
+__all__ = ["Fidelity", "measure_fidelities", "measure_fidelity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,6 @@ class Fidelity:
         return _recovered(self.clean, self.spliced, self.mean)
 
 
-@torch.no_grad()
 def measure_fidelity(
     subject: Subject, dictionary: Dictionary, point: SitePoint, batches: Sequence[PackedBatch]
 ) -> Fidelity:
@@ -57,21 +56,36 @@ def measure_fidelity(
 
     Raises SubjectError when the dictionary's width is not the site's, InputError when no token can be predicted.
     """
+    return measure_fidelities(subject, {"": dictionary}, point=point, batches=batches)[""]
+
+
+@torch.no_grad()
+def measure_fidelities(
+    subject: Subject, dictionaries: Mapping[str, Dictionary], point: SitePoint, batches: Sequence[PackedBatch]
+) -> dict[str, Fidelity]:
+    """The fidelity of each dictionary of one site; the losses that none of them changes are taken once. Raises as
+    `measure_fidelity`."""
     width = subject.width(point)
-    if dictionary.d_in != width:
-        raise SubjectError(
-            f"the dictionary reads {dictionary.d_in} inputs, but {point} of '{subject.name}' has width {width}; "
-            "read the site the dictionary was trained on"
-        )
+    for dictionary in dictionaries.values():
+        if dictionary.d_in != width:
+            raise SubjectError(
+                f"the dictionary reads {dictionary.d_in} inputs, but {point} of '{subject.name}' has width {width}; "
+                "read the site the dictionary was trained on"
+            )
+    if not dictionaries:
+        return {}
     mean = _mean_activation(subject, point, batches)
-    replacements: dict[str, Replace | None] = {
+    ablations: dict[str, Replace | None] = {
         "clean": None,
-        "spliced": lambda x: dictionary(x),
         "zero": torch.zeros_like,
         "mean": lambda x: mean.expand_as(x),
     }
-    losses = {name: _mean_loss(subject, point, batches, replace) for name, replace in replacements.items()}
-    return Fidelity(n_tokens=sum(_n_predicted(batch) for batch in batches), **losses)
+    shared = {name: _mean_loss(subject, point, batches, replace) for name, replace in ablations.items()}
+    n_tokens = sum(_n_predicted(batch) for batch in batches)
+    return {
+        name: Fidelity(n_tokens=n_tokens, spliced=_mean_loss(subject, point, batches, dictionary), **shared)
+        for name, dictionary in dictionaries.items()
+    }
 
 
 def _recovered(clean: float, spliced: float, ablated: float) -> float | None:

@@ -270,10 +270,11 @@ class Subject:
         n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
         parts = []
         for rows, part in zip(tokens.split(n_rows), mask.split(n_rows), strict=True):
-            logits = self._run(rows, hooks(part))[:, :-1].float()
-            targets = rows[:, 1:].to(self.device)
-            nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
-            nats = torch.nn.functional.pad(nats, (1, 0))
+            logits = self._run(rows, hooks(part)).float()
+            # Flat, so that classes lie side by side; the last place of a row has no target, and its loss is dropped.
+            targets = rows.roll(-1, dims=1).flatten().to(self.device)
+            nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets, reduction="none").view(rows.shape)
+            nats = torch.nn.functional.pad(nats[:, :-1], (1, 0))
             parts.append(torch.where(part.to(self.device), nats, 0.0))
         return torch.cat(parts)
 

@@ -8,7 +8,8 @@ import torch
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
 from sae_core.errors import TrainingDataError, WidthMismatchError
-from sae_core.firing import draw_densities, fit_thresholds, live_densities
+from sae_core.firing import draw_densities, firing_densities, fit_thresholds, live_densities
+from sae_core.quality import measure_quality
 
 X = torch.randn(2000, 8, generator=torch.Generator().manual_seed(0))
 RANDOM = build_dictionary(DictionaryConfig(kind="random", n_features=30), d_in=8, seed=0, sample=X)
@@ -21,6 +22,17 @@ def test_each_feature_fires_with_its_own_density() -> None:
     torch.testing.assert_close(found, target, rtol=0, atol=1.01 / 2000)
     chunked = fit_thresholds(RANDOM, X, target_density=target, features_per_chunk=7)
     torch.testing.assert_close(chunked, whole)
+
+
+def test_the_threshold_is_a_value_of_the_sample_at_its_place_in_the_order() -> None:
+    target = torch.linspace(0.001, 0.5, 30)
+    ordered = RANDOM.encode_dense(X).sort(dim=0, descending=True).values
+    places = (target.double() * len(X)).round().long()
+    assert torch.equal(fit_thresholds(RANDOM, X, target_density=target), ordered.gather(0, places[None])[0])
+
+
+def test_densities_are_those_of_the_quality() -> None:
+    assert torch.equal(firing_densities(RANDOM, X), measure_quality(RANDOM, [X]).density)
 
 
 def test_one_density_for_all_and_at_least_one_firing() -> None:

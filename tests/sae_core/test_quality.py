@@ -10,7 +10,7 @@ import torch
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
 from sae_core.errors import TrainingDataError, WidthMismatchError
-from sae_core.quality import DENSITY_BIN_EDGES, measure_quality
+from sae_core.quality import DENSITY_BIN_EDGES, QualityMeter, measure_quality
 
 X = torch.randn(500, 8, generator=torch.Generator().manual_seed(0)) * 3 + 10
 CONFIG = DictionaryConfig(kind="topk", n_features=20, k=3)
@@ -62,3 +62,14 @@ def test_no_activations_and_other_widths_are_errors() -> None:
         measure_quality(TOPK, [])
     with pytest.raises(WidthMismatchError):
         measure_quality(TOPK, [torch.ones(3, 7)])
+
+
+def test_several_dictionaries_are_measured_on_one_stream() -> None:
+    neurons = build_dictionary(DictionaryConfig(kind="identity"), d_in=8, seed=0)
+    meters = [QualityMeter(TOPK), QualityMeter(neurons, thresholds=torch.ones(8))]
+    for batch in X.split(100):
+        for meter in meters:
+            meter.add(batch)
+    assert meters[0].result().to_json() == measure_quality(TOPK, X.split(100)).to_json()
+    alone = measure_quality(neurons, X.split(100), thresholds=torch.ones(8))
+    assert torch.equal(meters[1].result().density, alone.density)

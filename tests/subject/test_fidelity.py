@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from autointerp.errors import InputError, SubjectError
-from autointerp.subject.fidelity import Fidelity, measure_fidelity
+from autointerp.subject.fidelity import Fidelity, measure_fidelities, measure_fidelity
 from autointerp.subject.packing import iter_batches
 from autointerp.subject.sites import SitePoint
 from sae_core.dictionary import Dictionary
@@ -62,6 +62,19 @@ def test_clean_loss_is_the_mean_over_text_tokens(subjects, batches) -> None:
     fidelity = measure_fidelity(subjects["gpt2"], Affine(16, scale=1.0), POINT, batches)
     losses = torch.cat([subjects["gpt2"].loss(b.tokens, b.is_text)[b.is_text] for b in batches])
     assert fidelity.clean == pytest.approx(float(losses.mean()), rel=1e-5)
+
+
+def test_what_no_dictionary_changes_is_measured_once(subjects, batches, monkeypatch) -> None:
+    subject = subjects["gpt2"]
+    dictionaries = {str(scale): Affine(16, scale=scale) for scale in (0.0, 0.5, 1.0)}
+    alone = {name: measure_fidelity(subject, dictionary, POINT, batches) for name, dictionary in dictionaries.items()}
+    passes = []
+    run = subject._run
+    monkeypatch.setattr(subject, "_run", lambda *args, **kwargs: passes.append(args) or run(*args, **kwargs))
+    assert measure_fidelities(subject, dictionaries, POINT, batches) == alone
+    # mean activation, clean, zero and mean, and one more for each dictionary
+    assert len(passes) == (4 + len(dictionaries)) * len(batches)
+    assert measure_fidelities(subject, {}, POINT, batches) == {}
 
 
 def test_recovered_shares() -> None:
