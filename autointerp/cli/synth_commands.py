@@ -39,7 +39,7 @@ def synth(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
     """Synthetic studies with known features: csv, md and png each; interrupted, the same command goes on."""
-    from autointerp.studies.synthetic.registry import STUDIES, open_study
+    from synthetic_studies.registry import STUDIES, open_study
 
     if study == "list":
         _list(STUDIES, as_json)
@@ -49,7 +49,7 @@ def synth(
     if n_seeds is not None:
         given["n_seeds"] = n_seeds
     with needs_tensor_half("synth"):
-        from autointerp.studies.synthetic.runner import choose_settings, run_study
+        from synthetic_studies.runner import choose_settings, run_study
 
         studies = [open_study(name) for name in names]
         # Needed only at the end of the first study: better known missing before it starts.

@@ -198,7 +198,7 @@ def _cell(each: Separation) -> str:
 
 
 def _draw(found: Sequence[Separation], path: Path) -> None:
-    from autointerp.studies.synthetic.figure_style import COLOURS, MARKERS, new_figure, save_figure, style
+    from synthetic_studies.figure_style import COLOURS, MARKERS, new_figure, save_figure, style
 
     panels = list(dict.fromkeys((each.dictionary, each.twin) for each in found))
     n_columns = min(3, len(panels))

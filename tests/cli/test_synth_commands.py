@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autointerp.cli import main
-from autointerp.studies.synthetic.registry import STUDIES
+from synthetic_studies.registry import STUDIES
 
 SMALL = ["--set", "n_samples=64", "--set", "n_features_values=[32]", "--set", "k_values=[2]", "--seeds", "2"]
 

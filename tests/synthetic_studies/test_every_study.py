@@ -10,8 +10,8 @@ import pytest
 
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
-from autointerp.studies.synthetic.registry import STUDIES, open_study
-from autointerp.studies.synthetic.runner import choose_settings, run_study
+from synthetic_studies.registry import STUDIES, open_study
+from synthetic_studies.runner import choose_settings, run_study
 
 MINIATURE: dict[str, dict[str, Any]] = {
     "known-codes": {"n_steps": 10, "widest_hidden": 32},

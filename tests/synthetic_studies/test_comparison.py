@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from autointerp.studies.synthetic.comparison import Comparison, Spread, describe
+from synthetic_studies.comparison import Comparison, Spread, describe
 
 
 def test_describe_is_the_t_interval() -> None:

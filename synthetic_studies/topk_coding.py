@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autointerp.studies.synthetic.amortised import EncoderConfig
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.figure_style import colour, marker, new_figure
-from autointerp.studies.synthetic.problems import draw_problems
-from autointerp.studies.synthetic.recording import score_rows, train_and_score
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.inference.orthogonal_matching_pursuit import orthogonal_matching_pursuit
 from sae_core.sparse_coding.log_codes import fit_log_codes, infer_log_codes
 from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
+from synthetic_studies.amortised import EncoderConfig
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.figure_style import colour, marker, new_figure
+from synthetic_studies.problems import draw_problems
+from synthetic_studies.recording import score_rows, train_and_score
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "TopKCodingSettings"]
 

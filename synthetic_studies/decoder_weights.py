@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, train_stack
-from autointerp.studies.synthetic.comparison import describe
-from autointerp.studies.synthetic.figure_style import new_figure
-from autointerp.studies.synthetic.problems import draw_problems
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.mcc import dictionary_cosine
 from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
+from synthetic_studies.amortised import EncoderConfig, EncoderStack, train_stack
+from synthetic_studies.comparison import describe
+from synthetic_studies.figure_style import new_figure
+from synthetic_studies.problems import draw_problems
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "DecoderWeightsSettings"]
 

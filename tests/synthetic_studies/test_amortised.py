@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, train_stack
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.trainable import TrainableDictionary
 from sae_core.training.trainer import DictionaryTrainer
+from synthetic_studies.amortised import EncoderConfig, EncoderStack, train_stack
 
 D_IN, N_FEATURES, N_ROWS, L1_WEIGHT, LEARNING_RATE = 6, 10, 64, 0.02, 3e-3
 

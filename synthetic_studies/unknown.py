@@ -6,15 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, train_stack
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.curves import curve_panel
-from autointerp.studies.synthetic.figure_style import colour, new_figure
-from autointerp.studies.synthetic.problems import PUBLISHED_SEED, draw_problems
-from autointerp.studies.synthetic.recording import score_rows, train_and_score
-from autointerp.studies.synthetic.scoring import log_steps
-from autointerp.studies.synthetic.sparse_coder import best_sparse_coding, geometric_marks, log_code_sparse_coding
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.flops import adam_codes_flops, encoder_inference_flops, encoder_training_flops
 from sae_core.published_flops import (
     PUBLISHED_STEPS,
@@ -23,6 +14,15 @@ from sae_core.published_flops import (
     published_sparse_coding_training_flops,
 )
 from sae_core.sparse_coding.log_codes import infer_log_codes
+from synthetic_studies.amortised import EncoderConfig, EncoderStack, train_stack
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.curves import curve_panel
+from synthetic_studies.figure_style import colour, new_figure
+from synthetic_studies.problems import PUBLISHED_SEED, draw_problems
+from synthetic_studies.recording import score_rows, train_and_score
+from synthetic_studies.scoring import log_steps
+from synthetic_studies.sparse_coder import best_sparse_coding, geometric_marks, log_code_sparse_coding
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "UnknownSettings"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autointerp.errors import ArtefactError, ConfigError
-from autointerp.studies.synthetic.study import Row
+from synthetic_studies.study import Row
 
 __all__ = ["CellFile", "FinishedCell", "write_csv"]
 

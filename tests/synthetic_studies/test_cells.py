@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import ArtefactError, ConfigError
-from autointerp.studies.synthetic.cells import CellFile, FinishedCell, write_csv
+from synthetic_studies.cells import CellFile, FinishedCell, write_csv
 
 SETTINGS = {"n_seeds": 3, "sizes": (1, 2)}
 CELL = FinishedCell("a", 1.5, [{"seed": 0, "score": 0.25}, {"seed": 1, "score": math.nan}])

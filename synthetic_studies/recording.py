@@ -11,10 +11,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, Scenario, train_stack
-from autointerp.studies.synthetic.scoring import code_costs, code_scores, dictionary_scores
-from autointerp.studies.synthetic.study import OnFraction, Row
 from sae_core.synthetic import SyntheticProblem
+from synthetic_studies.amortised import EncoderConfig, EncoderStack, Scenario, train_stack
+from synthetic_studies.scoring import code_costs, code_scores, dictionary_scores
+from synthetic_studies.study import OnFraction, Row
 
 __all__ = ["score_rows", "train_and_score"]
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.studies.synthetic.amortised import EncoderConfig
-from autointerp.studies.synthetic.comparison import Comparison, Spread, describe
-from autointerp.studies.synthetic.figure_style import colour, new_figure
-from autointerp.studies.synthetic.problems import PUBLISHED_SEED, draw_problems
-from autointerp.studies.synthetic.recording import train_and_score
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
+from synthetic_studies.amortised import EncoderConfig
+from synthetic_studies.comparison import Comparison, Spread, describe
+from synthetic_studies.figure_style import colour, new_figure
+from synthetic_studies.problems import PUBLISHED_SEED, draw_problems
+from synthetic_studies.recording import train_and_score
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "BiasSettings"]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from autointerp.studies.synthetic.comparison import describe
-from autointerp.studies.synthetic.figure_style import colour, marker, new_figure
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.inference.orthogonal_matching_pursuit import orthogonal_matching_pursuit
 from sae_core.mcc import Matching
 from sae_core.support import support_recovery
 from sae_core.synthetic import SyntheticConfig, draw_problem
+from synthetic_studies.comparison import describe
+from synthetic_studies.figure_style import colour, marker, new_figure
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "PhaseSettings"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autointerp.studies.synthetic.recording import score_rows
-from autointerp.studies.synthetic.study import OnFraction, Row
 from sae_core.flops import adam_codes_flops, fista_flops, log_codes_training_flops
 from sae_core.sparse_coding.log_codes import fit_log_codes, infer_log_codes
 from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts, infer_codes
 from sae_core.synthetic import SyntheticProblem
+from synthetic_studies.recording import score_rows
+from synthetic_studies.study import OnFraction, Row
 
 __all__ = ["best_sparse_coding", "geometric_marks", "log_code_sparse_coding"]
 

@@ -9,7 +9,7 @@ import difflib
 from importlib import import_module
 
 from autointerp.errors import ConfigError
-from autointerp.studies.synthetic.study import Study
+from synthetic_studies.study import Study
 
 __all__ = ["STUDIES", "open_study"]
 
@@ -36,4 +36,4 @@ def open_study(name: str) -> Study:
         near = difflib.get_close_matches(name, STUDIES, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise ConfigError(f"unknown study '{name}'; {hint}the studies are {', '.join(STUDIES)}")
-    return import_module(f"autointerp.studies.synthetic.{name.replace('-', '_')}").STUDY
+    return import_module(f"synthetic_studies.{name.replace('-', '_')}").STUDY

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.figure_style import colour, new_figure
-from autointerp.studies.synthetic.problems import draw_problems
-from autointerp.studies.synthetic.scoring import code_scores, dictionary_scores
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.inference.lasso_lars import lasso_lars
 from sae_core.inference.proximal import fista
 from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.figure_style import colour, new_figure
+from synthetic_studies.problems import draw_problems
+from synthetic_studies.scoring import code_scores, dictionary_scores
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "LarsSettings"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from autointerp.studies.synthetic.comparison import TOLERANCE, Comparison
-from autointerp.studies.synthetic.study import Row, Study, StudySettings, Table
+from synthetic_studies.comparison import TOLERANCE, Comparison
+from synthetic_studies.study import Row, Study, StudySettings, Table
 
 __all__ = ["render_document", "render_table"]
 

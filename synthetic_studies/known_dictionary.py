@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.studies.synthetic.amortised import EncoderConfig
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.curves import curve_panel, spreads_over
-from autointerp.studies.synthetic.figure_style import new_figure
-from autointerp.studies.synthetic.problems import PUBLISHED_SEED, draw_problems
-from autointerp.studies.synthetic.recording import score_rows, train_and_score
-from autointerp.studies.synthetic.scoring import lasso_weight, log_steps
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.inference.proximal import fista
 from sae_core.sparse_coding.log_codes import infer_log_codes
+from synthetic_studies.amortised import EncoderConfig
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.curves import curve_panel, spreads_over
+from synthetic_studies.figure_style import new_figure
+from synthetic_studies.problems import PUBLISHED_SEED, draw_problems
+from synthetic_studies.recording import score_rows, train_and_score
+from synthetic_studies.scoring import lasso_weight, log_steps
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "KnownDictionarySettings"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from autointerp.studies.synthetic.problems import draw_problems
-from autointerp.studies.synthetic.scoring import code_correlations, code_costs, code_scores, lasso_weight, log_steps
 from sae_core.inference.proximal import fista
+from synthetic_studies.problems import draw_problems
+from synthetic_studies.scoring import code_correlations, code_costs, code_scores, lasso_weight, log_steps
 
 
 def test_correlations_are_numpys_and_silent_codes_count_as_zero() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autointerp.studies.synthetic.problems import PUBLISHED_SEED, draw_problems, draw_published
+from synthetic_studies.problems import PUBLISHED_SEED, draw_problems, draw_published
 
 
 def test_the_published_draw_is_that_of_numpys_and_torchs_global_generators() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 from autointerp.errors import ConfigError
 from autointerp.progress import Bar, Progress
-from autointerp.studies.synthetic.cells import CellFile, FinishedCell, write_csv
-from autointerp.studies.synthetic.document import render_document
-from autointerp.studies.synthetic.figure_style import save_figure, style
-from autointerp.studies.synthetic.study import Cell, Study, StudySettings
+from synthetic_studies.cells import CellFile, FinishedCell, write_csv
+from synthetic_studies.document import render_document
+from synthetic_studies.figure_style import save_figure, style
+from synthetic_studies.study import Cell, Study, StudySettings
 
 __all__ = ["PRESETS", "StudyResult", "choose_settings", "run_study"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import orthogonal_mp
 
-from autointerp.studies.synthetic.phase import STUDY, PhaseSettings
-from autointerp.studies.synthetic.study import Cell
 from sae_core.synthetic import SyntheticConfig, draw_problem
+from synthetic_studies.phase import STUDY, PhaseSettings
+from synthetic_studies.study import Cell
 
 
 def test_exact_rates_are_those_of_scikit_learn() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from autointerp.studies.synthetic.comparison import Spread, describe
-from autointerp.studies.synthetic.figure_style import line_with_band, published_line
-from autointerp.studies.synthetic.study import Row, select
+from synthetic_studies.comparison import Spread, describe
+from synthetic_studies.figure_style import line_with_band, published_line
+from synthetic_studies.study import Row, select
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

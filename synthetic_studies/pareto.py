@@ -8,17 +8,17 @@ from typing import Any
 
 import torch
 
-from autointerp.studies.synthetic.amortised import EncoderConfig
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.figure_style import colour, marker, new_figure
-from autointerp.studies.synthetic.problems import draw_problems
-from autointerp.studies.synthetic.recording import score_rows, train_and_score
-from autointerp.studies.synthetic.scoring import lasso_weight
-from autointerp.studies.synthetic.sparse_coder import log_code_sparse_coding
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.inference.proximal import fista
 from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
 from sae_core.synthetic import SyntheticProblem
+from synthetic_studies.amortised import EncoderConfig
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.figure_style import colour, marker, new_figure
+from synthetic_studies.problems import draw_problems
+from synthetic_studies.recording import score_rows, train_and_score
+from synthetic_studies.scoring import lasso_weight
+from synthetic_studies.sparse_coder import log_code_sparse_coding
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "ParetoSettings"]
 

@@ -9,9 +9,6 @@ from typing import Any
 
 import torch
 
-from autointerp.studies.synthetic.comparison import describe
-from autointerp.studies.synthetic.figure_style import colour, marker, new_figure
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
 from sae_core.inference.methods import METHODS as INFERENCE
@@ -21,6 +18,9 @@ from sae_core.sparse_coding.restarts import RestartConfig, fit_with_restarts
 from sae_core.support import measure_codes, support_recovery
 from sae_core.synthetic import SyntheticConfig, SyntheticProblem, draw_problem
 from sae_core.training.loop import train_dictionaries
+from synthetic_studies.comparison import describe
+from synthetic_studies.figure_style import colour, marker, new_figure
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "ModernSettings"]
 

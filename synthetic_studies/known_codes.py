@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.studies.synthetic.amortised import EncoderConfig, EncoderStack, train_stack
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.curves import curve_panel
-from autointerp.studies.synthetic.figure_style import new_figure
-from autointerp.studies.synthetic.problems import PUBLISHED_SEED, draw_problems
-from autointerp.studies.synthetic.scoring import code_correlations, log_steps
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
+from synthetic_studies.amortised import EncoderConfig, EncoderStack, train_stack
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.curves import curve_panel
+from synthetic_studies.figure_style import new_figure
+from synthetic_studies.problems import PUBLISHED_SEED, draw_problems
+from synthetic_studies.scoring import code_correlations, log_steps
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "KnownCodesSettings"]
 

@@ -9,12 +9,12 @@ import pytest
 
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.document import render_table
-from autointerp.studies.synthetic.figure_style import new_figure
-from autointerp.studies.synthetic.known_codes import STUDY as KNOWN_CODES
-from autointerp.studies.synthetic.runner import StudyResult, choose_settings, run_study
-from autointerp.studies.synthetic.study import Cell, Row, Study, StudySettings, Table, select
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.document import render_table
+from synthetic_studies.figure_style import new_figure
+from synthetic_studies.known_codes import STUDY as KNOWN_CODES
+from synthetic_studies.runner import StudyResult, choose_settings, run_study
+from synthetic_studies.study import Cell, Row, Study, StudySettings, Table, select
 
 
 class Toy(Study):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from autointerp.studies.synthetic.comparison import Comparison
+from synthetic_studies.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

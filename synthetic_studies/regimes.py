@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autointerp.studies.synthetic.amortised import EncoderConfig
-from autointerp.studies.synthetic.comparison import Comparison, describe
-from autointerp.studies.synthetic.figure_style import colour, marker, new_figure
-from autointerp.studies.synthetic.problems import draw_problems
-from autointerp.studies.synthetic.recording import train_and_score
-from autointerp.studies.synthetic.sparse_coder import best_sparse_coding, log_code_sparse_coding
-from autointerp.studies.synthetic.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 from sae_core.published_flops import published_mlp_training_flops, published_sae_training_flops
+from synthetic_studies.amortised import EncoderConfig
+from synthetic_studies.comparison import Comparison, describe
+from synthetic_studies.figure_style import colour, marker, new_figure
+from synthetic_studies.problems import draw_problems
+from synthetic_studies.recording import train_and_score
+from synthetic_studies.sparse_coder import best_sparse_coding, log_code_sparse_coding
+from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings, Table, select
 
 __all__ = ["STUDY", "RegimesSettings"]
 
