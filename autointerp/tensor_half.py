@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from autointerp.distribution import how_to_install
 from autointerp.errors import ConfigError
 
 __all__ = ["needs_tensor_half", "without_progress_bars"]
@@ -26,7 +27,7 @@ def needs_tensor_half(command: str) -> Iterator[None]:
         if (error.name or "").split(".")[0] in {"autointerp", "sae_core"}:
             raise
         raise ConfigError(
-            f"{command} needs the package '{error.name}'; install the tensor half: pip install 'autointerp[models]'"
+            f"{command} needs the package '{error.name}'; install the tensor half: {how_to_install('models')}"
         ) from None
 
 

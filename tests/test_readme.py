@@ -39,6 +39,13 @@ def test_every_command_stands_in_the_readme_and_no_other() -> None:
     assert named == commands()
 
 
+def test_the_readme_says_how_to_call_the_command_before_it_calls_it() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    first = next(number for number, line in enumerate(lines) if line.startswith("autointerp "))
+    assert any(line.startswith("source .venv/bin/activate") for line in lines[:first])
+
+
 def test_every_command_line_of_the_readme_names_a_command() -> None:
     lines = re.findall(r"^autointerp (\w+)", README, flags=re.MULTILINE)
     assert lines

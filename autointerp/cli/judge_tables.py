@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autointerp.distribution import how_to_install
 from autointerp.judges.abilities import Abilities
 from autointerp.judges.kit.findings import CheckResult
 from autointerp.judges.registry import PluginListing
@@ -30,7 +31,7 @@ _ABOUT_WIDTH = 120
 LEGEND = (
     "local: no network, no cost. probs: token log-probabilities. schema: replies keep a JSON schema. "
     "same: equal answers at temperature 0. opt: depends on options. ?: known once it is loaded (judges list NAME). "
-    "[models], [vllm]: an extra, pip install 'autointerp[vllm]'."
+    f"[models], [vllm]: an extra, {how_to_install('vllm')}."
 )
 
 _MARKS = {True: "✓", False: "✗", None: "–"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +25,8 @@ from autointerp.cli import (
     study_commands,
     synth_commands,
 )
-from autointerp.cli.display import show_bug, tell
+from autointerp.cli.display import echo, show_bug, tell
+from autointerp.distribution import installed_version
 from autointerp.errors import AutointerpError
 from autointerp.safe_text import safe_line
 from sae_core.errors import SaeCoreError
@@ -41,8 +42,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Measure how interpretable the features of a language model are.",
 )
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        echo(f"autointerp {installed_version() or '(a checkout that is not installed)'}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Say which version this is.")
+    ] = False,
+) -> None:
+    return
+
+
 for commands in (
     run_commands,
     merge_commands,

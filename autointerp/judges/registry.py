@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from importlib import metadata
 from typing import Any, TypeVar
 
+from autointerp.distribution import DISTRIBUTION
 from autointerp.errors import AutointerpError, PluginError
 from autointerp.judges.protocol import Judge
 
@@ -82,8 +83,6 @@ BUILTIN: dict[str, dict[str, str]] = {
 GROUPS = tuple(BUILTIN)
 """The kinds of plug-ins there are, as groups of entry points."""
 
-_OWN_DISTRIBUTION = "autointerp"
-
 
 @dataclass(frozen=True, slots=True)
 class PluginListing:
@@ -99,18 +98,18 @@ class PluginListing:
 
     @property
     def is_builtin(self) -> bool:
-        return self.distribution == _OWN_DISTRIBUTION
+        return self.distribution == DISTRIBUTION
 
 
 def list_plugins(group: str) -> list[PluginListing]:
     """The plug-ins of a group (`autointerp.judges`, ...) without importing any, built-in ones first, by name."""
-    found = {name: PluginListing(name, target, _OWN_DISTRIBUTION) for name, target in BUILTIN.get(group, {}).items()}
+    found = {name: PluginListing(name, target, DISTRIBUTION) for name, target in BUILTIN.get(group, {}).items()}
     for point in metadata.entry_points(group=group):
         distribution = point.dist.name if point.dist is not None else "unknown"
         known = found.get(point.name)
         if known is None:
             found[point.name] = PluginListing(point.name, point.value, distribution)
-        elif known.target != point.value and distribution != _OWN_DISTRIBUTION:
+        elif known.target != point.value and distribution != DISTRIBUTION:
             rivals = (*known.rivals, distribution)
             found[point.name] = PluginListing(point.name, known.target, known.distribution, rivals)
     return sorted(found.values(), key=lambda listing: (not listing.is_builtin, listing.name))

@@ -13,6 +13,7 @@ from typing import Any
 
 from autointerp.config.loading import differing_keys, load_config, render_config
 from autointerp.config.tree import Config
+from autointerp.distribution import installed_version
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.runs.layout import RunLayout, write_text
 
@@ -20,7 +21,7 @@ __all__ = ["MANIFEST_SCHEMA", "Manifest", "begin_manifest", "open_run", "read_ma
 
 MANIFEST_SCHEMA = 1
 
-PACKAGES = ("autointerp", "torch", "transformers", "transformer-lens", "datasets", "openai", "pandas", "pyarrow")
+PACKAGES = ("torch", "transformers", "transformer-lens", "datasets", "openai", "pandas", "pyarrow")
 
 
 class Manifest:
@@ -142,7 +143,8 @@ def refuse_changes(layout: RunLayout, config: Config) -> None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    own = installed_version()
+    found = {} if own is None else {"autointerp": own}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

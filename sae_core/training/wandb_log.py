@@ -44,7 +44,7 @@ class WandbLog:
         except ImportError as error:
             raise MissingPackageError(
                 f"logging to the wandb project '{project}' needs the package wandb ({error}); "
-                "run `pip install 'autointerp[wandb]'`, or leave the project out"
+                "run `pip install wandb`, or leave the project out"
             ) from error
         Path(directory).mkdir(parents=True, exist_ok=True)
         silent = wandb.Settings(

@@ -86,3 +86,29 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert command in capsys.readouterr().out
     assert main._run([command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_packages_are_loaded_ends_in_one_line() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'autointerp.cli.display': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from autointerp.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted before anything began\n")
+
+
+@pytest.mark.parametrize("words", [["-h"], ["run", "-h"], ["judges", "check", "-h"]])
+def test_h_is_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main._run(words) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_the_version_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(main, "installed_version", lambda: "1.2.3")
+    assert main._run(["--version"]) == 0
+    assert capsys.readouterr().out == "autointerp 1.2.3\n"

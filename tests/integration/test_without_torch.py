@@ -91,4 +91,4 @@ def test_a_command_of_the_tensor_half_says_what_to_install(words: tuple[str, ...
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
-    assert "pip install 'autointerp[models]'" in done.stderr
+    assert "pip install '.[models]' in a checkout" in done.stderr

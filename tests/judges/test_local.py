@@ -354,7 +354,7 @@ def test_without_torch_it_says_what_to_install(llama: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError, match="local:DIRECTORY"):
         open_judge("local")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(PluginError, match=r"pip install 'autointerp\[models\]'"):
+    with pytest.raises(PluginError, match=r"pip install '\.\[models\]' in a checkout"):
         open_judge(f"local:{llama}")
 
 

@@ -139,7 +139,7 @@ def test_two_distributions_of_one_name_are_told_apart(install: Callable[..., Non
 def test_a_stranger_with_a_builtin_name_is_told_to_go(install: Callable[..., None]) -> None:
     install("rival-judge", "coin", _ECHO)
     with pytest.raises(
-        PluginError, match=r"'coin' is brought by both autointerp and rival-judge; uninstall rival-judge"
+        PluginError, match=r"'coin' is brought by both autointerp-bench and rival-judge; uninstall rival-judge"
     ):
         open_judge("coin")
 

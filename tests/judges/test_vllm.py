@@ -264,7 +264,7 @@ def test_without_a_model_or_without_vllm_it_says_what_to_do(fake: FakeVllm, monk
     with pytest.raises(ConfigError, match="vllm:DIRECTORY"):
         open_judge("vllm")
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(PluginError, match=r"pip install 'autointerp\[vllm\]'"):
+    with pytest.raises(PluginError, match=r"pip install '\.\[vllm\]' in a checkout"):
         open_judge("vllm:m")
 
 

@@ -183,7 +183,7 @@ def test_the_course_is_shown_on_wandb_when_asked(world: World, tmp_path: Path, m
     assert options["config"]["dictionaries"]["topk"]["dictionary"]["k"] == 4
     assert {key.split("/")[0] for kind, values in fake.told if kind == "log" for key in values} == {"sae", "topk"}
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'autointerp\[wandb\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install wandb"):
         run(world.config(wandb_project="mine"), RunLayout(tmp_path / "other"))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autointerp.distribution import how_to_install
 from autointerp.errors import InputError
 
 __all__ = ["TokenCounter", "find_counter", "open_counter"]
@@ -48,7 +49,7 @@ def open_counter(path: Path) -> TokenCounter:
     if counter is None:
         raise InputError(
             f"--tokenizer {path}: it cannot be read; install the package tokenizers, which comes with "
-            "autointerp[models], or name another"
+            f"{how_to_install('models')}, or name another"
         )
     return counter
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from autointerp.distribution import how_to_install
 from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.local_files import ModelFiles, pick_device
@@ -59,7 +60,7 @@ class LocalEmbeddingJudge:
         except ModuleNotFoundError as error:
             raise PluginError(
                 f"judge 'local_embedding' needs the package '{error.name}'; install the tensor half: "
-                "pip install 'autointerp[models]'"
+                + how_to_install("models")
             ) from None
         self._torch, self._name, self._options = torch, model, options
         self._files = ModelFiles(transformers, model, revision=options.revision, judge="local_embedding")

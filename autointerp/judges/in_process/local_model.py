@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from autointerp.distribution import how_to_install
 from autointerp.errors import PluginError
 from autointerp.judges.in_process.chat_tokens import ChatTokens
 from autointerp.judges.in_process.labels import AnswerTemplate
@@ -75,8 +76,7 @@ class LocalModel:
             import transformers
         except ModuleNotFoundError as error:
             raise PluginError(
-                f"judge 'local' needs the package '{error.name}'; install the tensor half: "
-                "pip install 'autointerp[models]'"
+                f"judge 'local' needs the package '{error.name}'; install the tensor half: {how_to_install('models')}"
             ) from None
         self._torch, self.name = torch, name
         self._files = ModelFiles(transformers, name, revision=revision)

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from autointerp.distribution import how_to_install
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped, PluginError
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.labels import by_text, label_token_ids
@@ -91,7 +92,7 @@ class VllmJudge:
         except (ImportError, OSError, RuntimeError) as error:
             raise PluginError(
                 f"judge 'vllm' cannot import vLLM ({_first_line(error)}); in an environment of its own with a GPU: "
-                "pip install 'autointerp[vllm]'"
+                + how_to_install("vllm")
             ) from error
         self._rejections = (exceptions.VLLMClientError, ValueError)
         self._failures = (exceptions.VLLMServerError, RuntimeError, OSError)
