@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autointerp.board.columns import heading_of
+from autointerp.board.metrics import title_of
 from autointerp.board.standing import Section
 from autointerp.stats.power import smallest_difference
 
@@ -141,7 +141,7 @@ def _smallest(sections: Sequence[Section]) -> list[str]:
             n, deviation = min(size[0] for size in sizes), max(size[1] for size in sizes)
             gap = smallest_difference(n, deviation=deviation)
             lines.append(
-                f"With n = {n} features, two entries must differ by {gap:.3f} in {heading_of(metric)} to be told apart "
+                f"With n = {n} features, two entries must differ by {gap:.3f} in {title_of(metric)} to be told apart "
                 "(level 5%, power 80%)."
             )
     return lines

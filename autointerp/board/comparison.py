@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from autointerp.board.metrics import bounds_of, metrics_in
 from autointerp.seeds import stream
 from autointerp.stats.equivalence import Equivalence, find_equivalence
 from autointerp.stats.intervals import Difference, paired_difference, two_sample_difference
@@ -20,23 +21,9 @@ from autointerp.stats.multiplicity import difference_p_value, holm
 from autointerp.stats.permutation import N_ARRANGEMENTS, paired_permutation_p, two_sample_permutation_p
 from autointerp.stats.power import features_needed, smallest_difference
 
-__all__ = ["METRICS", "Comparison", "compare_runs", "compare_within", "render_comparisons"]
+__all__ = ["COMPARED", "Comparison", "compare_runs", "compare_within", "render_comparisons"]
 
-METRICS = (
-    "score",
-    "f1",
-    "f1_lenient",
-    "balanced_accuracy",
-    "matthews",
-    "excess",
-    "beyond_token",
-    "near_miss",
-    "auroc",
-    "correlation",
-    "within_window_correlation",
-    "accuracy",
-)
-_SIGNED = {"score", "excess", "beyond_token", "matthews", "correlation", "within_window_correlation"}
+COMPARED = tuple(metric.name for metric in metrics_in("compare"))
 _NEAR = 1e-9
 _MOST_ARRANGEMENTS = 99_999
 _MOST_PERMUTED = 4_000
@@ -134,9 +121,9 @@ def _compare(
     for scorer, explainer, first, second, is_shared in pairs:
         a, b = _values(first, second, metric, is_shared=is_shared)
         rng = stream(seed, "compare", scorer, explainer, first.label, second.label, metric)
-        bounds = (-2.0, 2.0) if metric in _SIGNED else (-1.0, 1.0)
+        reach = 2.0 if metric == "score" or bounds_of(metric)[0] < 0 else 1.0
         test = paired_difference if is_shared else two_sample_difference
-        difference = test(a.tolist(), b.tolist(), rng=rng, bounds=bounds)
+        difference = test(a.tolist(), b.tolist(), rng=rng, bounds=(-reach, reach))
         p_value, method = _test(a, b, is_shared=is_shared, rng=rng, n_rows=len(pairs))
         smallest = n_needed = equivalence = None
         if min(len(a), len(b)) > 1:

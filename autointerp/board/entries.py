@@ -6,26 +6,26 @@ Takes the table of scores; knows nothing of windows, verdicts, files or pages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from autointerp.board.kind_figures import SILENT_KINDS
+from autointerp.board.metrics import SILENT_KINDS, bounds_of, metrics_in
 from autointerp.board.protocol import hash_protocol
 from autointerp.board.score_row import UNSCORED
 from autointerp.board.scores import ScoreGroup, iter_rows
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream
-from autointerp.stats.baselines import Baselines, mean_baselines
-from autointerp.stats.calibration import CalibrationBin, bins_of_counts, gap_of
+from autointerp.stats.baselines import mean_baselines
+from autointerp.stats.calibration import bins_of_counts, gap_of
 from autointerp.stats.intervals import Interval, mean_interval
 from autointerp.stats.prevalence import Rates, pooled_at
 from autointerp.stats.sequential import repeated_interval
 
-__all__ = ["Entry", "Quality", "build_entries"]
+__all__ = ["Quality", "build_entries"]
 
 Row = Mapping[str, Any]
 
@@ -36,94 +36,21 @@ Costs = Mapping[Account, float | None]
 """US dollars by what they were paid for; None where the price is not known."""
 
 _KEY = ("dictionary", "explainer", "scorer", "judge", "prompt_hash")
-_UNIT, _SIGNED = (0.0, 1.0), (-1.0, 1.0)
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the leaderboard: a dictionary under one explainer, scorer and judge.
-
-    Metrics are macro means over scored features (strict unless named lenient), None where no feature has one. `score`
-    is the one named in `metric`, by which entries of one scorer are ranked; `chance` what guessing reaches in it.
-    `excess` is over the features that were scored with a shuffled explanation too; `empty_excess` and `generic_excess`
-    likewise. `specificity` has the share judged silent of each kind of silent window that was asked about.
-    `precision_at_prevalence` and `f1_at_prevalence` are of all features together (`stats.prevalence.pooled_at`). The
-    three `_frac` are shares of all answers about firing and random silent windows with the own explanation, unscored
-    features included.
-    `calibration` is the curve of the judge's probabilities over the windows of all features together, empty where they
-    are not known, and `calibration_error` its expected calibration error. `usd` is what explaining and this
-    scorer cost, None where a price is not known. `protocol` is all that a score depends on beside the dictionary, judge
-    and prompts (`board.protocol`); `looks` says how the entry was scored in
-    looks (`stages.looking`), None where all of its features were asked about at once. `window_share` is how much of
-    the variance of F1 over features their windows make (`board.feature_noise`).
-    """
-
-    name: str
-    dictionary: str
-    site: str
-    explainer: str
-    scorer: str
-    judge: str
-    n_sampled: int
-    n_scored: int
-    unscored: dict[str, int]
-    f1: Interval | None
-    f1_lenient: Interval | None
-    balanced_accuracy: Interval | None
-    excess: Interval | None
-    beyond_token: Interval | None
-    near_miss: Interval | None
-    baselines: Baselines
-    unparsed_frac: float
-    refused_frac: float
-    error_frac: float
-    usd: float | None
-    prompt_hash: str
-    explain_judge: str
-    explain_prompt_hash: str
-    metric: str
-    score: Interval | None
-    chance: float | None
-    precision: Interval | None
-    recall: Interval | None
-    accuracy: Interval | None
-    correlation: Interval | None
-    within_window_correlation: Interval | None
-    rank_correlation: Interval | None
-    explained_variance: Interval | None
-    recall_low: Interval | None
-    recall_high: Interval | None
-    token_f1: Interval | None
-    token_precision: Interval | None
-    token_recall: Interval | None
-    calibration_error: float | None
-    calibration: tuple[CalibrationBin, ...]
-    empty_excess: Interval | None
-    generic_excess: Interval | None
-    prevalence: Interval | None
-    population_recall: Interval | None
-    precision_at_prevalence: Interval | None
-    f1_at_prevalence: Interval | None
-    specificity: dict[str, Interval]
-    matthews: Interval | None
-    kappa: Interval | None
-    auroc: Interval | None
-    brier: Interval | None
-    lookup_balanced_accuracy: Interval | None
-    shuffled_balanced_accuracy: Interval | None
-    f1_median: float | None
-    f1_quartiles: tuple[float, float] | None
-    f1_deviation: float | None
-    score_deviation: float | None = None
-    window_share: float | None = None
-    protocol: dict[str, Any] = field(default_factory=dict)
-    protocol_hash: str = ""
-    looks: dict[str, Any] | None = None
-    quality: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values in the order of `summary.json`."""
-        return asdict(self)
+# fmt: off
+_ORDER = (
+    "name", "dictionary", "site", "explainer", "scorer", "judge", "n_sampled", "n_scored", "unscored", "f1",
+    "f1_lenient", "balanced_accuracy", "excess", "beyond_token", "near_miss", "baselines", "unparsed_frac",
+    "refused_frac", "error_frac", "usd", "prompt_hash", "explain_judge", "explain_prompt_hash", "metric", "score",
+    "chance", "precision", "recall", "accuracy", "correlation", "within_window_correlation", "rank_correlation",
+    "explained_variance", "recall_low", "recall_high", "token_f1", "token_precision", "token_recall",
+    "calibration_error", "calibration", "empty_excess", "generic_excess", "prevalence", "population_recall",
+    "precision_at_prevalence", "f1_at_prevalence", "specificity", "matthews", "kappa", "auroc", "brier",
+    "lookup_balanced_accuracy", "shuffled_balanced_accuracy", "f1_median", "f1_quartiles", "f1_deviation",
+    "score_deviation", "window_share", "protocol", "protocol_hash", "looks", "quality",
+)
+# fmt: on
+"""The keys of an entry as `summary.json` has always had them; those of later metrics follow."""
 
 
 def build_entries(
@@ -136,8 +63,21 @@ def build_entries(
     protocols: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     looks: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     window_shares: Mapping[tuple[str, ScoreGroup], float] | None = None,
-) -> list[Entry]:
-    """One entry per dictionary, explainer, scorer, judge and prompt, in the order of scorers, then dictionaries.
+) -> list[dict[str, Any]]:
+    """One entry per dictionary, explainer, scorer, judge and prompt, in the order of scorers, then dictionaries: plain
+    values, as `summary.json` holds them.
+
+    Metrics are macro means over scored features with their intervals (`board.metrics`), None where no feature has one.
+    `score` is the one named in `metric`, by which entries of one scorer are ranked; `chance` what guessing reaches in
+    it. `excess`, `empty_excess` and `generic_excess` are over the features that were scored with such a control too.
+    `specificity` has the share judged silent of each kind of silent window that was asked about.
+    `precision_at_prevalence` and `f1_at_prevalence` are of all features together (`stats.prevalence.pooled_at`). The
+    three `_frac` are shares of all answers about firing and random silent windows with the own explanation, unscored
+    features included. `calibration` is the curve of the judge's probabilities over the windows of all features
+    together, empty where they are not known. `usd` is what explaining and this scorer cost, None where a price is not
+    known. `protocol` is all that a score depends on beside the dictionary, judge and prompts; `looks` says how the
+    entry was scored in looks, None where all of its features were asked about at once; `window_share` is how much of
+    the variance of F1 over features their windows make.
 
     `order` lists dictionaries as the config does; those it does not list follow by name. Empty `costs` mean that
     nothing was spent, none that it is not known. `protocols` are by explainer and scorer. `looks` are by
@@ -154,39 +94,35 @@ def build_entries(
         looked = (looks or {}).get((judge, dictionary))
         critical = None if looked is None else float(looked["critical_value"])
         protocol = dict((protocols or {}).get((explainer, scorer), {}))
-        entries.append(
-            Entry(
-                name=dictionary,
-                dictionary=dictionary,
-                site=_only(rows, "site"),
-                metric=_only(rows, "metric"),
-                explainer=explainer,
-                scorer=scorer,
-                judge=judge,
-                prompt_hash=prompt_hash,
-                explain_judge=_only(rows, "explain_judge"),
-                explain_prompt_hash=_only(rows, "explain_prompt_hash"),
-                usd=None if costs is None else _usd(costs, dictionary, explainer, scorer),
-                protocol=protocol,
-                protocol_hash=hash_protocol(protocol) if protocol else "",
-                quality=_finite_or_none((quality or {}).get(dictionary, {})),
-                **_counts(rows),
-                **_calibration(rows),
-                window_share=(window_shares or {}).get((dictionary, ScoreGroup(explainer, scorer, judge, prompt_hash))),
-                looks=None if looked is None else dict(looked),
-                **_intervals(rows, seed=seed, names=key, critical_value=critical),
-                **_at_prevalence(rows, seed=seed, names=key),
-            )
-        )
+        facts = {
+            "name": dictionary,
+            "dictionary": dictionary,
+            "site": _only(rows, "site"),
+            "metric": _only(rows, "metric"),
+            "explainer": explainer,
+            "scorer": scorer,
+            "judge": judge,
+            "prompt_hash": prompt_hash,
+            "explain_judge": _only(rows, "explain_judge"),
+            "explain_prompt_hash": _only(rows, "explain_prompt_hash"),
+            "usd": None if costs is None else _usd(costs, dictionary, explainer, scorer),
+            "protocol": protocol,
+            "protocol_hash": hash_protocol(protocol) if protocol else "",
+            "quality": _finite_or_none((quality or {}).get(dictionary, {})),
+            "window_share": (window_shares or {}).get((dictionary, ScoreGroup(explainer, scorer, judge, prompt_hash))),
+            "looks": None if looked is None else dict(looked),
+            **_counts(rows),
+            **_calibration(rows),
+            **_intervals(rows, seed=seed, names=key, critical_value=critical),
+            **_at_prevalence(rows, seed=seed, names=key),
+        }
+        entries.append({name: facts[name] for name in (*_ORDER, *(name for name in facts if name not in _ORDER))})
     return sorted(
         entries,
-        key=lambda e: (
-            e.scorer,
-            e.explainer,
-            e.judge,
-            e.prompt_hash,
-            place.get(e.dictionary, len(place)),
-            e.dictionary,
+        key=lambda entry: (
+            *(entry[name] for name in ("scorer", "explainer", "judge", "prompt_hash")),
+            place.get(entry["dictionary"], len(place)),
+            entry["dictionary"],
         ),
     )
 
@@ -201,13 +137,13 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
         "n_scored": len(scored),
         "unscored": {reason: sum(row["unscored"] == reason for row in rows) for reason in UNSCORED},
         "chance": _mean(_defined(rows, "chance")),
-        "baselines": mean_baselines((row["n_positive"], row["n_negative"]) for row in scored),
+        "baselines": asdict(mean_baselines((row["n_positive"], row["n_negative"]) for row in scored)),
         **{
             f"{loss}_frac": sum(row[loss] for row in rows) / max(1, n_answers)
             for loss in ("unparsed", "refused", "error")
         },
         "f1_median": quartiles[1],
-        "f1_quartiles": (quartiles[0], quartiles[2]) if len(f1) else None,
+        "f1_quartiles": [quartiles[0], quartiles[2]] if len(f1) else None,
         "f1_deviation": float(np.std(f1, ddof=1)) if len(f1) > 1 else None,
         "score_deviation": float(np.std(score, ddof=1)) if len(score) > 1 else None,
     }
@@ -216,30 +152,24 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
 def _intervals(
     rows: Sequence[Row], *, seed: int, names: tuple[str, ...], critical_value: float | None = None
 ) -> dict[str, Any]:
-    correlations = ("correlation", "within_window_correlation", "rank_correlation")
-    is_correlation = any(row["metric"] in correlations for row in rows)
-    bounds = {
-        "score": _SIGNED if is_correlation else _UNIT,
-        **dict.fromkeys(correlations, _SIGNED),
-        **dict.fromkeys(("accuracy", "explained_variance", "recall_low", "recall_high"), _UNIT),
-        **dict.fromkeys(("token_f1", "token_precision", "token_recall"), _UNIT),
-        **dict.fromkeys(("f1", "f1_lenient", "precision", "recall", "balanced_accuracy", "near_miss"), _UNIT),
-        **dict.fromkeys(("auroc", "brier", "lookup_balanced_accuracy", "shuffled_balanced_accuracy"), _UNIT),
-        **dict.fromkeys(("excess", "beyond_token", "matthews", "kappa"), _SIGNED),
-        **dict.fromkeys(("empty_excess", "generic_excess"), _SIGNED),
-        **dict.fromkeys(("prevalence", "population_recall"), _UNIT),
-        **dict.fromkeys((f"specificity_{kind}" for kind in SILENT_KINDS), _UNIT),
+    # a heading metric that can be negative makes `score` one
+    bounds = {metric.name: metric.bounds for metric in metrics_in("entry")} | {
+        "score": bounds_of(next(row["metric"] for row in rows))
     }
 
-    def interval(measure: str, limits: tuple[float, float]) -> Interval | None:
+    def interval(measure: str, limits: tuple[float, float]) -> dict[str, Any] | None:
         values = _defined(rows, measure)
         if critical_value is not None:
-            return repeated_interval(values, critical_value=critical_value, bounds=limits)
-        return mean_interval(values, rng=stream(seed, "bootstrap", *names, measure), bounds=limits)
+            return _plain(repeated_interval(values, critical_value=critical_value, bounds=limits))
+        return _plain(mean_interval(values, rng=stream(seed, "bootstrap", *names, measure), bounds=limits))
 
     found = {measure: interval(measure, limits) for measure, limits in bounds.items()}
     by_kind = {kind: found.pop(f"specificity_{kind}") for kind in SILENT_KINDS}
     return {**found, "specificity": {kind: value for kind, value in by_kind.items() if value is not None}}
+
+
+def _plain(interval: Interval | None) -> dict[str, Any] | None:
+    return None if interval is None else asdict(interval)
 
 
 def _at_prevalence(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
@@ -247,13 +177,13 @@ def _at_prevalence(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) ->
     rates = [Rates(row["prevalence"], row["population_recall"], 1 - row["specificity_random"]) for row in known]
     found = pooled_at(rates, rng=stream(seed, "bootstrap", *names, "prevalence")) if rates else None
     precision, f1 = found or (None, None)
-    return {"precision_at_prevalence": precision, "f1_at_prevalence": f1}
+    return {"precision_at_prevalence": _plain(precision), "f1_at_prevalence": _plain(f1)}
 
 
 def _calibration(rows: Sequence[Row]) -> dict[str, Any]:
     counts = [row["calibration"] for row in rows if row["calibration"] is not None]
     curve = bins_of_counts(np.sum(counts, axis=0).tolist()) if counts else ()
-    return {"calibration_error": gap_of(curve), "calibration": curve}
+    return {"calibration_error": gap_of(curve), "calibration": [asdict(each) for each in curve]}
 
 
 def _defined(rows: Sequence[Row], measure: str) -> list[float]:

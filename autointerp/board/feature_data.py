@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from autointerp.board.feature_noise import f1_interval
+from autointerp.board.metrics import METRICS, metrics_in
 from autointerp.board.scores import ScoreGroup
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, FiringRule
 from autointerp.records.verdict import Verdict
@@ -18,58 +19,16 @@ from autointerp.records.window import Kind, Window
 
 __all__ = ["card_columns", "feature_card", "windows_per_feature"]
 
-_SHOWN_METRICS = (
-    "score",
-    "chance",
-    "f1",
-    "accuracy",
-    "auroc",
-    "brier",
-    "correlation",
-    "within_window_correlation",
-    "rank_correlation",
-    "explained_variance",
-    "recall_low",
-    "recall_high",
-    "token_precision",
-    "token_recall",
-    "precision",
-    "recall",
-    "balanced_accuracy",
-    "matthews",
-    "always_yes_f1",
-    "lookup_balanced_accuracy",
-    "beyond_token",
-    "near_miss",
-    "excess",
-)
-
-_F1_CARD = (
-    ("always_yes_f1", "always yes", False),
-    ("balanced_accuracy", "bal. accuracy", False),
-    ("excess", "excess", True),
-    ("beyond_token", "beyond token", True),
-    ("near_miss", "near miss", False),
-)
-_OTHER_CARD = (
-    ("chance", "chance", False),
-    ("within_window_correlation", "within windows", True),
-    ("rank_correlation", "rank correlation", True),
-    ("explained_variance", "variance explained", False),
-    ("brier", "Brier", False),
-    ("recall_low", "weak firings", False),
-    ("recall_high", "strong firings", False),
-    ("token_precision", "token precision", False),
-    ("token_recall", "token recall", False),
-    ("excess", "excess", True),
-)
+_ON_PAGE = tuple(metric.name for metric in metrics_in("page"))
 
 _KIND_ORDER: tuple[Kind, ...] = ("top", "bin", "near_miss", "random", "other")
 
 
 def card_columns(metric: str) -> list[list[Any]]:
     """What stands beside a feature's score: its name among the scores, what it is called, whether it is signed."""
-    return [list(column) for column in (_F1_CARD if metric == "f1" else _OTHER_CARD)]
+    kind = "f1" if metric == "f1" else "other"
+    shown = sorted((each for each in METRICS if kind in each.card), key=lambda each: each.place)
+    return [[each.name, each.card[kind], each.is_signed] for each in shown]
 
 
 def windows_per_feature(n_features: int, *, budget: int, at_least: int = 6, at_most: int = 24) -> int:
@@ -151,7 +110,7 @@ def _window(window: Window, answers: Sequence[str | None]) -> dict[str, Any]:
 def _score(row: Mapping[str, Any] | None) -> dict[str, Any]:
     if row is None:
         return {"unscored": "judge"}
-    values = {name: _round(row[name]) for name in _SHOWN_METRICS if row.get(name) is not None}
+    values = {name: _round(row[name]) for name in _ON_PAGE if row.get(name) is not None}
     counts = {
         name: int(row[name]) for name in ("n_positive", "n_negative", "n_near_miss", "unparsed", "refused", "error")
     }

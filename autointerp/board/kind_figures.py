@@ -10,26 +10,14 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from autointerp.board.metrics import SILENT_KINDS
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
-from autointerp.records.window import Kind, Window
+from autointerp.records.window import Window
 from autointerp.score.protocol import Measure
 from autointerp.stats.prevalence import f1_at, precision_at, weighted_recall, window_prevalence
 
-__all__ = ["BY_PREVALENCE", "SILENT_KINDS", "kind_figures", "population_figures"]
-
-SILENT_KINDS: tuple[Kind, ...] = (
-    "random",
-    "other",
-    "near_miss",
-    "neighbour",
-    "embedding_near",
-    "wrong_marks",
-    "suppressed",
-)
-"""The kinds told apart, in the order of columns."""
-
-BY_PREVALENCE = ("prevalence", "population_recall", "precision_at_prevalence", "f1_at_prevalence")
+__all__ = ["kind_figures", "population_figures"]
 
 _ANSWERED: frozenset[Measure] = frozenset({"windows", "marks", "strata", "tokens"})
 """Measures whose verdicts are a yes or no about something that fires or is silent."""
@@ -51,7 +39,7 @@ def kind_figures(verdicts: Sequence[Verdict], *, measure: Measure) -> dict[str, 
 def population_figures(
     evidence: Evidence, verdicts: Sequence[Verdict], windows: Mapping[str, Window], *, measure: Measure
 ) -> dict[str, Any]:
-    """The figures of `BY_PREVALENCE`, as far as they are known; empty for other scorers than of windows or marks.
+    """Recall, precision and F1 at the true rate, as far as they are known; empty for scorers of no windows or marks.
 
     `population_recall`: recall over all firing windows of the role, from the share that each judged one stands for;
     None where a sampler did not tell (`top`). `prevalence`: the share of windows the feature fires in, as counted by

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from autointerp.board.caveats import caveats
 from autointerp.board.columns import chances_of, measures_of
+from autointerp.board.metrics import metrics_in
 from autointerp.board.standing import Section, Standing, build_sections
 from autointerp.board.terminal import render_terminal
 from autointerp.errors import ConfigError
@@ -19,20 +20,9 @@ __all__ = ["FORMATS", "LeaderboardFormat", "render_leaderboard"]
 
 LeaderboardFormat = Literal["table", "md", "csv", "json", "html"]
 
-FORMATS: tuple[LeaderboardFormat, ...] = ("table", "md", "csv", "json", "html")
+LISTED = tuple(metric.name for metric in metrics_in("csv"))
 
-_MEASURES = (
-    "score",
-    "f1",
-    "f1_lenient",
-    "balanced_accuracy",
-    "excess",
-    "beyond_token",
-    "near_miss",
-    "auroc",
-    "correlation",
-    "accuracy",
-)
+FORMATS: tuple[LeaderboardFormat, ...] = ("table", "md", "csv", "json", "html")
 
 
 def render_leaderboard(
@@ -87,7 +77,7 @@ def _markdown_cells(section: Section, standing: Standing) -> list[str]:
         _with_interval(standing.score),
         *("-" if chance.value is None else f"{chance.value:.3f}" for chance in chances_of(entry)),
         *(
-            _with_interval(entry.get(measure.key), signed=measure.is_signed)
+            _with_interval(entry.get(measure.name), signed=measure.is_signed)
             for measure in measures_of(section.metric, section.entries)
         ),
         f"{entry['n_scored']}/{entry['n_sampled']}",
@@ -121,20 +111,20 @@ def _flat_names() -> list[str]:
     names = ["run", "rank_best", "rank_last", "name", "dictionary", "site", "explainer", "scorer", "judge", "metric"]
     names += ["chance", "protocol_hash", "n_sampled", "n_scored"]
     names += ["unscored_too_few_positives", "unscored_too_few_negatives", "unscored_judge"]
-    names += [name for measure in _MEASURES for name in (measure, f"{measure}_lo", f"{measure}_hi", f"{measure}_n")]
+    names += [name for measure in LISTED for name in (measure, f"{measure}_lo", f"{measure}_hi", f"{measure}_n")]
     names += ["always_yes_f1", "always_no_accuracy", "coin_f1", "unparsed_frac", "refused_frac", "error_frac"]
     return [*names, "usd", "prompt_hash"]
 
 
 def _flat(standing: Standing) -> dict[str, Any]:
     entry = standing.entry
-    row: dict[str, Any] = {name: entry[name] for name in _flat_names() if name in entry and name not in _MEASURES}
+    row: dict[str, Any] = {name: entry[name] for name in _flat_names() if name in entry and name not in LISTED}
     row["run"] = standing.run
     if standing.places is not None:
         row |= {"rank_best": standing.places.best, "rank_last": standing.places.last}
     row |= {f"unscored_{reason}": n for reason, n in entry["unscored"].items() if f"unscored_{reason}" in _flat_names()}
     row |= {name: entry["baselines"][name] for name in ("always_yes_f1", "always_no_accuracy", "coin_f1")}
-    for measure in _MEASURES:
+    for measure in LISTED:
         interval = entry.get(measure) or {}
         row[measure] = interval.get("mean")
         row |= {f"{measure}_{part}": interval.get(part) for part in ("lo", "hi", "n")}

@@ -17,7 +17,8 @@ import jinja2
 from markupsafe import Markup
 
 from autointerp.board import charts
-from autointerp.board.columns import bounds_of, chances_of, marks_of, measures_of
+from autointerp.board.columns import chances_of, marks_of, measures_of
+from autointerp.board.metrics import bounds_of
 from autointerp.board.standing import Section
 from autointerp.safe_text import safe_text, without_keys_in_use
 

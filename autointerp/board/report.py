@@ -15,8 +15,9 @@ import pandas as pd
 from autointerp.board import charts
 from autointerp.board.borrowed import Borrowed
 from autointerp.board.caveats import caveats
-from autointerp.board.columns import bounds_of, heading_of, marks_of
+from autointerp.board.columns import marks_of
 from autointerp.board.feature_data import card_columns, feature_card, windows_per_feature
+from autointerp.board.metrics import bounds_of, title_of
 from autointerp.board.page import embed_json, render_page
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
@@ -109,7 +110,7 @@ def _index(
     return {
         "perChunk": _FEATURES_PER_CHUNK,
         "groups": _group_names(groups),
-        "heads": [heading_of(metric) for metric in metrics.values()],
+        "heads": [title_of(metric) for metric in metrics.values()],
         "columns": [card_columns(metric) for metric in metrics.values()],
         "features": features,
     }

@@ -10,12 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from autointerp.board.kind_figures import BY_PREVALENCE, SILENT_KINDS, kind_figures, population_figures
+from autointerp.board.kind_figures import kind_figures, population_figures
+from autointerp.board.metrics import HEADINGS, METRICS, SILENT_KINDS
 from autointerp.board.token_figures import firing_figures, simulation_figures, strata_figures
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import HARD, Window
-from autointerp.score.protocol import Measure, Scale
+from autointerp.score.protocol import Scale
 from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, coin_f1
 from autointerp.stats.calibration import calibration_counts
 from autointerp.stats.confusion import Confusion, confusion_of
@@ -23,22 +24,10 @@ from autointerp.stats.lookup import LookupTask, fit_token_rule, lookup_table
 from autointerp.stats.metrics import accuracy, auroc, balanced_accuracy, brier, f1, kappa, matthews, precision, recall
 from autointerp.stats.near_miss import near_miss_accuracy
 
-__all__ = ["COUNTS", "HEADINGS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
+__all__ = ["COUNTS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
 
 UNSCORED = ("too_few_positives", "too_few_negatives", "judge")
 """Why a feature has no score: the evidence was too thin on one side, or the judge gave no explanation or no answer."""
-
-HEADINGS: Mapping[Measure, str] = {
-    "windows": "f1",
-    "marks": "f1",
-    "strata": "recall",
-    "tokens": "f1",
-    "firings": "token_f1",
-    "activations": "correlation",
-    "ranks": "auroc",
-    "choices": "accuracy",
-}
-"""The metric that `score` holds, and that entries of one scorer are ranked by."""
 
 COUNTS = (
     "true_positive",
@@ -50,50 +39,6 @@ COUNTS = (
     "unparsed",
     "refused",
     "error",
-)
-
-_METRICS = (
-    "score",
-    "chance",
-    "f1",
-    "f1_lenient",
-    "precision",
-    "recall",
-    "recall_low",
-    "recall_high",
-    "balanced_accuracy",
-    "balanced_accuracy_lenient",
-    "matthews",
-    "kappa",
-    "accuracy",
-    "auroc",
-    "brier",
-    "correlation",
-    "within_window_correlation",
-    "rank_correlation",
-    "explained_variance",
-    "rsquared",
-    "absolute_deviation_explained",
-    "token_f1",
-    "token_precision",
-    "token_recall",
-    "always_yes_f1",
-    "always_no_accuracy",
-    "coin_f1",
-    "lookup_balanced_accuracy",
-    "lookup_f1",
-    "beyond_token",
-    "near_miss",
-    "shuffled_score",
-    "shuffled_balanced_accuracy",
-    "shuffled_f1",
-    "excess",
-    "empty_score",
-    "empty_excess",
-    "generic_score",
-    "generic_excess",
-    *BY_PREVALENCE,
-    *(f"specificity_{kind}" for kind in SILENT_KINDS),
 )
 
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
@@ -114,7 +59,7 @@ SCORE_SCHEMA = pa.schema(
         ("n_near_miss", _COUNT),
         ("n_near_miss_lost", _COUNT),
         *((name, _COUNT) for name in COUNTS),
-        *((name, _NUMBER) for name in _METRICS),
+        *((metric.name, _NUMBER) for metric in METRICS),
         ("calibration", pa.list_(_NUMBER)),
         ("n_lookup_tokens", _COUNT),
         ("n_near_miss_tokens", _COUNT),
@@ -139,9 +84,8 @@ def score_feature(
 
     `verdicts` are of this feature and one scorer, controls included, each window once. `borrowed` holds the windows
     that are another feature's, by id. `unscorable` is the scorer's own reason for asking nothing. `score` is the metric
-    named in `metric`, which depends on what the verdicts are about (`HEADINGS`); `excess` is in balanced accuracy where
-    that is defined, else in `score`; so are `empty_excess` and `generic_excess`. The figures by kind and at the true
-    rate of firing are those of `board.kind_figures`.
+    named in `metric`, which depends on what the verdicts are about (`board.metrics.HEADINGS`); `excess`,
+    `empty_excess` and `generic_excess` are in balanced accuracy where that is defined, else in `score`.
     """
     apart = HARD if scale.measure != "choices" else set[str]()  # of a trial the kind is the intruder's
     own = [v for v in verdicts if v.control is None and v.kind not in apart]

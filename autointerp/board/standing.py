@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autointerp.board.columns import heading_of, interval_of, metric_of
+from autointerp.board.columns import interval_of, metric_of
+from autointerp.board.metrics import title_of
 from autointerp.board.protocol import FOREIGN, differences, protocol_of
 from autointerp.stats.ranking import Estimate, Places, rank_places
 
@@ -81,7 +82,7 @@ class Section:
 
     @property
     def heading(self) -> str:
-        return heading_of(self.metric)
+        return title_of(self.metric)
 
     @property
     def entries(self) -> list[Mapping[str, Any]]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autointerp.board.entries import Entry
 from autointerp.errors import ArtefactError
 from autointerp.runs.layout import write_text
 
@@ -25,14 +24,16 @@ _INTERVALS = ("f1", "f1_lenient", "balanced_accuracy", "excess", "beyond_token",
 _REQUIRED = (*_TEXTS, *_COUNTS, *_SHARES, *_INTERVALS, "unscored", "baselines", "usd")
 
 
-def build_summary(run: str, entries: Sequence[Entry], *, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def build_summary(
+    run: str, entries: Sequence[Mapping[str, Any]], *, about: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The plain content of `summary.json`. `about` holds facts of the run worth showing beside its board by name
     (the subject's model, the corpus, the seed); it must hold no secrets."""
     return {
         "schema_version": SUMMARY_SCHEMA,
         "run": run,
         "about": dict(about or {}),
-        "entries": [entry.to_json() for entry in entries],
+        "entries": [dict(entry) for entry in entries],
     }
 
 

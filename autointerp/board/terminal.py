@@ -100,9 +100,9 @@ def _columns(section: Section) -> list[_Column]:
         ),
     ]
     columns += [
-        _Column(measure.head, _two_lines(measure.key, signed=measure.is_signed), measure.drop)
-        for measure in measures_of(section.metric, section.entries)
-        if measure.drop
+        _Column(metric.head, _two_lines(metric.name, signed=metric.is_signed), drop)
+        for metric in measures_of(section.metric, section.entries)
+        if (drop := metric.drop_beside(section.metric))
     ]
     return [*columns, _Column("scored\nlost", _scored, 60), _Column("USD", _usd, 10)]
 

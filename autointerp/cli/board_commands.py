@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from autointerp import pipeline
-from autointerp.board.comparison import METRICS, compare_runs, compare_within, render_comparisons
+from autointerp.board.comparison import COMPARED, compare_runs, compare_within, render_comparisons
 from autointerp.board.foreign.reading import read_foreign
 from autointerp.board.leaderboard import FORMATS, render_leaderboard
 from autointerp.board.pareto import render_pareto
@@ -81,7 +81,7 @@ def _is_terminal() -> bool:
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN_A")],
     second: Annotated[Path | None, typer.Argument(metavar="RUN_B", help="Left out: RUN_A's own entries.")] = None,
-    metric: Annotated[str, typer.Option(help=f"One of {', '.join(METRICS)}; 'score' is each scorer's own.")] = "score",
+    metric: Annotated[str, typer.Option(help=f"One of {', '.join(COMPARED)}; 'score' is each scorer's own.")] = "score",
     margin: Annotated[
         float | None, typer.Option(metavar="M", help="Test, too, whether each difference lies within M.")
     ] = None,
@@ -91,8 +91,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Differences between entries with intervals: paired where the evidence is the same, corrected for their number."""
-    if metric not in METRICS:
-        raise ConfigError(f"--metric {metric}: no such metric; use one of {', '.join(METRICS)}")
+    if metric not in COMPARED:
+        raise ConfigError(f"--metric {metric}: no such metric; use one of {', '.join(COMPARED)}")
     if by not in ("dictionary", "explainer"):
         raise ConfigError(f"--by {by}: must be dictionary or explainer")
     if margin is not None and margin <= 0:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from autointerp.board.columns import bounds_of
+from autointerp.board.metrics import bounds_of
 from autointerp.board.scores import build_scores, iter_rows
 from autointerp.config.asking import SequentialConfig
 from autointerp.errors import ArtefactError

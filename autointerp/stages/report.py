@@ -9,10 +9,10 @@ from typing import Any
 from autointerp.board.context_figures import mean_context
 from autointerp.board.entries import build_entries
 from autointerp.board.feature_noise import window_shares
+from autointerp.board.metrics import HEADINGS
 from autointerp.board.protocol import describe_protocol
 from autointerp.board.report import render_report
 from autointerp.board.score_file import write_scores
-from autointerp.board.score_row import HEADINGS
 from autointerp.board.scores import build_scores, group_verdicts
 from autointerp.board.summary import build_summary, write_summary
 from autointerp.config.tree import Config

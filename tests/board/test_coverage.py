@@ -27,12 +27,12 @@ def simulate(n_runs: int, *, n_features: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for seed in range(n_runs):
         scores = draw_run(seed, n_features=n_features, dictionaries=("a", "b"))
-        first = build_entries(scores, seed=seed)[0].f1
+        first = build_entries(scores, seed=seed)[0]["f1"]
         assert first is not None
         (row,) = compare_within(scores, metric="f1", seed=seed)
         assert row.difference is not None
         assert row.p_value is not None
-        found["covered"] += first.lo <= truth <= first.hi
+        found["covered"] += first["lo"] <= truth <= first["hi"]
         found["alarms by p"] += row.p_value < 0.05
         found["alarms by interval"] += not row.difference.lo <= 0 <= row.difference.hi
     return found

@@ -51,7 +51,7 @@ def test_a_coin_spreads_by_chance_alone_and_features_of_several_skills_do_not(ma
     shares = window_shares(run.evidences, group_verdicts(run.verdicts))
     assert low <= shares["sae", GROUP] <= high
     (entry,) = build_entries(build_scores(run.evidences, run.explanations, run.verdicts), seed=0, window_shares=shares)
-    assert entry.window_share == shares["sae", GROUP]
+    assert entry["window_share"] == shares["sae", GROUP]
 
 
 def test_the_oracle_leaves_nothing_to_share() -> None:

@@ -153,7 +153,7 @@ def test_widened_intervals_of_looks_widen_ranks() -> None:
 def test_columns_are_those_that_mean_something_under_the_metric() -> None:
     simulated = entry("sae", None, metric="correlation", score=interval(0.4), chance=0.0, beyond_token=None)
     simulated |= {"within_window_correlation": interval(0.3), "near_miss": None, "excess": None}
-    assert [m.key for m in measures_of("correlation", [simulated])] == ["within_window_correlation"]
+    assert [m.name for m in measures_of("correlation", [simulated])] == ["within_window_correlation"]
     assert [(c.title, c.value) for c in chances_of(simulated)] == [("chance", 0.0)]
     text = render_leaderboard([summary(simulated)], "md")
     assert "| correlation [95%] | chance | within windows [95%] |" in text

@@ -1,0 +1,225 @@
+"""The metrics of a feature: one row each, with its names, its range and where it is shown.
+
+A new metric is a row here and the line that computes it (`board.score_row`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from autointerp.records.window import Kind
+from autointerp.score.protocol import Measure
+
+__all__ = ["HEADINGS", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "metrics_in", "title_of"]
+
+Where = Literal["entry", "compare", "csv", "page"]
+
+SILENT_KINDS: tuple[Kind, ...] = (
+    "random",
+    "other",
+    "near_miss",
+    "neighbour",
+    "embedding_near",
+    "wrong_marks",
+    "suppressed",
+)
+"""The kinds told apart, in the order of columns."""
+
+HEADINGS: Mapping[Measure, str] = {
+    "windows": "f1",
+    "marks": "f1",
+    "strata": "recall",
+    "tokens": "f1",
+    "firings": "token_f1",
+    "activations": "correlation",
+    "ranks": "auroc",
+    "choices": "accuracy",
+}
+"""The metric that `score` holds, and that entries of one scorer are ranked by."""
+
+
+class Metric(NamedTuple):
+    """One metric, strict unless named lenient.
+
+    name: its column in `scores.parquet` and its key in `summary.json`.
+    where: `entry`, the leaderboard's entries have its mean over features with an interval; `compare`, entries can be
+        compared by it; `csv`, a column of the leaderboard as CSV; `page`, the report page has it for each feature.
+    beside: the heading metrics beside which a board shows it ("" for all), each with the order in which columns are
+        left out where there is no room: the lowest goes first, 0 is never in a narrow table.
+    place: columns with a lower place stand further left; equal ones in the order of the table.
+    card: what it is called beside a feature's score on the page, for scores that are an F1, and for others.
+    """
+
+    name: str
+    title: str
+    where: str = ""
+    is_signed: bool = False
+    head: str = ""
+    beside: Mapping[str, int] = {}
+    place: int = 0
+    card: Mapping[Literal["f1", "other"], str] = {}
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range it can take."""
+        return (-1.0, 1.0) if self.is_signed else (0.0, 1.0)
+
+    def is_in(self, where: Where) -> bool:
+        return where in self.where.split()
+
+    def drop_beside(self, heading: str) -> int | None:
+        """When its column is left out beside this heading metric, None where it has none."""
+        return self.beside.get(heading, self.beside.get(""))
+
+
+_RECALL, _F1, _TOKEN, _CORRELATION = "recall", "f1", "token_f1", "correlation"
+
+METRICS: tuple[Metric, ...] = (
+    Metric("score", "score", "entry compare csv page"),
+    Metric("chance", "chance", "page", place=-1, card={"other": "chance"}),
+    Metric("f1", "F1", "entry compare csv page", head="F1", beside={_RECALL: 42}, place=2),
+    Metric("f1_lenient", "F1 lenient", "entry compare csv"),
+    Metric("precision", "precision", "entry page", head="prec.", beside={_RECALL: 43}, place=1),
+    Metric("recall", "recall", "entry page"),
+    Metric(
+        "recall_low",
+        "recall, weak firings",
+        "entry page",
+        head="weak",
+        beside={_RECALL: 45},
+        card={"other": "weak firings"},
+    ),
+    Metric(
+        "recall_high",
+        "recall, strong firings",
+        "entry page",
+        head="strong",
+        beside={_RECALL: 44},
+        card={"other": "strong firings"},
+    ),
+    Metric(
+        "balanced_accuracy",
+        "balanced accuracy",
+        "entry compare csv page",
+        head="bal.\nacc.",
+        beside={_F1: 0},
+        card={"f1": "bal. accuracy"},
+    ),
+    Metric("balanced_accuracy_lenient", "balanced accuracy lenient"),
+    Metric("matthews", "matthews", "entry compare page", is_signed=True),
+    Metric("kappa", "kappa", "entry", is_signed=True),
+    Metric("accuracy", "accuracy", "entry compare csv page"),
+    Metric("auroc", "AUROC", "entry compare csv page"),
+    Metric("brier", "Brier (0 best)", "entry page", head="Brier", beside={"auroc": 30}, card={"other": "Brier"}),
+    Metric("correlation", "correlation", "entry compare csv page", is_signed=True),
+    Metric(
+        "within_window_correlation",
+        "within windows",
+        "entry compare page",
+        is_signed=True,
+        head="within\nwindow",
+        beside={_CORRELATION: 45},
+        card={"other": "within windows"},
+    ),
+    Metric(
+        "rank_correlation",
+        "rank correlation",
+        "entry page",
+        is_signed=True,
+        head="rank",
+        beside={_CORRELATION: 40},
+        card={"other": "rank correlation"},
+    ),
+    Metric(
+        "explained_variance",
+        "variance explained",
+        "entry page",
+        head="var.\nexpl.",
+        beside={_CORRELATION: 30},
+        card={"other": "variance explained"},
+    ),
+    Metric("rsquared", "R squared"),
+    Metric("absolute_deviation_explained", "absolute deviation explained"),
+    Metric("token_f1", "token F1", "entry"),
+    Metric(
+        "token_precision",
+        "token precision",
+        "entry page",
+        head="prec.",
+        beside={_TOKEN: 45},
+        card={"other": "token precision"},
+    ),
+    Metric(
+        "token_recall", "token recall", "entry page", head="recall", beside={_TOKEN: 44}, card={"other": "token recall"}
+    ),
+    Metric("always_yes_f1", "always yes", "page", place=-1, card={"f1": "always yes"}),
+    Metric("always_no_accuracy", "always no"),
+    Metric("coin_f1", "coin"),
+    Metric("lookup_balanced_accuracy", "look-up balanced accuracy", "entry page"),
+    Metric("lookup_f1", "look-up F1"),
+    Metric(
+        "beyond_token",
+        "beyond token",
+        "entry compare csv page",
+        is_signed=True,
+        head="beyond\ntoken",
+        beside={_F1: 40},
+        place=6,
+        card={"f1": "beyond token"},
+    ),
+    Metric(
+        "near_miss",
+        "near miss",
+        "entry compare csv page",
+        head="near\nmiss",
+        beside={_F1: 30},
+        place=7,
+        card={"f1": "near miss"},
+    ),
+    Metric("shuffled_score", "shuffled score"),
+    Metric("shuffled_balanced_accuracy", "shuffled balanced accuracy", "entry"),
+    Metric("shuffled_f1", "shuffled F1"),
+    Metric(
+        "excess",
+        "excess",
+        "entry compare csv page",
+        is_signed=True,
+        head="excess",
+        beside={"": 50},
+        place=3,
+        card={"f1": "excess", "other": "excess"},
+    ),
+    Metric("empty_score", "empty score"),
+    Metric("empty_excess", "over empty", "entry", is_signed=True, head="over\nempty", beside={"": 6}, place=5),
+    Metric("generic_score", "generic score"),
+    Metric("generic_excess", "over generic", "entry", is_signed=True, head="over\ngeneric", beside={"": 7}, place=4),
+    Metric("prevalence", "prevalence", "entry"),
+    Metric(
+        "population_recall", "population recall", "entry", head="pop.\nrecall", beside={_F1: 5, _RECALL: 5}, place=8
+    ),
+    Metric("precision_at_prevalence", "precision in text", head="prec.\nin text", beside={_F1: 4, _RECALL: 4}, place=8),
+    Metric("f1_at_prevalence", "F1 in text", head="F1 in\ntext", beside={_F1: 3, _RECALL: 3}, place=8),
+    *(Metric(f"specificity_{kind}", f"silent kept silent, {kind}", "entry") for kind in SILENT_KINDS),
+)
+"""In the order of the columns of `scores.parquet`."""
+
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def metrics_in(where: Where) -> tuple[Metric, ...]:
+    """The metrics that are shown somewhere, in the order of the table."""
+    return tuple(metric for metric in METRICS if metric.is_in(where))
+
+
+def title_of(name: str) -> str:
+    """What a metric is called; another tool's by its own name."""
+    return _BY_NAME[name].title if name in _BY_NAME else name.replace("_", " ")
+
+
+def bounds_of(name: str) -> tuple[float, float]:
+    """The range a metric can take; another tool's lies between 0 and 1 unless it is a correlation."""
+    known = _BY_NAME.get(name)
+    if known is not None:
+        return known.bounds
+    return (-1.0, 1.0) if "correlation" in name else (0.0, 1.0)
