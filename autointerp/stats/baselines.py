@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-
-import numpy as np
-from scipy.stats import binom
+from math import comb
 
 from autointerp.stats.confusion import Table
 from autointerp.stats.metrics import f1, macro_f1
@@ -61,9 +59,9 @@ def coin_f1(n_positive: int, n_negative: int) -> float:
 def coin_mean(metric: Callable[[Table], float | None], n_positive: int, n_negative: int) -> float:
     """Expected value of a metric for a fair coin, over every table it can throw; an undefined value counts as 0."""
     _check(n_positive, n_negative)
-    hits, alarms = (binom.pmf(np.arange(n + 1), n, 0.5) for n in (n_positive, n_negative))
+    hits, alarms = ([comb(n, k) / 2**n for k in range(n + 1)] for n in (n_positive, n_negative))
     return sum(
-        float(hits[hit] * alarms[alarm]) * (metric(Table(hit, alarm, n_positive - hit, n_negative - alarm)) or 0.0)
+        hits[hit] * alarms[alarm] * (metric(Table(hit, alarm, n_positive - hit, n_negative - alarm)) or 0.0)
         for hit in range(n_positive + 1)
         for alarm in range(n_negative + 1)
     )

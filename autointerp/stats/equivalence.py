@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 __all__ = ["Equivalence", "find_equivalence"]
 
@@ -39,8 +40,6 @@ def find_equivalence(
     Paired, or with Welch's degrees of freedom. None for fewer than two features on a side, or where nothing varies.
     Raises ValueError for a margin that is not positive.
     """
-    from scipy.stats import t as student  # a second to import, and only comparisons need it
-
     if margin <= 0:
         raise ValueError(f"margin must be above 0, not {margin}")
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
@@ -57,8 +56,8 @@ def find_equivalence(
     if error == 0:
         return None
     above_lower, below_upper = (mean + margin) / error, (margin - mean) / error
-    p_value = float(max(student.sf(above_lower, freedom), student.sf(below_upper, freedom)))
-    reach = float(student.ppf(1 - level, freedom)) * error
+    p_value = float(max(stdtr(freedom, -above_lower), stdtr(freedom, -below_upper)))
+    reach = float(stdtrit(freedom, 1 - level)) * error
     lo, hi = mean - reach, mean + reach
     verdict = "different" if lo > margin or hi < -margin else "undecided"
     if p_value < level:

@@ -12,7 +12,7 @@ from itertools import combinations
 from math import ceil, sqrt
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtrit
 
 from autointerp.stats.intervals import Interval
 from autointerp.stats.sequential import LEVEL, Spending, critical_values, repeated_interval
@@ -66,8 +66,6 @@ def settle_pairs(
 
     Welch's standard error, widened for few values as Student's t is against the normal.
     """
-    from scipy.stats import t as student
-
     settled = []
     for first, second in combinations(sorted(values), 2):
         a, b = np.asarray(values[first], dtype=float), np.asarray(values[second], dtype=float)
@@ -77,7 +75,7 @@ def settle_pairs(
         if not sum(parts):
             continue
         freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
-        reach = float(student.isf(ndtr(-critical_value), freedom)) * sqrt(sum(parts))
+        reach = -float(stdtrit(freedom, ndtr(-critical_value))) * sqrt(sum(parts))
         mean = float(a.mean() - b.mean())
         if reach <= half_width or abs(mean) > reach:
             settled.append(SettledPair(first, second, mean, mean - reach, mean + reach, look))

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from scipy.stats import rankdata
 
 from autointerp.stats.confusion import Table
 
@@ -113,6 +112,8 @@ def auroc(is_firing: Sequence[bool], probabilities: Sequence[float]) -> float | 
     n_positive, n_negative = int(truth.sum()), int((~truth).sum())
     if not n_positive or not n_negative:
         return None
+    from scipy.stats import rankdata  # half a second to import, and only probabilities need it
+
     ranks = rankdata(np.asarray(probabilities, dtype=float))
     return float((ranks[truth].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 

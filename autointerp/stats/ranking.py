@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from scipy.special import stdtr
+
 from autointerp.stats.multiplicity import holm
 
 __all__ = ["Estimate", "Places", "rank_places"]
@@ -54,10 +56,8 @@ def rank_places(estimates: Sequence[Estimate], *, level: float = LEVEL) -> list[
 
 
 def _p_value(a: Estimate, b: Estimate) -> float | None:
-    from scipy.stats import t as student  # a second to import, and only boards of several entries need it
-
     if min(a.n, b.n) < 2 or min(a.error, b.error) <= 0:
         return None
     parts = (a.error**2, b.error**2)
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (a.n - 1) + parts[1] ** 2 / (b.n - 1))
-    return float(2 * student.sf(abs(a.mean - b.mean) / sum(parts) ** 0.5, freedom))
+    return float(2 * stdtr(freedom, -abs(a.mean - b.mean) / sum(parts) ** 0.5))

@@ -15,7 +15,7 @@ from math import e, log, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from autointerp.stats.intervals import Interval
 
@@ -78,8 +78,6 @@ def repeated_interval(
     For few values the critical value is widened as Student's t is against the normal at the same error. One value, or
     values all the same, say nothing about the spread: their interval is the whole range of the measure.
     """
-    from scipy.stats import t as student
-
     sample = np.asarray(values, dtype=float)
     n = len(sample)
     if not n:
@@ -88,7 +86,7 @@ def repeated_interval(
     spread = float(sample.std(ddof=1)) if n > 1 else 0.0
     if spread == 0.0:
         return Interval(mean, *bounds, n=n)
-    reach = float(student.isf(ndtr(-critical_value), n - 1)) * spread / sqrt(n)
+    reach = -float(stdtrit(n - 1, ndtr(-critical_value))) * spread / sqrt(n)
     return Interval(mean, max(bounds[0], mean - reach), min(bounds[1], mean + reach), n)
 
 

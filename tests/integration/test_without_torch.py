@@ -40,7 +40,8 @@ for package in [*packages.split(), "stages.asking"]:
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{{module.__name__}}."):
         importlib.import_module(found.name)
         n += 1
-print(json.dumps({{"n": n, "banned": sorted(BANNED & set(sys.modules))}}))
+slow = {{"scipy.stats", "scipy.optimize", "sklearn", "openai"}} & set(sys.modules)
+print(json.dumps({{"n": n, "banned": sorted(BANNED & set(sys.modules)), "slow": sorted(slow)}}))
 """
 COMMAND = f"{PROGRAM}\nfrom autointerp.cli.main import main\nmain(sys.argv[1:])\n"
 
@@ -62,6 +63,7 @@ def test_no_module_of_the_language_half_imports_the_tensor_half() -> None:
     found = json.loads(done.stdout)
     assert found["n"] > 60
     assert found["banned"] == []
+    assert found["slow"] == [], "a second or more to import: only what needs it does"
 
 
 @pytest.fixture(scope="module")
