@@ -105,11 +105,13 @@ def list_plugins(group: str) -> list[PluginListing]:
     """The plug-ins of a group (`autointerp.judges`, ...) without importing any, built-in ones first, by name."""
     found = {name: PluginListing(name, target, DISTRIBUTION) for name, target in BUILTIN.get(group, {}).items()}
     for point in metadata.entry_points(group=group):
-        distribution = point.dist.name if point.dist is not None else "unknown"
         known = found.get(point.name)
+        if known is not None and known.target == point.value:
+            continue  # who brings it is a file to be read, so nobody is asked without need
+        distribution = point.dist.name if point.dist is not None else "unknown"
         if known is None:
             found[point.name] = PluginListing(point.name, point.value, distribution)
-        elif known.target != point.value and distribution != DISTRIBUTION:
+        elif distribution != DISTRIBUTION:
             rivals = (*known.rivals, distribution)
             found[point.name] = PluginListing(point.name, known.target, known.distribution, rivals)
     return sorted(found.values(), key=lambda listing: (not listing.is_builtin, listing.name))
