@@ -10,13 +10,14 @@ out. Takes typed tasks only; knows nothing of prompts.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import comb
 
-from autointerp.judges.offline.pattern_language import Element, Join, is_inside_word, near_words
-from autointerp.judges.tasks import ExplainTask, ShownWindow
+from autointerp.judges.offline.pattern_language import Element, Join, is_inside_word
+from autointerp.judges.offline.pattern_windows import Context, Occurrence, Windows, read_windows
+from autointerp.judges.tasks import ExplainTask
 
 __all__ = ["MAX_ELEMENTS", "learn_pattern"]
 
@@ -44,103 +45,102 @@ MIN_SHARED_WINDOWS = 3
 UNCOVERED_FRAC = 0.1
 """Share of a token's firings that may lack the contexts asked for."""
 
-_Context = tuple[str, bool]
-"""What stands before a token, and whether it is only near."""
-
-
-@dataclass(slots=True, eq=False)
-class _Occurrence:
-    """One token in one window: the characters `start:end` of its text."""
-
-    window: int
-    token: str
-    text: str
-    start: int
-    end: int
-    activation: float
-    contexts: list[_Context]
-
-
-_Cover = tuple[str | None, bool, list[_Occurrence]]
+_Cover = tuple[str | None, bool, list[Occurrence]]
 """A context (or None for any), whether it is only near, and the firings it covers."""
-
-
-@dataclass(slots=True)
-class _Windows:
-    """All occurrences, by token, and how many tokens each window has."""
-
-    by_token: dict[str, list[_Occurrence]] = field(default_factory=lambda: defaultdict(list))
-    by_window: list[list[_Occurrence]] = field(default_factory=list)
-    n_by_context: Counter[_Context] = field(default_factory=Counter)
-
-    def base_rate(self, context: _Context) -> float:
-        """Share of all tokens that stand in this context."""
-        return self.n_by_context[context] / max(1, sum(map(len, self.by_window)))
 
 
 def learn_pattern(task: ExplainTask) -> list[Element]:
     """The pattern that the task's windows show, strongest elements first; empty when nothing fires in them."""
-    windows = _read((*task.windows, *task.silent_windows))
+    windows = read_windows((*task.windows, *task.silent_windows))
     highest = max((o.activation for occurrences in windows.by_window for o in occurrences), default=0.0)
     if highest <= 0.0:
         return []
     everything = frozenset(range(len(windows.by_window)))
     folds = [frozenset(i for i in everything if i % N_FOLDS == fold) for fold in range(min(N_FOLDS, len(everything)))]
     settings, best = _GRID[0], -1.0
-    for candidate in _GRID if len(folds) > 1 else ():
-        value = _cross_validate(windows, candidate, folds, everything)
+    splits = [_Split(windows, fold, everything) for fold in folds] if len(folds) > 1 else []
+    for candidate in _GRID if splits else ():
+        value = _cross_validate(splits, candidate)
         if value > best + _GAIN:
             settings, best = candidate, value
-    elements = _fit(windows, settings, everything, highest)
+    whole = _firing_tokens(windows, everything, highest=highest)
+    elements = _fit(whole, settings)
     if not elements:  # what was asked for is never met: the one token that carries most of the activation
-        elements = _fit(windows, _Settings(1, 0.0, False), everything, highest)[:1]
+        elements = _fit(whole, _Settings(1, 0.0, False))[:1]
     return elements[:MAX_ELEMENTS]
 
 
-def _read(shown: Sequence[ShownWindow]) -> _Windows:
-    windows = _Windows()
-    for index, window in enumerate(shown):
-        text, start, previous = "".join(window.tokens), 0, ""
-        occurrences: list[_Occurrence] = []
-        for token, activation in zip(window.tokens, window.activations, strict=True):
-            end = start + len(token)
-            if token:
-                contexts = [(previous, False)] if previous else []
-                contexts += [(word, True) for word in sorted(near_words(text, start))]
-                windows.n_by_context.update(contexts)
-                occurrence = _Occurrence(index, token, text, start, end, max(0.0, activation), contexts)
-                occurrences.append(occurrence)
-                windows.by_token[token].append(occurrence)
-                previous = token
-            start = end
-        windows.by_window.append(occurrences)
-    return windows
+_Found = tuple[float, Element]
+"""An element and the activation it carries."""
 
 
-def _fit(windows: _Windows, settings: _Settings, used: frozenset[int], highest: float) -> list[Element]:
-    """The elements found in the windows `used`, by the activation they carry."""
-    found: list[tuple[float, Element]] = []
-    for token, everywhere in windows.by_token.items():
-        occurrences = [o for o in everywhere if o.window in used]
-        fired = [o for o in occurrences if o.activation > 0.0]
-        if len({o.window for o in fired}) < max(settings.support, 1):
-            continue
-        silent = [o for o in occurrences if o.activation <= 0.0]
-        left, right = _joins(fired)
-        covers: list[_Cover] = _shared_contexts(fired, windows) if settings.has_context else []
-        if not covers and len(fired) >= settings.precision * len(occurrences):
-            covers = [(None, False, fired)]
-        if not covers and settings.has_context:
-            covers = _telling_contexts(fired, silent, settings)
+class _FiringToken:
+    """A token that fires in the windows used, with all that can be asked for around it; each is worked out once."""
+
+    def __init__(self, token: str, occurrences: list[Occurrence], windows: Windows, *, highest: float) -> None:
+        self._token, self._windows, self._highest = token, windows, highest
+        self._n_occurrences = len(occurrences)
+        self._fired = [o for o in occurrences if o.activation > 0.0]
+        self._silent = [o for o in occurrences if o.activation <= 0.0]
+        self.n_windows = len({o.window for o in self._fired})
+        self._telling: dict[float, list[_Found]] = {}
+
+    def elements(self, settings: _Settings) -> list[_Found]:
+        """What the settings ask for: shared contexts, else the token alone, else contexts that tell."""
+        if self.n_windows < settings.support:
+            return []
+        if settings.has_context and self._sharing:
+            return self._sharing
+        if len(self._fired) >= settings.precision * self._n_occurrences:
+            return self._plain
+        if not settings.has_context:
+            return []
+        # a context that is right half of the time is the least that tells anything
+        precision = max(settings.precision, 0.5)
+        if precision not in self._telling:
+            covers = _telling_contexts(self._fired, self._silent, precision=precision)
+            self._telling[precision] = self._found(covers)
+        return self._telling[precision]
+
+    @cached_property
+    def _sharing(self) -> list[_Found]:
+        return self._found(_shared_contexts(self._fired, self._windows))
+
+    @cached_property
+    def _plain(self) -> list[_Found]:
+        return self._found([(None, False, self._fired)])
+
+    @cached_property
+    def _joins(self) -> tuple[Join, Join]:
+        return _joins(self._fired)
+
+    def _found(self, covers: list[_Cover]) -> list[_Found]:
+        found = []
         for context, is_near, covered in covers:
             carried = sum(o.activation for o in covered)
-            strength = max(1, min(10, round(10 * carried / len(covered) / highest)))
-            found.append((carried, Element(token, left, right, context, is_near, strength)))
+            strength = max(1, min(10, round(10 * carried / len(covered) / self._highest)))
+            found.append((carried, Element(self._token, *self._joins, context, is_near, strength)))
+        return found
+
+
+def _firing_tokens(windows: Windows, used: frozenset[int], *, highest: float) -> list[_FiringToken]:
+    """The tokens that fire anywhere in the windows `used`; `highest` is the activation of strength 10."""
+    found = []
+    for token in windows.firing:
+        occurrences = [o for o in windows.by_token[token] if o.window in used]
+        if any(o.activation > 0.0 for o in occurrences):
+            found.append(_FiringToken(token, occurrences, windows, highest=highest))
+    return found
+
+
+def _fit(tokens: list[_FiringToken], settings: _Settings) -> list[Element]:
+    """The elements found in the windows that the tokens come from, by the activation they carry."""
+    found = [item for token in tokens for item in token.elements(settings)]
     found.sort(key=lambda item: (-item[0], item[1].token, item[1].context or ""))
     return [element for _, element in found]
 
 
-def _joins(fired: list[_Occurrence]) -> tuple[Join, Join]:
+def _joins(fired: list[Occurrence]) -> tuple[Join, Join]:
     """Whether words go on at the token's two sides, as seen where it fires; a window's edge tells nothing."""
     left = {is_inside_word(o.text[o.start - 1], o.token[0]) for o in fired if o.start > 0}
     right = {is_inside_word(o.token[-1], o.text[o.end]) for o in fired if o.end < len(o.text)}
@@ -148,7 +148,7 @@ def _joins(fired: list[_Occurrence]) -> tuple[Join, Join]:
     return joins.get(frozenset(left), ""), joins.get(frozenset(right), "")
 
 
-def _shared_contexts(fired: list[_Occurrence], windows: _Windows) -> list[_Cover]:
+def _shared_contexts(fired: list[Occurrence], windows: Windows) -> list[_Cover]:
     """At most three contexts that stand before nearly all firings, each more often than chance allows; else none.
 
     Asking for what all firings share costs next to nothing if the context does not matter and is the rule if it does.
@@ -176,12 +176,11 @@ def _shared_contexts(fired: list[_Occurrence], windows: _Windows) -> list[_Cover
     return chosen
 
 
-def _telling_contexts(fired: list[_Occurrence], silent: list[_Occurrence], settings: _Settings) -> list[_Cover]:
+def _telling_contexts(fired: list[Occurrence], silent: list[Occurrence], *, precision: float) -> list[_Cover]:
     """Contexts that tell firing from silent occurrences, each with the firings it covers: best first, greedily.
 
     A context seen in one window only is no evidence, so two are asked for whatever the support of tokens.
     """
-    precision = max(settings.precision, 0.5)
     n_silent = Counter(context for o in silent for context in o.contexts)
     n_fired = Counter(context for o in fired for context in o.contexts)
     chosen: list[_Cover] = []
@@ -202,8 +201,8 @@ def _telling_contexts(fired: list[_Occurrence], silent: list[_Occurrence], setti
     return chosen
 
 
-def _by_context(occurrences: list[_Occurrence]) -> dict[_Context, list[_Occurrence]]:
-    covers: dict[_Context, list[_Occurrence]] = defaultdict(list)
+def _by_context(occurrences: list[Occurrence]) -> dict[Context, list[Occurrence]]:
+    covers: dict[Context, list[Occurrence]] = defaultdict(list)
     for occurrence in occurrences:
         for context in occurrence.contexts:
             covers[context].append(occurrence)
@@ -215,34 +214,44 @@ def _tail(k: int, n: int, rate: float) -> float:
     return sum(comb(n, i) * rate**i * (1.0 - rate) ** (n - i) for i in range(k, n + 1))
 
 
-def _cross_validate(
-    windows: _Windows, settings: _Settings, folds: list[frozenset[int]], everything: frozenset[int]
-) -> float:
+class _Split:
+    """What one fold is predicted from, and the fold itself: its occurrences by token and what there is to be found."""
+
+    def __init__(self, windows: Windows, fold: frozenset[int], everything: frozenset[int]) -> None:
+        self.tokens = _firing_tokens(windows, everything - fold, highest=1.0)
+        left_out = [o for index in fold for o in windows.by_window[index]]
+        fires = [o for o in left_out if o.activation > 0.0]
+        self.firing_windows = {o.window for o in fires}
+        self.n_fires, self.n_tokens, self.n_windows = len(fires), len(left_out), len(fold)
+        self._by_token: dict[str, list[Occurrence]] = defaultdict(list)
+        for occurrence in left_out:
+            self._by_token[occurrence.token].append(occurrence)
+        self._called: dict[Element, list[Occurrence]] = {}
+
+    def called(self, element: Element) -> list[Occurrence]:
+        """Where in the fold the element says that it fires."""
+        if element not in self._called:
+            occurrences = self._by_token.get(element.token, ())
+            self._called[element] = [o for o in occurrences if element.matches_at(o.text, o.start, o.end)]
+        return self._called[element]
+
+
+def _cross_validate(splits: list[_Split], settings: _Settings) -> float:
     """How well patterns fitted without a fold predict it: the mean of two measures, both in [0, 1].
 
     F1 over tokens (what the marked task asks), and balanced accuracy over windows (what detection asks), where the
     share of silent windows called right is reckoned from the rate of false alarms per token.
     """
-    n_true = n_false = n_missed = n_silent = n_hit = n_firing = n_tokens = 0
-    for fold in folds:
-        elements = _fit(windows, settings, everything - fold, 1.0)[:MAX_ELEMENTS]
-        by_token: dict[str, list[Element]] = defaultdict(list)
-        for element in elements:
-            by_token[element.token].append(element)
-        for index in fold:
-            is_firing = is_hit = False
-            for o in windows.by_window[index]:
-                called = any(e.matches_at(o.text, o.start, o.end) for e in by_token.get(o.token, ()))
-                fires = o.activation > 0.0
-                n_true += called and fires
-                n_false += called and not fires
-                n_missed += fires and not called
-                n_silent += not fires
-                is_firing, is_hit = is_firing or fires, is_hit or called
-            n_tokens += len(windows.by_window[index])
-            n_firing += is_firing
-            n_hit += is_firing and is_hit
-    f1 = 2 * n_true / max(1, 2 * n_true + n_false + n_missed)
-    length = n_tokens / max(1, len(everything))
-    specificity = (1 - n_false / max(1, n_silent)) ** length
+    n_true = n_false = n_hit = 0
+    for split in splits:
+        elements = _fit(split.tokens, settings)[:MAX_ELEMENTS]
+        called = {o for element in elements for o in split.called(element)}
+        n_right = sum(o.activation > 0.0 for o in called)
+        n_true, n_false = n_true + n_right, n_false + len(called) - n_right
+        n_hit += len({o.window for o in called} & split.firing_windows)
+    n_fires, n_tokens = (sum(getattr(split, name) for split in splits) for name in ("n_fires", "n_tokens"))
+    n_firing = sum(len(split.firing_windows) for split in splits)
+    f1 = 2 * n_true / max(1, n_true + n_false + n_fires)
+    length = n_tokens / max(1, sum(split.n_windows for split in splits))
+    specificity = (1 - n_false / max(1, n_tokens - n_fires)) ** length
     return (f1 + (n_hit / max(1, n_firing) + specificity) / 2) / 2
