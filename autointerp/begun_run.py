@@ -1,21 +1,18 @@
 """What a run that has begun tells about the rest of it: how much is answered, how long replies are, how fast and dear.
 
-Takes a run's folder, its shards included, and only reads. Knows nothing of judges or plans.
+Takes a run, its shards included. Knows nothing of judges or plans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from autointerp.config.loading import differing_keys, load_config
+from autointerp.config.loading import differing_keys
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError
+from autointerp.run import Run
 from autointerp.runs.journal_entries import Work
-from autointerp.runs.journal_view import open_view
-from autointerp.runs.layout import RunLayout
-from autointerp.runs.manifest import read_manifest
 
 __all__ = ["BegunRun", "Pace", "read_begun_run"]
 
@@ -69,26 +66,24 @@ class BegunRun:
         )
 
 
-def read_begun_run(root: Path, config: Config) -> BegunRun | None:
-    """What the run in `root` has done of `config`, or None where it has not asked anything yet.
+def read_begun_run(run: Run, config: Config) -> BegunRun | None:
+    """What a run has done of `config`, or None where it has not asked anything yet.
 
     Raises ArtefactError when it is no run, or damaged.
     """
-    layout = RunLayout(root)
-    stages = read_manifest(layout)["stages"]
-    paths = [path for run in (layout, *layout.find_shards()) if (path := run.journal).is_file()]
-    if not paths:
+    stages = run.manifest["stages"]
+    if not any(layout.journal.is_file() for layout in (run.layout, *run.layout.find_shards())):
         return None
-    with open_view(paths) as view:
+    with run.open_journals() as view:
         works, ratio = view.summarise(), view.characters_per_token()
     found = stages.get("harvest", {}).get("n_features", {})
     if not isinstance(found, dict):
-        raise ArtefactError(f"{layout.manifest} is damaged; run the harvest stage again")
+        raise ArtefactError(f"{run.layout.manifest} is damaged; run the harvest stage again")
     free = {"limits": config.limits, "name": config.name, "device": config.device}
-    differing = tuple(differing_keys(load_config(layout.config).model_copy(update=free), config))
+    differing = tuple(differing_keys(run.config.model_copy(update=free), config))
     if differing:
-        return BegunRun(str(root), tuple(works), ratio, frozenset(), {}, differing)
-    return BegunRun(str(root), tuple(works), ratio, frozenset(stages), found)
+        return BegunRun(str(run.path), tuple(works), ratio, frozenset(), {}, differing)
+    return BegunRun(str(run.path), tuple(works), ratio, frozenset(stages), found)
 
 
 def _pace(works: Iterable[Work]) -> Pace | None:

@@ -15,6 +15,7 @@ from autointerp.cli.main import _run
 from autointerp.cli.plan_text import WIDTH, render_plan
 from autointerp.config.tree import Config
 from autointerp.planning import Plan, make_plan
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import Manifest, read_manifest
 from autointerp.runs.shards import parse_shard
@@ -50,7 +51,7 @@ def by_stage(plan: Plan) -> dict[tuple[str, str | None], tuple[int | None, int]]
 
 def test_what_is_answered_is_not_planned_and_the_rest_costs_what_replies_did(begun: tuple[Config, RunLayout]) -> None:
     config, layout = begun
-    known = read_begun_run(layout.root, config)
+    known = read_begun_run(Run(layout.root), config)
     assert known is not None
     plan = make_plan(config, begun=known)
     counts = by_stage(plan)
@@ -76,7 +77,7 @@ def test_what_is_answered_is_not_planned_and_the_rest_costs_what_replies_did(beg
 
 def test_prompts_of_scorers_not_begun_are_counted_by_the_measured_ratio(begun: tuple[Config, RunLayout]) -> None:
     config, layout = begun
-    known = read_begun_run(layout.root, config)
+    known = read_begun_run(Run(layout.root), config)
     assert known is not None
     assert known.characters_per_token is not None
     explained = replace(known, works=tuple(work for work in known.works if work.scorer is None))
@@ -93,7 +94,7 @@ def test_prompts_of_scorers_not_begun_are_counted_by_the_measured_ratio(begun: t
 def test_a_run_of_another_config_lends_its_pace_alone(begun: tuple[Config, RunLayout]) -> None:
     config, layout = begun
     other = config.model_copy(update={"seed": 7})
-    known = read_begun_run(layout.root, other)
+    known = read_begun_run(Run(layout.root), other)
     assert known is not None
     plan = make_plan(other, begun=known)
     assert all(answered == 0 for _, answered in by_stage(plan).values())

@@ -17,9 +17,8 @@ import numpy as np
 
 from autointerp.audition.resampling import resampled_interval
 from autointerp.errors import ArtefactError, ConfigError
-from autointerp.records.verdict import NO_EXPLAINER
-from autointerp.runs.journal_reading import Given, read_answers, read_explanations
-from autointerp.runs.layout import RunLayout
+from autointerp.records.verdict import NO_EXPLAINER, Verdict
+from autointerp.run import Run
 from autointerp.seeds import stream
 from autointerp.stats.agreement import krippendorff_alpha
 from autointerp.stats.confusion import Table
@@ -32,7 +31,7 @@ _ANSWERS = {"fires": 1, "silent": 0}
 
 Feature = tuple[str, int, str]
 """Dictionary, index and explainer."""
-Answers = Mapping[tuple[str, Feature], Mapping[str, Given]]
+Answers = Mapping[tuple[str, Feature], Mapping[str, Verdict]]
 """By scorer, feature and window."""
 Units = Mapping[Feature, Sequence[tuple[int | None, ...]]]
 """The answers about each window, one per judge: 1, 0, or None where none could be read."""
@@ -93,7 +92,7 @@ def judges_agree(runs: Sequence[Path], *, seed: int = 0) -> list[Agreement]:
 
 
 def _require_same_evidence(runs: Sequence[Path]) -> None:
-    first, *others = (RunLayout(run).evidence for run in runs)
+    first, *others = (Run(run).layout.evidence for run in runs)
     files = sorted(path.name for path in first.glob("*.parquet"))
     if not files:
         raise ArtefactError(f"{first} holds no evidence; name the directories of runs")
@@ -108,19 +107,21 @@ def _require_same_evidence(runs: Sequence[Path]) -> None:
 
 def _answers(run: Path) -> Answers:
     """The answers of a run by scorer, feature and window."""
-    found: dict[tuple[str, Feature], dict[str, Given]] = defaultdict(dict)
-    for given in read_answers(RunLayout(run).journal):
-        found[given.scorer, (given.dictionary, given.feature, given.explainer)][given.window] = given
+    found: dict[tuple[str, Feature], dict[str, Verdict]] = defaultdict(dict)
+    with Run(run).open_journal() as journal:
+        for given in journal.load_verdicts():
+            if given.control is None:
+                found[given.scorer, (given.dictionary, given.feature, given.explainer)][given.window] = given
     return found
 
 
 def _told(run: Path) -> dict[Feature, str | None]:
-    explanations = read_explanations(RunLayout(run).journal)
-    return {(one.dictionary, one.feature, one.explainer): one.text for one in explanations}
+    with Run(run).open_journal() as journal:
+        return {(one.dictionary, one.feature, one.explainer): one.text for one in journal.load_explanations()}
 
 
 def _names(
-    runs: Sequence[Path], answers: Sequence[Mapping[tuple[str, Feature], Mapping[str, Given]]]
+    runs: Sequence[Path], answers: Sequence[Mapping[tuple[str, Feature], Mapping[str, Verdict]]]
 ) -> tuple[str, ...]:
     """The judges' names, or the runs' where two have the same judge."""
     judges = [sorted({given.judge for windows in own.values() for given in windows.values()}) for own in answers]
@@ -130,7 +131,7 @@ def _names(
     return tuple(f"{name} in {run}" for name, run in zip(names, runs, strict=True))
 
 
-def _units(answers: Sequence[Mapping[str, Given]]) -> list[tuple[int | None, ...]]:
+def _units(answers: Sequence[Mapping[str, Verdict]]) -> list[tuple[int | None, ...]]:
     """The windows that all runs asked about: what their scorers drew depends on the seed alone."""
     windows = sorted(set.intersection(*(set(own) for own in answers)))
     return [tuple(_ANSWERS.get(own[window].answer) for own in answers) for window in windows]

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from autointerp.errors import ArtefactError, ConfigError
-from autointerp.runs.journal_reading import Given, read_answers
-from autointerp.runs.layout import RunLayout
+from autointerp.records.verdict import Verdict
+from autointerp.run import Run
 from autointerp.stats.prevalence import Corrected, rogan_gladen
 
 __all__ = ["CorrectedShare", "correct_run", "render_corrections"]
@@ -50,10 +50,12 @@ def correct_run(run: Path, certificate: Mapping[str, Any]) -> list[CorrectedShar
     Raises ConfigError where the run's judge is another than the audition's, ArtefactError where the run has no answers
     under a scorer that was examined.
     """
-    groups: dict[tuple[str, str, str], list[Given]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
     judges: set[str] = set()
     scorers: set[str] = set()
-    for given in read_answers(RunLayout(run).journal):
+    with Run(run).open_journal() as journal:
+        answers = [verdict for verdict in journal.load_verdicts() if verdict.control is None]
+    for given in answers:
         scorers.add(given.scorer)
         if given.scorer in certificate["marks"]:
             judges.add(given.judge)
@@ -78,7 +80,9 @@ def correct_run(run: Path, certificate: Mapping[str, Any]) -> list[CorrectedShar
     return found
 
 
-def _share(given: Sequence[Given], of: Of, marks: Mapping[str, Any]) -> tuple[int, int, float, Corrected | None] | None:
+def _share(
+    given: Sequence[Verdict], of: Of, marks: Mapping[str, Any]
+) -> tuple[int, int, float, Corrected | None] | None:
     by_feature: dict[int, list[float]] = defaultdict(list)
     for one in given:
         if one.answer in ("fires", "silent") and (of == "all" or one.is_firing == (of == "firing")):

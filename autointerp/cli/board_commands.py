@@ -20,18 +20,17 @@ from autointerp.board.foreign.reading import read_foreign
 from autointerp.board.leaderboard import FORMATS, render_leaderboard
 from autointerp.board.pareto import render_pareto
 from autointerp.board.protocol import differences, protocol_of
-from autointerp.board.score_file import read_scores
 from autointerp.board.standing import build_sections
-from autointerp.board.summary import read_summary
 from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
 from autointerp.errors import ConfigError
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.safe_text import safe_tree
 
 __all__ = ["echo_leaderboard", "register"]
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -56,7 +55,7 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Rank the entries of one or several runs, every score with its interval and its chance line beside it."""
-    summaries = [read_summary(RunLayout(run).summary) for run in runs] + [read_foreign(spec) for spec in foreign or []]
+    summaries = [Run(run).summary for run in runs] + [read_foreign(spec) for spec in foreign or []]
     if pareto:
         echo(render_pareto(build_sections(summaries, is_together=is_together)))
         return
@@ -97,23 +96,23 @@ def compare(
         raise ConfigError(f"--by {by}: must be dictionary or explainer")
     if margin is not None and margin <= 0:
         raise ConfigError(f"--margin {margin:g}: must be above 0, such as 0.05")
-    a = RunLayout(first)
-    seed = load_config(a.config).seed
+    a = Run(first)
+    seed = a.config.seed
     if second is None:
-        rows = compare_within(read_scores(a.scores), metric=metric, seed=seed, margin=margin, by=by)
+        rows = compare_within(a.scores, metric=metric, seed=seed, margin=margin, by=by)
     else:
-        b = RunLayout(second)
+        b = Run(second)
         rows = compare_runs(
-            read_scores(a.scores),
-            read_scores(b.scores),
+            a.scores,
+            b.scores,
             labels=(first.name, second.name),
-            shared={f.stem for f in a.evidence.glob("*.parquet") if _is_same(f, b.evidence_file(f.stem))},
+            shared={f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(f, b.layout.evidence_file(f.stem))},
             metric=metric,
             seed=seed,
             margin=margin,
         )
         if not as_json:
-            _note_differences(read_summary(a.summary), read_summary(b.summary))
+            _note_differences(a.summary, b.summary)
     echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
 
 
@@ -133,18 +132,18 @@ def _is_same(a: Path, b: Path) -> bool:
     return b.is_file() and filecmp.cmp(a, b, shallow=False)
 
 
-def report(run: Run) -> None:
+def report(run: RunPath) -> None:
     """Build scores, summary and page anew from the run's evidence and journal."""
     layout = RunLayout(run)
     pipeline.run(load_config(layout.config), out=run, first="report", progress=TerminalProgress())
     echo(layout.report)
 
 
-def serve(run: Run, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:
+def serve(run: RunPath, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:
     """Serve the run's page on this machine only, until interrupted."""
-    layout = RunLayout(run)
-    read_summary(layout.summary)
-    page = layout.report.read_bytes()
+    found = Run(run)
+    _ = found.summary  # a run without one has no page
+    page = found.layout.report.read_bytes()
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), _page_handler(page)) as server:
         echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops)")
         server.serve_forever()

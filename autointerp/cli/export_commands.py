@@ -16,14 +16,12 @@ import typer
 from autointerp.board.foreign.run_records import RunRecords
 from autointerp.board.foreign.writing import WRITERS
 from autointerp.cli.display import echo
-from autointerp.config.loading import load_config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.judges.registry import load_plugin
-from autointerp.runs.journal import open_journal
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import scale_of
-from autointerp.stages.evidence import read_all_evidence
 
 __all__ = ["register"]
 
@@ -44,30 +42,28 @@ def export(
     """Write a run's results as parquet tables, or for delphi, Neuronpedia or SAEBench."""
     if to not in TARGETS:
         raise ConfigError(f"--to {to}: no such format; use one of {', '.join(TARGETS)}")
-    layout = RunLayout(run)
-    if not layout.is_run():
-        raise ArtefactError(f"{run} is no run: it has no {layout.manifest.name}")
-    folder = out or layout.root / "export" / to
-    records = _read(layout)
-    written = _write_tables(layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
+    found = Run(run)
+    folder = out or found.path / "export" / to
+    records = _records(found)
+    written = _write_tables(found.layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
     if as_json:
         echo(json.dumps([str(path) for path in written], indent=1))
     else:
         echo(f"{folder}: {len(written):,} files for {to}")
 
 
-def _read(layout: RunLayout) -> RunRecords:
-    config = apply_preset(load_config(layout.config))
-    with open_journal(layout.journal, must_exist=True) as journal:
+def _records(run: Run) -> RunRecords:
+    config = apply_preset(run.config)
+    with run.open_journal() as journal:
         explanations, verdicts = journal.load_explanations(), journal.load_verdicts()
     scorers = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
     return RunRecords(
         name=config.name,
         subject=Path(config.subject.model).name,
         explain_judge=config.explain.judge,
-        evidences=read_all_evidence(config, layout),
-        explanations=list(explanations),
-        verdicts=list(verdicts),
+        evidences=run.evidence(),
+        explanations=explanations,
+        verdicts=verdicts,
         measures={scorer.name: scale_of(scorer).measure for scorer in scorers},
     )
 

@@ -17,9 +17,9 @@ import typer
 from autointerp.cli.display import echo, tell
 from autointerp.cli.journal_text import render_asked, render_failures, render_slowest, render_summary
 from autointerp.errors import ConfigError
+from autointerp.run import Run
 from autointerp.runs.journal_entries import Asked, Attempt, Work
-from autointerp.runs.journal_view import JournalView, open_view
-from autointerp.runs.layout import RunLayout
+from autointerp.runs.journal_view import JournalView
 from autointerp.runs.recovery import recover_run
 from autointerp.safe_text import csv_cell
 
@@ -52,11 +52,10 @@ def journal(
     """Say what was asked, what came back and what it cost, also while a run is at work."""
     if sum((feature is not None, key is not None, failures, slowest is not None, as_csv)) > 1:
         raise ConfigError("--feature, --key, --failures, --slowest and --csv exclude one another; give one of them")
-    layout = RunLayout(run)
     if recover:
         _recover(run)
     width = shutil.get_terminal_size((120, 24)).columns
-    with open_view([layout.journal, *(shard.journal for shard in layout.find_shards())]) as view:
+    with Run(run).open_journals() as view:
         if feature is not None:
             _show_asked(_conversation(view, feature), as_json, width)
         elif key is not None:

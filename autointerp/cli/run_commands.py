@@ -11,7 +11,6 @@ import typer
 
 from autointerp import pipeline, planning
 from autointerp.begun_run import BegunRun, read_begun_run
-from autointerp.board.summary import read_summary
 from autointerp.cli.board_commands import echo_leaderboard
 from autointerp.cli.display import TerminalProgress, echo
 from autointerp.cli.plan_text import plan_to_json, render_plan
@@ -20,6 +19,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.token_counting import open_counter
 from autointerp.progress import SilentProgress
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.shards import parse_shard
 
@@ -157,7 +157,7 @@ def _begun(config: Config, root: Path | None) -> BegunRun | None:
     usual = RUNS / config.name
     if root is None and not RunLayout(usual).is_run():
         return None
-    begun = read_begun_run(root or usual, config)
+    begun = read_begun_run(Run(root or usual), config)
     return begun if root is not None or begun is None or not begun.differing else None
 
 
@@ -255,7 +255,7 @@ def _run_shard(
 
 
 def _finish(layout: RunLayout, as_json: bool) -> None:
-    summary = read_summary(layout.summary)
+    summary = Run(layout.root).summary
     if as_json:
         echo(json.dumps(summary, indent=2))
         return

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from autointerp.errors import ArtefactError
-from autointerp.runs.sqlite_store import Schema, store_error
+from autointerp.runs.sqlite_store import Schema, find_damage, store_error
 
 __all__ = ["SqliteReader"]
 
@@ -26,8 +26,11 @@ _CHUNK_ROWS = 1000
 class SqliteReader:
     """An open file. `read` gives all rows of a query, `iter_rows` streams them."""
 
-    def __init__(self, path: Path, *, schema: Schema) -> None:
-        """Raises ArtefactError when the file is missing, damaged or not of the schema."""
+    def __init__(self, path: Path, *, schema: Schema, is_checked: bool = False) -> None:
+        """With `is_checked` the whole file is looked through for damage, as a writer does when it opens one.
+
+        Raises ArtefactError when the file is missing, damaged or not of the schema.
+        """
         self._path, self._schema = path, schema
         if not path.is_file():
             raise ArtefactError(f"{schema.noun} {path} does not exist; run the stage that writes it first")
@@ -36,6 +39,8 @@ class SqliteReader:
         try:
             self._connection, self.uri = _connect(path)
             self._check(self._connection)
+            if is_checked:
+                find_damage(self._connection, path)
         except sqlite3.Error as error:
             self.close()
             raise self._error(error) from None

@@ -21,7 +21,7 @@ from typing import Any
 from autointerp.errors import ArtefactError
 from autointerp.runs.reserve import SpaceReserve
 
-__all__ = ["Schema", "SqliteStore", "store_error"]
+__all__ = ["Schema", "SqliteStore", "find_damage", "store_error"]
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -184,10 +184,8 @@ class SqliteStore:
                 f"{schema.noun} {self._path} has schema version {version}, this program reads {schema.version}; "
                 f"use the version that wrote it, or {schema.fix}"
             )
-        if not is_empty and self._path.stat().st_size <= _CHECKED_BYTES:
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
+        if not is_empty:
+            find_damage(connection, self._path)
         _use_wal(connection)
         if is_empty:
             # under the lock: another process may be laying out the same file
@@ -245,6 +243,14 @@ class SqliteStore:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
+
+
+def find_damage(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises sqlite3.DatabaseError where a file that is not too large to be looked through is damaged."""
+    if path.stat().st_size <= _CHECKED_BYTES:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
 
 
 def store_error(error: sqlite3.Error, *, path: Path, schema: Schema) -> ArtefactError:

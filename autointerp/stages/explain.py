@@ -13,11 +13,11 @@ from autointerp.judges.registry import open_plugin
 from autointerp.loop import explain_features
 from autointerp.progress import Progress
 from autointerp.records.verdict import Explanation
+from autointerp.run import Run
 from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.stages.asking import AskWith, ask_with, n_workers
-from autointerp.stages.evidence import read_all_evidence
 from autointerp.workers import Progress as WorkProgress
 
 __all__ = ["run"]
@@ -30,7 +30,9 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
         open_plugin("autointerp.explainers", e.name, e, config.explain, protocol=Explainer)
         for e in config.explain.explainers
     ]
-    evidences = [e for e in read_all_evidence(config, layout) if layout.shard is None or e.feature in layout.shard]
+    evidences = [
+        e for e in Run(layout.root, config=config).evidence() if layout.shard is None or e.feature in layout.shard
+    ]
 
     reasked: list[int] = [0]
 

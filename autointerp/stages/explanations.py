@@ -14,8 +14,7 @@ from autointerp.errors import ArtefactError, RunStopped
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
-from autointerp.runs.journal import open_journal
-from autointerp.runs.journal_reading import read_explanations
+from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import is_locked
 from autointerp.runs.manifest import read_manifest
@@ -38,7 +37,7 @@ def load_explanations(
     Raises RunStopped when a shard lacks those of other shards and nobody is making them.
     """
     if layout.shard is None:
-        with open_journal(layout.journal, must_exist=True) as journal:
+        with read_journal(layout.journal) as journal:
             return journal.load_explanations()
     names = [explainer.label or explainer.name for explainer in config.explain.explainers]
     has_controls = config.controls.shuffled > 0
@@ -61,8 +60,9 @@ def collect_explanations(layout: RunLayout) -> dict[Key, Explanation]:
     found: dict[Key, Explanation] = {}
     for source in [RunLayout(layout.root), *layout.find_shards()]:
         if source.journal.is_file() and _is_of(source, evidence):
-            for explanation in read_explanations(source.journal):
-                _add(found, explanation, source)
+            with read_journal(source.journal, is_checked=False) as journal:
+                for explanation in journal.load_explanations():
+                    _add(found, explanation, source)
     return found
 
 

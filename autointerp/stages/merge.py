@@ -14,7 +14,7 @@ from typing import Any
 from autointerp.config.loading import differing_keys, load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
-from autointerp.runs.journal_reading import read_prompts
+from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
 from autointerp.runs.manifest import Manifest, read_manifest
@@ -117,7 +117,9 @@ def _require_one_prompt(sources: Sequence[RunLayout]) -> None:
     for source in sources:
         if not source.journal.is_file():
             continue
-        for kind, name, judge, prompt in read_prompts(source.journal):
+        with read_journal(source.journal) as journal:
+            prompts = journal.load_prompts()
+        for kind, name, judge, prompt in prompts:
             known, where = seen.setdefault((kind, name), ((judge, prompt), source.journal.parent))
             if known != (judge, prompt):
                 what = "prompt" if known[0] == judge else "judge"

@@ -20,12 +20,11 @@ from autointerp.errors import ArtefactError
 from autointerp.judges.registry import load_plugin
 from autointerp.progress import Progress
 from autointerp.records.verdict import Verdict
-from autointerp.runs.journal import open_journal
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.runs.manifest import read_manifest
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Scale, scale_of
-from autointerp.stages.evidence import read_all_evidence
 from autointerp.stages.looking import asked_features
 
 __all__ = ["run"]
@@ -34,8 +33,9 @@ __all__ = ["run"]
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
     """Write `scores.parquet`, `summary.json` and `report.html`; gives the facts for the manifest."""
     config = apply_preset(config)
-    evidences = read_all_evidence(config, layout)
-    with open_journal(layout.journal, must_exist=True) as journal:
+    run = Run(layout.root, config=config)
+    evidences = run.evidence()
+    with run.open_journal() as journal:
         explanations, verdicts, totals = journal.load_explanations(), journal.load_verdicts(), journal.totals()
         costs, reasons = journal.load_costs(), journal.load_unscored()
     looks, scales = _looks(layout), _scales(config)

@@ -15,13 +15,13 @@ from autointerp.judges.engine.client import Client
 from autointerp.judges.registry import open_plugin
 from autointerp.loop import score_features
 from autointerp.progress import Progress
+from autointerp.run import Run
 from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Scorer, scale_of
 from autointerp.score.results import Scoring
 from autointerp.stages.asking import AskWith, ask_with, n_workers
-from autointerp.stages.evidence import read_all_evidence
 from autointerp.stages.explanations import load_explanations
 from autointerp.stages.looking import Looked, score_in_looks
 from autointerp.workers import Progress as WorkProgress
@@ -38,7 +38,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     for settings in config.score.scorers:
         scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
         asked[config.score.judge_of(settings)].append(scorer)
-    evidences = read_all_evidence(config, layout)
+    evidences = Run(layout.root, config=config).evidence()
     explanations = load_explanations(config, layout, evidences, progress)
 
     if config.score.sequential is not None and layout.shard is not None:

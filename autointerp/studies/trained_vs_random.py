@@ -23,13 +23,12 @@ from typing import Any, get_args
 import numpy as np
 
 from autointerp import pipeline
-from autointerp.board.score_file import read_scores
 from autointerp.board.scores import iter_rows
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.progress import Progress
-from autointerp.records.evidence_file import read_evidence
-from autointerp.runs.layout import RunLayout, write_atomically, write_text
+from autointerp.run import Run
+from autointerp.runs.layout import write_atomically, write_text
 from autointerp.seeds import stream
 from autointerp.stats.metrics import auroc
 from autointerp.subject.twins import Weights
@@ -87,30 +86,30 @@ def run_study(
         raise ConfigError(f"--twins {unknown[0]}: no such twin; use some of {kinds}")
     found = []
     for layer in layers:
-        layouts = {}
+        runs = {}
         for weights in ("trained", *twins):
             subject = config.subject.model_copy(update={"layer": layer, "weights": weights})
             name = f"layer-{layer}-{weights}"
             cell = config.model_copy(update={"subject": subject, "name": name})
             progress.say(f"{name}: begins")
-            layouts[weights] = pipeline.run(cell, out=out / "runs" / name, progress=progress)
+            runs[weights] = Run(pipeline.run(cell, out=out / "runs" / name, progress=progress).root)
         names = [entry.name for entry in config.dictionaries]
         for name in names:
-            values = {weights: feature_values(layout, name) for weights, layout in layouts.items()}
+            values = {weights: feature_values(run, name) for weights, run in runs.items()}
             for twin in twins:
                 sides = values["trained"], values[twin]
                 found += compare_with_twins(*sides, layer=layer, dictionary=name, twin=twin, seed=config.seed)
     return found
 
 
-def feature_values(layout: RunLayout, dictionary: str) -> dict[str, list[float | None]]:
+def feature_values(run: Run, dictionary: str) -> dict[str, list[float | None]]:
     """Every headline number of each sampled feature of one dictionary, None where it is not defined."""
-    evidence = read_evidence(layout.evidence_file(dictionary))
+    evidence = run.evidence(dictionary)
     values: dict[str, list[float | None]] = {
         "context": [None if e.context is None else e.context.auroc for e in evidence],
         "context_shuffled": [None if e.context is None else e.context.shuffled_auroc for e in evidence],
     }
-    rows = [row for row in iter_rows(read_scores(layout.scores)) if row["dictionary"] == dictionary]
+    rows = [row for row in iter_rows(run.scores) if row["dictionary"] == dictionary]
     for column in HEADLINES.values():
         if column not in values:
             values[column] = [row[column] for row in rows]

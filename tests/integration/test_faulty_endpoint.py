@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from autointerp.board.score_file import read_scores
-from autointerp.runs.journal import Totals, open_journal
+from autointerp.runs.journal import open_journal
+from autointerp.runs.journal_reader import Totals
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive, unit_hash
 from tests.integration.commands import Called, answer, arguments, call, endpoint, one_line

@@ -10,7 +10,8 @@ import pytest
 
 from autointerp.errors import ArtefactError
 from autointerp.records.verdict import Explanation, Unscored, Verdict
-from autointerp.runs.journal import Journal, Totals, open_journal
+from autointerp.runs.journal import Journal, open_journal
+from autointerp.runs.journal_reader import Totals
 from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 
 

@@ -15,11 +15,11 @@ from autointerp.board.summary import read_summary
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
 from autointerp.runs.shards import parse_shard
 from autointerp.stages import looking
-from autointerp.stages.evidence import read_all_evidence
 from tests.stages.harvested import make_config, make_run
 
 LOOKS = "score.sequential={looks=4, half_width=0.45}"
@@ -53,7 +53,7 @@ def test_the_board_is_of_the_features_asked_about_with_wider_intervals(looked: t
     summary = read_summary(layout.summary)
     looks = read_manifest(layout)["stages"]["score"]["looks"]["coin"]
     scores = read_scores(layout.scores)
-    asked = looking.asked_features(read_all_evidence(config, layout), looks, seed=config.seed)
+    asked = looking.asked_features(Run(layout.root, config=config).evidence(), looks, seed=config.seed)
     for entry in summary["entries"]:
         found = looks[entry["dictionary"]]
         assert entry["n_sampled"] == found["n_asked"]

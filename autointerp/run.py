@@ -1,0 +1,202 @@
+"""A run on disk as one object that is only read: its config, evidence, explanations, verdicts, scores and leaderboard.
+
+Whoever needs what a run has left asks here; the stages write. Tables are data frames made when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autointerp.board.frame import leaderboard_frame
+from autointerp.board.leaderboard import render_leaderboard
+from autointerp.board.score_file import read_scores
+from autointerp.board.summary import read_summary
+from autointerp.config.loading import load_config
+from autointerp.config.tree import Config
+from autointerp.errors import ArtefactError, ConfigError
+from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_file import read_evidence
+from autointerp.records.verdict import Explanation, Verdict
+from autointerp.runs.journal import read_journal
+from autointerp.runs.journal_reader import JournalReader
+from autointerp.runs.journal_view import JournalView, open_view
+from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import read_manifest
+
+__all__ = ["Feature", "Run"]
+
+_N_SHOWN = 5
+
+
+class Run:
+    """The run in the directory `path`, finished or not.
+
+    Every property and method raises ArtefactError, naming the file and the fix, where what it reads is not there yet,
+    damaged or of another schema version.
+    """
+
+    def __init__(self, path: str | Path, *, config: Config | None = None) -> None:
+        """`config` is for who holds the run's config already. Raises ArtefactError where there is no such directory."""
+        self.layout = RunLayout(path)
+        if not self.layout.root.is_dir():
+            raise ArtefactError(f"{path} is no run: there is no such directory; a run is what `autointerp run` made")
+        if config is not None:
+            self.config = config
+
+    @property
+    def path(self) -> Path:
+        return self.layout.root
+
+    @cached_property
+    def config(self) -> Config:
+        """What the run was asked to do."""
+        return load_config(self.layout.config)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What made the run: packages, seed, commit; and what each finished stage said of itself, under `stages`."""
+        return read_manifest(self.layout)
+
+    @property
+    def stages(self) -> frozenset[str]:
+        """The stages that are finished."""
+        return frozenset(self.manifest["stages"])
+
+    def evidence(self, dictionary: str | None = None) -> list[Evidence]:
+        """The evidence about every sampled feature of one dictionary, or of all of them in the config's order."""
+        names = [entry.name for entry in self.config.dictionaries]
+        if dictionary is None:
+            return [evidence for name in names for evidence in read_evidence(self.layout.evidence_file(name))]
+        if dictionary not in names:
+            raise ConfigError(f"{self.path} has no dictionary '{dictionary}'; it has {', '.join(names)}")
+        return read_evidence(self.layout.evidence_file(dictionary))
+
+    def open_journal(self) -> JournalReader:
+        """The journal, for reading alone: explanations, verdicts and costs as records. Close it, or use `with`."""
+        return read_journal(self.layout.journal)
+
+    def open_journals(self) -> JournalView:
+        """The journal with those of shards that are not merged yet, as one: what was asked, and what came back."""
+        return open_view([self.layout.journal, *(shard.journal for shard in self.layout.find_shards())])
+
+    @property
+    def explanations(self) -> pd.DataFrame:
+        """A row per feature and explainer; `text` is None where none could be had, and `failure` says why."""
+        with self.open_journal() as journal:
+            return _frame(Explanation, journal.load_explanations())
+
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """A row per answer about a window; `control` is None where it was judged by the feature's own explanation."""
+        with self.open_journal() as journal:
+            return _frame(Verdict, journal.load_verdicts())
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row per sampled feature, explainer and scorer."""
+        return read_scores(self.layout.scores)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The entries of the leaderboard with every figure and interval, as `summary.json` has them."""
+        return read_summary(self.layout.summary)
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """The entries that may be compared, best first, to three digits; `summary` has the figures in full."""
+        return leaderboard_frame([self.summary])
+
+    def feature(self, name: str) -> Feature:
+        """All about one sampled feature, named `DICTIONARY/INDEX`. Raises ConfigError where it was not sampled."""
+        dictionary, _, index = name.rpartition("/")
+        if not dictionary or not index.isdecimal():
+            raise ConfigError(f"feature '{name}': give DICTIONARY/INDEX, for example 'sae/12'")
+        known = {evidence.feature: evidence for evidence in self.evidence(dictionary)}
+        if int(index) not in known:
+            near = sorted(known, key=lambda feature: (abs(feature - int(index)), feature))[:_N_SHOWN]
+            raise ConfigError(
+                f"feature '{name}': it is not among the {len(known)} sampled features of '{dictionary}'; "
+                f"nearest are {', '.join(map(str, sorted(near))) or 'none'}"
+            )
+        own = {"dictionary": dictionary, "feature": int(index)}
+        has_journal, has_scores = self.layout.journal.is_file(), self.layout.scores.is_file()
+        return Feature(
+            known[int(index)],
+            explanations=_only(self.explanations if has_journal else _frame(Explanation, []), own),
+            verdicts=_only(self.verdicts if has_journal else _frame(Verdict, []), own),
+            scores=_only(self.scores, own) if has_scores else pd.DataFrame(),
+        )
+
+    def __repr__(self) -> str:
+        return f"Run('{self.path}')"
+
+    def __str__(self) -> str:
+        """The leaderboard, or where the run stands while it has none."""
+        if self.layout.summary.is_file():
+            return render_leaderboard([self.summary]).rstrip()
+        return f"{self!r}: {', '.join(sorted(self.stages)) or 'nothing'} done"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of a run: what it fires on, what it was said to stand for, what the judge answered, how it scored.
+
+    Tables are empty where the stage that makes them is still to come.
+    """
+
+    evidence: Evidence
+    explanations: pd.DataFrame = field(repr=False)
+    verdicts: pd.DataFrame = field(repr=False)
+    scores: pd.DataFrame = field(repr=False)
+
+    @property
+    def windows(self) -> pd.DataFrame:
+        """A row per window: `text`, its `tokens` and their `activations`, role and kind; the strongest first."""
+        rows = [
+            {
+                "id": window.id,
+                "role": window.role,
+                "kind": window.kind,
+                "max_activation": window.max_activation,
+                "text": window.text,
+                "tokens": window.token_texts(),
+                "activations": list(window.activations),
+            }
+            for window in sorted(self.evidence.windows, key=lambda w: -w.max_activation)
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["id", "role", "kind", "max_activation", "text"])
+
+    @property
+    def logit_effects(self) -> pd.DataFrame:
+        """What the feature's direction adds to the logits of single tokens, most raised first; the strongest only."""
+        lowered = reversed(self.evidence.bottom_logits)
+        rows = [(effect.text, effect.logit) for effect in (*self.evidence.top_logits, *lowered)]
+        return pd.DataFrame(rows, columns=["token", "logit"])
+
+    def __str__(self) -> str:
+        """The feature on a few lines: how often it fires, what it is said to stand for, its strongest windows."""
+        own = self.evidence
+        lines = [f"{own.dictionary}/{own.feature} at {own.site}: fires on {own.density:.3%} of tokens"]
+        told = self.explanations.to_dict("records")
+        lines += [f"  {row['explainer']}: {row['text'] or row['failure']}" for row in told]
+        scored = [row for row in self.scores.to_dict("records") if pd.notna(row["score"])]
+        lines += [f"  {row['scorer']}: {row['metric']} {row['score']:.3f}" for row in scored]
+        strongest = sorted(own.windows, key=lambda w: -w.max_activation)[:_N_SHOWN]
+        return "\n".join([*lines, *(f"  {w.max_activation:8.3g}  {w.text!r}" for w in strongest)])
+
+
+def _frame(kind: type[Explanation] | type[Verdict], records: list[Any]) -> pd.DataFrame:
+    return pd.DataFrame([asdict(record) for record in records], columns=[f.name for f in fields(kind)])
+
+
+def _only(frame: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows in which every column named has its value."""
+    for column, value in values.items():
+        frame = frame.loc[frame[column] == value]
+    return frame.reset_index(drop=True)

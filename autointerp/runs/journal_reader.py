@@ -1,0 +1,180 @@
+"""What a journal says of a run: its explanations and verdicts, what they cost, which prompts they came from.
+
+Takes whatever answers queries on a journal's tables, and only reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.runs.reply_record import Account
+
+__all__ = ["EXPLANATION_COLUMNS", "UNSCORED_COLUMNS", "VERDICT_COLUMNS", "JournalReader", "Totals"]
+
+EXPLANATION_COLUMNS = tuple(field.name for field in fields(Explanation))
+VERDICT_COLUMNS = tuple(field.name for field in fields(Verdict))
+UNSCORED_COLUMNS = tuple(field.name for field in fields(Unscored))
+
+_ALL_REPLIES = "(SELECT * FROM replies UNION ALL SELECT * FROM repeats)"
+_COSTS = f"""
+SELECT dictionary, explainer, scorer, total(source = 'judge' AND usd IS NULL),
+    total(usd * (source = 'judge') / n_payers)
+FROM charges JOIN {_ALL_REPLIES} USING (key)
+    JOIN (SELECT key, count(*) AS n_payers FROM charges GROUP BY key) USING (key)
+GROUP BY dictionary, explainer, scorer
+"""
+_N_UNBOOKED = """
+SELECT count(*) FROM replies
+WHERE source = 'judge' AND (usd IS NULL OR usd > 0) AND key NOT IN (SELECT key FROM charges)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a journal holds, in numbers.
+
+    `n_sent` counts attempts put to the judge, failed ones included: what a ceiling on requests is held against.
+    `usd` and the tokens are those of replies asked for in this run; `n_unpriced` of them came without a price.
+    Where shards paid for the same request each, all its replies count. `n_from_cache` replies came from the shared
+    cache and cost nothing here. `lost_usd` is what attempts without a reply may have cost at most. `n_verdicts` and
+    `answers` count verdicts, over all and by answer.
+    """
+
+    n_replies: int = 0
+    n_from_cache: int = 0
+    n_failed_attempts: int = 0
+    n_refused: int = 0
+    n_unpriced: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    usd: float = 0.0
+    lost_usd: float = 0.0
+    n_explanations: int = 0
+    n_verdicts: int = 0
+    answers: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def n_sent(self) -> int:
+        return self.n_replies - self.n_from_cache + self.n_failed_attempts
+
+
+class Readable(Protocol):
+    """What answers queries: an open SQLite file."""
+
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+    def close(self) -> None: ...
+
+
+class JournalReader:
+    """An open journal that is only read; made by `journal.read_journal`. Raises ArtefactError where it is damaged."""
+
+    def __init__(self, store: Readable) -> None:
+        self._source = store
+
+    def _read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._source.read(query, parameters)
+
+    def load_unscored(self) -> list[Unscored]:
+        """Why scorers asked nothing, by dictionary, feature, explainer and scorer. A feature
+        that got verdicts in a later sitting may still be here."""
+        rows = self._read(f"SELECT {', '.join(UNSCORED_COLUMNS)} FROM unscored ORDER BY 1, 2, 3, 4")
+        return [Unscored(*row) for row in rows]
+
+    def load_costs(self) -> dict[Account, float | None] | None:
+        """US dollars paid in this run by account.
+
+        Replies from the shared cache cost nothing here; a reply that several accounts asked for is split evenly, so
+        the sum is that of `totals`. An account is None when one of its replies came without a price. None instead of
+        the mapping when a reply that may have cost something was booked to nobody (a journal of an older release).
+        """
+        if self._read(_N_UNBOOKED)[0][0]:
+            return None
+        return {
+            Account(dictionary, explainer, scorer or None): None if n_unpriced else float(usd)
+            for dictionary, explainer, scorer, n_unpriced, usd in self._read(_COSTS)
+        }
+
+    def load_explanations(self) -> list[Explanation]:
+        """All explanations, ordered by dictionary and feature."""
+        query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations ORDER BY 1, 2, 3, 4, 5"
+        return [Explanation(*row) for row in self._read(query)]
+
+    def load_verdicts(self) -> list[Verdict]:
+        """All verdicts, ordered by dictionary, feature, explainer, scorer and control."""
+        query = (
+            f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts "
+            "ORDER BY dictionary, feature, explainer, scorer, judge, prompt_hash, control, window"
+        )
+        return [_read_verdict(row) for row in self._read(query)]
+
+    def load_prompts(self) -> list[tuple[str, str, str, str]]:
+        """Which prompts explanations and verdicts came from: (`explainer` or `scorer`, its name, judge, hash of the
+        prompt), each once."""
+        query = (
+            "SELECT DISTINCT 'explainer', explainer, judge, prompt_hash FROM explanations "
+            "UNION ALL SELECT DISTINCT 'scorer', scorer, judge, prompt_hash FROM verdicts"
+        )
+        return [(kind, name, judge, prompt) for kind, name, judge, prompt in self._read(query)]
+
+    def load_request(self, key: str) -> dict[str, Any] | None:
+        """The request behind a reply, its messages in full, or None when there is none under `key`."""
+        rows = self._read("SELECT request FROM replies WHERE key = ?", (key,))
+        if not rows:
+            return None
+        request = json.loads(rows[0][0])
+        for message in request["messages"]:
+            found = self._read("SELECT content FROM parts WHERE hash = ?", (message["content"],))
+            message["content"] = found[0][0] if found else None
+        return request
+
+    def totals(self) -> Totals:
+        """Counts and costs over the whole journal."""
+        reply = self._read(
+            "SELECT count(*), total(source = 'cache'), total(finish = 'refused'), "
+            "total(source = 'judge' AND usd IS NULL), total(input_tokens * (source = 'judge')), "
+            "total(output_tokens * (source = 'judge')), total(cached_tokens * (source = 'judge')), "
+            f"total(usd * (source = 'judge')) FROM {_ALL_REPLIES}"
+        )[0]
+        n_failed, lost_usd = self._read("SELECT count(*), total(usd_at_most) FROM failed_attempts")[0]
+        answers = self._read("SELECT answer, count(*) FROM verdicts GROUP BY answer ORDER BY answer")
+        return Totals(
+            n_replies=reply[0],
+            n_from_cache=int(reply[1]),
+            n_failed_attempts=n_failed,
+            n_refused=int(reply[2]),
+            n_unpriced=int(reply[3]),
+            input_tokens=int(reply[4]),
+            output_tokens=int(reply[5]),
+            cached_tokens=int(reply[6]),
+            usd=float(reply[7]),
+            lost_usd=float(lost_usd),
+            n_explanations=self._read("SELECT count(*) FROM explanations")[0][0],
+            n_verdicts=sum(n for _, n in answers),
+            answers=tuple((answer, n) for answer, n in answers),
+        )
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _read_verdict(row: Sequence[Any]) -> Verdict:
+    values = dict(zip(VERDICT_COLUMNS, row, strict=True))
+    values["control"] = values["control"] or None
+    values["is_firing"] = bool(values["is_firing"])
+    values["predictions"] = None if values["predictions"] is None else tuple(json.loads(values["predictions"]))
+    return Verdict(**values)
