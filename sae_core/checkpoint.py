@@ -7,6 +7,8 @@ the readers under foreign. Takes a dictionary and a directory; knows neither fam
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sae_core.atomic import replace_file
-from sae_core.config import DictionaryKind
-from sae_core.description import describe, rebuild
+from sae_core.description import describe, least_values, rebuild
 from sae_core.dictionary import Dictionary
 from sae_core.errors import DictionaryFormatError
 from sae_core.foreign import saelens_layout
@@ -38,6 +39,9 @@ OWN_PREFIX = "sae_core."
 OWN_KEY = "sae_core"
 """The key of `metadata` under which our own description stands."""
 
+HASH_KEY = "sha256"
+"""The key of our own description under which the hash of weights and description stands."""
+
 UNIT_NORM_TOLERANCE = 1e-3
 
 
@@ -51,24 +55,16 @@ def save_dictionary(
     """
     folder = Path(directory)
     own = describe(dictionary)
-    kind: DictionaryKind | None = None if "family" in own else dictionary.config.kind
-    architecture = saelens_layout.ARCHITECTURES.get(kind) if kind else None
-    if architecture is None:
+    architecture = _architecture(own)
+    if architecture.startswith(OWN_PREFIX):
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.state_dict().items()}
-        architecture = OWN_PREFIX + (kind or own["family"])
-        further: dict[str, Any] = {"apply_b_dec_to_input": None}
     else:
         tensors, rest = saelens_layout.to_layout(dictionary)
         own["state"] = {name: tensor.tolist() for name, tensor in rest.items()}
-        further = saelens_layout.kind_cfg(dictionary.config)
-    cfg = saelens_layout.base_cfg(
-        architecture=architecture,
-        d_in=dictionary.d_in,
-        d_sae=dictionary.n_features,
-        metadata={**(metadata or {}), OWN_KEY: own},
-    )
-    cfg = {key: value for key, value in (cfg | further).items() if value is not None}
-    replace_file(folder / WEIGHTS_FILE, save(_unshared(tensors)))
+    weights = save(_unshared(tensors))
+    own[HASH_KEY] = _hash(own, io.BytesIO(weights))
+    cfg = _layout(dictionary, architecture, metadata={**(metadata or {}), OWN_KEY: own})
+    replace_file(folder / WEIGHTS_FILE, weights)
     replace_file(folder / CONFIG_FILE, (json.dumps(cfg, indent=2, sort_keys=True) + "\n").encode())
     return folder
 
@@ -78,7 +74,8 @@ def load_dictionary(path: Path | str, *, device: str | torch.device = "cpu") -> 
     evaluation mode and without gradients.
 
     Raises DictionaryFormatError, naming the path and the fix, when a file is missing or truncated, the architecture is
-    unknown, a tensor is missing, of the wrong shape or not finite, or a decoder direction has not norm 1.
+    unknown, a tensor is missing, of the wrong shape or not finite, a decoder direction has not norm 1, or one of our
+    own directories was changed since it was saved.
     """
     folder = Path(path)
     dictionary = load_own(folder) if is_own(folder) or not folder.exists() else read_foreign(folder).dictionary
@@ -96,43 +93,101 @@ def is_own(path: Path | str) -> bool:
 
 def load_own(folder: Path) -> Dictionary:
     """A dictionary that `save_dictionary` wrote. Raises DictionaryFormatError."""
-    path = folder / CONFIG_FILE
+    path, weights = folder / CONFIG_FILE, folder / WEIGHTS_FILE
     settings = Settings(path, read_json(path))
-    d_in = settings.count("d_in")
-    settings.count("d_sae")
     own = Settings(path, settings.mapping("metadata")).mapping(OWN_KEY)
-    try:
-        dictionary = rebuild(own, d_in=d_in)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DictionaryFormatError(
-            f"{path}: metadata.{OWN_KEY} does not describe a dictionary ({reason}); save or download it again"
-        ) from error
-    if dictionary.n_features != settings.get("d_sae"):
-        raise DictionaryFormatError(
-            f"{path}: d_sae = {settings.get('d_sae')}, but metadata.{OWN_KEY} has {dictionary.n_features} features; "
-            "save or download the dictionary again"
-        )
-    weights = folder / WEIGHTS_FILE
     file = TensorFile(weights, read_safetensors(weights), sizes_from=CONFIG_FILE)
-    architecture = settings.get("architecture")
-    if isinstance(architecture, str) and architecture.startswith(OWN_PREFIX):
+    dictionary = _rebuild(settings, own, n_held=sum(tensor.numel() for tensor in file.tensors.values()))
+    architecture = _architecture(own)
+    if settings.get("architecture") != architecture:
+        stated = settings.get("architecture")
+        raise DictionaryFormatError(f"{path}: architecture = {stated!r} is not the one described; save it again")
+    if architecture.startswith(OWN_PREFIX):
         wanted = dictionary.state_dict()
         tensors = {name: file.take_as(name, tensor.dtype, *tensor.shape) for name, tensor in wanted.items()}
-    elif architecture == saelens_layout.ARCHITECTURES.get(dictionary.config.kind):
-        tensors = _from_layout(dictionary, file, own.get("state"), path)
     else:
-        raise DictionaryFormatError(f"{path}: architecture = {architecture!r} is not the one described; save it again")
+        tensors = _from_layout(dictionary, file, own.get("state"), path)
     file.finish(f"a {architecture} dictionary")
     dictionary.load_state_dict(tensors)
     _check_norms(dictionary.directions.detach(), weights)
+    _check_unchanged(settings, dictionary, own, weights)
     return dictionary
+
+
+def _rebuild(settings: Settings, own: Mapping[str, Any], *, n_held: int) -> Dictionary:
+    """The empty dictionary as described; nothing is allocated that the `n_held` values of the file could not fill."""
+    d_in = settings.count("d_in")
+    settings.count("d_sae")
+    try:
+        n_needed = least_values(own, d_in=d_in)
+        if n_needed > n_held:
+            raise DictionaryFormatError(
+                f"{settings.path}: the sizes it states need {n_needed:,} weights, the file beside it holds {n_held:,}; "
+                "save or download the dictionary again"
+            )
+        dictionary = rebuild(own, d_in=d_in)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise DictionaryFormatError(
+            f"{settings.path}: metadata.{OWN_KEY} does not describe a dictionary ({reason}); save or download it again"
+        ) from error
+    if dictionary.n_features != settings.get("d_sae"):
+        raise DictionaryFormatError(
+            f"{settings.path}: d_sae = {settings.get('d_sae')}, but metadata.{OWN_KEY} has {dictionary.n_features} "
+            "features; save or download the dictionary again"
+        )
+    return dictionary
+
+
+def _check_unchanged(settings: Settings, dictionary: Dictionary, own: Mapping[str, Any], weights: Path) -> None:
+    """That weights and description are those that were saved together, and that other tools are told the same."""
+    stated = own.get(HASH_KEY)  # none before there were hashes
+    if stated is not None:
+        with weights.open("rb") as file:
+            found = _hash(own, file)
+        if found != stated:
+            raise DictionaryFormatError(
+                f"{weights}: changed or damaged since it was saved (its hash with metadata.{OWN_KEY} is not the one "
+                f"in {CONFIG_FILE}); save or download the dictionary again"
+            )
+    layout = _layout(dictionary, _architecture(own), metadata={})
+    settings.only(layout)
+    for key, value in layout.items():
+        if key != "metadata" and settings.get(key) not in (None, value):
+            raise DictionaryFormatError(
+                f"{settings.path}: {key} = {str(settings.get(key))[:80]}, but metadata.{OWN_KEY} describes {value}; "
+                "save or download the dictionary again"
+            )
 
 
 def read_metadata(directory: Path | str) -> dict[str, Any]:
     """The `metadata` of a saved dictionary. Raises DictionaryFormatError."""
     path = Path(directory) / CONFIG_FILE
     return Settings(path, read_json(path)).mapping("metadata")
+
+
+def _architecture(own: Mapping[str, Any]) -> str:
+    """What a described dictionary is called: by SAELens' name where SAELens has it."""
+    kind = own["config"]["kind"] if "family" not in own else None
+    return saelens_layout.ARCHITECTURES.get(kind, OWN_PREFIX + kind) if kind else OWN_PREFIX + own["family"]
+
+
+def _layout(dictionary: Dictionary, architecture: str, *, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of `cfg.json`."""
+    cfg = saelens_layout.base_cfg(
+        architecture=architecture, d_in=dictionary.d_in, d_sae=dictionary.n_features, metadata=metadata
+    )
+    if not architecture.startswith(OWN_PREFIX):
+        return cfg | saelens_layout.kind_cfg(dictionary.config)
+    del cfg["apply_b_dec_to_input"]
+    return cfg
+
+
+def _hash(own: Mapping[str, Any], weights: io.BufferedIOBase) -> str:
+    """Of the description, as JSON, and of the file of weights."""
+    described = json.dumps({key: value for key, value in own.items() if key != HASH_KEY}, sort_keys=True)
+    digest = hashlib.sha256(described.encode())
+    return hashlib.file_digest(weights, lambda: digest).hexdigest()
 
 
 def _from_layout(dictionary: Dictionary, file: TensorFile, state: object, path: Path) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from itertools import pairwise
 from typing import Any
 
 from sae_core.adapter import AdaptedDictionary
@@ -21,7 +22,7 @@ from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
 from sae_core.randomness import generator
 
-__all__ = ["describe", "kind_of", "rebuild"]
+__all__ = ["describe", "kind_of", "least_values", "rebuild"]
 
 IMPORTED_FAMILIES: dict[str, Any] = {
     family.family: family
@@ -55,6 +56,25 @@ def rebuild(facts: Mapping[str, Any], *, d_in: int) -> Dictionary:
     if family is not None:
         return IMPORTED_FAMILIES[family](config, d_in=d_in, **facts["options"])
     return FAMILIES[config.kind](config, d_in, generator(0, "load"), None)
+
+
+def least_values(facts: Mapping[str, Any], *, d_in: int) -> int:
+    """How many values the tensors of what `rebuild` makes hold at the least: to be known before it is made.
+
+    Raises KeyError or TypeError where the facts describe none.
+    """
+    if facts.get("family") == NormalisedDictionary.family:
+        return least_values(facts["inner"], d_in=d_in)
+    config, options = facts["config"], facts.get("options", {})
+    if config["kind"] == "identity":
+        return d_in
+    widths = [d_in, *(config.get("hidden", ()) if config["kind"] == "mlp" else ()), config.get("n_features") or d_in]
+    d_out = options.get("d_out", d_in)
+    decoder = widths[-1] * d_out
+    skip = d_in * d_out if options.get("has_skip") else 0
+    encoder = sum(read * written for read, written in pairwise(widths))
+    inner = least_values(facts["inner"], d_in=d_in) if "inner" in facts else 0
+    return max(decoder, encoder, skip, inner)
 
 
 def kind_of(dictionary: Dictionary) -> str:

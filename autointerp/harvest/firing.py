@@ -6,6 +6,8 @@ Takes a dictionary of sae_core and its activations; gives firings as sparse trip
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from sae_core.dictionary import Dictionary
 __all__ = ["FiringRules", "Firings", "find_firings"]
 
 FILE = "firing_rules.safetensors"
+HASH = "sha256"
 Kind = Literal["above_zero", "quantile"]
 
 
@@ -78,6 +81,7 @@ class FiringRules:
         tensors = {"threshold": self.threshold.contiguous(), "sign": self.sign.contiguous()}
         if self.target_density is not None:
             tensors["target_density"] = self.target_density.contiguous()
+        tensors[HASH] = _hash(self.kind, tensors)
         replace_file(Path(folder) / FILE, save(tensors, metadata={"kind": self.kind}))
 
     @classmethod
@@ -95,7 +99,18 @@ class FiringRules:
             raise ArtefactError(f"{path} is damaged ({error}); run the train stage again") from error
         if kind not in ("above_zero", "quantile") or not {"threshold", "sign"} <= names:
             raise ArtefactError(f"{path} holds no firing rules of this package; run the train stage again")
+        stated = tensors.pop(HASH, None)  # none before there were hashes
+        if stated is not None and not torch.equal(stated, _hash(kind, tensors)):
+            raise ArtefactError(f"{path} was changed or damaged since it was written; run the train stage again")
         return cls(kind, tensors["threshold"], tensors["sign"], tensors.get("target_density"))
+
+
+def _hash(kind: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """sha256 as 32 bytes. A tensor, since the order of several metadata of a safetensors file is any."""
+    digest = hashlib.sha256(kind.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + tensor.numpy().tobytes())
+    return torch.tensor(list(digest.digest()), dtype=torch.uint8)
 
 
 class Firings(NamedTuple):

@@ -65,7 +65,7 @@ def read_dictionary_learning(path: Path) -> Imported:
     weights = content.get("ae", content)
     if not isinstance(weights, dict):
         raise DictionaryFormatError(f"{path}: 'ae' is no state dict; save trainer.ae.state_dict()")
-    trainer = _trainer(path, content)
+    trainer, buffer = _training(path, content)
     architecture = _architecture(path, weights, trainer.get("dict_class"))
     file = TensorFile(path, weights, sizes_from="its encoder")
     coder = _coder(file, architecture)
@@ -81,27 +81,33 @@ def read_dictionary_learning(path: Path) -> Imported:
         # Inside a checkpoint the biases are still in the units of normalised activations, x / factor.
         coder = coder.on_scaled_inputs(1 / float(factor))
         notes.append(f"norm_factor = {factor:.6g} of the checkpoint is folded into the weights")
-    layer, name = trainer.get("layer"), trainer.get("lm_name")
-    metadata = {"model_name": name, "layer": layer, "hook_name": trainer.get("submodule_name")}
+    metadata = {
+        "model_name": trainer.get("lm_name"),
+        "layer": trainer.get("layer"),
+        "hook_name": trainer.get("submodule_name"),
+        "context_size": buffer.get("ctx_len"),
+    }
     return Imported(
         dictionary=to_dictionary(coder),
         format="dictionary_learning",
         architecture=architecture,
         facts=facts,
-        metadata={key: value for key, value in metadata.items() if value is not None},
+        metadata={key: value for key, value in metadata.items() if isinstance(value, str | int)},
         notes=tuple(notes),
     )
 
 
-def _trainer(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """What the training recorded: in the checkpoint itself, else in `config.json` beside the weights or above."""
+def _training(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the training recorded of trainer and buffer: in the checkpoint itself, else in `config.json` beside the
+    weights or above."""
     inside = content.get("config") if "ae" in content else None
     if isinstance(inside, dict) and "dict_class" in inside:
-        return inside
+        return inside, {}
     for folder in (path.parent, path.parent.parent):
         if (folder / CONFIG_FILE).exists():
-            return Settings(folder / CONFIG_FILE, read_json(folder / CONFIG_FILE)).mapping("trainer")
-    return {}
+            settings = Settings(folder / CONFIG_FILE, read_json(folder / CONFIG_FILE))
+            return settings.mapping("trainer"), settings.mapping("buffer")
+    return {}, {}
 
 
 def _architecture(path: Path, weights: dict[str, Any], stated: object) -> str:

@@ -7,6 +7,7 @@ subtract the decoder's bias. Only plain arrays are read.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,6 +21,9 @@ from sae_core.foreign.tensor_file import TensorFile
 __all__ = ["WEIGHTS_FILE", "read_gemma_scope"]
 
 WEIGHTS_FILE = "params.npz"
+
+HOOKS = {"res": "hook_resid_post", "mlp": "hook_mlp_out", "att": "attn.hook_z"}
+"""The end of a release's name -> what its dictionaries read, as transformer_lens calls it."""
 
 
 def read_gemma_scope(path: Path) -> Imported:
@@ -37,25 +41,33 @@ def read_gemma_scope(path: Path) -> Imported:
         is_centred=False,
     )
     file.finish("a Gemma Scope dictionary")
+    metadata = _metadata(path)
+    if "-transcoders" in str(metadata.get("release")):
+        coder = replace(coder, is_transcoder=True)
     return Imported(
         dictionary=to_dictionary(coder),
         format="gemma_scope",
         architecture="jumprelu",
         facts=coder_facts(coder),
-        metadata=_metadata(path),
+        metadata=metadata,
     )
 
 
 def _metadata(path: Path) -> dict[str, str | int]:
-    """What the folders' names say: layer, width and L0, and the release where it is among them."""
+    """What the folders' names say: layer, width and L0, and the release with its model where it is among them."""
     text = path.resolve().as_posix()
     found: dict[str, str | int] = {}
     for key, pattern in (("layer", r"/layer_(\d+)/"), ("average_l0", r"/average_l0_(\d+)/")):
         match = re.search(pattern, text)
         if match:
             found[key] = int(match[1])
-    for key, pattern in (("width", r"/width_([0-9a-z]+)/"), ("release", r"/(gemma-scope-[^/]+)/")):
+    for key, pattern in (("width", r"/width_([0-9a-z]+)/"), ("release", r"/(?:models--[^/]+--)?(gemma-scope-[^/]+)/")):
         match = re.search(pattern, text)
         if match:
             found[key] = match[1]
+    model = re.match(r"gemma-scope-(\d+b)-(pt|it)-([a-z]+)", str(found.get("release")))
+    if model:
+        found["model_name"] = f"google/gemma-2-{model[1]}" + "-it" * (model[2] == "it")
+        if model[3] in HOOKS and "layer" in found:
+            found["hook_name"] = f"blocks.{found['layer']}.{HOOKS[model[3]]}"
     return found

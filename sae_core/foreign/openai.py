@@ -15,6 +15,7 @@ from sae_core.foreign.coder import CoderRule, ForeignCoder, to_dictionary
 from sae_core.foreign.facts import coder_facts
 from sae_core.foreign.files import read_torch
 from sae_core.foreign.imported import Imported
+from sae_core.foreign.settings import Settings
 from sae_core.foreign.tensor_file import TensorFile
 
 __all__ = ["is_openai", "read_openai"]
@@ -46,7 +47,7 @@ def read_openai(path: Path) -> Imported:
         W_dec=w_dec,
         b_dec=file.take("pre_bias", d),
     )
-    file.ignore(STATISTICS)
+    file.ignore((*STATISTICS, "activation", "activation_state_dict"))
     activation = content.get("activation", "ReLU")
     if activation == "TopK":
         coder = _topk(coder, content.get("activation_state_dict"), path)
@@ -69,7 +70,9 @@ def _topk(coder: ForeignCoder, options: object, path: Path) -> ForeignCoder:
         raise DictionaryFormatError(
             f"{path}: activation_state_dict k = {k!r}, must be a whole number from 1 to {n}; save it again"
         )
-    after = options.get("postact_fn", "ReLU") if isinstance(options, dict) else "ReLU"
+    assert isinstance(options, dict)
+    Settings(path, options).only(("k", "postact_fn"))
+    after = options.get("postact_fn", "ReLU")
     if after not in AFTER_TOPK:
         raise DictionaryFormatError(f"{path}: postact_fn = {after!r} cannot be read; known ones: ReLU, Identity")
     return replace(coder, rule=AFTER_TOPK[after], k=k, normalisation="layer_norm")

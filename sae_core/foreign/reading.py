@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from sae_core.errors import DictionaryFormatError
 from sae_core.foreign import dictionary_learning, gemma_scope, openai, saelens, sparsify
-from sae_core.foreign.files import read_json, read_torch
+from sae_core.foreign.files import read_json, read_torch, require_regular
 from sae_core.foreign.imported import Imported, Reader
 
 __all__ = ["FORMATS", "detect_format", "read_foreign"]
@@ -45,6 +45,7 @@ def read_foreign(path: Path | str, *, format: str = "auto") -> Imported:
         raise DictionaryFormatError(f"format = {format!r}: must be auto, {', '.join(FORMATS)}{hint}")
     if not place.exists():
         raise DictionaryFormatError(f"{place}: missing; give the directory or file of a saved dictionary")
+    require_regular(place)
     name = detect_format(place) if format == "auto" else format
     return FORMATS[name](_place_for(name, place))
 
@@ -91,7 +92,7 @@ def _of_config(folder: Path) -> str:
         ("saelens", saelens.WEIGHTS_FILE, "W_dec"),
         ("sparsify", sparsify.WEIGHTS_FILE, "encoder.weight"),
     ):
-        if (folder / file).exists() and key in _tensor_names(folder / file, default=key):
+        if (folder / file).is_file() and key in _tensor_names(folder / file, default=key):
             return name
     cfg = read_json(folder / "cfg.json")
     return "sparsify" if "expansion_factor" in cfg and "architecture" not in cfg else "saelens"

@@ -7,6 +7,7 @@ from the files SAELens leaves beside it. Verified against SAELens 6.54.12.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,90 @@ RULES: dict[str, CoderRule] = {
 }
 """Architecture in `cfg.json` -> which pre-activations become codes."""
 
+KNOWN_KEYS = (
+    "architecture",
+    "apply_b_dec_to_input",
+    "d_in",
+    "d_out",
+    "d_sae",
+    "device",
+    "dtype",
+    "k",
+    "matryoshka_widths",
+    "max_iterations",
+    "metadata",
+    "normalize_activations",
+    "rescale_acts_by_decoder_norm",
+    "reshape_activations",
+    "residual_threshold",
+    "stop_on_duplicate_support",
+)
+TRAINING_KEYS = (
+    "aux_loss_coefficient",
+    "b_dec_init_method",
+    "decoder_init_norm",
+    "jumprelu_bandwidth",
+    "jumprelu_init_threshold",
+    "jumprelu_sparsity_loss_mode",
+    "jumprelu_tanh_scale",
+    "l0_coefficient",
+    "l0_warm_up_steps",
+    "l1_coefficient",
+    "l1_warm_up_steps",
+    "lp_norm",
+    "mse_loss_normalization",
+    "noise_scale",
+    "pre_act_loss_coefficient",
+    "topk_threshold_lr",
+    "use_matryoshka_aux_loss",
+    "use_sparse_activations",
+)
+"""Settings of a training save that say how it was trained, not what it computes."""
+
+OLD_KEYS = (
+    "activation_fn",
+    "activation_fn_kwargs",
+    "activation_fn_str",
+    "activations_path",
+    "cached_activations_path",
+    "dead_feature_threshold",
+    "finetuning_scaling_factor",
+    "model_from_pretrained_kwargs",
+    "normalize_sae_decoder",
+    "scale_sparsity_penalty_by_decoder_norm",
+    "use_cached_activations",
+)
+"""Those of before version 6, whose file held the whole training's settings beside the dictionary's."""
+
+RELEVANT = re.compile(
+    r"(?i)activation|architecture|scal(e|ing)|norm|threshold|top_?k|signed|rectif|relu|reshape|bias|skip|transcod|apply"
+    r"|gate|temperature|^k$"
+)
+"""What a key of an old file is called that may say what the dictionary computes."""
+
+ORIGIN_KEYS = (
+    "context_size",
+    "dataset_path",
+    "exclude_special_tokens",
+    "hook_head_index",
+    "hook_name",
+    "layer",
+    "model_class_name",
+    "model_from_pretrained_kwargs",
+    "model_name",
+    "neuronpedia_id",
+    "prepend_bos",
+    "seqpos_slice",
+)
+"""What an old file says of where the dictionary comes from; since version 6 it stands under `metadata`."""
+
 NORMALISATIONS = ("none", "expected_average_only_in", "constant_norm_rescale", "layer_norm", "covariance_whitening")
 
 
 def read_saelens(folder: Path) -> Imported:
     """The dictionary in `folder`. Raises DictionaryFormatError."""
     path = folder / CONFIG_FILE
-    settings = Settings(path, _as_version_6(read_json(path)))
+    settings = _settings(path)
     architecture = settings.choice("architecture", tuple(RULES))
     method = settings.choice("normalize_activations", NORMALISATIONS, default="none")
     reshape = settings.choice("reshape_activations", ("none", "hook_z"), default="none")
@@ -85,24 +163,38 @@ def read_saelens(folder: Path) -> Imported:
     )
 
 
-def _as_version_6(cfg: dict[str, Any]) -> dict[str, Any]:
-    """An older configuration (no `metadata.sae_lens_version`) in the keys of version 6."""
+def _settings(path: Path) -> Settings:
+    """The configuration in the keys of version 6. Raises DictionaryFormatError for a key that is not understood."""
+    cfg = read_json(path)
     metadata = cfg.get("metadata")
     if isinstance(metadata, dict) and "sae_lens_version" in metadata:
-        return cfg
+        settings = Settings(path, cfg)
+        settings.only((*KNOWN_KEYS, *TRAINING_KEYS))
+        return settings
+    Settings(path, cfg).only((*KNOWN_KEYS, *TRAINING_KEYS, *OLD_KEYS), relevant=RELEVANT)
+    return Settings(path, _as_version_6(path, cfg))
+
+
+def _as_version_6(path: Path, cfg: dict[str, Any]) -> dict[str, Any]:
+    """An older configuration (no `metadata.sae_lens_version`) in the keys of version 6."""
     new = {"architecture": "standard", "apply_b_dec_to_input": True, **cfg}
-    if new.get("activation_fn", new.get("activation_fn_str")) == "topk":
+    old = Settings(path, cfg)
+    if any(
+        old.choice(key, ("relu", "topk"), default="relu") == "topk" for key in ("activation_fn", "activation_fn_str")
+    ):
+        options = old.mapping("activation_fn_kwargs")
+        Settings(path, options).only(("k",))
         new["architecture"] = "topk"
-        new.setdefault("k", (new.get("activation_fn_kwargs") or {}).get("k"))
+        new.setdefault("k", options.get("k"))
     old_normalisation = new.get("normalize_activations")
     if old_normalisation is None or isinstance(old_normalisation, bool):
         new["normalize_activations"] = "expected_average_only_in" if old_normalisation else "none"
-    hook = new.get("hook_name", new.get("hook_point"))
+    hook = new.setdefault("hook_name", new.get("hook_point"))
+    new.setdefault("layer", new.get("hook_layer", new.get("hook_point_layer")))
     if isinstance(hook, str):
         new.setdefault("reshape_activations", "hook_z" if "hook_z" in hook else "none")
-    kept = {"model_name": new.get("model_name"), "hook_name": hook, "context_size": new.get("context_size")}
-    if metadata is None:
-        new["metadata"] = {key: value for key, value in kept.items() if value is not None}
+    if new.get("metadata") is None:
+        new["metadata"] = {key: new[key] for key in ORIGIN_KEYS if new.get(key) is not None}
     return new
 
 

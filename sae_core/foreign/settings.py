@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ class Settings:
             raise self._error(key, value, "an object")
         return value
 
+    def only(self, known: Iterable[str], *, relevant: re.Pattern[str] | None = None) -> None:
+        """Refuse a key that is not in `known` (of those that `relevant` matches, where it is given): what is not
+        understood may change what the dictionary computes."""
+        known = set(known)
+        for key in self.values:
+            if key not in known and (relevant is None or relevant.search(key)):
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                raise DictionaryFormatError(
+                    f"{self.path}: {key[:80]} = {str(self.values[key])[:80]!r} is not understood{hint}, and may change "
+                    "the codes; remove the key if it does not"
+                )
+
     def growing(self, key: str, *, last: int) -> tuple[int, ...]:
         """Growing whole numbers of which the last is `last`."""
         value = self._value(key, _REQUIRED)
@@ -87,5 +101,7 @@ class Settings:
         return default if value is None and default is not _REQUIRED else value
 
     def _error(self, key: str, value: Any, wanted: str) -> DictionaryFormatError:
-        shown = "missing" if value is None else f"= {str(value)[:80]!r}" if isinstance(value, str) else f"= {value}"
+        shown = (
+            "missing" if value is None else f"= {value[:80]!r}" if isinstance(value, str) else f"= {str(value)[:80]}"
+        )
         return DictionaryFormatError(f"{self.path}: {key} {shown}, must be {wanted}; correct it or save it again")

@@ -1,13 +1,16 @@
 """Dictionaries that sparsify saved: `cfg.json` beside `sae.safetensors`, one directory per hook point.
 
-Autoencoders and transcoders, topk and groupmax, with or without a linear skip. The hook point is the directory's name.
-Verified against sparsify (eai-sparsify) 1.3.
+Autoencoders and transcoders, topk (also signed) and groupmax, with or without a linear skip. The hook point is the
+directory's name. Verified against sparsify (eai-sparsify) 1.3.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
+from sae_core.errors import DictionaryFormatError
 from sae_core.foreign.coder import CoderRule, ForeignCoder, to_dictionary
 from sae_core.foreign.facts import coder_facts
 from sae_core.foreign.files import read_json, read_safetensors
@@ -22,6 +25,13 @@ WEIGHTS_FILE = "sae.safetensors"
 
 RULES: dict[str, CoderRule] = {"topk": "topk", "groupmax": "groupmax"}
 
+RUN_FILE = "config.json"
+"""What the training was asked to do, in the directory above those of the hook points."""
+
+KNOWN_KEYS = ("activation", "d_in", "expansion_factor", "k", "num_latents", "signed", "skip_connection", "transcode")
+TRAINING_KEYS = ("dtype", "multi_topk", "normalize_decoder")
+"""Keys that say nothing about codes: what the weights were stored as, the loss, a norm that the weights show."""
+
 
 def read_sparsify(folder: Path) -> Imported:
     """The dictionary in `folder`. Raises DictionaryFormatError."""
@@ -33,11 +43,16 @@ def read_sparsify(folder: Path) -> Imported:
     k = settings.count("k", most=n)
     if activation == "groupmax":
         settings.divisor("k", of=n)
+    is_signed = settings.flag("signed", default=False)
+    if is_signed and activation != "topk":
+        raise DictionaryFormatError(f"{path}: signed = True with activation = {activation!r}; known is topk alone")
     is_transcoder = settings.flag("transcode", default=False)
     has_skip = settings.flag("skip_connection", default=False)
+    settings.only((*KNOWN_KEYS, *TRAINING_KEYS))
     file = TensorFile(folder / WEIGHTS_FILE, read_safetensors(folder / WEIGHTS_FILE), sizes_from=CONFIG_FILE)
     coder = ForeignCoder(
-        rule=RULES[activation],
+        # older releases: the k largest by absolute value, with their signs
+        rule="abstopk" if is_signed else RULES[activation],
         W_enc=file.take("encoder.weight", n, d),
         b_enc=file.take("encoder.bias", n),
         W_dec=file.take("W_dec", n, d),
@@ -48,10 +63,29 @@ def read_sparsify(folder: Path) -> Imported:
         k=k,
     )
     file.finish(f"a sparsify {'transcoder' if is_transcoder else 'autoencoder'}")
+    words = {
+        "signed": is_signed,
+        activation: True,
+        "transcoder" if is_transcoder else "autoencoder": True,
+        "with skip": has_skip,
+    }
     return Imported(
         dictionary=to_dictionary(coder),
         format="sparsify",
-        architecture=f"{activation} {'transcoder' if is_transcoder else 'autoencoder'}{' with skip' * has_skip}",
+        architecture=" ".join(word for word, is_so in words.items() if is_so),
         facts=coder_facts(coder),
-        metadata={"hook_name": folder.resolve().name},
+        metadata=_metadata(folder.resolve()),
     )
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    """Hook point, model and context length, in SAELens' words. Several seeds of one hook point lie in `seedN`."""
+    if re.fullmatch(r"seed\d+", folder.name):
+        folder = folder.parent
+    found: dict[str, Any] = {"hook_name": folder.name}
+    path = folder.parent / RUN_FILE
+    if path.is_file():
+        run = Settings(path, read_json(path))
+        known = {"model_name": run.get("model"), "context_size": run.get("ctx_len"), "dataset_path": run.get("dataset")}
+        found |= {key: value for key, value in known.items() if isinstance(value, str | int)}
+    return found

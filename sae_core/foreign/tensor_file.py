@@ -1,6 +1,6 @@
 """The tensors of one file, each taken by name with the shape it must have.
 
-What is missing, of another shape, or not finite is one line with the path and the fix; so is a tensor that nobody
+What is missing, of another shape, or not finite is one line with the path and the fix; so is an entry that nobody
 asked for, because a part that is not understood may change what the dictionary computes.
 """
 
@@ -16,6 +16,9 @@ from sae_core.errors import DictionaryFormatError
 
 __all__ = ["TensorFile"]
 
+MOST_REPEATED_BYTES = 1 << 24
+"""A tensor that repeats its values may stand for this much: a threshold common to all features is saved that way."""
+
 
 class TensorFile:
     """Tensors read from `path`; `sizes_from` names where the expected shapes come from."""
@@ -24,6 +27,7 @@ class TensorFile:
         self.path = path
         self.sizes_from = sizes_from
         self.tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+        self._others = tensors.keys() - self.tensors.keys()
         self._taken: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
@@ -58,16 +62,17 @@ class TensorFile:
         return tensor.detach().to("cpu", dtype)
 
     def ignore(self, names: Iterable[str]) -> None:
-        """Tensors that do not change what the dictionary computes."""
+        """Entries that do not change what the dictionary computes, or were read otherwise."""
         self._taken.update(names)
 
     def finish(self, what: str) -> None:
-        """Raises DictionaryFormatError when a tensor is left over."""
-        left = sorted(set(self.tensors) - self._taken)
+        """Raises DictionaryFormatError when an entry is left over."""
+        left = sorted(str(name) for name in (self.tensors.keys() | self._others) - self._taken)
         if left:
+            noun = "tensor" if left[0] in self.tensors else "entry"
             raise DictionaryFormatError(
-                f"{self.path}: tensor {left[0]} does not belong to {what}; check the configuration beside it, or "
-                "remove the tensor if it is no part of the dictionary"
+                f"{self.path}: {noun} {left[0]} does not belong to {what}; check the configuration beside it, or "
+                f"remove the {noun} if it is no part of the dictionary"
             )
 
     def _find(self, name: str) -> Tensor:
@@ -76,7 +81,28 @@ class TensorFile:
             raise DictionaryFormatError(
                 f"{self.path}: tensor {name} is missing (found: {found}); save or download the dictionary again"
             )
-        return self.tensors[name]
+        tensor = self.tensors[name]
+        if unusable := _unusable(tensor):
+            raise DictionaryFormatError(
+                f"{self.path}: {name} is {unusable}; save plain tensors of real numbers (tensor.to_dense().clone())"
+            )
+        return tensor
+
+
+def _unusable(tensor: Tensor) -> str | None:
+    """What a tensor is that holds no plain values of its own; None for a usable one."""
+    for trait in ("is_nested", "is_quantized", "is_meta"):
+        if getattr(tensor, trait):
+            return trait.removeprefix("is_")
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_complex():
+        return "complex"
+    # one value that is shown many times: a file of a few bytes would fill the memory
+    held = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > max(held, MOST_REPEATED_BYTES):
+        return f"one of {tensor.numel():,} values of which the file holds {held:,} bytes"
+    return None
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from autointerp.errors import ArtefactError
 from autointerp.harvest.firing import FiringRules, find_firings
@@ -31,6 +32,20 @@ def test_absent_or_truncated_rules_are_an_artefact_error(tmp_path) -> None:
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(ArtefactError, match="damaged"):
         FiringRules.load(tmp_path)
+
+
+def test_a_flipped_bit_of_the_rules_is_noticed_and_rules_without_hash_open(tmp_path) -> None:
+    rules = FiringRules.quantile(torch.tensor([0.5, -1.0]), target_density=0.1)
+    rules.save(tmp_path)
+    path = next(tmp_path.iterdir())
+    whole = path.read_bytes()
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for place in range(start, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ArtefactError, match="changed or damaged since it was written"):
+            FiringRules.load(tmp_path)
+    path.write_bytes(save({"threshold": rules.threshold, "sign": rules.sign}, metadata={"kind": "quantile"}))
+    assert FiringRules.load(tmp_path).rule(0).threshold == 0.5
 
 
 def test_dense_firings_follow_sign_and_threshold() -> None:

@@ -247,6 +247,67 @@ def test_descriptions_that_cannot_be_right(change, message: str, tmp_path: Path)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_flipped_bit_of_the_weights_is_noticed(tmp_path: Path) -> None:
+    save_dictionary(_build("mlp"), tmp_path)
+    path = tmp_path / "sae_weights.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(DictionaryFormatError):
+            load_dictionary(tmp_path)
+    path.write_bytes(whole)
+    load_dictionary(tmp_path)
+
+
+def _rewrite(folder: Path, change) -> None:
+    cfg = json.loads((folder / "cfg.json").read_text())
+    change(cfg)
+    (folder / "cfg.json").write_text(json.dumps(cfg))
+
+
+def test_a_changed_description_is_noticed_and_one_without_hash_still_opens(tmp_path: Path) -> None:
+    dictionary = _build("topk")
+    save_dictionary(dictionary, tmp_path, metadata={"model_name": "gpt2"})
+    _rewrite(tmp_path, lambda cfg: cfg["metadata"].update(model_name="what a user writes there is his own"))
+    load_dictionary(tmp_path)
+    _rewrite(tmp_path, lambda cfg: cfg["metadata"]["sae_core"]["config"].update(k=4))
+    with pytest.raises(DictionaryFormatError, match="changed or damaged since it was saved"):
+        load_dictionary(tmp_path)
+    _rewrite(tmp_path, lambda cfg: cfg["metadata"]["sae_core"].pop("sha256"))
+    with pytest.raises(DictionaryFormatError, match=r"k = 3, but metadata.sae_core describes 4"):
+        load_dictionary(tmp_path)
+    _rewrite(tmp_path, lambda cfg: cfg["metadata"]["sae_core"]["config"].update(k=3))
+    assert torch.equal(load_dictionary(tmp_path).encode_dense(X), dictionary.encode_dense(X))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("relu", lambda cfg: (cfg.update(d_in=10**6, d_sae=10**6), _config(cfg).update(n_features=10**6))),
+        ("relu", lambda cfg: (cfg.update(d_sae=10**12), _config(cfg).update(n_features=10**12))),
+        ("mlp", lambda cfg: _config(cfg).update(hidden=[10**6, 10**6])),
+        ("pca", lambda cfg: cfg.update(d_in=10**12)),
+        ("transcoder", lambda cfg: _own(cfg)["options"].update(d_out=10**12)),
+        ("transcoder", lambda cfg: (cfg.update(d_in=10**6), _own(cfg)["options"].update(d_out=10**6))),
+        ("normalised", lambda cfg: _own(cfg)["inner"]["config"].update(n_features=10**12)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:FastICA did not converge")
+def test_stated_sizes_are_held_against_the_weights(kind: str, change, tmp_path: Path) -> None:
+    save_dictionary(_build(kind) if kind in CONFIGS else _imported()[kind], tmp_path)
+    _rewrite(tmp_path, change)
+    with pytest.raises(DictionaryFormatError, match=r"sizes it states need [\d,]+ weights, the file beside it holds"):
+        load_dictionary(tmp_path)
+
+
+def _own(cfg: dict[str, Any]) -> dict[str, Any]:
+    return cfg["metadata"]["sae_core"]
+
+
+def _config(cfg: dict[str, Any]) -> dict[str, Any]:
+    return _own(cfg)["config"]
+
+
 def test_a_failed_write_keeps_the_old_files_and_leaves_no_rubbish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +109,12 @@ CASES: list[tuple[str, Callable[[Path], None], str]] = [
     ("saelens/standard", _write("sae_weights.safetensors", None, keep=300), "not a whole safetensors file"),
     ("saelens/standard", _write("sae_weights.safetensors", b""), "not a whole safetensors file"),
     ("saelens/standard", _delete("sae_weights.safetensors"), "safetensors: missing"),
+    ("saelens/standard", _config(rescale_acts_by_decoder_nrm=True), "did you mean 'rescale_acts_by_decoder_norm'"),
+    ("saelens/topk", _config(signed=True), r"cfg.json: signed = 'True' is not understood.*may change the codes"),
+    ("saelens/old_topk", _config(activation_fn="tanh-relu"), "activation_fn = 'tanh-relu', must be one of relu, topk"),
+    ("saelens/old_topk", _config(activation_fn_kwargs={"k": 3, "postact_fn": "id"}), "postact_fn = 'id' is not"),
+    ("saelens/old_topk", _config(post_activation="abs"), "post_activation = 'abs' is not understood"),
+    ("saelens/standard", SAELENS(lambda t: t.update(b_dec=t["b_dec"] * 1j)), "b_dec is complex; save plain tensors"),
     ("saelens/matryoshka", _config(matryoshka_widths=[8, 4, 16]), "matryoshka_widths = .*growing whole numbers"),
     ("saelens/matryoshka", _config(matryoshka_widths=[4, 8]), "of which the last is 16"),
     ("saelens/matching_pursuit", _config(max_iterations=0), "max_iterations = 0"),
@@ -117,6 +126,9 @@ CASES: list[tuple[str, Callable[[Path], None], str]] = [
     ("sparsify/topk", _config(k=99), "k = 99, must be at most"),
     ("sparsify/topk", _config(activation="relu"), "activation = 'relu', must be one of topk, groupmax"),
     ("sparsify/topk", _config(expansion_factor=None), "expansion_factor missing"),
+    ("sparsify/topk", _config(gram_lookup=True), "gram_lookup = 'True' is not understood"),
+    ("sparsify/topk", _config(signed="yes"), "signed = 'yes', must be true or false"),
+    ("sparsify/groupmax", _config(signed=True), "signed = True with activation = 'groupmax'"),
     ("sparsify/groupmax", _config(k=3), "k = 3, must be a divisor of the number of features, 20"),
     ("sparsify/topk", _config(skip_connection=True), "tensor W_skip is missing"),
     ("sparsify/skip", _config(skip_connection=False), "W_skip does not belong"),
@@ -128,6 +140,17 @@ CASES: list[tuple[str, Callable[[Path], None], str]] = [
     ("dictionary_learning/topk", _write("ae.pt", None, keep=1500), "ae.pt: (not a whole torch file|holds more than)"),
     ("dictionary_learning/topk", _write("ae.pt", b"nothing of the kind"), "ae.pt"),
     ("dictionary_learning/topk", _write("ae.pt", b""), "ae.pt"),
+    ("dictionary_learning/topk", TORCH(lambda t: t.update(rule="abs")), "entry rule does not belong to a dictionary_l"),
+    (
+        "dictionary_learning/autoencoder",
+        TORCH(lambda t: t.update({"encoder.weight": t["encoder.weight"].to_sparse()})),
+        "encoder.weight is sparse; save plain tensors",
+    ),
+    (
+        "dictionary_learning/autoencoder",
+        TORCH(lambda t: t.update({name: torch.ones(1).expand(10**6, 10**6) for name in t if "weight" in name})),
+        "encoder.weight is one of 1,000,000,000,000 values of which the file holds 4 bytes",
+    ),
     (
         "dictionary_learning/topk",
         TORCH(lambda t: t.update({"decoder.weight": t["decoder.weight"].T})),
@@ -199,6 +222,8 @@ def test_an_unknown_format_or_place_is_one_line(tmp_path: Path) -> None:
         ({"activation_state_dict": {"k": 99}}, "k = 99, must be a whole number from 1 to 6"),
         ({"activation_state_dict": {}}, "k = None"),
         ({"activation_state_dict": {"k": 2, "postact_fn": "Tanh"}}, "postact_fn = 'Tanh' cannot be read"),
+        ({"activation_state_dict": {"k": 2, "signed": True}}, "signed = 'True' is not understood"),
+        ({"rule": "abs"}, "entry rule does not belong to an OpenAI dictionary"),
         ({"pre_bias": torch.zeros(5)}, "pre_bias has shape"),
         ({"more": torch.zeros(5)}, "more does not belong to an OpenAI dictionary"),
     ],
@@ -212,3 +237,45 @@ def test_openai_files_that_cannot_be_read(change: dict, message: str, tmp_path: 
     load_dictionary(path)
     torch.save({**weights, **biases, **topk, **change}, path)
     _fails(path, message)
+
+
+def _npy(shape: tuple[int, ...], body: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return file.getvalue() + body
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"W_enc.npy": _npy((10**6, 10**6))}, r"W_enc.npy states float32 of shape \(1000000, 1000000\) and holds 0 b"),
+        ({"W_enc.npy": _npy((4, 8), bytes(100))}, "states float32 of shape .* and holds 100 bytes"),
+        ({"W_enc.npy": _npy((5000, 5000), bytes(10**8))}, r"bytes that unpack to 100,000,\d+"),
+    ],
+)
+def test_sizes_of_arrays_are_held_against_the_file(members: dict[str, bytes], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    _fails(path, message)
+
+
+def test_a_torch_file_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
+    torch.save({"encoder.weight": torch.zeros(5000, 5000)}, tmp_path / "plain.pt")
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, zipfile.ZipFile(tmp_path / "ae.pt", "w") as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name), compress_type=zipfile.ZIP_DEFLATED)
+    _fails(tmp_path / "ae.pt", "bytes that unpack to 100,000")
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [("saelens/standard", "sae_weights.safetensors"), ("dictionary_learning/topk", "ae.pt")],
+)
+def test_a_pipe_is_not_waited_for(case: str, name: str, tmp_path: Path) -> None:
+    folder = _copy(case, tmp_path)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    for place in (folder, folder / name):
+        _fails(place, "not a regular file")

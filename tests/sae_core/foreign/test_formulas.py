@@ -1,16 +1,20 @@
-"""Gemma Scope and OpenAI files, whose tools are not at hand: built by their layouts, compared with their formulas."""
+"""Files of tools and releases that are not at hand: built by their layouts, compared with their formulas."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sae_core.checkpoint import load_dictionary
 from sae_core.foreign.reading import detect_format, read_foreign
 
+FIXTURES = Path(__file__).parent / "fixtures"
 D, N, ROWS, K = 8, 24, 30, 5
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(0.4, 1.5, (ROWS, D))
@@ -44,7 +48,62 @@ def test_gemma_scope_is_jumprelu_without_subtraction(tmp_path: Path) -> None:
         np.testing.assert_allclose(dictionary.encode_dense(x), code * norms, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(dictionary(x), wanted, rtol=1e-5, atol=2e-5)
     metadata = read_foreign(folder).metadata
-    assert metadata == {"layer": 12, "average_l0": 71, "width": "16k", "release": "gemma-scope-2b-pt-res"}
+    assert metadata == {
+        "layer": 12,
+        "average_l0": 71,
+        "width": "16k",
+        "release": "gemma-scope-2b-pt-res",
+        "model_name": "google/gemma-2-2b",
+        "hook_name": "blocks.12.hook_resid_post",
+    }
+    other = tmp_path / "gemma-scope-2b-pt-transcoders" / "layer_3" / "width_16k" / "average_l0_9"
+    _gemma(other)
+    assert read_foreign(other).dictionary.is_transcoder
+
+
+def test_signed_sparsify_keeps_the_largest_of_either_sign(tmp_path: Path) -> None:
+    """`signed` of older releases: no ReLU before the choice, which is by absolute value."""
+    shutil.copytree(FIXTURES / "sparsify" / "topk", tmp_path / "layers.3")
+    cfg = json.loads((tmp_path / "layers.3" / "cfg.json").read_text())
+    (tmp_path / "layers.3" / "cfg.json").write_text(json.dumps(cfg | {"signed": True}))
+    t = {name: tensor.numpy() for name, tensor in load_file(tmp_path / "layers.3" / "sae.safetensors").items()}
+    x = DRAW.normal(size=(40, cfg["d_in"])).astype(np.float32)
+    pre = (x - t["b_dec"]) @ t["encoder.weight"].T + t["encoder.bias"]
+    code = np.zeros_like(pre)
+    for row, values in enumerate(pre):
+        top = np.argsort(-np.abs(values))[: cfg["k"]]
+        code[row, top] = values[top]
+    assert (code < 0).any()
+    found = read_foreign(tmp_path / "layers.3")
+    assert (found.architecture, found.dictionary.is_signed) == ("signed topk autoencoder", True)
+    norms = np.linalg.norm(t["W_dec"], axis=1)
+    rows = torch.from_numpy(x)
+    np.testing.assert_allclose(found.dictionary.encode_dense(rows), code * norms, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.dictionary(rows), code @ t["W_dec"] + t["b_dec"], rtol=1e-4, atol=1e-4)
+
+
+def test_sparsify_metadata_come_from_the_run_above(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model": "gpt2", "ctx_len": 64, "dataset": "d", "lr": 1.0}))
+    for folder in (tmp_path / "layers.3", tmp_path / "layers.3" / "seed1"):
+        shutil.copytree(FIXTURES / "sparsify" / "topk", folder)
+    wanted = {"hook_name": "layers.3", "model_name": "gpt2", "context_size": 64, "dataset_path": "d"}
+    for folder in (tmp_path / "layers.3", tmp_path / "layers.3" / "seed1"):
+        assert read_foreign(folder).metadata == wanted
+
+
+def test_an_old_saelens_file_says_where_it_comes_from(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / "saelens" / "old_topk", tmp_path / "d")
+    path = tmp_path / "d" / "cfg.json"
+    cfg = json.loads(path.read_text())
+    cfg["hook_point"] = cfg.pop("hook_name")
+    path.write_text(json.dumps(cfg | {"hook_point_layer": 1, "prepend_bos": True, "l1_coefficient": 2.0, "lr": 1e-3}))
+    assert read_foreign(tmp_path / "d").metadata == {
+        "model_name": "small",
+        "hook_name": "blocks.1.hook_resid_post",
+        "layer": 1,
+        "context_size": 32,
+        "prepend_bos": True,
+    }
 
 
 def _openai(path: Path, *, activation: str, after: str = "ReLU", is_tied: bool = False) -> dict[str, np.ndarray]:
