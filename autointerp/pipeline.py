@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ STAGES = ("train", "harvest", "explain", "score", "report")
 ASKING = {"explain", "score"}
 """The stages that put questions to a judge."""
 
-Stage = Callable[[Config, RunLayout, Progress], dict[str, Any]]
+ENCODING = {"train", "harvest"}
+"""The stages that ask dictionaries for codes."""
+
+Stage = Callable[..., dict[str, Any]]
 
 
 def run(
@@ -51,21 +54,23 @@ def run(
     last: str = STAGES[-1],
     fresh: bool = False,
     progress: Progress | None = None,
+    objects: Mapping[str, object] | None = None,
 ) -> RunLayout:
     """Bring the run in `out` up to the stage `last`, doing again nothing that is done.
 
-    `first` names a stage to do again, with all that follow it. Raises what the stages raise, and ArtefactError while
+    `first` names a stage to do again, with all that follow it. `objects` are the dictionaries of the entries of kind
+    `object`, by name: anything that sae_core.adapter can adapt. Raises what the stages raise, and ArtefactError while
     another process writes the same run; every error of the user's is an AutointerpError or a SaeCoreError.
     """
     layout = RunLayout(out)
     wanted = _between(first or STAGES[0], last)
     if is_follower():
-        _stage("train")(config, layout, SilentProgress())
+        _stage("train")(config, layout, SilentProgress(), objects=objects)
         return layout
     require_training(last)
     _check_judges(config, layout, wanted, is_anew=fresh or first is not None)
     with RunLock(layout.lock):
-        return _advance(config, layout, wanted, first=first, fresh=fresh, progress=progress)
+        return _advance(config, layout, wanted, first=first, fresh=fresh, progress=progress, objects=objects)
 
 
 def _advance(
@@ -76,6 +81,7 @@ def _advance(
     first: str | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
+    objects: Mapping[str, object] | None = None,
 ) -> RunLayout:
     """The stages one after the other, in a run that is locked."""
     manifest = open_run(layout, config, fresh=fresh)
@@ -89,7 +95,8 @@ def _advance(
             if is_parallel():
                 importlib.import_module("autointerp.stages.train").dismiss_followers()
             continue
-        manifest.finish(stage, _stage(stage)(config, layout, progress))
+        given = {"objects": objects} if stage in ENCODING else {}
+        manifest.finish(stage, _stage(stage)(config, layout, progress, **given))
         release_memory()
     return layout
 
@@ -185,6 +192,6 @@ def _require_done(manifest: Manifest, layout: RunLayout, stages: Sequence[str]) 
 
 
 def _stage(name: str) -> Stage:
-    """The stage's one function `(config, layout, progress) -> facts for the manifest`."""
+    """The stage's one function `(config, layout, progress) -> facts for the manifest`; ENCODING ones take `objects`."""
     with needs_tensor_half(f"the stage '{name}'"):
         return importlib.import_module(f"autointerp.stages.{name}").run

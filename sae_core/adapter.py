@@ -51,7 +51,8 @@ def adapt(source: object) -> Dictionary:
       to codes @ directions + offset;
     - `offset` or `b_dec` [d_in], what a code of zeros decodes to; else `decode` is asked, or it is 0;
     - `is_dense = True` where codes are not 0 nearly everywhere (projections, neurons): a firing rule is then fitted;
-      `is_signed = True` where codes may be below 0.
+      `is_signed = True` where codes may be below 0;
+    - `metadata`, a mapping in SAELens' words (model_name, hook_name, context_size, prepend_bos): a run checks them.
 
     Codes are counted along directions of norm 1, as those of every Dictionary: a code is multiplied by the norm of its
     direction. The object stays on its device; a torch module is put into evaluation mode. A row's code must not depend
@@ -258,6 +259,7 @@ def _directions(source: object) -> Tensor:
 def _tensor(source: object, name: str, value: Any, *, dtype: torch.dtype | None = torch.float32) -> Tensor:
     try:
         found = torch.as_tensor(value).detach()
+        found = found if found.layout is torch.strided else found.to_dense()
         return found if dtype is None else found.to(dtype)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _error(source, f"`{name}` that is or gives a {type(value).__name__}, no array of numbers") from error

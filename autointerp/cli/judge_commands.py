@@ -26,7 +26,15 @@ from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.kit.contract import check_judge, count_questions
 from autointerp.judges.kit.findings import CheckResult
 from autointerp.judges.protocol import Judge
-from autointerp.judges.registry import list_judges, list_plugins, load_plugin, open_judge, split_spec
+from autointerp.judges.registry import (
+    GROUPS,
+    list_judges,
+    list_plugins,
+    load_plugin,
+    noun_of,
+    open_judge,
+    split_spec,
+)
 from autointerp.score.contract import check_scorer
 
 __all__ = ["app"]
@@ -52,7 +60,7 @@ Options = Annotated[
 def list_all(
     judge: Annotated[str | None, typer.Argument(help="NAME or NAME:MODEL: load this one and ask it.")] = None,
     options: Options = None,
-    is_all: Annotated[bool, typer.Option("--all", help="Explainers and scorers as well.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="Explainers, scorers and dictionaries as well.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the judges that are built in or installed and what each can do; none is imported but the one named."""
@@ -63,7 +71,8 @@ def list_all(
         stated = _opened(open_judge(judge, _options(options)))
         name = split_spec(judge)[0]
         known[name] = known[name] or abilities_of(stated)
-    others = {kind: list_plugins(f"autointerp.{kind}s") if is_all else [] for kind in (Kind.explainer, Kind.scorer)}
+    groups = [group for group in GROUPS if is_all and group != "autointerp.judges"]
+    others = {noun_of(group): list_plugins(group) for group in groups}
     if as_json:
         rows = [{"kind": "judge", **_plain(listing), "abilities": known[listing.name]} for listing in listings]
         rows += [{"kind": kind, **_plain(listing)} for kind, found in others.items() for listing in found]

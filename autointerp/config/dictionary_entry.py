@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
 
-__all__ = ["DERIVED_KINDS", "FIXED_KINDS", "DictionaryEntry", "Site"]
+__all__ = ["DERIVED_KINDS", "FIXED_KINDS", "READY_KINDS", "DictionaryEntry", "Site"]
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 DictionaryKind = Literal[
@@ -30,9 +30,13 @@ DictionaryKind = Literal[
     "random",
     "shuffled",
     "load",
+    "plugin",
+    "object",
 ]
 InferenceMethod = Literal["gradient_pursuit", "omp", "matching_pursuit", "fista", "ista", "adam", "lasso_lars"]
-FIXED_KINDS = frozenset({"inferred", "identity", "pca", "ica", "random", "shuffled", "load"})
+READY_KINDS = frozenset({"load", "plugin", "object"})
+"""Kinds that come from elsewhere as they are."""
+FIXED_KINDS = frozenset({"inferred", "identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS
 """Kinds without weights to train."""
 DERIVED_KINDS = frozenset({"inferred", "shuffled"})
 """Kinds made of another entry's directions."""
@@ -45,8 +49,9 @@ class DictionaryEntry(Section):
     `sparse_coding`. Fixed: `identity` is the neurons or the basis of the site; `pca`, `ica` the components of a sample;
     `random` random directions; `inferred` another entry's directions with codes found by optimisation; `shuffled`
     another entry's directions, each coordinate's entries shuffled among the features; `load` reads one from a
-    directory, in any format `autointerp dictionaries inspect` knows. What is left out of a kind's own settings takes
-    sae_core's default (see docs/sae_core.md).
+    directory, in any format `autointerp dictionaries inspect` knows; `plugin` takes what a plug-in makes, `object` an
+    object handed over in Python (see sae_core.adapter for what it must have). What is left out of a kind's own
+    settings takes sae_core's default (see docs/sae_core.md).
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -84,6 +89,12 @@ class DictionaryEntry(Section):
     """inferred, sparse_coding: steps of the iterative methods."""
     path: Path | None = None
     """Where `load` finds the dictionary."""
+    plugin: str | None = None
+    """The name of the plug-in, an entry point of `autointerp.dictionaries`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """plugin: what the plug-in is told."""
+    force: bool = False
+    """load, plugin, object: measure it here though it says it was made for another model or another place."""
     match_density: str | None = None
     """For dense coordinates (identity, pca, ica, random, shuffled): the trained dictionary whose feature densities the
     firing rule is matched to; that of the entry `of` where left out."""
@@ -98,6 +109,14 @@ class DictionaryEntry(Section):
     def _check(self) -> DictionaryEntry:
         if self.kind == "load" and self.path is None:
             raise ValueError(f"dictionary '{self.name}' has kind 'load' but no path; add path = 'DIRECTORY'")
+        if (self.kind == "plugin") != (self.plugin is not None):
+            fix = "add plugin = 'NAME'" if self.plugin is None else "only plugin takes `plugin`; leave it out"
+            raise ValueError(f"dictionary '{self.name}' has kind '{self.kind}' and plugin = {self.plugin!r}; {fix}")
+        for key, kinds in (("options", {"plugin"}), ("force", READY_KINDS)):
+            if getattr(self, key) and self.kind not in kinds:
+                raise ValueError(
+                    f"dictionary '{self.name}' has kind '{self.kind}', to which `{key}` means nothing; leave it out"
+                )
         if (self.kind in DERIVED_KINDS) != (self.of is not None):
             fix = "add of = 'ENTRY'" if self.of is None else "only inferred and shuffled take `of`; leave it out"
             raise ValueError(f"dictionary '{self.name}' has kind '{self.kind}' and of = {self.of!r}; {fix}")

@@ -1,4 +1,4 @@
-"""Finding judges, explainers and scorers by name: built in, or installed by others as entry points.
+"""Finding judges, explainers, scorers and dictionaries by name: built in, or installed by others as entry points.
 
 A plug-in is a factory at a dotted path. Only the one that is named gets imported, so a broken neighbour does no
 harm; one that is named and broken fails with the name of the distribution that brings it. The module knows nothing
@@ -25,6 +25,7 @@ __all__ = [
     "list_judges",
     "list_plugins",
     "load_plugin",
+    "noun_of",
     "open_judge",
     "open_plugin",
     "split_spec",
@@ -80,8 +81,8 @@ BUILTIN: dict[str, dict[str, str]] = {
 }
 """The package's own plug-ins, the same as its entry points: a checkout that was never installed has no metadata."""
 
-GROUPS = tuple(BUILTIN)
-"""The kinds of plug-ins there are, as groups of entry points."""
+GROUPS = (*BUILTIN, "autointerp.dictionaries")
+"""The kinds of plug-ins there are, as groups of entry points; dictionaries are built in as kinds of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def open_plugin(group: str, name: str, *arguments: Any, protocol: type[Plugin]) 
     missing = [member for member in _members(protocol) if not hasattr(made, member)]
     if missing:
         raise PluginError(
-            f"{_called(group, listing)}: its factory made a {type(made).__name__}, which is no {_noun(group)}: "
+            f"{_called(group, listing)}: its factory made a {type(made).__name__}, which is no {noun_of(group)}: "
             f"it lacks {', '.join(missing)}"
         )
     return made
@@ -196,11 +197,11 @@ def _find(group: str, name: str) -> PluginListing:
     if listing is None:
         near = get_close_matches(name, listings, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise PluginError(f"unknown {_noun(group)} '{name}'; {hint}there are: {', '.join(listings) or 'none'}")
+        raise PluginError(f"unknown {noun_of(group)} '{name}'; {hint}there are: {', '.join(listings) or 'none'}")
     if listing.rivals:
         all_of_them = ", ".join(listing.rivals)
         raise PluginError(
-            f"{_noun(group)} '{name}' is brought by both {listing.distribution} and {all_of_them}; "
+            f"{noun_of(group)} '{name}' is brought by both {listing.distribution} and {all_of_them}; "
             f"uninstall {all_of_them if listing.is_builtin else 'all but one of them'}"
         )
     return listing
@@ -212,7 +213,7 @@ def _members(protocol: type) -> list[str]:
 
 
 def _called(group: str, listing: PluginListing) -> str:
-    return f"{_noun(group)} '{listing.name}' of {listing.distribution}"
+    return f"{noun_of(group)} '{listing.name}' of {listing.distribution}"
 
 
 def _said(error: BaseException) -> str:
@@ -225,5 +226,7 @@ def _line(error: BaseException) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
 
 
-def _noun(group: str) -> str:
-    return group.rpartition(".")[2].removesuffix("s")
+def noun_of(group: str) -> str:
+    """What a plug-in of the group is called."""
+    plural = group.rpartition(".")[2]
+    return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")

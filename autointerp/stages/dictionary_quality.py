@@ -28,6 +28,9 @@ __all__ = ["measure_dictionaries"]
 QUALITY_TOKENS = 65_536
 FIDELITY_TOKENS = 16_384
 
+ALARMING_FVU = 0.9
+"""Above it a dictionary hardly does better than the mean activation."""
+
 
 def measure_dictionaries(
     bench: Workbench,
@@ -36,8 +39,13 @@ def measure_dictionaries(
     rules: Mapping[str, FiringRules],
     layout: RunLayout,
     progress: Progress,
+    *,
+    origins: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Measure and write the quality of every dictionary, site by site, and say a line about each sparse one."""
+    """Measure and write the quality of every dictionary, site by site, and say a line about each sparse one.
+
+    `origins`: where those come from that were not trained here; it is written beside the figures.
+    """
     heldout, few = (_batches(bench, n) for n in (QUALITY_TOKENS, FIDELITY_TOKENS))
     for point, entries in points.items():
         meters = {
@@ -56,11 +64,22 @@ def measure_dictionaries(
         fidelities = measure_fidelities(bench.subject, sparse, point=point, batches=few)
         for entry in entries:
             quality, fidelity = meters[entry.name].result(), fidelities.get(entry.name)
-            facts = {"kind": entry.kind, "site": str(point), "n_features": dictionaries[entry.name].n_features}
+            facts: dict[str, Any] = {
+                "kind": entry.kind,
+                "site": str(point),
+                "n_features": dictionaries[entry.name].n_features,
+            }
             facts |= quality.to_json() | _loss_facts(fidelity)
+            if origin := (origins or {}).get(entry.name):
+                facts["origin"] = dict(origin)
             write_text(layout.quality(entry.name), json.dumps(facts, indent=2, sort_keys=True) + "\n")
             if fidelity is not None:
                 progress.say(f"{entry.name}: {_in_short(quality, fidelity)}")
+                if not quality.fvu <= ALARMING_FVU:
+                    progress.say(
+                        f"warning: {entry.name}: fvu {quality.fvu:.2f}: it does not reconstruct these activations; "
+                        "check the model, the place and the scaling of activations it was made for"
+                    )
 
 
 def _batches(bench: Workbench, n_tokens: int) -> list[PackedBatch]:

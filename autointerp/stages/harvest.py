@@ -18,22 +18,25 @@ from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
+from autointerp.stages.ready_dictionaries import Objects, reopen
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.tokens import TokenText
-from sae_core.checkpoint import load_dictionary
 
 __all__ = ["needs_of", "run"]
 
 
-def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
-    """Write `evidence/<name>.parquet` for every dictionary; gives the facts for the manifest."""
+def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
+    """Write `evidence/<name>.parquet` for every dictionary; gives the facts for the manifest.
+
+    `objects` are those of the entries of kind `object`.
+    """
     start = time.monotonic()
     config = apply_preset(config)
     bench = open_workbench(config)
     dictionaries = {
         entry.name: LoadedDictionary(
-            load_dictionary(layout.dictionary(entry.name), device=bench.subject.device),
+            reopen(entry, layout, device=bench.subject.device, objects=objects),
             bench.point(entry),
             FiringRules.load(layout.dictionary(entry.name)),
         )

@@ -7,30 +7,31 @@ last state. Leaves, per dictionary, weights, history, firing rules and `quality.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from autointerp.config.dictionary_entry import DERIVED_KINDS, DictionaryEntry
+from autointerp.config.dictionary_entry import DERIVED_KINDS, READY_KINDS, DictionaryEntry
 from autointerp.config.tree import Config
 from autointerp.errors import SubjectError
 from autointerp.harvest.firing import FiringRules
-from autointerp.progress import Progress
+from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
 from autointerp.stages.dictionary_quality import measure_dictionaries
+from autointerp.stages.ready_dictionaries import Objects, ReadyDictionary, open_ready
 from autointerp.stages.site_training import check_ranks, forget_training, train_site
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.activations import iter_training_batches, iter_training_chunks
 from autointerp.subject.sites import SitePoint
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
-from sae_core.checkpoint import load_dictionary, save_dictionary
+from sae_core.checkpoint import save_dictionary
 from sae_core.config import TOPK_KINDS, DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
 from sae_core.distributed import Ranks, open_ranks
-from sae_core.errors import WidthMismatchError
 from sae_core.firing import draw_densities, firing_densities, fit_thresholds, live_densities
 from sae_core.randomness import generator
 from sae_core.training.history import write_history
@@ -45,10 +46,11 @@ DEFAULT_DENSITY = 0.01
 """Share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given."""
 
 
-def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
+def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
     """Train, fit and measure every dictionary of the config; gives the facts for the manifest.
 
-    Where torchrun started several processes, all of them train, and the first one does the rest alone.
+    `objects` are those of the entries of kind `object`. Where torchrun started several processes, all of them train,
+    and the first one does the rest alone.
     """
     start = time.monotonic()
     with open_ranks() as ranks:
@@ -57,6 +59,7 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
         check_ranks(config.train.batch_tokens, ranks)
         bench = open_workbench(config)
         progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
+        ready = _open_ready_ones(bench, objects or {}, progress if ranks.is_first else SilentProgress())
         points: dict[SitePoint, list[DictionaryEntry]] = {}
         for entry in config.dictionaries:
             points.setdefault(bench.point(entry), []).append(entry)
@@ -64,7 +67,7 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
         dictionaries: dict[str, Dictionary] = {}
         n_tokens: dict[str, int] = {}
         for point, entries in points.items():
-            trained, seen = _train_at(bench, point, entries, layout, progress, origin=origin, ranks=ranks)
+            trained, seen = _train_at(bench, point, entries, ready, layout, progress, origin=origin, ranks=ranks)
             dictionaries |= trained
             n_tokens[str(point)] = seen
     if not ranks.is_first:
@@ -74,7 +77,7 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
     for entry in config.dictionaries:
         rules[entry.name].save(layout.dictionary(entry.name))
     del samples
-    measure_dictionaries(bench, points, dictionaries, rules, layout, progress)
+    measure_dictionaries(bench, points, dictionaries, rules, layout, progress, origins=_shown_origins(config, ready))
     forget_training(layout)
     return {
         **origin,
@@ -82,6 +85,12 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
         "training_tokens": n_tokens,
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def _shown_origins(config: Config, ready: Mapping[str, ReadyDictionary]) -> dict[str, dict[str, Any]]:
+    """Where dictionaries that were not trained here come from, those made of them included."""
+    sources = {entry.name: ready.get(entry.of or entry.name) for entry in config.dictionaries}
+    return {name: source.origin.shown(forced=source.forced) for name, source in sources.items() if source is not None}
 
 
 def dismiss_followers() -> None:
@@ -94,6 +103,7 @@ def _train_at(
     bench: Workbench,
     point: SitePoint,
     entries: list[DictionaryEntry],
+    ready: Mapping[str, ReadyDictionary],
     layout: RunLayout,
     progress: Progress,
     *,
@@ -105,7 +115,7 @@ def _train_at(
     configs = {
         entry.name: (_dictionary_config(entry, width, bench.config), _training_config(entry, bench.config))
         for entry in entries
-        if entry.kind not in ("load", *DERIVED_KINDS)
+        if entry.kind not in READY_KINDS | DERIVED_KINDS
     }
     seen = 0
     trained: dict[str, TrainedDictionary] = {}
@@ -115,7 +125,7 @@ def _train_at(
         trained = train_dictionaries(configs, [_sample(bench, point)], device=bench.subject.device)
     if not ranks.is_first:
         return {}, seen
-    found = {entry.name: _load(entry, point, width) for entry in entries if entry.kind == "load"}
+    found = {entry.name: ready[entry.name].dictionary for entry in entries if entry.name in ready}
     for name, result in trained.items():
         write_history(result.history, layout.dictionary(name))
         found[name] = result.dictionary
@@ -124,9 +134,23 @@ def _train_at(
         for entry in entries
         if entry.kind in DERIVED_KINDS
     }
-    for name, dictionary in found.items():
-        save_dictionary(dictionary, layout.dictionary(name), metadata=_metadata(bench, point))
+    for entry in entries:
+        metadata = _metadata(bench, point)
+        if source := ready.get(entry.of or entry.name):
+            metadata["origin"] = source.origin.to_json(forced=source.forced)
+        save_dictionary(found[entry.name], layout.dictionary(entry.name), metadata=metadata)
     return found, seen
+
+
+def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> dict[str, ReadyDictionary]:
+    """The dictionaries that come as they are, opened before anything is trained: what does not belong here is told."""
+    ready = {}
+    for entry in bench.config.dictionaries:
+        if entry.kind in READY_KINDS:
+            ready[entry.name] = open_ready(entry, bench, objects)
+            for warning in ready[entry.name].warnings:
+                progress.say(f"warning: {entry.name}: {warning}")
+    return ready
 
 
 def _inferred(entry: DictionaryEntry, found: dict[str, Dictionary]) -> Dictionary:
@@ -262,26 +286,12 @@ def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
     )
 
 
-def _load(entry: DictionaryEntry, point: SitePoint, width: int) -> Dictionary:
-    assert entry.path is not None
-    dictionary = load_dictionary(entry.path)
-    if dictionary.is_transcoder:
-        raise SubjectError(
-            f"dictionaries.{entry.name}.path = '{entry.path}' is a transcoder: what it writes belongs to another place "
-            "than it reads, so it cannot be measured at one site; give an autoencoder"
-        )
-    if dictionary.d_in != width:
-        raise WidthMismatchError(
-            f"dictionaries.{entry.name}.path = '{entry.path}' reads activations of width {dictionary.d_in}, but "
-            f"{point} is {width} wide; give its own site and layer"
-        )
-    return dictionary
-
-
 def _metadata(bench: Workbench, point: SitePoint) -> dict[str, Any]:
+    weights = bench.config.subject.weights
     return {
         "model_name": bench.subject.name,
         "hook_name": point.hook,
         "context_size": bench.config.subject.context_tokens,
         "prepend_bos": bench.subject.bos_id is not None,
+        **({} if weights == "trained" else {"subject_weights": weights}),
     }

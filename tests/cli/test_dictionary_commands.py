@@ -12,13 +12,8 @@ from safetensors.torch import load_file
 
 from autointerp.cli.dictionary_commands import EXPORT_FORMATS, FORMATS
 from autointerp.cli.main import _run
-from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.errors import SubjectError
 from autointerp.runs.layout import RunLayout
-from autointerp.stages.train import _load
-from autointerp.subject.sites import SitePoint
 from sae_core.checkpoint import load_dictionary, read_metadata
-from sae_core.errors import WidthMismatchError
 from sae_core.foreign import reading, writing
 
 FIXTURES = Path(__file__).parent.parent / "sae_core" / "foreign" / "fixtures"
@@ -122,20 +117,6 @@ def test_a_users_error_is_one_line(
     assert out == "" and err.count("\n") == 1
     for part in parts:
         assert part in err
-
-
-def _entry(case: str) -> DictionaryEntry:
-    return DictionaryEntry(name="d", kind="load", path=FIXTURES / case)
-
-
-def test_a_run_loads_any_format_but_no_transcoder() -> None:
-    point = SitePoint("resid_post", 1)
-    for case in ("saelens/topk_layer_norm", "sparsify/groupmax", "dictionary_learning/jumprelu"):
-        assert _load(_entry(case), point, 8).d_in == 8
-    with pytest.raises(SubjectError, match=r"dictionaries.d.path = .*is a transcoder: .*give an autoencoder"):
-        _load(_entry("saelens/jumprelu_skip_transcoder"), point, 8)
-    with pytest.raises(WidthMismatchError, match="reads activations of width 8"):
-        _load(_entry("saelens/topk"), point, 9)
 
 
 def test_quality_of_a_run_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

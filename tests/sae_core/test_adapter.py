@@ -88,6 +88,11 @@ def test_pairs_of_values_and_indices_are_codes_too() -> None:
     torch.testing.assert_close(dictionary.offset, torch.zeros(D))
 
 
+def test_sparse_matrices_are_codes_too() -> None:
+    dictionary = adapt(Own(encode=lambda x: torch.relu((x - B_DEC) @ W_ENC).to_sparse()))
+    torch.testing.assert_close(dictionary.encode_dense(X), CODES * W_DEC.norm(dim=1))
+
+
 def test_directions_of_zeros_add_nothing_and_flags_are_taken_over() -> None:
     dictionary = adapt(Own(W_dec=torch.cat([torch.zeros(1, D), W_DEC[1:]]), is_dense=True, is_signed=True))
     assert dictionary.is_dense and dictionary.is_signed

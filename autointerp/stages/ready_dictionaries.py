@@ -1,0 +1,132 @@
+"""Dictionaries that a run takes as they are: from a file, from a plug-in, or an object of Python handed over.
+
+Takes entries of the kinds `load`, `plugin` and `object`; gives dictionaries that fit their site, with what is known of
+where they come from. Trains nothing and measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.errors import SubjectError
+from autointerp.judges.registry import open_plugin
+from autointerp.runs.layout import RunLayout
+from autointerp.stages.origin import Origin, check_origin
+from autointerp.stages.workbench import Workbench
+from sae_core.adapter import AdaptedDictionary, HasEncoder, adapt
+from sae_core.checkpoint import load_dictionary
+from sae_core.dictionary import Dictionary
+from sae_core.errors import DictionaryObjectError, WidthMismatchError
+from sae_core.inspection import open_dictionary
+
+__all__ = ["Objects", "ReadyDictionary", "open_ready", "reopen"]
+
+GROUP = "autointerp.dictionaries"
+
+Objects = Mapping[str, object]
+"""The objects of the entries of kind `object`, by entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyDictionary:
+    """A dictionary as it came, and where from. `forced`: in what it differs from what it is measured on, as `force`
+    insists; `warnings`: what a user should know."""
+
+    dictionary: Dictionary
+    origin: Origin
+    forced: list[str]
+    warnings: list[str]
+
+
+def open_ready(entry: DictionaryEntry, bench: Workbench, objects: Objects) -> ReadyDictionary:
+    """The dictionary of one entry.
+
+    Raises SubjectError for a transcoder and for one that was made for another model or place, WidthMismatchError for
+    one of another width, DictionaryFormatError or DictionaryObjectError for one that cannot be read or used.
+    """
+    point = bench.point(entry)
+    width = bench.subject.width(point)
+    if entry.kind == "load":
+        dictionary, origin = _from_file(entry)
+    else:
+        dictionary, origin = _from_object(_object(entry, width, objects), entry)
+    forced, warnings = check_origin(
+        origin,
+        entry,
+        point,
+        subject=bench.config.subject,
+        has_bos=bench.subject.bos_id is not None,
+    )
+    if dictionary.is_transcoder:
+        raise SubjectError(
+            f"{_where(entry)} is a transcoder: what it writes belongs to another place than it reads, so it cannot be "
+            "measured at one site; give an autoencoder"
+        )
+    if dictionary.d_in != width:
+        raise WidthMismatchError(
+            f"{_where(entry)} reads activations of width {dictionary.d_in}, but {point} is {width} wide; give its own "
+            "site and layer"
+        )
+    return ReadyDictionary(dictionary, origin, forced, warnings)
+
+
+def reopen(
+    entry: DictionaryEntry, layout: RunLayout, *, device: torch.device, objects: Objects | None = None
+) -> Dictionary:
+    """The dictionary that the train stage left in the run; one that was made of an object is given the object again.
+
+    Raises DictionaryObjectError where the object is another one.
+    """
+    dictionary = load_dictionary(layout.dictionary(entry.name), device=device)
+    if isinstance(dictionary, AdaptedDictionary):
+        dictionary.attach(_object(entry, dictionary.d_in, objects or {}))
+    return dictionary
+
+
+def _from_file(entry: DictionaryEntry) -> tuple[Dictionary, Origin]:
+    assert entry.path is not None
+    found = open_dictionary(entry.path)
+    metadata = dict(found.metadata)
+    kept = metadata.pop("origin", None)
+    if isinstance(kept, dict):
+        # the copy in another run's directory: what it was made for, not what that run measured it on
+        return found.dictionary, Origin.of_copy(kept)
+    return found.dictionary, Origin(found.format, found.architecture, metadata, found.notes)
+
+
+def _from_object(source: object, entry: DictionaryEntry) -> tuple[Dictionary, Origin]:
+    try:
+        dictionary = adapt(source)
+    except DictionaryObjectError as error:
+        raise DictionaryObjectError(f"dictionaries.{entry.name}: {error}") from error
+    return dictionary, Origin(entry.plugin or "object", type(source).__qualname__, _metadata(source))
+
+
+def _metadata(source: object) -> Mapping[str, Any]:
+    """What an object says of itself, as `metadata` or (SAELens) as `cfg.metadata`; nothing where it says nothing."""
+    found = getattr(source, "metadata", None) or getattr(getattr(source, "cfg", None), "metadata", None)
+    if not isinstance(found, Mapping) and callable(getattr(found, "to_dict", None)):
+        found = found.to_dict()  # type: ignore[union-attr]
+    return found if isinstance(found, Mapping) else {}
+
+
+def _object(entry: DictionaryEntry, width: int, objects: Objects) -> object:
+    """What the entry's plug-in makes, or the object handed over for it."""
+    if entry.kind == "plugin":
+        assert entry.plugin is not None
+        return open_plugin(GROUP, entry.plugin, entry, width, protocol=HasEncoder)
+    if entry.name not in objects:
+        raise SubjectError(
+            f"dictionaries.{entry.name} has kind '{entry.kind}': its object lives in Python only, so this run goes on "
+            "from there; a dictionary in a file has kind = 'load' and a path"
+        )
+    return objects[entry.name]
+
+
+def _where(entry: DictionaryEntry) -> str:
+    return f"dictionaries.{entry.name}" + (f".path = '{entry.path}'" if entry.kind == "load" else "")
