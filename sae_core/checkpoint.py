@@ -168,8 +168,10 @@ def read_metadata(directory: Path | str) -> dict[str, Any]:
 
 def _architecture(own: Mapping[str, Any]) -> str:
     """What a described dictionary is called: by SAELens' name where SAELens has it."""
-    kind = own["config"]["kind"] if "family" not in own else None
-    return saelens_layout.ARCHITECTURES.get(kind, OWN_PREFIX + kind) if kind else OWN_PREFIX + own["family"]
+    if "family" in own:
+        return OWN_PREFIX + str(own["family"])
+    kind = str(own["config"]["kind"])
+    return saelens_layout.ARCHITECTURES.get(kind, OWN_PREFIX + kind)
 
 
 def _layout(dictionary: Dictionary, architecture: str, *, metadata: Mapping[str, Any]) -> dict[str, Any]:
