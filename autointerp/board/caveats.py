@@ -61,7 +61,7 @@ def caveats(sections: Sequence[Section]) -> list[str]:
 def _about_measures(sections: Sequence[Section]) -> list[str]:
     entries = [entry for section in sections for entry in section.entries]
     lines = []
-    if any(section.metric == "f1" for section in sections) or not entries:
+    if any(section.metric in ("f1", "macro_f1") for section in sections) or not entries:
         lines.append(
             "excess: balanced accuracy minus that with another feature's explanation (control 'shuffled'). beyond "
             "token: balanced accuracy minus the best token list's. near miss: same token, firing against silent; 0.5 "

@@ -44,11 +44,12 @@ def interval_of(entry: Entry) -> Mapping[str, Any] | None:
 
 def chances_of(entry: Entry) -> tuple[Chance, ...]:
     """What guessing reaches: always-yes and a coin for F1, else the one figure the scorer states."""
-    if metric_of(entry) == "f1":
+    metric = metric_of(entry)
+    if metric in ("f1", "macro_f1"):
         baselines = entry["baselines"]
         return (
-            Chance("always yes", "always\nyes", "always-yes", baselines["always_yes_f1"]),
-            Chance("coin", "coin", "coin", baselines["coin_f1"]),
+            Chance("always yes", "always\nyes", "always-yes", baselines[f"always_yes_{metric}"]),
+            Chance("coin", "coin", "coin", baselines[f"coin_{metric}"]),
         )
     return (Chance("chance", "chance", "always-yes", entry.get("chance")),)
 

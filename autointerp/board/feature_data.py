@@ -26,7 +26,7 @@ _KIND_ORDER: tuple[Kind, ...] = ("top", "bin", "near_miss", "random", "other")
 
 def card_columns(metric: str) -> list[list[Any]]:
     """What stands beside a feature's score: its name among the scores, what it is called, whether it is signed."""
-    kind = "f1" if metric == "f1" else "other"
+    kind = "f1" if metric in ("f1", "macro_f1") else "other"
     shown = sorted((each for each in METRICS if kind in each.card), key=lambda each: each.place)
     return [[each.name, each.card[kind], each.is_signed] for each in shown]
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from autointerp.records.window import Kind
-from autointerp.score.protocol import Measure
+from autointerp.score.protocol import Measure, Scale
 
-__all__ = ["HEADINGS", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "metrics_in", "title_of"]
+__all__ = ["METRICS", "SILENT_KINDS", "Metric", "bounds_of", "heading_of", "metrics_in", "title_of"]
 
 Where = Literal["entry", "compare", "csv", "page"]
 
@@ -26,7 +26,7 @@ SILENT_KINDS: tuple[Kind, ...] = (
 )
 """The kinds told apart, in the order of columns."""
 
-HEADINGS: Mapping[Measure, str] = {
+_HEADINGS: Mapping[Measure, str] = {
     "windows": "f1",
     "marks": "f1",
     "strata": "recall",
@@ -36,7 +36,6 @@ HEADINGS: Mapping[Measure, str] = {
     "ranks": "auroc",
     "choices": "accuracy",
 }
-"""The metric that `score` holds, and that entries of one scorer are ranked by."""
 
 
 class Metric(NamedTuple):
@@ -70,7 +69,7 @@ class Metric(NamedTuple):
 
     def drop_beside(self, heading: str) -> int | None:
         """When its column is left out beside this heading metric, None where it has none."""
-        return self.beside.get(heading, self.beside.get(""))
+        return self.beside.get(heading.removeprefix("macro_"), self.beside.get(""))
 
 
 _RECALL, _F1, _TOKEN, _CORRELATION = "recall", "f1", "token_f1", "correlation"
@@ -79,6 +78,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("score", "score", "entry compare csv page"),
     Metric("chance", "chance", "page", place=-1, card={"other": "chance"}),
     Metric("f1", "F1", "entry compare csv page", head="F1", beside={_RECALL: 42}, place=2),
+    Metric("macro_f1", "macro-F1", "entry compare csv page"),
     Metric("f1_lenient", "F1 lenient", "entry compare csv"),
     Metric("precision", "precision", "entry page", head="prec.", beside={_RECALL: 43}, place=1),
     Metric("recall", "recall", "entry page"),
@@ -154,6 +154,7 @@ METRICS: tuple[Metric, ...] = (
         "token_recall", "token recall", "entry page", head="recall", beside={_TOKEN: 44}, card={"other": "token recall"}
     ),
     Metric("always_yes_f1", "always yes", "page", place=-1, card={"f1": "always yes"}),
+    Metric("always_yes_macro_f1", "always yes, macro-F1"),
     Metric("always_no_accuracy", "always no"),
     Metric("coin_f1", "coin"),
     Metric("lookup_balanced_accuracy", "look-up balanced accuracy", "entry page"),
@@ -205,6 +206,11 @@ METRICS: tuple[Metric, ...] = (
 """In the order of the columns of `scores.parquet`."""
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def heading_of(scale: Scale) -> str:
+    """The metric that `score` holds, and that entries of one scorer are ranked by."""
+    return scale.heading or _HEADINGS[scale.measure]
 
 
 def metrics_in(where: Where) -> tuple[Metric, ...]:

@@ -11,17 +11,28 @@ from typing import Any
 import pyarrow as pa
 
 from autointerp.board.kind_figures import kind_figures, population_figures
-from autointerp.board.metrics import HEADINGS, METRICS, SILENT_KINDS
+from autointerp.board.metrics import METRICS, SILENT_KINDS, heading_of
 from autointerp.board.token_figures import firing_figures, simulation_figures, strata_figures
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import HARD, Window
 from autointerp.score.protocol import Scale
-from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, coin_f1
+from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, always_yes_macro_f1, coin_f1
 from autointerp.stats.calibration import calibration_counts
 from autointerp.stats.confusion import Confusion, confusion_of
 from autointerp.stats.lookup import LookupTask, fit_token_rule, lookup_table
-from autointerp.stats.metrics import accuracy, auroc, balanced_accuracy, brier, f1, kappa, matthews, precision, recall
+from autointerp.stats.metrics import (
+    accuracy,
+    auroc,
+    balanced_accuracy,
+    brier,
+    f1,
+    kappa,
+    macro_f1,
+    matthews,
+    precision,
+    recall,
+)
 from autointerp.stats.near_miss import near_miss_accuracy
 
 __all__ = ["COUNTS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
@@ -84,7 +95,7 @@ def score_feature(
 
     `verdicts` are of this feature and one scorer, controls included, each window once. `borrowed` holds the windows
     that are another feature's, by id. `unscorable` is the scorer's own reason for asking nothing. `score` is the metric
-    named in `metric`, which depends on what the verdicts are about (`board.metrics.HEADINGS`); `excess`,
+    named in `metric`, which depends on what the verdicts are about (`board.metrics.heading_of`); `excess`,
     `empty_excess` and `generic_excess` are in balanced accuracy where that is defined, else in `score`.
     """
     apart = HARD if scale.measure != "choices" else set[str]()  # of a trial the kind is the intruder's
@@ -97,7 +108,7 @@ def score_feature(
         del row[name]
     row |= _description(evidence, explanation)
     row |= {
-        "metric": HEADINGS[scale.measure],
+        "metric": heading_of(scale),
         "unscored": _unscored(evidence, explanation, counts, unscorable, scale),
         "n_near_miss_lost": confusion_of(near).n_lost,
     }
@@ -171,8 +182,8 @@ def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale
         found = _ranking(own) | {"chance": 0.5}
     else:
         found = _answers(confusion_of(own), own)
-        found["chance"] = found["always_yes_f1"]
-    return found | {"score": found[HEADINGS[scale.measure]]}
+        found["chance"] = found[f"always_yes_{heading_of(scale)}"]
+    return found | {"score": found[heading_of(scale)]}
 
 
 def _ranking(own: Sequence[Verdict]) -> dict[str, Any]:
@@ -205,7 +216,9 @@ def _answers(counts: Confusion, own: Sequence[Verdict]) -> dict[str, Any]:
         "accuracy": accuracy(strict),
         **_ranking(own),
         "calibration": _calibration(own),
+        "macro_f1": macro_f1(strict),
         "always_yes_f1": always_yes_f1(*labels),
+        "always_yes_macro_f1": always_yes_macro_f1(*labels),
         "always_no_accuracy": always_no_accuracy(*labels),
         "coin_f1": coin_f1(*labels),
     }

@@ -112,6 +112,9 @@ class ScorerConfig(Section):
     and other) and n_near_miss as well."""
     judge: str | None = None
     """Who answers this scorer, where it is another than `score.judge`: `NAME` or `NAME:MODEL`."""
+    heading: Literal["f1", "macro_f1"] | None = None
+    """The metric that entries are ranked by, of scorers headed by F1: `macro_f1` is the mean of the F1 of "fires" and
+    of "silent", as O'Neill et al. 2024 report. None is `f1`."""
     n_trials: Positive = 10
     """Requests per feature of `intruder`, `clustering` and `intervention`."""
     intruders: Literal["random", "near_miss", "other_feature"] = "random"

@@ -55,7 +55,7 @@ class ListScorer:
 
     @property
     def scale(self) -> Scale:
-        return Scale("marks" if self._has_marks else "windows")
+        return Scale("marks" if self._has_marks else "windows", heading=self._settings.heading)
 
     @property
     def prompt_hash(self) -> str:

@@ -30,6 +30,7 @@ _ONEILL2024: dict[str, dict[str, Any]] = {
                 sampling="top",
                 windows_per_request=10,
                 negatives="other_feature",
+                heading="macro_f1",
             ),
         )
     },
@@ -37,7 +38,7 @@ _ONEILL2024: dict[str, dict[str, Any]] = {
 """O'Neill et al. 2024: 10 top examples split in half. Here the halves are the 5 top windows of the explain role and
 the 5 of the score role, so no document is in both. The negatives are the published ones, the tops of one other
 feature, and their verdicts say so by the kind `other`; `negatives = "random"` in the config's own
-`score.scorers` takes verified silent windows instead."""
+`score.scorers` takes verified silent windows instead. The board is headed by macro-F1, the metric they report."""
 
 _BILLS2023: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 32, "window_right": 31},

@@ -48,11 +48,13 @@ where `is_firing` (accuracy against `chance`).
 
 class Scale(NamedTuple):
     """How a scorer's verdicts are read. `chance` is what guessing reaches in the heading metric where the verdicts do
-    not tell it (choices: one in so many); a scorer that needs no explanation scores features without one."""
+    not tell it (choices: one in so many); a scorer that needs no explanation scores features without one. `heading` is
+    the heading metric where it is not that of the measure."""
 
     measure: Measure = "windows"
     chance: float | None = None
     needs_explanation: bool = True
+    heading: str | None = None
 
 
 class Item(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from autointerp.board.context_figures import mean_context
 from autointerp.board.entries import build_entries
 from autointerp.board.feature_noise import window_shares
-from autointerp.board.metrics import HEADINGS
+from autointerp.board.metrics import heading_of
 from autointerp.board.protocol import describe_protocol
 from autointerp.board.report import render_report
 from autointerp.board.score_file import write_scores
@@ -93,7 +93,7 @@ def _looks(layout: RunLayout) -> dict[str, dict[str, dict[str, Any]]]:
 
 def _yes_or_no(verdicts: Iterable[Verdict], scales: Mapping[str, Scale]) -> Iterable[Verdict]:
     """The verdicts that F1 is made of."""
-    return (v for v in verdicts if HEADINGS[scales.get(v.scorer, Scale()).measure] == "f1")
+    return (v for v in verdicts if heading_of(scales.get(v.scorer, Scale())) in ("f1", "macro_f1"))
 
 
 def _scales(config: Config) -> dict[str, Scale]:

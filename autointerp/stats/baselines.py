@@ -21,6 +21,7 @@ __all__ = [
     "always_yes_f1",
     "always_yes_macro_f1",
     "coin_f1",
+    "coin_macro_f1",
     "coin_mean",
     "mean_baselines",
 ]
@@ -33,6 +34,8 @@ class Baselines:
     always_yes_f1: float | None
     always_no_accuracy: float | None
     coin_f1: float | None
+    always_yes_macro_f1: float | None
+    coin_macro_f1: float | None
 
 
 def always_yes_f1(n_positive: int, n_negative: int) -> float:
@@ -67,6 +70,12 @@ def coin_mean(metric: Callable[[Table], float | None], n_positive: int, n_negati
     )
 
 
+@lru_cache(maxsize=4096)
+def coin_macro_f1(n_positive: int, n_negative: int) -> float:
+    """Expected macro-F1 of a fair coin: 0.487 at 5 + 5."""
+    return coin_mean(macro_f1, n_positive, n_negative)
+
+
 def always_yes_macro_f1(n_positive: int, n_negative: int) -> float:
     """Macro-F1 of calling every window firing: half of its F1 where silent windows are among the labels."""
     _check(n_positive, n_negative)
@@ -78,12 +87,12 @@ def mean_baselines(label_counts: Iterable[tuple[int, int]]) -> Baselines:
     counts = Counter(label_counts)
     n = counts.total()
     if not n:
-        return Baselines(None, None, None)
+        return Baselines(None, None, None, None, None)
     pairs = sorted(counts)
     return Baselines(
         *(
             sum(measure(*pair) * counts[pair] for pair in pairs) / n
-            for measure in (always_yes_f1, always_no_accuracy, coin_f1)
+            for measure in (always_yes_f1, always_no_accuracy, coin_f1, always_yes_macro_f1, coin_macro_f1)
         )
     )
 

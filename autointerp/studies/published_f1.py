@@ -20,7 +20,7 @@ import pandas as pd
 from autointerp.errors import ArtefactError, ConfigError, InputError
 from autointerp.runs.layout import write_atomically
 from autointerp.seeds import stream
-from autointerp.stats.baselines import always_yes_macro_f1, coin_mean
+from autointerp.stats.baselines import always_yes_macro_f1, coin_macro_f1
 from autointerp.stats.confusion import Table
 from autointerp.stats.equivalence import Equivalence, find_equivalence
 from autointerp.stats.intervals import Difference, Interval, mean_interval, two_sample_difference
@@ -139,7 +139,7 @@ def reanalyse(values: dict[str, list[float]], *, seed: int = 0) -> PublishedF1:
         difference=difference,
         p_value=p_value,
         always_yes=always_yes_macro_f1(_N_WINDOWS, _N_WINDOWS),
-        coin=coin_mean(macro_f1, _N_WINDOWS, _N_WINDOWS),
+        coin=coin_macro_f1(_N_WINDOWS, _N_WINDOWS),
         smallest=smallest_difference(len(a), deviation=spread, n_other=len(b)),
         n_needed=features_needed(abs(difference.mean), deviation=spread),
         equivalence=equivalence,

@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from autointerp.board.columns import chances_of, measures_of
 from autointerp.board.entries import build_entries
 from autointerp.board.scores import build_scores, iter_rows
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import FiringCounts
 from autointerp.records.verdict import Explanation, Unscored
 from autointerp.score.protocol import Scale
-from autointerp.stats.baselines import coin_f1
+from autointerp.stats.baselines import coin_f1, coin_macro_f1
+from autointerp.stats.confusion import Table
+from autointerp.stats.metrics import macro_f1
 from tests.board.synthetic import Run, make_feature, make_run
 
 MANNERS = {"good": "oracle", "liar": "liar", "coin": "coin", "mumble": "mumbler"}
@@ -275,3 +278,20 @@ def test_what_windows_stand_for_reaches_the_entry():
     assert entry["precision_at_prevalence"]["mean"] == pytest.approx((0.01 * recall).sum() / called.sum())
     assert entry["population_recall"] is not None
     assert entry["population_recall"]["mean"] == pytest.approx(recall.mean())
+
+
+def test_a_board_headed_by_macro_f1_has_the_lines_of_macro_f1() -> None:
+    run = make_run({"sae": "coin"}, n_features=6)
+    scores = build_scores(
+        run.evidences, run.explanations, run.verdicts, scorers={"detection": Scale(heading="macro_f1")}
+    )
+    assert set(scores["metric"]) == {"macro_f1"}
+    tables = scores[["true_positive", "false_positive", "false_negative", "true_negative"]].to_numpy()
+    values = [macro_f1(Table(*map(int, cells))) for cells in tables]
+    assert scores["score"].tolist() == pytest.approx(values)
+    (entry,) = build_entries(scores, seed=0)
+    assert [(chance.title, chance.value) for chance in chances_of(entry)] == [
+        ("always yes", pytest.approx(1 / 3)),
+        ("coin", pytest.approx(coin_macro_f1(20, 20))),
+    ]
+    assert "near_miss" in [metric.name for metric in measures_of("macro_f1", [entry])]

@@ -24,6 +24,7 @@ def test_without_a_preset_nothing_changes() -> None:
 
 def test_oneill2024_is_the_papers_protocol() -> None:
     config = apply_preset(config_of(score={"preset": "oneill2024"}))
+    assert config.score.scorers[0].heading == "macro_f1"
     (scorer,) = config.score.scorers
     assert (scorer.name, scorer.n_positive, scorer.n_negative, scorer.n_near_miss) == ("marked", 5, 5, 0)
     assert (scorer.sampling, scorer.negatives) == ("top", "other_feature")

@@ -52,7 +52,7 @@ def test_means_are_over_the_counts_used():
     assert found.always_yes_f1 == pytest.approx((2 * always_yes_f1(5, 5) + always_yes_f1(2, 6)) / 3)
     assert found.coin_f1 == pytest.approx((2 * coin_f1(5, 5) + coin_f1(2, 6)) / 3)
     assert found.always_no_accuracy == pytest.approx((2 * 0.5 + 0.75) / 3)
-    assert mean_baselines([]) == Baselines(None, None, None)
+    assert mean_baselines([]) == Baselines(None, None, None, None, None)
 
 
 def test_no_firing_window_earns_nothing_and_no_window_is_a_bug():
