@@ -15,6 +15,7 @@ import typer
 from autointerp.cli import (
     batch_commands,
     board_commands,
+    config_commands,
     dictionary_commands,
     export_commands,
     journal_commands,
@@ -64,6 +65,7 @@ def _before_any_command(
 
 for commands in (
     run_commands,
+    config_commands,
     merge_commands,
     board_commands,
     export_commands,

@@ -37,9 +37,11 @@ class ExplainerConfig(Section):
     """One explainer: what is shown so that a feature gets an explanation."""
 
     name: str = "windows"
+    """Which one: `windows`, `contrastive`, `best_of`, ... or a plug-in's."""
     label: str | None = None
     """What it is called in the results; its name where left out. Two of one name need it."""
     n_windows: Positive = 10
+    """Firing windows shown."""
     sampling: Sampling = "range"
     """`range`: the top windows take a turn as one more bin, above the highest."""
     reasoning: bool = True
@@ -70,7 +72,9 @@ class ExplainConfig(Section):
     explainers: Annotated[tuple[ExplainerConfig, ...], Field(min_length=1)] = (ExplainerConfig(),)
     """Each gives every feature an explanation of its own, and every scorer scores each of them."""
     max_tokens: Positive = 500
+    """Tokens of a reply at most."""
     temperature: Amount = 0.0
+    """At which replies are drawn; 0 takes the likeliest."""
     reasks: Reasks = 1
     """How often a reply that cannot be read is answered with what was wrong and asked for again; 0 is never."""
 
@@ -94,13 +98,18 @@ class ScorerConfig(Section):
     """One scorer: what is asked about how many windows of each kind."""
 
     name: str
+    """Which one: `detection`, `marked`, `fuzzing`, ... or a plug-in's."""
     label: str | None = None
     """What it is called in the results; its name where left out. Two of one name need it."""
     n_positive: Positive = 20
+    """Firing windows asked about per feature."""
     n_negative: Positive = 20
+    """Silent windows asked about per feature."""
     n_near_miss: Count = 10
     """Same-token silent windows, scored apart from F1."""
     sampling: Sampling = "range"
+    """Which firing windows: `range` takes equally many from each bin of the activation range (`top`, `random`,
+    `quantile`, `mixed`, `importance`)."""
     windows_per_request: Positive = 10
     """Windows, or entries of the vocabulary, asked about together. Scorers of every token (`simulation`,
     `pattern_tokens`) ask about one window at a time."""
@@ -165,11 +174,14 @@ class ScoreConfig(Section):
     """Who predicts from the explanation where the feature fires."""
 
     judge: str = "pattern"
+    """`NAME` or `NAME:MODEL`; options under [judges.NAME]."""
     scorers: Annotated[tuple[ScorerConfig, ...], Field(min_length=1)] = (ScorerConfig(name="detection"),)
     preset: Preset | None = None
     """A published protocol, which fills in what the config leaves unsaid (see docs/measurement.md)."""
     max_tokens: Positive = 300
+    """Tokens of a reply at most."""
     temperature: Amount = 0.0
+    """At which replies are drawn; 0 takes the likeliest."""
     reasks: Reasks = 1
     """How often a reply that cannot be read is answered with what was wrong and asked for again; 0 is never."""
     sequential: SequentialConfig | None = None
@@ -207,8 +219,11 @@ class LimitsConfig(Section):
     max_attempts: Positive = 6
     """Tries per request before it counts as an error."""
     timeout_s: Rate = 120.0
+    """Seconds until a request that was not answered is tried again."""
     max_usd: Amount | None = None
+    """Stop before spending more; `--max-usd` sets it, too."""
     max_requests: Count | None = None
+    """Stop before sending more requests; `--max-requests` sets it, too."""
     cache: Path | None = None
     """Directory of the reply cache that runs share; None is the user's cache directory."""
     reuse: bool = True

@@ -55,10 +55,13 @@ class DictionaryEntry(Section):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    """What the entry is called on the board and in file names."""
     kind: DictionaryKind
+    """What it is: see above."""
     site: Site | None = None
     """Read another site than the subject's default (neurons beside a residual-stream SAE)."""
     layer: Count | None = None
+    """The block it reads, where it is another than the subject's."""
     n_features: Positive | None = None
     """Defaults to 4 x the activation width; the width itself for `identity`, `pca` and `ica`."""
     k: Positive = 32

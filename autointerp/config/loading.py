@@ -15,7 +15,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.resources import resource
 
-__all__ = ["differing_keys", "load_config", "parse_config", "render_config"]
+__all__ = ["differing_keys", "load_config", "parse_config", "read_tree", "render_config"]
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -23,6 +23,11 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
     Raises ConfigError for a missing file, bad TOML, an unknown key or a bad value; each message names the key.
     """
+    return parse_config(read_tree(path), overrides)
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """The values of a TOML file or a shipped recipe, as they stand there. Raises ConfigError."""
     file = Path(path)
     if not file.is_file():
         shipped = resource(f"configs/{path}.toml")
@@ -31,12 +36,11 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
             raise ConfigError(f"config '{path}' does not exist; give a .toml file or one of the recipes: {recipes}")
         file = shipped
     try:
-        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config '{path}' is not valid TOML: {error}") from None
     except OSError as error:
         raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from None
-    return parse_config(tree, overrides)
 
 
 def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:

@@ -28,7 +28,9 @@ class SubjectConfig(Section):
     ] = "trained"
     """All but `trained` study a random twin of the model, as a control (see `subject.twins`)."""
     site: Site = "mlp_post"
+    """Where dictionaries read, unless they say otherwise: `mlp_post` are the neurons (see the README's words)."""
     layer: Count = 0
+    """The block, counted from 0."""
     context_tokens: Annotated[int, Field(ge=8, strict=True)] = 128
     """Length of a context in tokens, BOS included."""
     batch_contexts: Positive = 32
@@ -56,16 +58,21 @@ class TrainConfig(Section):
     """How dictionaries are trained; all of them see the same activations in one pass per site."""
 
     batch_tokens: Positive = 2048
+    """Activations in one step."""
     buffer_tokens: Positive = 65_536
     """Activations shuffled together."""
     learning_rate: Rate = 2e-3
+    """Of Adam, at its highest; an entry may have its own."""
     loss: Literal["mse", "normalised_mse"] = "mse"
     """`normalised_mse` divides by the error of predicting the batch mean (O'Neill et al. 2024)."""
     normalise_inputs: bool = True
     """Work in units of the mean activation norm, so that one L1 weight fits all sites; weights are saved unscaled."""
     warmup_frac: Fraction = 0.05
+    """Share of training over which the learning rate rises."""
     decay_frac: Fraction = 0.2
+    """Share of training at the end over which it falls to 0."""
     l1_warmup_frac: Fraction = 0.05
+    """Share of training over which the L1 weight rises."""
     resample_every_steps: Count = 0
     """Steps between resamplings of dead features (Bricken et al. 2023); 0 means four times in the first half."""
     published_decoder_norm: bool = False
@@ -91,10 +98,12 @@ class HarvestConfig(Section):
     n_features: Positive | Literal["all"] = 200
     """Live features drawn per dictionary."""
     window_left: Count = 16
+    """Tokens of a window before its maximum; see window_right."""
     window_right: Count = 15
     """With `fixed_position` a window holds this many tokens left and right of its maximum; else window_left +
     window_right + 1 tokens in all, with the maximum at a position that varies."""
     fixed_position: bool = False
+    """Put the maximum at the same place in every window."""
     n_top: Positive = 20
     """Top windows kept per feature and role."""
     n_bins: Positive = 5
@@ -126,8 +135,11 @@ class Config(Section):
     """The whole of a run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
+    """What the run is called; it lies in results/runs/NAME unless --out says otherwise."""
     seed: Count = 0
+    """What every draw of the run depends on."""
     device: str = "auto"
+    """`auto` is CUDA where there is one, else the CPU; or `cpu`, `cuda`, `cuda:1`."""
     subject: SubjectConfig = SubjectConfig()
     corpus: CorpusConfig = CorpusConfig()
     train: TrainConfig = TrainConfig()

@@ -32,6 +32,7 @@ class EmbeddingOptions(Options):
     """`[judges.embedding]`."""
 
     base_url: str = OPENAI_URL
+    """The address up to and with `/v1`."""
     dialect: str | None = None
     """What kind of server it is (`autointerp.judges.endpoint.dialects`); None goes by the host's name."""
     api_version: str | None = None
@@ -41,7 +42,9 @@ class EmbeddingOptions(Options):
     key_file: Path | None = None
     """A file that holds the key and nothing else, readable by its owner only, in place of `key_env`."""
     timeout_s: Annotated[float, Field(gt=0.0)] | None = None
+    """Time-out of one attempt, where it shall be shorter than limits.timeout_s."""
     max_concurrent: Annotated[int, Field(gt=0)] = 64
+    """Requests in flight at most."""
     dimensions: Annotated[int, Field(gt=0)] | None = None
     """Length of the vectors, for models that let it be chosen."""
     query_prefix: str = ""
@@ -51,6 +54,7 @@ class EmbeddingOptions(Options):
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request body."""
     usd_per_million_input_tokens: Annotated[float, Field(ge=0.0)] | None = None
+    """The price, where it is not the published one."""
 
     def endpoint(self) -> OpenAIOptions:
         """Where it is, as the judge `openai` would be told. Raises ConfigError for a wrong option."""

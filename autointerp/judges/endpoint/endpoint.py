@@ -44,6 +44,7 @@ class OpenAIOptions(Options):
     """`[judges.openai]`."""
 
     base_url: str = OPENAI_URL
+    """The address up to and with `/v1`."""
     dialect: str | None = None
     """What kind of server it is (`autointerp.judges.endpoint.dialects`); None goes by the host's name."""
     api_version: str | None = None
@@ -55,13 +56,16 @@ class OpenAIOptions(Options):
     timeout_s: Annotated[float, Field(gt=0.0)] | None = None
     """Time-out of one attempt, where it shall be shorter than limits.timeout_s."""
     max_concurrent: Annotated[int, Field(gt=0)] = 256
+    """Requests in flight at most, where that shall be fewer than limits.max_concurrent."""
     probe: Literal["auto", "off", "again"] = "auto"
     """Find out what the endpoint honours by a few small requests: `auto` once and remember it, `again` once more.
     What an option below says is not asked."""
     decisions: Literal["auto", "never"] = "auto"
     """`auto` puts scoring questions whose probabilities are wanted to `/decisions` where the endpoint has it."""
     token_limit_field: TokenLimit | None = None
+    """What the limit of a reply is called; found out where left out."""
     reply_format: ReplyFormat | None = None
+    """How a reply of a given form is asked for; found out where left out."""
     omit_fields: tuple[Omittable, ...] | None = None
     """Request fields that this endpoint does not accept."""
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
@@ -69,9 +73,11 @@ class OpenAIOptions(Options):
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request body."""
     usd_per_million_input_tokens: Price | None = None
+    """Prices, where they are not the published ones."""
     usd_per_million_cached_input_tokens: Price | None = None
     """Input that the endpoint had in its cache; at the price of other input where left out."""
     usd_per_million_output_tokens: Price | None = None
+    """Thinking counts as output."""
     batch_price_frac: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """What a request by batch file costs, as a share of the prices above."""
 

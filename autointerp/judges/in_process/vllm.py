@@ -55,13 +55,17 @@ class VllmOptions(Options):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the model's chat template, such as `enable_thinking = false`."""
     revision: str | None = None
+    """Of a model on the hub: a branch, tag or commit."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of weights and arithmetic."""
     quantization: str | None = None
+    """vLLM's name of the method; None goes by the model's files."""
     tensor_parallel_size: Annotated[int, Field(gt=0)] = 1
     """GPUs that share one copy of the model. For several copies, `vllm serve` with the judge `openai`."""
     max_model_len: Annotated[int, Field(gt=0)] | None = None
     """The longest prompt with its reply, in tokens; the model's own where left out, which may not fit the GPU."""
     gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Share of the GPU's memory that vLLM may take."""
     engine: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of vLLM's engine, by its own names."""
 

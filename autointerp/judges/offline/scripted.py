@@ -231,27 +231,33 @@ def _obeys(explanation: str, passage: Passage) -> bool:
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class _KeyOptions(Options):
+class KeyOptions(Options):
     evidence: Path | None = None
     """A run's evidence: one .parquet file or the directory of them. Read when the first question comes."""
 
 
-class _NoisyOptions(_KeyOptions):
+class NoisyOptions(KeyOptions):
     sensitivity: Share = 0.8
+    """Share of firing windows that it calls firing."""
     specificity: Share = 0.8
+    """Share of silent windows that it calls silent."""
     seed: int = 0
+    """Which windows it errs about."""
 
 
-class _CoinOptions(Options):
+class CoinOptions(Options):
     seed: int = 0
+    """Which way the coin falls."""
     heads: Share = 0.5
+    """Share of windows called firing."""
 
 
-class _SayOptions(Options):
+class LiteralOptions(Options):
     explanation: str = _EXPLANATION
+    """What it explains every feature with."""
 
 
-def _key(judge: str, options: _KeyOptions) -> tuple[Callable[[], Truth], str]:
+def _key(judge: str, options: KeyOptions) -> tuple[Callable[[], Truth], str]:
     path = options.evidence
     if path is None:
         raise ConfigError(
@@ -262,17 +268,17 @@ def _key(judge: str, options: _KeyOptions) -> tuple[Callable[[], Truth], str]:
 
 
 def open_oracle(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
-    truth, variant = _key("oracle", read_options("oracle", _KeyOptions, options))
+    truth, variant = _key("oracle", read_options("oracle", KeyOptions, options))
     return oracle(truth, variant=variant)
 
 
 def open_liar(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
-    truth, variant = _key("liar", read_options("liar", _KeyOptions, options))
+    truth, variant = _key("liar", read_options("liar", KeyOptions, options))
     return liar(truth, variant=variant)
 
 
 def open_coin(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
-    checked = read_options("coin", _CoinOptions, options)
+    checked = read_options("coin", CoinOptions, options)
     return coin(seed=checked.seed, heads=checked.heads)
 
 
@@ -282,7 +288,7 @@ def open_mumbler(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge
 
 
 def open_noisy(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
-    checked = read_options("noisy", _NoisyOptions, options)
+    checked = read_options("noisy", NoisyOptions, options)
     truth, variant = _key("noisy", checked)
     return noisy(
         truth,
@@ -294,4 +300,4 @@ def open_noisy(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
 
 
 def open_literal(model: str | None, options: Mapping[str, Any]) -> ScriptedJudge:
-    return literal(explanation=read_options("literal", _SayOptions, options).explanation)
+    return literal(explanation=read_options("literal", LiteralOptions, options).explanation)

@@ -1,0 +1,258 @@
+"""Every key of a config, from its schema: type, default and what it is; as Markdown, and as a commented TOML file."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import tomli_w
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from autointerp.config.tree import Config
+from autointerp.judges.endpoint.embedding import EmbeddingOptions
+from autointerp.judges.endpoint.endpoint import OpenAIOptions
+from autointerp.judges.in_process.local import LocalOptions
+from autointerp.judges.in_process.local_embedding import LocalEmbeddingOptions
+from autointerp.judges.in_process.vllm import VllmOptions
+from autointerp.judges.offline.scripted import CoinOptions, KeyOptions, LiteralOptions, NoisyOptions
+
+__all__ = ["JUDGE_OPTIONS", "Section", "commented_config", "iter_sections", "render_reference"]
+
+JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
+    "openai": OpenAIOptions,
+    "vllm": VllmOptions,
+    "local": LocalOptions,
+    "embedding": EmbeddingOptions,
+    "local_embedding": LocalEmbeddingOptions,
+    "oracle": KeyOptions,
+    "liar": KeyOptions,
+    "noisy": NoisyOptions,
+    "coin": CoinOptions,
+    "literal": LiteralOptions,
+}
+"""The options of the built-in judges that have any."""
+
+_HEAD = """\
+# Configuration
+
+A run is one TOML file. `autointerp init` writes a commented one to start from, `autointerp config` prints this page
+(`autointerp config SECTION` a part of it), and `--set KEY=VALUE` changes a key for one command. Lists of tables are
+addressed by name or place: `--set dictionaries.sae.k=16`, `--set score.scorers.0.n_positive=10`. An unknown key is an
+error. This page is made from the schema: `autointerp config > docs/config.md`.
+"""
+_WIDTH = 118
+
+
+class Section(NamedTuple):
+    """One table of the file: its dotted name ("" is the top level), its schema, whether it may stand several times, and
+    whether leaving it out means something else than its defaults."""
+
+    name: str
+    model: type[BaseModel]
+    is_list: bool = False
+    is_optional: bool = False
+
+    @property
+    def title(self) -> str:
+        """As TOML spells it."""
+        return f"[[{self.name}]]" if self.is_list else f"[{self.name}]"
+
+
+def iter_sections() -> Iterator[Section]:
+    """All tables of a config in the order of the schema, then the options of the judges."""
+    yield from _sections(Section("", Config))
+    for judge, options in JUDGE_OPTIONS.items():
+        yield Section(f"judges.{judge}", options)
+
+
+def render_reference(sections: Sequence[Section]) -> str:
+    """The sections as Markdown, with the page's head where they are all of them."""
+    lines = [_HEAD] if len(sections) > 1 else []
+    for section in sections:
+        lines.append(f"## `{section.title}`\n" if section.name else "## Top level\n")
+        if section.name and not section.name.startswith("judges."):
+            lines.append(f"{_wrapped(inspect.getdoc(section.model) or '')}\n")
+        told = _docstrings(section.model)
+        for key, field in section.model.model_fields.items():
+            if not _is_table(field):
+                lines.append(_entry(key, field, told.get(key, "")))
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def commented_config(tree: Mapping[str, Any]) -> str:
+    """A config file with the values of `tree`, and every other key of its sections commented out at its default."""
+    lines = ["# What is commented out shows the default; `autointerp config SECTION` explains a section's keys."]
+    lists: list[str] = []
+    for section in _sections(Section("", Config)):
+        if any(section.name.startswith(f"{name}.") for name in lists):
+            continue
+        given = _given(tree, section.name)
+        if section.is_list:
+            lists.append(section.name)
+            lines += ["", f"# {section.title}: `autointerp config {section.name}` lists its keys"]
+            lines += _tables(section.title, given or ())
+            continue
+        if section.name:
+            lines += ["", f"# {section.title}" if section.is_optional and given is None else section.title]
+        told = _docstrings(section.model)
+        for key, field in section.model.model_fields.items():
+            if not _is_table(field):
+                lines += [*_comment(told.get(key, "")), _assignment(key, field, given or {})]
+    lines += ["", "# Options of judges: `autointerp config judges.openai`", *_judges(tree.get("judges", {}))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _tables(title: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A list of tables, each under its header."""
+    lines: list[str] = []
+    for item in items:
+        lines += [title, *(f"{key} = {_literal(value)}" for key, value in item.items()), ""]
+    return lines[:-1]
+
+
+def _judges(judges: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [tomli_w.dumps({"judges": judges}).strip()] if judges else []
+
+
+def _sections(section: Section) -> Iterator[Section]:
+    """A section and those within it."""
+    yield section
+    for key, field in section.model.model_fields.items():
+        for inner in _models_in(field.annotation):
+            is_optional = NoneType in _parts(field.annotation)
+            name = f"{section.name}.{key}".strip(".")
+            yield from _sections(Section(name, inner, _is_list(field.annotation), is_optional))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(_is_list(argument) for argument in get_args(annotation))
+
+
+def _is_table(field: FieldInfo) -> bool:
+    """Whether a key is a table, or a list of tables, and nothing else."""
+    own = [part for part in _parts(field.annotation) if part is not NoneType]
+    return all(_models_in(part) for part in own) or field.annotation == dict[str, dict[str, Any]]
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each field, those of the base classes included."""
+    found: dict[str, str] = {}
+    for kind in reversed(model.__mro__):
+        if not (issubclass(kind, BaseModel) and "__annotations__" in vars(kind)) or kind.__module__ == "pydantic.main":
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        body = getattr(tree, "body", [])
+        for field, below in pairwise(body):
+            is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+                found[field.target.id] = inspect.cleandoc(str(below.value.value))
+    return found
+
+
+def _entry(key: str, field: FieldInfo, told: str) -> str:
+    text = f"- **`{key}`** ({_type_of(field)}; {_shown_default(field)})"
+    return _wrapped(f"{text}: {told}" if told else text, indent="  ")
+
+
+def _shown_default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    default = _default(field)
+    return "left out by default" if default is None else f"default `{_literal(default)}`"
+
+
+def _type_of(field: FieldInfo) -> str:
+    limits = [text for part in field.metadata for text in _limits(part)]
+    names = list(dict.fromkeys(_names_of(part) for part in _parts(field.annotation) if part is not NoneType))
+    return " or ".join(names) + (f", {' and '.join(limits)}" if limits else "")
+
+
+def _names_of(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{_literal(value)}`" for value in arguments)
+    if origin is tuple:
+        return f"list of {_names_of(arguments[0])}"
+    if origin is dict or annotation is dict:
+        return "table"
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        limits = [text for part in annotation.__metadata__ for text in _limits(part)]
+        return _names_of(arguments[0]) + (f", {' and '.join(limits)}" if limits else "")
+    if _models_in(annotation):
+        return "table"
+    named = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+    return named.get(annotation, str(annotation))
+
+
+def _limits(part: Any) -> Iterator[str]:
+    """The bounds that a piece of metadata sets."""
+    for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
+        if getattr(part, name, None) is not None:
+            yield f"{sign} {getattr(part, name):g}"
+    for inner in getattr(part, "metadata", ()):
+        yield from _limits(inner)
+
+
+def _default(field: FieldInfo) -> Any:
+    value = field.get_default(call_default_factory=True)
+    return None if value is PydanticUndefined else value
+
+
+def _literal(value: Any) -> str:
+    """A value as TOML spells it."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_literal(item)}' for key, item in value.items())}}}"
+    plain = str(value) if isinstance(value, Path) else value
+    return tomli_w.dumps({"value": plain}).removeprefix("value = ").strip()
+
+
+def _given(tree: Mapping[str, Any], name: str) -> Any:
+    """The table of that name in a tree of values, None where it has none."""
+    node: Any = tree
+    for part in name.split(".") if name else ():
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def _assignment(key: str, field: FieldInfo, given: Mapping[str, Any]) -> str:
+    if key in given:
+        return f"{key} = {_literal(given[key])}"
+    default = _default(field)
+    return f"# {key} = {'...' if default is None else _literal(default)}"
+
+
+def _comment(told: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(" ".join(told.split()), _WIDTH - 2)]
+
+
+def _wrapped(text: str, *, indent: str = "") -> str:
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        textwrap.fill(
+            " ".join(p.split()), _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        for p in paragraphs
+    )
