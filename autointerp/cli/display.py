@@ -1,10 +1,11 @@
-"""What is printed, and progress: bars with rate and ETA through rich, plain lines where no terminal is.
+"""What is printed, and progress: one line for each piece of work on a terminal, plain lines where none is.
 
 Every command prints through `echo` and `tell`, so nothing reaches the terminal but what `safe_text` lets by.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -13,27 +14,23 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from autointerp.progress import Bar
 from autointerp.safe_text import safe_line, safe_text
 
-__all__ = ["TerminalProgress", "echo", "show_bug", "stderr", "tell"]
+__all__ = ["TerminalProgress", "echo", "show_bug", "tell"]
 
-PLAIN_EVERY_S = 60.0
+PLAIN_FIRST_S, PLAIN_EVERY_S = 10.0, 60.0
+"""Where no terminal is: the seconds until the first line about a piece of work, and between the later ones."""
+WORTH_A_LINE_S = 2.0
+"""A wait that nothing is counted in gets a line when it took longer."""
 
-_BESIDE_BAR = 24
-"""Columns that a count and the time left take, with the spaces between."""
-_ROOMY = 80
+_ROOMY = 100
+_COUNT_AND_TIME = 26
+"""Columns that `12.3k/200.0k 75.6 h left` takes, with the spaces about it."""
 
 stderr = Console(stderr=True, highlight=False, emoji=False)
 
@@ -53,80 +50,96 @@ def show_bug(kind: type[BaseException], error: BaseException, trace: Any) -> Non
     tell("".join(traceback.format_exception(kind, error, trace)).rstrip())
 
 
-class RateColumn(ProgressColumn):
-    """How much per second, in the task's own unit."""
+class _BesideBar(ProgressColumn):
+    """All that stands beside a bar: count and time left, then rate and note as far as there is room."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._room = room
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        unit = task.fields.get("unit", "")
-        return Text(f"{_short(speed)} {unit}/s" if speed else "", style="cyan")
+        unit, eta_s = task.fields["unit"], task.fields["eta_s"]
+        left_s = task.time_remaining if eta_s is None else eta_s
+        count = _count(task.completed, task.total) if task.completed or task.total else ""
+        left = "" if task.finished else _waited(task) if left_s is None else f"{_duration(left_s)} left"
+        # what is asked about features has a pace of its own
+        rate = f"{_short(speed)} {unit}/s" if speed and unit not in ("", "features") else ""
+        line = Text()
+        for text, style in ((count, "green"), (left, "magenta"), (rate, "cyan")):
+            self._add(line, text, style, gap=" ")
+        gap = " "
+        for part in task.fields["note"].split(", "):
+            if not self._add(line, part, "none", gap=gap):
+                break
+            gap = ", "
+        return line
 
-
-class DoneColumn(ProgressColumn):
-    """How much is done of how much."""
-
-    def render(self, task: Task) -> Text:
-        total = "" if task.total is None else f"/{_short(task.total)}"
-        return Text(f"{_short(task.completed)}{total}", style="green")
-
-
-class LeftColumn(ProgressColumn):
-    """The time left: as whoever works says, else from what has been done."""
-
-    def render(self, task: Task) -> Text:
-        left_s = task.fields.get("eta_s")
-        if left_s is None:
-            left_s = task.time_remaining
-        return Text("" if left_s is None or task.finished else f"{_duration(left_s)} left", style="magenta")
+    def _add(self, line: Text, text: str, style: str, *, gap: str) -> bool:
+        """Whether there was room for it."""
+        has_room = len(line) + len(gap) + len(text) <= self._room
+        if text and has_room:
+            line.append(gap if line else "").append(text, style)
+        return has_room
 
 
 class _TerminalBar:
-    def __init__(self, progress: Progress, task: TaskID, *, room: int) -> None:
-        self._progress, self._task, self._room = progress, task, room
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
 
     def update(
         self, done: float, *, total: float | None = None, note: str | None = None, eta_s: float | None = None
     ) -> None:
         changes: dict[str, Any] = {} if total is None else {"total": total}
         if note is not None:
-            changes["note"] = _fit(safe_line(note), self._room)
+            changes["note"] = safe_line(note)
         self._progress.update(self._task, completed=done, eta_s=eta_s, **changes)
 
 
 class _PlainBar:
-    """For logs and pipes: a line a minute, and one at the end."""
+    """For logs and pipes: a line after ten seconds, one a minute, and one at the end, whether work goes on or waits."""
 
     def __init__(self, console: Console, label: str, total: float | None, unit: str) -> None:
         self._console, self._label, self._total, self._unit = console, label, total, unit
         self._done, self._note, self._start = 0.0, "", time.monotonic()
         self._eta_s: float | None = None
-        self._last = self._start
+        self._is_over = threading.Event()
+        threading.Thread(target=self._tell_now_and_then, daemon=True).start()
 
     def update(
         self, done: float, *, total: float | None = None, note: str | None = None, eta_s: float | None = None
     ) -> None:
         self._done, self._total, self._eta_s = done, total if total is not None else self._total, eta_s
         self._note = note if note is not None else self._note
-        if time.monotonic() - self._last > PLAIN_EVERY_S:
-            self._last = time.monotonic()
-            self.print_line()
 
-    def print_line(self) -> None:
-        elapsed = max(time.monotonic() - self._start, 1e-9)
-        rate = self._done / elapsed
-        total = f"/{_short(self._total)}" if self._total else ""
-        eta = ""
+    def end(self) -> None:
+        """The last line; none for a short wait."""
+        self._is_over.set()
+        if self._done or time.monotonic() - self._start > WORTH_A_LINE_S:
+            self._print_line()
+
+    def _tell_now_and_then(self) -> None:
+        wait_s = PLAIN_FIRST_S
+        while not self._is_over.wait(wait_s):
+            self._print_line()
+            wait_s = PLAIN_EVERY_S
+
+    def _print_line(self) -> None:
+        elapsed_s = max(time.monotonic() - self._start, 1e-9)
+        counted = f"{_count(self._done, self._total)} {self._unit} in " if self._done or self._total else ""
+        text = f"{self._label}: {counted}{_duration(elapsed_s)}"
         if self._total and 0 < self._done < self._total:
-            left_s = (self._total - self._done) / rate if self._eta_s is None else self._eta_s
-            eta = f", {_duration(left_s)} left"
-        text = f"{self._label}: {_short(self._done)}{total} {self._unit} in {_duration(elapsed)}{eta}, {self._note}"
-        self._console.print(safe_line(text.rstrip(", ")), markup=False, soft_wrap=True)
+            left_s = (self._total / self._done - 1) * elapsed_s if self._eta_s is None else self._eta_s
+            text += f", {_duration(left_s)} left"
+        if self._note:
+            text += f", {self._note}"
+        self._console.print(safe_line(text), markup=False, soft_wrap=True)
 
 
 class TerminalProgress:
     """Shows progress on standard error; see autointerp.progress.Progress."""
 
-    def __init__(self, console: Console = stderr, log: list[str] | None = None) -> None:
+    def __init__(self, console: Console = stderr) -> None:
         self._console = console
         self._is_live = console.is_terminal
 
@@ -134,34 +147,42 @@ class TerminalProgress:
     def bar(self, label: str, *, total: float | None = None, unit: str = "") -> Iterator[Bar]:
         if not self._is_live:
             plain = _PlainBar(self._console, label, total, unit)
-            yield plain
-            plain.print_line()
+            try:
+                yield plain
+            finally:
+                plain.end()
             return
         width = self._console.width
-        bar_width = max(4, min(30, width - _ROOMY))
-        has_rate = bool(unit) and unit != "features"  # what is asked about features has a pace of its own
+        bar_width = max(4, min(30, width // 8 + max(0, width - 80) // 2))
+        label = _cut(safe_line(label), max(8, min(width // 3, width - bar_width - _COUNT_AND_TIME)))
+        is_roomy = width >= _ROOMY
         columns = (
-            *((SpinnerColumn(),) if width >= _ROOMY else ()),
+            *((SpinnerColumn(),) if is_roomy else ()),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=bar_width),
-            DoneColumn(),
-            *((RateColumn(),) if has_rate else ()),
-            LeftColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            _BesideBar(width - len(label) - bar_width - 2 - 2 * is_roomy),
         )
-        with Progress(*columns, console=self._console, expand=False) as progress:
-            task = progress.add_task(safe_line(label), total=total, unit=unit, note="", eta_s=None)
-            taken = len(label) + bar_width + _BESIDE_BAR + 2 * (width >= _ROOMY) + 14 * has_rate
-            yield _TerminalBar(progress, task, room=width - taken)
+        is_wait = not unit and total is None
+        with Progress(*columns, console=self._console, expand=False, transient=is_wait) as progress:
+            task = progress.add_task(label, total=total, unit=unit, note="", eta_s=None)
+            yield _TerminalBar(progress, task)
             progress.update(task, total=progress.tasks[0].total or progress.tasks[0].completed)
 
     def say(self, text: str) -> None:
         self._console.print(safe_text(text), markup=False, soft_wrap=True)
 
 
-def _short(number: float | None) -> str:
-    if number is None:
-        return "?"
+def _count(done: float, total: float | None) -> str:
+    return _short(done) if total is None else f"{_short(done)}/{_short(total)}"
+
+
+def _waited(task: Task) -> str:
+    """How long there has been nothing to tell the time left from."""
+    elapsed_s = task.elapsed or 0.0
+    return _duration(elapsed_s) if elapsed_s >= WORTH_A_LINE_S else ""
+
+
+def _short(number: float) -> str:
     for bound, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(number) >= bound:
             return f"{number / (bound if unit != 'k' else 1e3):.1f}{unit}"
@@ -182,9 +203,5 @@ def _duration(seconds: float) -> str:
     )
 
 
-def _fit(note: str, room: int) -> str:
-    """The first parts of a note that fit."""
-    parts = note.split(", ")
-    while len(parts) > 1 and len(", ".join(parts)) > room:
-        parts.pop()
-    return ", ".join(parts)
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"

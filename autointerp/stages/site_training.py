@@ -78,7 +78,7 @@ def train_site(
         def count(n: int) -> None:
             nonlocal seen
             seen += n
-            bar.update(seen, note=" | ".join(notes.values()))
+            bar.update(seen, note=", ".join(notes.values()))
 
         trained = train_dictionaries(
             configs,

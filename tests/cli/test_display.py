@@ -78,14 +78,66 @@ def test_the_time_left_is_the_workers_own_where_it_tells_one() -> None:
     assert "left" not in frames(120, "", eta_s=None)[-1]
 
 
-def test_a_log_gets_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("label", ["train mlp_post.0", "harvest: statistics of a very long site name in a wide run"])
+def test_bar_count_and_time_left_come_before_all_else(width: int, label: str) -> None:
+    note = "sae fvu 0.34 l0 1024, topk fvu 0.89 l0 16, mlp fvu 0.83 l0 1058, random fvu 0.90 l0 4096"
+    (*_, line) = frames(width, note, label=label, eta_s=272_000.0)
+    assert len(line) <= width
+    assert all(part in line for part in (label[:7], " ━", "1234/5600 75.6 h left"))
+    if label.startswith("train"):
+        assert ("sae fvu 0.34 l0 1024" in line) == (width >= 80)
+        assert ("random" in line) == (width == 200)
+
+
+def test_a_wait_shows_how_long_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80, color_system=None, highlight=False)
+    monkeypatch.setattr("rich.progress.Task.elapsed", 7.0)
+    with TerminalProgress(console).bar("load subject") as bar:
+        bar.update(0)
+    assert "7 s" in text.getvalue()
+    assert text.getvalue().endswith("\x1b[2K")  # nothing is left of it
+
+
+class Passing:
+    """An event that is set after so many waits, each of which takes its time on a clock of ours."""
+
+    def __init__(self, n_waits: int) -> None:
+        self.now, self._left = 0.0, n_waits
+
+    def wait(self, wait_s: float) -> bool:
+        self.now, self._left = self.now + wait_s, self._left - 1
+        return self._left < 0
+
+    def set(self) -> None:
+        self._left = 0
+
+
+def test_a_log_gets_a_line_after_ten_seconds_and_one_a_minute_even_when_nothing_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passing = Passing(3)
+    monkeypatch.setattr("autointerp.cli.display.time.monotonic", lambda: passing.now)
+    monkeypatch.setattr("autointerp.cli.display.threading.Thread.start", lambda _: None)
+    progress, text = shown(is_terminal=False)
+    with progress.bar("score", total=1000, unit="features") as bar:
+        bar._is_over = passing  # type: ignore[attr-defined]
+        bar._tell_now_and_then()  # type: ignore[attr-defined]
+        bar.update(500, note="2.0/s, $0.10", eta_s=3000.0)
+    assert text.getvalue().splitlines() == [
+        "score: 0/1000 features in 10 s",
+        "score: 0/1000 features in 70 s",
+        "score: 0/1000 features in 2 min",
+        "score: 500/1000 features in 3 min, 50 min left, 2.0/s, $0.10",
+    ]
+
+
+@pytest.mark.parametrize(("took_s", "lines"), [(1.0, []), (3.0, ["load subject: 3 s"])])
+def test_a_short_wait_leaves_no_line_in_a_log(took_s: float, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("autointerp.cli.display.time.monotonic", lambda: now[0])
     progress, text = shown(is_terminal=False)
-    with progress.bar("score", total=1000, unit="features") as bar:
-        for done in range(0, 1000, 5):
-            now[0] = done * 0.8
-            bar.update(done, note="2.0/s, $0.10", eta_s=3000.0)
-    lines = text.getvalue().splitlines()
-    assert len(lines) == 796 // 64 + 1  # features end every 4 seconds, so a line comes every 64
-    assert lines[1] == "score: 160/1000 features in 2 min, 50 min left, 2.0/s, $0.10"
+    with progress.bar("load subject"):
+        now[0] = took_s
+    assert text.getvalue().splitlines() == lines
