@@ -153,7 +153,7 @@ class TerminalProgress:
                 plain.end()
             return
         width = self._console.width
-        bar_width = max(4, min(30, width // 8 + max(0, width - 80) // 2))
+        bar_width = max(4, min(30, 10 + (width - 80) // 2))
         label = _cut(safe_line(label), max(8, min(width // 3, width - bar_width - _COUNT_AND_TIME)))
         is_roomy = width >= _ROOMY
         columns = (
