@@ -96,7 +96,7 @@ def _advance(
                 importlib.import_module("autointerp.stages.train").dismiss_followers()
             continue
         given = {"objects": objects} if stage in ENCODING else {}
-        manifest.finish(stage, _stage(stage)(config, layout, progress, **given))
+        manifest.finish(stage, _load(stage, progress)(config, layout, progress, **given))
         release_memory()
     return layout
 
@@ -132,7 +132,7 @@ def run_shard(
             elif manifest.is_done(stage):
                 progress.say(f"{stage}: done before")
             else:
-                manifest.finish(stage, _stage(stage)(config, layout, progress))
+                manifest.finish(stage, _load(stage, progress)(config, layout, progress))
     return layout
 
 
@@ -189,6 +189,11 @@ def _require_done(manifest: Manifest, layout: RunLayout, stages: Sequence[str]) 
     for stage in stages:
         if not manifest.is_done(stage):
             raise ConfigError(f"the stage '{stage}' of {layout.root} is not finished; run without --from")
+
+
+def _load(name: str, progress: Progress) -> Stage:
+    with progress.bar(f"{name}: load packages"):
+        return _stage(name)
 
 
 def _stage(name: str) -> Stage:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Bar", "Progress", "SilentProgress", "Speed"]
+__all__ = ["WORTH_A_LINE_S", "Bar", "Progress", "SilentProgress", "Speed"]
+
+WORTH_A_LINE_S = 2.0
+"""A wait in which nothing is counted gets a line in a log when it took longer."""
 
 
 @runtime_checkable
@@ -29,7 +32,8 @@ class Progress(Protocol):
     """Whoever shows progress."""
 
     def bar(self, label: str, *, total: float | None = None, unit: str = "") -> AbstractContextManager[Bar]:
-        """Show one piece of work until the context ends. `total` None means unknown."""
+        """Show one piece of work until the context ends. `total` None means unknown; without `unit` as well, it is a
+        wait in which nothing is counted."""
         ...
 
     def say(self, text: str) -> None:

@@ -11,7 +11,7 @@ from autointerp.board.metrics import title_of
 from autointerp.board.standing import Section
 from autointerp.stats.power import smallest_difference
 
-__all__ = ["caveats"]
+__all__ = ["alarms", "caveats"]
 
 _ABOUT = {
     "f1": "F1 is the mean over scored features; a lost answer (unparsed, refused, error) counts as wrong.",
@@ -44,7 +44,7 @@ def caveats(sections: Sequence[Section]) -> list[str]:
             "always yes, coin: F1 of a judge that answers 'fires' everywhere, and the expected F1 of a fair coin, for "
             "the label counts used. An F1 near them says nothing."
         )
-    lines += _about_measures(own)
+    lines += _about_measures(own) + _uncontrolled(own)
     if any(standing.places for section in sections for standing in section.standings):
         lines.append(
             "Ranks are ranges: two entries of a section are tied unless their difference is shown (Welch's t, 5%, Holm "
@@ -52,10 +52,13 @@ def caveats(sections: Sequence[Section]) -> list[str]:
         )
     lines += _about_windows(own)
     lines += _about_looks(own)
-    scorers = sorted({section.scorer for section in own})
-    if len(scorers) > 1:
-        lines.append(f"{' and '.join(scorers)} are different tasks; their figures do not compare.")
-    return lines + _foreign(sections) + _smallest(own) + _unscored(sections)
+    return lines + _tasks(own) + _foreign(sections) + _smallest(own) + _unscored(sections)
+
+
+def alarms(sections: Sequence[Section]) -> list[str]:
+    """Those of the lines that a reader needs who knows what the columns mean."""
+    own = [section for section in sections if not section.foreign]
+    return _uncontrolled(own) + _tasks(own) + _foreign(sections) + _unscored(sections)
 
 
 def _about_measures(sections: Sequence[Section]) -> list[str]:
@@ -78,12 +81,22 @@ def _about_measures(sections: Sequence[Section]) -> list[str]:
             "population recall, precision in text: what the balanced windows imply for all firing windows, and at the "
             "rate at which the features fire in text."
         )
-    explained = [entry for entry in entries if entry["explainer"] != "none"]
-    if not any(entry["excess"] for entry in entries) and (explained or not entries):
-        lines.append(
-            "No shuffled control was run: nothing here shows that the explanations matter (controls.shuffled)."
-        )
     return lines
+
+
+def _uncontrolled(sections: Sequence[Section]) -> list[str]:
+    entries = [entry for section in sections for entry in section.entries]
+    explained = [entry for entry in entries if entry["explainer"] != "none"]
+    if any(entry["excess"] for entry in entries) or (entries and not explained):
+        return []
+    return ["No shuffled control was run: nothing here shows that the explanations matter (controls.shuffled)."]
+
+
+def _tasks(sections: Sequence[Section]) -> list[str]:
+    scorers = sorted({section.scorer for section in sections})
+    if len(scorers) < 2:
+        return []
+    return [f"{' and '.join(scorers)} are different tasks; their figures do not compare."]
 
 
 def _about_windows(sections: Sequence[Section]) -> list[str]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from autointerp.board.caveats import caveats
+from autointerp.board.caveats import alarms, caveats
 from autointerp.board.columns import chances_of, measures_of
 from autointerp.board.metrics import metrics_in
 from autointerp.board.standing import Section, Standing, build_sections
@@ -24,6 +24,8 @@ LISTED = tuple(metric.name for metric in metrics_in("csv"))
 
 FORMATS: tuple[LeaderboardFormat, ...] = ("table", "md", "csv", "json", "html")
 
+_MORE = "What the columns mean: `autointerp leaderboard RUN --explain`, or the page."
+
 
 def render_leaderboard(
     summaries: Sequence[Mapping[str, Any]],
@@ -32,16 +34,19 @@ def render_leaderboard(
     width: int = 80,
     has_colour: bool = False,
     is_together: bool = False,
+    is_explained: bool = False,
 ) -> str:
     """The leaderboard of one or several runs as text: sections of comparable entries, best first.
 
     `table` fits `width` columns of a terminal; `md` and `html` are for pages (html is one self-contained file); `csv`
     and `json` are for machines, every figure in full. `is_together` ranks what is not comparable, with a
-    warning. Raises ConfigError for another format.
+    warning. `is_explained` puts what the columns mean below a table; the other forms for people always have it. Raises
+    ConfigError for another format.
     """
     sections = build_sections(summaries, is_together=is_together)
     if format == "table":
-        return render_terminal(sections, caveats(sections), width=width, has_colour=has_colour)
+        lines = caveats(sections) if is_explained else [*alarms(sections), _MORE]
+        return render_terminal(sections, lines, width=width, has_colour=has_colour)
     if format == "html":
         from autointerp.board.page import render_board_page
 

@@ -46,6 +46,7 @@ def leaderboard(
     is_together: Annotated[
         bool, typer.Option("--together", help="Rank what is not comparable, too, and say what differs.")
     ] = False,
+    is_explained: Annotated[bool, typer.Option("--explain", help="Say below the table what its columns mean.")] = False,
     pareto: Annotated[bool, typer.Option("--pareto", help="Against loss recovered, L0 and cost instead.")] = False,
     foreign: Annotated[
         list[str] | None,
@@ -59,17 +60,23 @@ def leaderboard(
     if pareto:
         echo(render_pareto(build_sections(summaries, is_together=is_together)))
         return
-    echo_leaderboard(summaries, format, is_together=is_together)
+    echo_leaderboard(summaries, format, is_together=is_together, is_explained=is_explained)
 
 
 def echo_leaderboard(
-    summaries: Sequence[Mapping[str, Any]], format: str = "table", *, is_together: bool = False
+    summaries: Sequence[Mapping[str, Any]],
+    format: str = "table",
+    *,
+    is_together: bool = False,
+    is_explained: bool = False,
 ) -> None:
     """Print the board as wide as the terminal, in colour where standard output is one."""
     width = shutil.get_terminal_size((100, 24)).columns
     has_colour = format == "table" and _is_terminal()
     safe = [safe_tree(summary) for summary in summaries]
-    text = render_leaderboard(safe, format, width=width, has_colour=has_colour, is_together=is_together)
+    text = render_leaderboard(
+        safe, format, width=width, has_colour=has_colour, is_together=is_together, is_explained=is_explained
+    )
     echo(text, has_colour=has_colour)
 
 

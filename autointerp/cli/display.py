@@ -18,15 +18,13 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from autointerp.progress import Bar
+from autointerp.progress import WORTH_A_LINE_S, Bar
 from autointerp.safe_text import safe_line, safe_text
 
 __all__ = ["TerminalProgress", "echo", "show_bug", "tell"]
 
 PLAIN_FIRST_S, PLAIN_EVERY_S = 10.0, 60.0
 """Where no terminal is: the seconds until the first line about a piece of work, and between the later ones."""
-WORTH_A_LINE_S = 2.0
-"""A wait that nothing is counted in gets a line when it took longer."""
 
 _ROOMY = 100
 _COUNT_AND_TIME = 26

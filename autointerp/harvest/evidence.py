@@ -60,26 +60,35 @@ def harvest(
     text: TokenText,
     seed: int,
     needs: Mapping[Role, Need] | None = None,
+    n_tokens: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, list[Evidence]]:
     """Evidence about a seeded sample of each dictionary's live features, ordered by feature.
 
     `text` holds the bytes of every vocabulary entry, padded to the subject's `vocab_size`. `needs` says, per role,
-    below how many windows a feature counts as unscored (it stays in the list). Raises SubjectError for a site the
+    below how many windows a feature counts as unscored (it stays in the list). `n_tokens` is how many the text has at
+    most, for the time left. Raises SubjectError for a site the
     subject lacks, sae_core's WidthMismatchError for a dictionary made for another width.
     """
     shown = progress or SilentProgress()
-    statistics = collect_statistics(subject, dictionaries, open_batches, seed=seed, progress=shown)
-    plans = {name: plan_windows(name, found, config, loaded=dictionaries[name]) for name, found in statistics.items()}
+    statistics = collect_statistics(subject, dictionaries, open_batches, seed=seed, n_tokens=n_tokens, progress=shown)
+    with shown.bar("harvest: choose features"):
+        plans = {
+            name: plan_windows(name, found, config, loaded=dictionaries[name]) for name, found in statistics.items()
+        }
+    n_read = max((int(found.n_tokens.sum()) for found in statistics.values()), default=None)
     harvests = collect_windows(
-        subject, dictionaries, open_batches, plans=plans, config=config, seed=seed, progress=shown
+        subject, dictionaries, open_batches, plans=plans, config=config, seed=seed, n_tokens=n_read, progress=shown
     )
-    return {
-        name: build_evidence(
-            subject, loaded, statistics[name], harvests.pop(name), config, name=name, text=text, needs=needs
-        )
-        for name, loaded in dictionaries.items()
-    }
+    evidence: dict[str, list[Evidence]] = {}
+    n_features = sum(len(plan.features) for plan in plans.values())
+    with shown.bar("harvest: evidence", total=n_features, unit="features") as bar:
+        for name, loaded in dictionaries.items():
+            evidence[name] = build_evidence(
+                subject, loaded, statistics[name], harvests.pop(name), config, name=name, text=text, needs=needs
+            )
+            bar.update(sum(map(len, evidence.values())))
+    return evidence
 
 
 def build_evidence(

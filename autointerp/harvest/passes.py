@@ -86,9 +86,13 @@ def collect_statistics(
     *,
     seed: int,
     shard: tuple[int, int] = (0, 1),
+    n_tokens: int | None = None,
     progress: Progress,
 ) -> dict[str, FeatureStatistics]:
-    """Pass 1. Raises SubjectError for a site the subject lacks, WidthMismatchError for a dictionary of another one."""
+    """Pass 1. `n_tokens`: how many there will be at most, over all shards, for the time left.
+
+    Raises SubjectError for a site the subject lacks, WidthMismatchError for a dictionary of another one.
+    """
     found = {
         name: FeatureStatistics(
             loaded.dictionary.n_features,
@@ -98,7 +102,8 @@ def collect_statistics(
         for name, loaded in dictionaries.items()
     }
     points = {loaded.point for loaded in dictionaries.values()}
-    for batch, x in _read(subject, points, open_batches, shard=shard, progress=progress, label="harvest: statistics"):
+    label = "harvest: statistics"
+    for batch, x in _read(subject, points, open_batches, label, shard=shard, n_tokens=n_tokens, progress=progress):
         tokens, draws = batch.tokens[batch.is_text].cpu().numpy(), token_draws(batch, seed=seed)
         for name, loaded in dictionaries.items():
             firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point])
@@ -136,6 +141,7 @@ def collect_windows(
     config: HarvestConfig,
     seed: int,
     shard: tuple[int, int] = (0, 1),
+    n_tokens: int | None = None,
     progress: Progress,
 ) -> dict[str, Harvest]:
     """Pass 2: window candidates and neuron correlations of the sampled features."""
@@ -150,7 +156,8 @@ def collect_windows(
     neurons = {name: _neuron_point(subject, loaded.point) for name, loaded in dictionaries.items()}
     points = {loaded.point for loaded in dictionaries.values()} | {p for p in neurons.values() if p is not None}
     gap = Placement.of(config).n_tokens
-    for batch, x in _read(subject, points, open_batches, shard=shard, progress=progress, label="harvest: windows"):
+    label = "harvest: windows"
+    for batch, x in _read(subject, points, open_batches, label, shard=shard, n_tokens=n_tokens, progress=progress):
         text = TextBatch(batch, seed=seed, gap=gap)
         for name, loaded in dictionaries.items():
             if not len(plans[name].features):
@@ -170,18 +177,19 @@ def _read(
     subject: ReadableSubject,
     points: set[SitePoint],
     open_batches: OpenBatches,
+    label: str,
     *,
     shard: tuple[int, int],
+    n_tokens: int | None,
     progress: Progress,
-    label: str,
 ) -> Iterator[tuple[PackedBatch, dict[SitePoint, Tensor]]]:
     """Each batch of the shard with its activations at text tokens only, [n, d_in] per point."""
     ordered = sorted(points, key=str)
     for point in ordered:
         subject.check(point)
     index, n_shards = shard
-    n_tokens = 0
-    with progress.bar(label, unit="tok") as bar:
+    n_read = 0
+    with progress.bar(label, total=None if n_tokens is None else n_tokens / n_shards, unit="tok") as bar:
         for number, batch in enumerate(open_batches()):
             if batch.role not in ROLES:
                 raise ValueError(f"evidence is of the roles {ROLES}, not '{batch.role}'")
@@ -190,8 +198,8 @@ def _read(
             found = subject.activations(batch.tokens, ordered)
             is_text = batch.is_text
             yield batch, {point: x[is_text.to(x.device)] for point, x in found.items()}
-            n_tokens += batch.n_tokens
-            bar.update(n_tokens)
+            n_read += batch.n_tokens
+            bar.update(n_read)
 
 
 def _neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autointerp.progress import Bar, Progress
+from autointerp.progress import WORTH_A_LINE_S, Bar, Progress
 from autointerp.runs.layout import write_failure
 from autointerp.safe_text import safe_text
 
@@ -28,7 +28,9 @@ class LoggedProgress:
         start = time.monotonic()
         with self._shown.bar(label, total=total, unit=unit) as bar:
             yield bar
-        self._append(f"{label}: {time.monotonic() - start:.1f} s")
+        took_s = time.monotonic() - start
+        if unit or total is not None or took_s > WORTH_A_LINE_S:
+            self._append(f"{label}: {took_s:.1f} s")
 
     def say(self, text: str) -> None:
         self._shown.say(text)

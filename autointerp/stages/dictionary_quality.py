@@ -61,7 +61,8 @@ def measure_dictionaries(
                 n_done += chunk.shape[0]
                 bar.update(n_done)
         sparse = {name: meter.dictionary for name, meter in meters.items() if not meter.dictionary.is_dense}
-        fidelities = measure_fidelities(bench.subject, sparse, point=point, batches=few)
+        with progress.bar(f"loss recovered {point}", unit="passes") as bar:
+            fidelities = measure_fidelities(bench.subject, sparse, point=point, batches=few, bar=bar)
         for entry in entries:
             quality, fidelity = meters[entry.name].result(), fidelities.get(entry.name)
             facts: dict[str, Any] = {

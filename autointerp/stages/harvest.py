@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from autointerp.config.tree import Config
@@ -33,7 +34,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     """
     start = time.monotonic()
     config = apply_preset(config)
-    bench = open_workbench(config)
+    with progress.bar(f"load subject {Path(config.subject.model).name}"):
+        bench = open_workbench(config)
     dictionaries = {
         entry.name: LoadedDictionary(
             reopen(entry, layout, device=bench.subject.device, objects=objects),
@@ -50,6 +52,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         text=TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size),
         seed=config.seed,
         needs=needs_of(config),
+        n_tokens=2 * bench.tokens_per_role,
         progress=progress,
     )
     for name, evidence in _pinned(found, dictionaries, bench, progress).items():

@@ -66,6 +66,7 @@ def train_site(
         bar = opened.enter_context(
             progress.bar(f"train {point}", total=bench.config.corpus.dictionary_tokens, unit="tok")
         )
+        bar.update(0, note="filling the buffer of activations")
         charts = None
         if train.wandb_project is not None and ranks.is_first:
             charts = opened.enter_context(_charts(bench, point, configs, layout, facts))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,7 +58,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         if not ranks.least(1)[0]:
             return {}  # the first process found the stage done
         check_ranks(config.train.batch_tokens, ranks)
-        bench = open_workbench(config)
+        with progress.bar(f"load subject {Path(config.subject.model).name}"):
+            bench = open_workbench(config)
         progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
         ready = _open_ready_ones(bench, objects or {}, progress if ranks.is_first else SilentProgress())
         points: dict[SitePoint, list[DictionaryEntry]] = {}
@@ -72,8 +74,9 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             n_tokens[str(point)] = seen
     if not ranks.is_first:
         return {}
-    samples = {point: _sample(bench, point) for point in points}
-    rules = _fit_rules(bench, dictionaries, samples)
+    with progress.bar("fit firing rules"):
+        samples = {point: _sample(bench, point) for point in points}
+        rules = _fit_rules(bench, dictionaries, samples)
     for entry in config.dictionaries:
         rules[entry.name].save(layout.dictionary(entry.name))
     del samples

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from autointerp.errors import InputError, SubjectError
+from autointerp.progress import Bar
 from autointerp.subject.model import Replace, Subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sites import SitePoint
@@ -61,10 +62,15 @@ def measure_fidelity(
 
 @torch.no_grad()
 def measure_fidelities(
-    subject: Subject, dictionaries: Mapping[str, Dictionary], point: SitePoint, batches: Sequence[PackedBatch]
+    subject: Subject,
+    dictionaries: Mapping[str, Dictionary],
+    point: SitePoint,
+    batches: Sequence[PackedBatch],
+    *,
+    bar: Bar | None = None,
 ) -> dict[str, Fidelity]:
-    """The fidelity of each dictionary of one site; the losses that none of them changes are taken once. Raises as
-    `measure_fidelity`."""
+    """The fidelity of each dictionary of one site; the losses that none of them changes are taken once. `bar` counts
+    the passes over the batches. Raises as `measure_fidelity`."""
     width = subject.width(point)
     for dictionary in dictionaries.values():
         if dictionary.d_in != width:
@@ -75,17 +81,20 @@ def measure_fidelities(
     if not dictionaries:
         return {}
     mean = _mean_activation(subject, point, batches)
-    ablations: dict[str, Replace | None] = {
+    replacements: dict[str, Replace | None] = {
         "clean": None,
         "zero": torch.zeros_like,
         "mean": lambda x: mean.expand_as(x),
+        **{f"spliced {name}": dictionary for name, dictionary in dictionaries.items()},
     }
-    shared = {name: _mean_loss(subject, point, batches, replace) for name, replace in ablations.items()}
+    losses = {}
+    for name, replace in replacements.items():
+        losses[name] = _mean_loss(subject, point, batches, replace)
+        if bar is not None:
+            bar.update(len(losses), total=len(replacements))
+    shared = {name: losses[name] for name in ("clean", "zero", "mean")}
     n_tokens = sum(_n_predicted(batch) for batch in batches)
-    return {
-        name: Fidelity(n_tokens=n_tokens, spliced=_mean_loss(subject, point, batches, dictionary), **shared)
-        for name, dictionary in dictionaries.items()
-    }
+    return {name: Fidelity(n_tokens=n_tokens, spliced=losses[f"spliced {name}"], **shared) for name in dictionaries}
 
 
 def _recovered(clean: float, spliced: float, ablated: float) -> float | None:

@@ -58,7 +58,7 @@ BOARD = summary(
 
 
 def test_table_is_the_golden_one():
-    assert render_leaderboard([BOARD]).split("\nF1 is")[0] == (
+    assert render_leaderboard([BOARD]).split("\nNot scored")[0] == (
         "scorer detection, explainer windows, judge pattern\n"
         "                   F1 always                     beyond     near  scored\n"
         "dictionary        95%    yes coin     excess      token     miss    lost  USD\n"
@@ -83,6 +83,17 @@ def test_no_line_of_the_table_is_wider_than_the_terminal_and_f1_never_goes(width
     assert ".780, .820" in text
     assert ".667" in text
     assert ("Left out for want of width" in " ".join(text.split())) == (width < 79)
+
+
+def test_what_the_columns_mean_is_said_on_request_so_that_the_board_stays_on_the_screen():
+    board, explained = render_leaderboard([BOARD]), render_leaderboard([BOARD], is_explained=True)
+    assert len(board.splitlines()) <= 23
+    assert "--explain" in board
+    assert "always yes, coin: F1 of a judge" not in board
+    for text in (board, explained):  # what concerns this board alone is never left out
+        assert "Not scored (detection): topk 8 too few firing windows" in " ".join(text.split())
+    assert "always yes, coin: F1 of a judge" in " ".join(explained.split())
+    assert "--explain" not in explained
 
 
 def test_colour_only_where_asked_for():

@@ -35,6 +35,7 @@ from tests.harvest.planted import (
     loaded,
     planted_text,
 )
+from tests.kept_progress import KeptProgress
 
 EXAMPLES = dict[int, Evidence]
 
@@ -294,3 +295,15 @@ def test_edges_of_documents_are_covered(evidence: EXAMPLES) -> None:
     windows = [w for w in evidence[EDGE].windows if w.kind in ACTIVATING]
     assert windows
     assert any(w.offset == 0 and w.candidate == 0 for w in windows)
+
+
+def test_each_step_says_how_much_there_is_to_do(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+    progress = KeptProgress()
+    n_tokens = sum(batch.n_tokens for batch in corpus.open())
+    found = run(corpus, config, n_tokens=n_tokens + 100, progress=progress)
+    totals = {bar.label: (bar.total, bar.states[-1]) for bar in progress.bars if bar.unit}
+    assert totals == {
+        "harvest: statistics": (n_tokens + 100, n_tokens),
+        "harvest: windows": (n_tokens, n_tokens),
+        "harvest: evidence": (len(found), len(found)),
+    }
