@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from autointerp.errors import JudgeError
 from autointerp.judges.engine.client import Failure, Outcome
-from autointerp.judges.keys import reply_from_record, reply_key
+from autointerp.judges.keys import reply_from_record, reply_key, shared_key
 from autointerp.judges.protocol import Capabilities, Request
 from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache
@@ -61,10 +61,11 @@ class Collector:
 
     def _find(self, key: str) -> ReplyRecord | None:
         record = self._journal.find_reply(key)
-        if record is None and self._cache is not None:
-            record = self._cache.find(key)
+        shared = shared_key(self._capabilities, key)
+        if record is None and self._cache is not None and shared is not None:
+            record = self._cache.find(shared)
             if record is not None:  # as the client does: from now on it is this run's
-                record = replace(record, source="cache", at=time.time())
+                record = replace(record, key=key, source="cache", at=time.time())
                 self._journal.record_reply(record)
         return record
 

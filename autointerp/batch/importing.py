@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autointerp.batch.judging import BATCH_STAGES, BatchJudge, open_batch_judge
@@ -21,7 +21,7 @@ from autointerp.batch.result_lines import RawLine, iter_lines
 from autointerp.batch.state import load_state
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeStopped
-from autointerp.judges.keys import storable, with_reply
+from autointerp.judges.keys import shared_key, storable, with_reply
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.layout import RunLayout
@@ -143,7 +143,8 @@ class _Desk:
 
     def _open(self, asked: Asked, result: Result, status: int, where: str, line: RawLine) -> None:
         try:
-            reply = storable(self._judge(asked.stage).read_result(status, result.body))
+            judge = self._judge(asked.stage)
+            reply = storable(judge.read_result(status, result.body))
         except (JudgeError, JudgeStopped) as error:
             # what stops a run when it is asked now says nothing about now when it comes in a file
             self._fail(asked, error, where, line)
@@ -151,7 +152,9 @@ class _Desk:
         n_attempts = 1 + self._outstanding.n_failures(asked.record.key)
         record = with_reply(asked.record, reply, latency_s=0.0, n_attempts=n_attempts, at=time.time())
         self._journal.record_reply(record)
-        self._cache.store(record)
+        shared = shared_key(judge.capabilities, record.key)
+        if shared is not None:
+            self._cache.store(replace(record, key=shared))
         self._outstanding.mark_answered(record.key)
         self._n_by_round[asked.file.partition("/")[0]] += 1
         counts = self.counts

@@ -14,7 +14,15 @@ from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.runs.reply_record import ReplyRecord
 from autointerp.safe_text import without_keys_in_use
 
-__all__ = ["reply_from_record", "reply_key", "reply_to_record", "request_to_record", "storable", "with_reply"]
+__all__ = [
+    "reply_from_record",
+    "reply_key",
+    "reply_to_record",
+    "request_to_record",
+    "shared_key",
+    "storable",
+    "with_reply",
+]
 
 
 def reply_key(capabilities: Capabilities, request: Request) -> str:
@@ -28,6 +36,16 @@ def reply_key(capabilities: Capabilities, request: Request) -> str:
     if capabilities.uses_task:
         content += [type(request.task).__name__, request.task]
     return hashlib.blake2b(_canonical(content).encode(), digest_size=16).hexdigest()
+
+
+def shared_key(capabilities: Capabilities, key: str) -> str | None:
+    """Under which the cache that runs share has the reply that a journal has under `key`, None where none is shared. It
+    holds for one model, a journal's for one name."""
+    if capabilities.is_local or not capabilities.is_shared:
+        return None
+    if not capabilities.identity:
+        return key
+    return hashlib.blake2b(f"{key} {capabilities.identity}".encode(), digest_size=16).hexdigest()
 
 
 def reply_to_record(

@@ -86,7 +86,9 @@ class Capabilities:
     claims that the same request at temperature 0 gets the same text. `is_batching` means that it gathers requests
     itself, `max_concurrent` of them at a time, in this process: that many are given to it, whatever the limits of
     the run say for endpoints, and no time-out is kept, since a request's time is that of its batch. Only a judge that
-    `has_similarities` or `has_likelihoods` answers what is asked in a SimilarityTask or a LikelihoodTask.
+    `has_similarities` or `has_likelihoods` answers what is asked in a SimilarityTask or a LikelihoodTask. `is_shared`:
+    other runs may have its replies, which belong to the model that `identity` tells from others of its name, as far
+    as the endpoint says; a run's own journal goes by neither.
     """
 
     endpoint: str
@@ -101,6 +103,8 @@ class Capabilities:
     is_batching: bool = False
     has_similarities: bool = False
     has_likelihoods: bool = False
+    is_shared: bool = True
+    identity: str = ""
 
 
 @runtime_checkable

@@ -1,8 +1,8 @@
 """Replies shared by all runs of a user: the same question to the same model is never paid for twice.
 
-A SQLite file that several processes may use at once. It holds whole requests and replies under the same keys as
-the journals do, and knows nothing of runs. It is a convenience: when it cannot be written it falls silent, with
-one warning, and the run goes on.
+A SQLite file that several processes may use at once. It holds whole requests and replies under keys that tell models
+of one name apart (`keys.shared_key`), and knows nothing of runs. It is a convenience: when it cannot be written it
+falls silent, with one warning, and the run goes on.
 """
 
 from __future__ import annotations

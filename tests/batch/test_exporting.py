@@ -105,13 +105,16 @@ def test_an_export_leaves_results_and_verdicts_alone(world: World) -> None:
 
 
 def test_replies_of_other_runs_are_taken_and_cost_nothing(world: World, tmp_path: Path) -> None:
-    import_all(world, world.export())
-    other = World.make(tmp_path / "other")
-    assert other.config.limits.cache == world.config.limits.cache
+    sharing = Endpoint(options={"share_replies": True})
+    first, other = (World.make(tmp_path / name, sharing) for name in ("first", "other"))
+    import_all(first, first.export())
+    assert other.config.limits.cache == first.config.limits.cache
     assert other.export().is_complete
     assert (other.totals().n_from_cache, other.totals().usd) == (N_FEATURES, 0.0)
-    alone = World.make(tmp_path / "alone", overrides=["limits.reuse=false"])
+    alone = World.make(tmp_path / "alone", sharing, overrides=["limits.reuse=false"])
     assert alone.export().n_requests == N_FEATURES
+    on_this_machine = World.make(tmp_path / "here")
+    assert on_this_machine.export().n_requests == N_FEATURES
 
 
 def test_how_requests_are_put_is_settled_for_the_api_as_well(tmp_path: Path) -> None:

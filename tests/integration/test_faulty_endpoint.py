@@ -169,13 +169,17 @@ def test_a_ceiling_on_requests_is_kept_and_can_be_raised(
 
 def test_a_shared_cache_answers_another_run(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FaultServer(answer=answer) as server:
-        chosen = arguments(*endpoint(server.base_url))
+        chosen = arguments(*endpoint(server.base_url, share_replies=True))
         words = ["rescore", world.run.root, "--json", "--cache", tmp_path / "cache", *chosen]
         first = call(capsys, *words, "--out", tmp_path / "first")
         n_asked = len(server.bodies)
         second = call(capsys, *words, "--out", tmp_path / "second")
         assert first.code == second.code == 0
         assert len(server.bodies) == n_asked
+        # unless told so, what answers on this machine may be another model by now
+        limited = [*arguments(*endpoint(server.base_url)), "--max-requests", "60", "--out", tmp_path / "third"]
+        assert call(capsys, *words[:5], *limited).code == 3
+        assert len(server.bodies) == n_asked + 60 - 40
     left, right = (read_scores(RunLayout(tmp_path / name).scores) for name in ("first", "second"))
     assert left.equals(right)
 

@@ -32,7 +32,8 @@ def test_a_run_finds_out_once_and_asks_accordingly(
 ) -> None:
     run = RunLayout(tmp_path / "run")
     with FaultServer(personality=KINDS_OF_SERVER["breaks on a schema"]) as server:
-        called = rescore(capsys, world, run.root, server)
+        sharing = "judges.openai.share_replies=true"
+        called = rescore(capsys, world, run.root, server, sharing)
         assert called.code == 0, called.err
         probes = [body for body in server.bodies if is_probe(body)]
         assert 3 <= len(probes) <= 6
@@ -41,7 +42,7 @@ def test_a_run_finds_out_once_and_asks_accordingly(
         assert {body["response_format"]["type"] for body in scoring} == {"json_object"}
         assert "json_schema refused, json_object honoured" in run.log.read_text()
         n_asked = len(server.bodies)
-        again = rescore(capsys, world, tmp_path / "again", server)
+        again = rescore(capsys, world, tmp_path / "again", server, sharing)
         assert again.code == 0, again.err
         assert len(server.bodies) == n_asked, "the finding or the replies were not remembered"
     with open_journal(run.journal, must_exist=True) as journal:

@@ -120,6 +120,8 @@ class FaultServer:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner: web.AppRunner | None = None
         self.base_url = ""
+        self.models: list[dict[str, Any]] | None = None
+        """What it says it serves; None has no list of models."""
         self.bodies: list[dict[str, Any]] = []
         """The requests in order of arrival."""
         self.seen: list[tuple[str, dict[str, str]]] = []
@@ -151,6 +153,7 @@ class FaultServer:
             application.router.add_post("/v1/chat/completions", self._serve)
         else:
             application.router.add_post("/{path:.*}", self._speak)
+        application.router.add_get("/v1/models", self._list)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
@@ -161,6 +164,11 @@ class FaultServer:
     async def _stop(self) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if self.models is None:
+            return web.json_response({"error": {"message": "Not Found"}}, status=404)
+        return web.json_response({"object": "list", "data": self.models})
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         assert self._personality is not None

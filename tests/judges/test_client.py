@@ -309,6 +309,29 @@ def test_the_cache_serves_other_runs_and_not_local_judges(tmp_path: Path) -> Non
     assert (totals.n_from_cache, totals.n_sent, totals.usd) == (5, 0, 0.0)
 
 
+def test_a_model_that_took_anothers_place_gets_none_of_its_replies(tmp_path: Path) -> None:
+    with open_reply_cache(tmp_path / "cache") as cache:
+        run(tmp_path / "j1", Handmade(identity="old"), lambda c: ask_many(c, 5), cache=cache)
+        same, other = Handmade(identity="old"), Handmade(identity="new")
+        run(tmp_path / "j2", same, lambda c: ask_many(c, 5), cache=cache)
+        run(tmp_path / "j3", other, lambda c: ask_many(c, 5), cache=cache)
+        assert (len(same.asked), len(other.asked)) == (0, 5)
+        resumed = Handmade(identity="new")
+        run(tmp_path / "j1", resumed, lambda c: ask_many(c, 5), cache=cache)
+        assert resumed.asked == [], "a run's own journal goes by the name"
+
+
+def test_who_shares_no_replies_takes_none_and_leaves_none(tmp_path: Path) -> None:
+    with open_reply_cache(tmp_path / "cache") as cache:
+        run(tmp_path / "j1", Handmade(), lambda c: ask_many(c, 5), cache=cache)
+        for name in ("j2", "j3"):
+            alone = Handmade(is_shared=False)
+            run(tmp_path / name, alone, lambda c: ask_many(c, 8), cache=cache)
+            assert len(alone.asked) == 8
+        run(tmp_path / "j4", later := Handmade(), lambda c: ask_many(c, 8), cache=cache)
+        assert len(later.asked) == 3
+
+
 def test_without_reuse_the_cache_of_other_runs_is_passed_over_and_the_own_journal_is_not(tmp_path: Path) -> None:
     with open_reply_cache(tmp_path / "cache") as cache:
         run(tmp_path / "j1", Handmade(), lambda c: ask_many(c, 5), cache=cache)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, storable
+from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key, storable
 from autointerp.judges.protocol import Capabilities, Message, Reply, Usage
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.runs.journal import open_journal
@@ -46,6 +46,15 @@ def test_whatever_changes_a_reply_changes_the_key() -> None:
     ]
     keys |= {reply_key(capabilities, base) for capabilities in judges}
     assert len(keys) == 1 + len(others) + len(judges)
+
+
+def test_who_is_served_is_told_apart_in_the_shared_key_alone() -> None:
+    one, other = replace(LLM, identity="one"), replace(LLM, identity="other")
+    assert reply_key(one, question()) == reply_key(other, question()) == reply_key(LLM, question())
+    key = reply_key(LLM, question())
+    assert shared_key(LLM, key) == key, "frozen: replies that plug-ins' judges have shared are found again"
+    assert len({key, shared_key(one, key), shared_key(other, key)}) == 3
+    assert shared_key(replace(LLM, is_shared=False), key) is shared_key(replace(LLM, is_local=True), key) is None
 
 
 def test_the_task_counts_only_for_judges_that_answer_from_it() -> None:

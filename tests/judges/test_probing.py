@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from autointerp.errors import JudgeRejected, JudgeRetry, JudgeStopped, LimitReached
+from autointerp.judges.endpoint import probing
 from autointerp.judges.endpoint.dialects import DIALECTS
 from autointerp.judges.endpoint.openai import OpenAIJudge, open_judge
 from autointerp.judges.endpoint.probing import find_out
@@ -17,7 +18,7 @@ from autointerp.judges.engine.budget import Budget
 from autointerp.judges.protocol import Capabilities, Reply
 from autointerp.score.listing import reply_schema
 from tests.judges.fault_server import Fault, FaultServer, Said, always, completion
-from tests.judges.personalities import KINDS_OF_SERVER, Kind
+from tests.judges.personalities import KINDS_OF_SERVER, SYSTEM_REFUSALS, Kind
 from tests.judges.questions import question
 
 KEY = "sk-test-0d5be0a1c64f4f9e"
@@ -113,8 +114,86 @@ def test_a_model_that_takes_no_temperature_is_sent_none() -> None:
 def test_a_model_that_thinks_is_told() -> None:
     thinking, plain = (probed(Kind(n_thoughts=n), is_asked=False).said[0] for n in (400, 0))
     assert "thinks some 3" in thinking
-    assert "max_tokens must leave room" in thinking
+    assert "so that requests may take 2,048 more than max_tokens" in thinking
     assert "thinks" not in plain
+
+
+def test_a_model_that_thinks_gets_room_for_it_and_its_replies_arrive_whole() -> None:
+    """Under a limit of 50 every reply was paid for and cut."""
+    found = probed(KINDS_OF_SERVER["thinks for long"], token_limit_field="max_tokens")
+    assert found.sent["max_tokens"] == 50 + 4096
+    assert found.reply is not None
+    assert (found.reply.finish, json.loads(found.reply.text)) == ("stop", {"answers": [1, 0]})
+    assert '"thinking_tokens": 4096' in found.capabilities.variant, "another limit is another question"
+    prices = {"usd_per_million_input_tokens": 0.0, "usd_per_million_output_tokens": 1e6}
+    assert probed(KINDS_OF_SERVER["thinks for long"], **prices).judge.bound_usd(question()) == 50 + 4096
+
+
+@pytest.mark.parametrize("room", [0, 7])
+def test_room_to_think_can_be_set_and_taken_away(room: int) -> None:
+    found = probed(KINDS_OF_SERVER["thinks for long"], thinking_tokens=room, dialect="vllm")
+    assert found.sent["max_completion_tokens"] == 50 + room
+    assert "thinks some 8" in found.said[0]
+    assert "more than max_tokens" not in found.said[0]
+
+
+def test_a_context_too_short_for_thinking_is_told_with_the_option() -> None:
+    def short(path: str, body: dict[str, Any]) -> Said:
+        if body.get("max_tokens", 0) > 2000:
+            return Said({"error": {"message": "This model's maximum context length is 2000 tokens"}}, status=400)
+        return KINDS_OF_SERVER["thinks for long"](path, body)
+
+    with (
+        FaultServer(personality=short) as server,
+        pytest.raises(JudgeRejected, match=r"thinking_tokens = 4096 can be set to less"),
+    ):
+        Probing(server)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS_OF_SERVER if "of the system" in name or "refuses it" in name])
+def test_a_message_of_the_system_that_is_refused_joins_the_users(name: str) -> None:
+    found = probed(KINDS_OF_SERVER[name])
+    assert found.n_probes <= 7
+    assert "message of the system refused, it joins the user's" in found.said[0]
+    assert [message["role"] for message in found.sent["messages"]] == ["user"]
+    assert found.sent["messages"][0]["content"] == "Judge.\n\nJudge q."
+    assert '"fold_system": true' in found.capabilities.variant, "the key of a request tells"
+    assert found.capabilities.has_schema is ("knows no schema" not in name)
+    assert found.capabilities.has_logprobs
+
+
+@pytest.mark.parametrize("words", SYSTEM_REFUSALS)
+def test_a_refusal_of_the_system_is_known_by_its_words(words: str) -> None:
+    found = probed(Kind(system="refuse", system_words=words))
+    assert (found.n_probes, found.sent["messages"][0]["role"]) == (4, "user")
+
+
+def test_who_takes_a_message_of_the_system_gets_one() -> None:
+    with FaultServer(personality=Kind()) as server:
+        Probing(server)
+        assert all(body["messages"][0]["role"] == "system" for body in server.bodies if "messages" in body)
+
+
+def test_without_a_probe_a_refused_system_is_told_with_the_option_that_mends_it() -> None:
+    refuses = Kind(system="refuse")
+    with FaultServer(personality=refuses) as server:
+        with pytest.raises(JudgeRejected, match=r"System role not supported; set judges\.openai\.fold_system = true"):
+            Probing(server, probe="off")
+        assert Probing(server, probe="off", fold_system=True).reply is not None
+
+
+def test_a_server_that_keeps_silent_is_told_of_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "_SILENT_S", 0.02)
+    said: list[str] = []
+
+    async def slow(path: str, body: dict[str, Any]) -> Any:
+        await asyncio.sleep(0.06)
+        return Kind()(path, body).body, {}
+
+    wire = DIALECTS["compatible"].wire("m")
+    settled: dict[str, Any] = {"pinned": frozenset({"token_limit_field"}), "body": {}, "may_decide": False}
+    asyncio.run(find_out(slow, model="m", wire=wire, timeout_s=9.0, say=said.append, **settled))
+    assert said == ["no reply to probe 1 for 0.02 s; waiting up to 9 s for it"]
 
 
 def test_decisions_are_used_where_they_tell_and_probabilities_are_wanted() -> None:
@@ -191,6 +270,25 @@ def test_a_run_keeps_its_finding_whatever_the_cache_or_the_server_becomes(tmp_pa
         assert Probing(server, run=tmp_path / "new", cache=cache).capabilities != first.capabilities
 
 
+def test_a_run_goes_on_as_it_began_before_systems_and_thinking_were_asked(tmp_path: Path) -> None:
+    """Or its journal would be found under no key, and paid for again."""
+    with FaultServer(personality=KINDS_OF_SERVER["thinks for long"]) as server:
+        first = Probing(server, run=tmp_path)
+        (file,) = tmp_path.iterdir()
+        kept = json.loads(file.read_text())
+        kept["schema_version"] = 1
+        for name in ("answered_by", "serves"):
+            del kept["found"][name]
+        for name in ("fold_system", "thinking_tokens"):
+            del kept["found"]["wire"][name]
+        file.write_text(json.dumps(kept))
+        again = Probing(server, run=tmp_path)
+    assert "remembered from" in again.said[0]
+    assert again.sent["max_tokens"] == 50
+    assert "thinking" in first.capabilities.variant
+    assert "thinking" not in again.capabilities.variant
+
+
 def test_an_old_or_damaged_finding_of_the_cache_is_asked_anew(tmp_path: Path) -> None:
     with FaultServer(personality=Kind()) as server:
         Probing(server, cache=tmp_path)
@@ -199,7 +297,7 @@ def test_an_old_or_damaged_finding_of_the_cache_is_asked_anew(tmp_path: Path) ->
             file.read_text().replace('"at": "20', '"at": "19'),
             file.read_text()[:50],
             "[]",
-            file.read_text().replace('"schema_version": 1', '"schema_version": 2'),
+            file.read_text().replace('"schema_version": 2', '"schema_version": 1'),
         ):
             file.write_text(content)
             assert "probed with" in Probing(server, cache=tmp_path).said[0]

@@ -131,6 +131,19 @@ def test_a_scoring_request_becomes_structured_output_with_label_probabilities(fa
     assert answer_probabilities(reply, answers) == pytest.approx((OF_1, OF_1))
 
 
+def test_a_template_without_a_system_gets_its_message_in_the_users(
+    fake: FakeVllm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(messages: Any, sampling: Any) -> tuple[str, str, Mapping[str, float]]:
+        if messages[0]["role"] == "system":
+            raise ValueError("System role not supported")
+        return answer(messages, sampling)
+
+    monkeypatch.setattr(fake, "answer", refuse)
+    replies = ask_all([question(f"q{i}", max_tokens=100) for i in range(3)])
+    assert [reply.text for reply in replies] == [f"about Judge.\n\nJudge q{i}." for i in range(3)]
+
+
 def test_other_requests_get_top_alternatives_and_free_text(fake: FakeVllm) -> None:
     task = ExplainTask((), (), (), ())
     request = Request(task, (Message("user", "why"),), max_tokens=90, temperature=0.7, want_logprobs=True)

@@ -7,16 +7,18 @@ from typing import Any
 
 from autointerp.judges.endpoint.dialects import Wire
 from autointerp.judges.protocol import Request
+from autointerp.judges.system_message import fold_system
 
 __all__ = ["chat_body"]
 
 
 def chat_body(request: Request, wire: Wire, *, model: str, more: Mapping[str, Any]) -> dict[str, Any]:
     """The body; `more` goes over what stands there already."""
+    messages = fold_system(request.messages) if wire.fold_system else request.messages
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-        wire.token_limit_field: request.max_tokens,
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        wire.token_limit_field: request.max_tokens + wire.thinking_tokens,
     }
     if "temperature" not in wire.omit_fields:
         body["temperature"] = request.temperature

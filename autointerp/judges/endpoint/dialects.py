@@ -39,6 +39,8 @@ class Wire:
     """How requests are put to one model at one endpoint.
 
     `top_logprobs` 0 means that there are none. `has_decisions`: there is a `/decisions` endpoint that answers.
+    `fold_system`: the system's message joins the user's. `thinking_tokens` are let the model beyond what a reply may
+    have, for what it thinks before.
     """
 
     token_limit_field: TokenLimit
@@ -46,6 +48,8 @@ class Wire:
     omit_fields: tuple[Omittable, ...]
     top_logprobs: int
     has_decisions: bool = False
+    fold_system: bool = False
+    thinking_tokens: int = 0
 
     def variant(self, extra_body: Mapping[str, Any]) -> str:
         """All of this that changes replies, as canonical text; how the token limit is spelt does not."""
@@ -54,6 +58,8 @@ class Wire:
             "omit_fields": sorted(self.omit_fields),
             "top_logprobs": self.top_logprobs,
             "decisions": self.has_decisions,
+            "fold_system": self.fold_system,
+            "thinking_tokens": self.thinking_tokens,
             "extra_body": dict(extra_body),
         }
         changed = {name: value for name, value in changed.items() if value}

@@ -8,7 +8,7 @@ the journal are around it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +17,10 @@ from pydantic import Field
 from autointerp.errors import ConfigError, JudgeRetry, JudgeStopped
 from autointerp.judges.endpoint.completion import read_usage, status_error
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
+from autointerp.judges.endpoint.identity import ask_identity, render_identity
 from autointerp.judges.endpoint.openai import decode_answer, key_header
 from autointerp.judges.endpoint.transport import Transport
+from autointerp.judges.engine.budget import Budget
 from autointerp.judges.options import Options, read_options
 from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.similarity import compared_texts, similarity_reply, similarity_task
@@ -53,6 +55,8 @@ class EmbeddingOptions(Options):
     """What is put before every passage, such as `passage: `."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request body."""
+    share_replies: bool | None = None
+    """As that of judge `openai`."""
     usd_per_million_input_tokens: Annotated[float, Field(ge=0.0)] | None = None
     """The price, where it is not the published one."""
 
@@ -70,6 +74,7 @@ class EmbeddingJudge:
     def __init__(self, model: str, *, options: EmbeddingOptions) -> None:
         """Raises ConfigError when the key is missing, or the address or a proxy cannot be used."""
         self._model, self._options = model, options
+        self._identity = render_identity(None, {})
         self._endpoint = options.endpoint()
         try:
             self._key = read_key(self._endpoint)
@@ -98,12 +103,18 @@ class EmbeddingJudge:
             max_concurrent=options.max_concurrent,
             variant=json.dumps({"embedding": changed}, sort_keys=True),
             has_similarities=True,
+            is_shared=self._endpoint.is_shared,
+            identity=self._identity,
         )
 
     def bound_usd(self, request: Request) -> float | None:
         """The most a request can cost: no tokenizer makes more tokens than a text has bytes."""
         n_bytes = sum(len(text.encode()) for text in self._texts(request))
         return self._usd(input_tokens=n_bytes, output_tokens=0)
+
+    async def probe(self, *, run: Path | None, cache: Path | None, budget: Budget, say: Callable[[str], None]) -> None:
+        """See what the endpoint says it serves, which costs nothing."""
+        self._identity = render_identity(await ask_identity(self._transport, self._model), {})
 
     async def ask(self, request: Request) -> Reply:
         """Raises JudgeRetry, JudgeRejected or JudgeStopped as the protocol says; no message holds the key."""

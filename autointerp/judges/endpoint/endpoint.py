@@ -70,8 +70,16 @@ class OpenAIOptions(Options):
     """Request fields that this endpoint does not accept."""
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     """Alternatives per token to ask for where the scorer wants probabilities; 0 where the endpoint has none."""
+    fold_system: bool | None = None
+    """Whether the system's message joins the user's, for models whose chat template refuses it."""
+    thinking_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Tokens that a request may take beyond `max_tokens`, for what the model thinks before it replies. Left out, it is
+    four times what the probe measured, and at least 1,024 for a model that thinks."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request body."""
+    """Further fields of the request body, such as `reasoning_effort = "low"`."""
+    share_replies: bool | None = None
+    """Whether replies go to the cache that runs share, and come from it. Left out: not from an address of this machine,
+    where tomorrow another model may answer by the same name."""
     usd_per_million_input_tokens: Price | None = None
     """Prices, where they are not the published ones."""
     usd_per_million_cached_input_tokens: Price | None = None
@@ -154,6 +162,11 @@ class OpenAIOptions(Options):
         """Fields that go with every request: the dialect's, and over them those of `extra_body`."""
         return {**self.kind.extra_body, **self.extra_body}
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether replies are shared between runs."""
+        return not is_on_this_machine(self.base_url) if self.share_replies is None else self.share_replies
+
     def wire(self, model: str, found: Wire | None = None) -> Wire:
         """How requests are put: as the options say, else as the probe found, else as the dialect promises."""
         base = found or self.kind.wire(model)
@@ -163,6 +176,8 @@ class OpenAIOptions(Options):
             omit_fields=base.omit_fields if self.omit_fields is None else tuple(sorted(self.omit_fields)),
             top_logprobs=base.top_logprobs if self.top_logprobs is None else self.top_logprobs,
             has_decisions=base.has_decisions and self.decisions == "auto",
+            fold_system=base.fold_system if self.fold_system is None else self.fold_system,
+            thinking_tokens=base.thinking_tokens if self.thinking_tokens is None else self.thinking_tokens,
         )
 
     def root(self, model: str) -> str:

@@ -9,7 +9,9 @@ around it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,15 @@ from autointerp.judges.endpoint.completion import (
 )
 from autointerp.judges.endpoint.decisions import can_decide, decision_body, read_decisions
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
+from autointerp.judges.endpoint.identity import ask_identity, render_identity
 from autointerp.judges.endpoint.prices import price_of
 from autointerp.judges.endpoint.probe_memory import Finding, recall, remember
-from autointerp.judges.endpoint.probing import PROBE_TOKENS, Refused, find_out
+from autointerp.judges.endpoint.probing import PROBE_TOKENS, Refused, find_out, told_when_silent
 from autointerp.judges.endpoint.transport import Answer, Transport
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.options import read_options
 from autointerp.judges.protocol import Capabilities, Reply, Request
+from autointerp.judges.system_message import refuses_system
 from autointerp.judges.tasks import ScoreTask
 
 __all__ = ["OPENAI_URL", "OpenAIJudge", "decode_answer", "key_header", "open_judge"]
@@ -40,6 +44,9 @@ __all__ = ["OPENAI_URL", "OpenAIJudge", "decode_answer", "key_header", "open_jud
 _TOKENS_PER_MESSAGE = 16
 """More than any chat template wraps around a message."""
 _LONGEST_TIMEOUT_S = 3600.0
+_ABOUT_LENGTH = re.compile(r"max_(?:completion_)?tokens|context|too (?:long|large)", re.IGNORECASE)
+_ASKED = frozenset({"token_limit_field", "reply_format", "omit_fields", "top_logprobs", "decisions"})
+"""Where options settle all of these, nothing is asked."""
 _PASSING = {408, 409, 425, 429, 498, 503, 504, 529}
 """Failures that have nothing to do with what was asked."""
 
@@ -61,6 +68,7 @@ class OpenAIJudge:
         )
         self._body = options.body
         self._wire = options.wire(model)
+        self._identity = render_identity(None, {})
         self._price = price_of(options.base_url, model)
 
     @property
@@ -75,6 +83,8 @@ class OpenAIJudge:
             has_schema=wire.reply_format == "json_schema",
             max_concurrent=options.max_concurrent,
             variant=wire.variant(self._body),
+            is_shared=options.is_shared,
+            identity=self._identity,
         )
 
     def bound_usd(self, request: Request) -> float | None:
@@ -88,7 +98,7 @@ class OpenAIJudge:
             n_questions = len(body["questions"])
             n_bytes = n_questions * (n_bytes + len(json.dumps(body["questions"])))
             return self._usd(input_tokens=n_bytes, output_tokens=max(request.max_tokens, n_questions))
-        return self._usd(input_tokens=n_bytes, output_tokens=request.max_tokens)
+        return self._usd(input_tokens=n_bytes, output_tokens=request.max_tokens + self._wire.thinking_tokens)
 
     async def ask(self, request: Request) -> Reply:
         """Raises JudgeRetry, JudgeRejected or JudgeStopped as the protocol says; no message holds the key."""
@@ -122,7 +132,7 @@ class OpenAIJudge:
         """As `probe`, without asking: what the folder `run` remembers holds, else what the dialect promises, which it
         remembers from then on, so that requests in files and through the API are the same."""
         pinned = self._pinned()
-        if self._options.probe == "off" or len(pinned) == 5:
+        if self._options.probe == "off" or pinned >= _ASKED:
             return
         about = self._about(pinned)
         found = recall(about, run=run, cache=None)
@@ -139,10 +149,21 @@ class OpenAIJudge:
         one line. Where the endpoint does not answer, the dialect holds. Raises RunStopped when no request can succeed.
         """
         options, pinned = self._options, self._pinned()
-        if options.probe == "off" or len(pinned) == 5:
+        if options.probe == "off":
+            return
+
+        def tell(words: str) -> None:
+            say(f"{self._name()}: {words}")
+
+        with told_when_silent(tell, "no answer yet to what it serves"):
+            serves = await ask_identity(self._transport, self._model)
+        self._identity = render_identity(serves, {})
+        if pinned >= _ASKED:
             return
         about = self._about(pinned)
-        found = None if options.probe == "again" else recall(about, run=run, cache=cache)
+        found = None if options.probe == "again" else recall(about, run=run, cache=cache, serves=serves)
+        if found is not None and None not in (found.serves, serves) and found.serves != serves:
+            tell(f"serves another model by this name than when this run began ({_changed(found.serves, serves)})")
         origin = "remembered from"
         if found is None:
             try:
@@ -153,13 +174,16 @@ class OpenAIJudge:
                     pinned=pinned,
                     body=self._body,
                     may_decide="decisions" not in pinned and options.kind.may_decide,
+                    say=tell,
                 )
             except (JudgeRetry, JudgeRejected) as error:
                 say(f"{self._name()} could not be probed ({error}); asking as dialect {options.kind.name} promises")
                 return
+            found = replace(found, serves=serves)
             remember(found, about, run=run, cache=cache)
             origin = f"probed with {found.n_requests} requests on"
         self._wire = options.wire(self._model, found.wire)
+        self._identity = render_identity(serves, found.answered_by)
         say(f"{self._name()}: {', '.join(found.seen)}; {origin} {found.at[:10]}{_hint(found)}")
 
     async def aclose(self) -> None:
@@ -198,7 +222,7 @@ class OpenAIJudge:
         return refusal
 
     def _error(self, status: int, body: Any, headers: Mapping[str, str]) -> JudgeError | JudgeStopped:
-        return status_error(
+        error = status_error(
             status,
             body,
             headers,
@@ -207,6 +231,15 @@ class OpenAIJudge:
             key_name=self._options.key_name,
             clean=self._clean,
         )
+        if not isinstance(error, JudgeRejected):
+            return error
+        words = code_and_message(body)[1]
+        if refuses_system(words) and not self._wire.fold_system:
+            return JudgeRejected(f"{error}; set judges.openai.fold_system = true")
+        if self._wire.thinking_tokens and _ABOUT_LENGTH.search(words):
+            tokens = self._wire.thinking_tokens
+            return JudgeRejected(f"{error}; judges.openai.thinking_tokens = {tokens} can be set to less")
+        return error
 
     def _sender(self, budget: Budget) -> Callable[[str, dict[str, Any]], Any]:
         """How a probe's requests go out: counted, and an error that may be about a field told from the others."""
@@ -235,7 +268,7 @@ class OpenAIJudge:
     def _pinned(self) -> frozenset[str]:
         """What the options settle, so that it need not be found out."""
         options = self._options
-        names = ("token_limit_field", "reply_format", "omit_fields", "top_logprobs")
+        names = ("token_limit_field", "reply_format", "omit_fields", "top_logprobs", "fold_system", "thinking_tokens")
         given = {name for name in names if getattr(options, name) is not None}
         return frozenset(given | ({"decisions"} if options.decisions == "never" else set()))
 
@@ -278,6 +311,13 @@ def decode_answer(answer: Answer) -> tuple[int, Any]:
         return answer.status, answer.content[:2000].decode("utf-8", errors="replace")
     wrapped = embedded_error(body) if answer.status == 200 else None
     return (answer.status, body) if wrapped is None else wrapped
+
+
+def _changed(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    """The first thing in which two identities differ."""
+    before, now = before or {}, now or {}
+    name = next(name for name in {**before, **now} if before.get(name) != now.get(name))
+    return f"{name}: {json.dumps(before.get(name))[:80]}, now {json.dumps(now.get(name))[:80]}"
 
 
 def _hint(found: Finding) -> str:

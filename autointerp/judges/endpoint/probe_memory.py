@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from autointerp.runs.layout import write_text
 
 __all__ = ["Finding", "recall", "remember"]
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_RUNS_VERSIONS = (1, 2)
+"""A run goes on as it began, with what was not asked then as it was."""
 _KEPT_S = 30 * 86400.0
 """How long the cache directory's findings are believed."""
 
@@ -30,19 +32,25 @@ _KEPT_S = 30 * 86400.0
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How an endpoint wants to be asked for a model. `seen` says in words what it honours and ignores, `at` (ISO 8601,
-    with its zone) when that was found, in `n_requests` requests."""
+    with its zone) when that was found, in `n_requests` requests. `answered_by` is the model as its replies name it and
+    the fingerprint of its system, `serves` what the endpoint said of it then."""
 
     wire: Wire
     seen: tuple[str, ...]
     at: str
     n_requests: int
+    answered_by: Mapping[str, str] = field(default_factory=dict)
+    serves: Mapping[str, Any] | None = None
 
 
-def recall(about: Mapping[str, Any], *, run: Path | None, cache: Path | None) -> Finding | None:
-    """What is remembered of an endpoint, the run's own first; None when that is nothing, old or damaged."""
+def recall(
+    about: Mapping[str, Any], *, run: Path | None, cache: Path | None, serves: Mapping[str, Any] | None = None
+) -> Finding | None:
+    """What is remembered of an endpoint, the run's own first; None when that is nothing, old, damaged, or in the cache
+    about another model than the one that the endpoint `serves` now."""
     for folder, most_s in ((run, None), (cache, _KEPT_S)):
         finding = None if folder is None else _read(_file(folder, about), about, most_s)
-        if finding is not None:
+        if finding is not None and (folder is run or finding.serves == serves):
             if folder is cache and run is not None:
                 remember(finding, about, run=run, cache=None)
             return finding
@@ -69,8 +77,10 @@ def _read(file: Path, about: Mapping[str, Any], most_s: float | None) -> Finding
         found = content["found"]
         age_s = time.time() - datetime.fromisoformat(found["at"]).timestamp()
         wire = {**found["wire"], "omit_fields": tuple(found["wire"]["omit_fields"])}
-        finding = Finding(Wire(**wire), tuple(found["seen"]), found["at"], found["n_requests"])
+        more = {name: found[name] for name in ("answered_by", "serves") if name in found}
+        finding = Finding(Wire(**wire), tuple(found["seen"]), found["at"], found["n_requests"], **more)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    is_ours = content.get("schema_version") == _SCHEMA_VERSION and content.get("about") == json.loads(json.dumps(about))
+    versions = _RUNS_VERSIONS if most_s is None else (_SCHEMA_VERSION,)
+    is_ours = content.get("schema_version") in versions and content.get("about") == json.loads(json.dumps(about))
     return finding if is_ours and (most_s is None or age_s <= most_s) else None

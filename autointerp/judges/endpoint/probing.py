@@ -2,15 +2,17 @@
 
 Servers accept fields that they then ignore, so a status says little. The first request asks for an English sentence
 under a JSON schema that no sentence fits, with log-probabilities: what comes back tells which of the two was heeded.
-The second asks for a long count in very few tokens. What a server refuses is left out and the request put again.
-Takes a function that sends one request; knows nothing of connections, journals or prices.
+The second asks for a long count in very few tokens. What a server refuses is left out and the request put again; a
+message of the system that it refuses joins the user's. Takes a function that sends one request; knows nothing of
+connections, journals or prices.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +25,10 @@ from autointerp.judges.endpoint.dialects import TOP_LOGPROBS, ReplyFormat, Token
 from autointerp.judges.endpoint.probe_memory import Finding
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.system_message import refuses_system
 from autointerp.judges.tasks import ScoreTask
 
-__all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out"]
+__all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out", "told_when_silent"]
 
 Heeded = Literal["honoured", "ignored", "unknown"]
 Send = Callable[[str, dict[str, Any]], Awaitable[tuple[Any, Mapping[str, str]]]]
@@ -40,6 +43,7 @@ _SCHEMA = {
     "required": ["answers"],
     "additionalProperties": False,
 }
+_SYSTEM = "Do what the user asks for, and nothing else."
 _SENTENCE = "What is JSON? Answer with one short sentence of plain English and nothing else."
 _COUNT = "Count from one to sixty in English words, separated by spaces, and say nothing else."
 PROBE_TOKENS, _COUNT_TOKENS = 1000, 16
@@ -48,10 +52,14 @@ _LONG_CHARACTERS = 200
 """More than so few tokens hold."""
 _SHORT_THOUGHT = 20
 """Tokens beyond one per character, from which on a model must have thought."""
+_THOUGHT_FACTOR, _LEAST_THINKING_TOKENS = 4, 1024
+"""What a question about many windows takes in thought, beside one for a sentence."""
 _MOST_REQUESTS = 10
 _MOST_RETRIES = 2
 _TIMEOUT_S = 120.0
 """Of one request: some servers load a model when they are first asked for it."""
+_SILENT_S = 5.0
+"""After so long whoever waits is told what for."""
 _FORMATS: tuple[ReplyFormat, ...] = ("json_schema", "json_object", "none")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "logprobs": ("logprob",),
@@ -80,6 +88,16 @@ class Refused(JudgeError):
         self.body, self.error, self.is_fault = body, error, is_fault
 
 
+@contextmanager
+def told_when_silent(say: Callable[[str], None], words: str) -> Iterator[None]:
+    """Say `words` where what is inside takes longer than a few seconds."""
+    timer = asyncio.get_running_loop().call_later(_SILENT_S, say, words)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 async def find_out(
     send: Send,
     *,
@@ -89,20 +107,22 @@ async def find_out(
     body: Mapping[str, Any],
     may_decide: bool,
     timeout_s: float = _TIMEOUT_S,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Finding:
     """What the endpoint honours. `wire` is what is promised; of it, what `pinned` names is not asked. `body` goes with
-    every request.
+    every request; `say` is told of waits.
 
     Raises JudgeRetry when the endpoint gives no answers, and whatever it says to the plainest of requests.
     """
-    probe = _Probe(send, model, wire, pinned, body, timeout_s)
+    probe = _Probe(send, model, wire, pinned, body, timeout_s, say)
     await probe.ask_structure()
     if "token_limit_field" not in pinned:
         await probe.ask_limit()
     if may_decide:
         await probe.ask_decisions()
+    probe.make_room_to_think()
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Finding(probe.wire, tuple(probe.seen), at, probe.n_requests)
+    return Finding(probe.wire, tuple(probe.seen), at, probe.n_requests, probe.answered_by)
 
 
 class _Probe:
@@ -116,26 +136,30 @@ class _Probe:
         pinned: frozenset[str],
         body: Mapping[str, Any],
         timeout_s: float,
+        say: Callable[[str], None],
     ) -> None:
         self._send, self._model, self._pinned, self._body = send, model, pinned, dict(body)
-        self._promised, self._timeout_s = wire, timeout_s
+        self._promised, self._timeout_s, self._say = wire, timeout_s, say
+        self._has_tried_folding = False
+        self._n_thoughts = 0
         self.wire = replace(
             wire,
             reply_format=wire.reply_format if "reply_format" in pinned else "json_schema",
             top_logprobs=wire.top_logprobs if "top_logprobs" in pinned else TOP_LOGPROBS,
             omit_fields=wire.omit_fields if "omit_fields" in pinned else _without_temperature(wire),
             has_decisions=False,
+            thinking_tokens=0,
         )
         self.seen: list[str] = []
+        self.answered_by: dict[str, str] = {}
         self.n_requests = 0
 
     async def ask_structure(self) -> None:
         """Whether a reply's form, log-probabilities and the temperature are heeded; what is not, is no longer sent."""
         has_logprobs: Heeded = "unknown"
-        n_thoughts = 0
         while True:
             reply = await self._put_stepping_down(_SENTENCE, PROBE_TOKENS)
-            n_thoughts = max(n_thoughts, reply.usage.output_tokens - len(reply.text))
+            self._n_thoughts = max(self._n_thoughts, reply.usage.output_tokens - len(reply.text))
             if self.wire.top_logprobs and reply.text:
                 has_logprobs = _logprobs_heeded(reply)
             heeded = _format_heeded(reply, self.wire.reply_format)
@@ -154,10 +178,20 @@ class _Probe:
             self.wire = replace(self.wire, top_logprobs=kept[has_logprobs])
         if self.wire.top_logprobs or has_logprobs == "ignored":
             self.seen.append(f"logprobs {has_logprobs}")
-        if n_thoughts > _SHORT_THOUGHT:
-            self.seen.append(
-                f"thinks some {n_thoughts} tokens before a short answer, which max_tokens must leave room for"
-            )
+
+    def make_room_to_think(self) -> None:
+        """Let a model that was seen to think take tokens for it beyond what its replies may have."""
+        if self._n_thoughts <= _SHORT_THOUGHT:
+            return
+        said = f"thinks some {self._n_thoughts} tokens before a short answer"
+        if "thinking_tokens" in self._pinned:
+            self.seen.append(said)
+            return
+        room = _LEAST_THINKING_TOKENS
+        while room < _THOUGHT_FACTOR * self._n_thoughts:
+            room *= 2  # in few steps, so that a little more thought another time is no other way of asking
+        self.wire = replace(self.wire, thinking_tokens=room)
+        self.seen.append(f"{said}, so that requests may take {room:,} more than max_tokens")
 
     async def ask_limit(self) -> None:
         """Which spelling of the token limit is heeded."""
@@ -190,9 +224,11 @@ class _Probe:
         self.seen.append(f"/decisions {'honoured' if self.wire.has_decisions else 'answers without telling'}")
 
     async def _timed(self, path: str, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
+        words = f"no reply to probe {self.n_requests} for {_SILENT_S:g} s; waiting up to {self._timeout_s:g} s for it"
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._send(path, body)
+            with told_when_silent(self._say, words):
+                async with asyncio.timeout(self._timeout_s):
+                    return await self._send(path, body)
         except TimeoutError:
             raise JudgeRetry(f"no reply within {self._timeout_s:g} s") from None
 
@@ -203,14 +239,46 @@ class _Probe:
             try:
                 return await self._put(prompt, max_tokens, self.wire)
             except Refused as refused:
-                n_faults += refused.is_fault
-                if refused.is_fault and n_faults == 1:
-                    continue  # it may have nothing to do with what was asked
-                n_faults = 0
                 named = code_and_message(refused.body)[1].lower()
                 blamed = [field for field, words in _FIELDS.items() if any(word in named for word in words)]
+                if self._may_fold and refuses_system(named):
+                    self._fold()
+                    continue
+                n_faults += refused.is_fault
+                is_first_fault = refused.is_fault and n_faults == 1
+                if self._may_fold and not self._has_tried_folding and not blamed:
+                    is_systems_fault = await self._try_folding(prompt, max_tokens)
+                    if is_systems_fault:
+                        self._fold()
+                    if is_systems_fault is not None:
+                        continue
+                elif is_first_fault:
+                    continue  # it may have nothing to do with what was asked
+                n_faults = 0
                 if self.n_requests >= _MOST_REQUESTS or not self._leave_out(blamed):
                     raise refused.error from None
+
+    @property
+    def _may_fold(self) -> bool:
+        return not self.wire.fold_system and "fold_system" not in self._pinned
+
+    def _fold(self) -> None:
+        self.seen.append("message of the system refused, it joins the user's")
+        self.wire = replace(self.wire, fold_system=True)
+
+    async def _try_folding(self, prompt: str, max_tokens: int) -> bool | None:
+        """Whether it is for a message of the system that a request was refused for no stated reason: taken without it
+        and refused with it again. None where it is refused without it, too."""
+        self._has_tried_folding = True
+        try:
+            await self._put(prompt, max_tokens, replace(self.wire, fold_system=True))
+        except Refused:
+            return None
+        try:
+            await self._put(prompt, max_tokens, self.wire)
+        except Refused:
+            return True
+        return False
 
     def _leave_out(self, blamed: list[str]) -> bool:
         """Take one field out of the request, a blamed one first; whether there was one left to take."""
@@ -241,7 +309,7 @@ class _Probe:
         """One chat completion, put again where it failed in passing."""
         request = Request(
             ScoreTask("", ()),
-            (Message("user", prompt),),
+            (Message("system", _SYSTEM), Message("user", prompt)),
             max_tokens,
             reply_schema=_SCHEMA if prompt == _SENTENCE else None,
             want_logprobs=prompt == _SENTENCE,
@@ -251,12 +319,22 @@ class _Probe:
             self.n_requests += 1
             try:
                 answer, headers = await self._timed("/chat/completions", body)
+                self._note_who(answer)
                 return read_completion(answer, headers, model=self._model, price=_unpriced)
             except JudgeRetry as error:
                 if n_before == _MOST_RETRIES or (error.retry_after_s or 0.0) > 60.0:
                     raise
+                if error.retry_after_s is not None and error.retry_after_s > _SILENT_S:
+                    self._say(f"asks for a pause of {error.retry_after_s:.0f} s; waiting for it")
                 await asyncio.sleep(max(error.retry_after_s or 0.0, 0.2 * 2**n_before))
         raise AssertionError("unreachable")
+
+    def _note_who(self, answer: Any) -> None:
+        """Keep what a reply says of who gave it."""
+        for name in ("model", "system_fingerprint"):
+            value = answer.get(name) if isinstance(answer, dict) else None
+            if isinstance(value, str) and value:
+                self.answered_by[name] = value[:200]
 
 
 def _format_heeded(reply: Reply, kind: ReplyFormat) -> Heeded:

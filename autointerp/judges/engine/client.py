@@ -16,7 +16,7 @@ from autointerp.config.asking import LimitsConfig
 from autointerp.errors import JudgeError, JudgeRetry, LimitReached, RunStopped
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.limits import Limiter, RetrySchedule
-from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, storable
+from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key, storable
 from autointerp.judges.protocol import Capabilities, Judge, RateLimits, Reply, Request
 from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache
@@ -78,13 +78,14 @@ class Client:
         budget: Budget,
         schedule: RetrySchedule | None = None,
     ) -> None:
-        """`cache` is passed over for a judge that is local, and only written to where `limits.reuse` is off.
+        """`cache` is passed over for a judge that is local or shares nothing, and only written to where `limits.reuse`
+        is off.
 
         `schedule` defaults to one made from `limits`.
         """
         self._judge, self._journal, self._budget = judge, journal, budget
         self.capabilities: Capabilities = judge.capabilities
-        self._cache = None if self.capabilities.is_local else cache
+        self._cache = cache
         self._bound_usd = judge.bound_usd if isinstance(judge, _Priced) else self._default_bound_usd
         is_batching, n_most = self.capabilities.is_batching, self.capabilities.max_concurrent
         self._timeout_s, self._is_reusing = None if is_batching else limits.timeout_s, limits.reuse
@@ -149,10 +150,11 @@ class Client:
         if record is not None:
             self.counters.n_from_journal += 1
             return record
-        record = self._cache.find(key) if self._cache is not None and self._is_reusing else None
+        shared = shared_key(self.capabilities, key) if self._is_reusing else None
+        record = self._cache.find(shared) if self._cache is not None and shared is not None else None
         if record is not None:
             self.counters.n_from_cache += 1
-            record = replace(record, source="cache", at=time.time())
+            record = replace(record, key=key, source="cache", at=time.time())
             self._journal.record_reply(record)
         return record
 
@@ -234,8 +236,9 @@ class Client:
             at=time.time(),
         )
         self._journal.record_reply(record)
-        if self._cache is not None:
-            self._cache.store(record)
+        shared = shared_key(self.capabilities, key)
+        if self._cache is not None and shared is not None:
+            self._cache.store(replace(record, key=shared))
 
     def _record_failure(
         self, error: JudgeError, key: str, number: int, latency_s: float, *, usd_at_most: float

@@ -26,6 +26,7 @@ from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.labels import by_text, label_token_ids
 from autointerp.judges.options import Options, read_options
 from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
+from autointerp.judges.system_message import fold_system, refuses_system
 from autointerp.judges.tasks import ScoreTask
 from autointerp.seeds import derive
 
@@ -103,6 +104,7 @@ class VllmJudge:
         self._model, self._options = model, options
         self._llm: Any = None
         self._label_ids: list[int] = []
+        self._folds_system = False
         self._batcher = Batcher[Request, Reply](
             self._answer, size=options.chunk_size, quiet_s=options.quiet_s, name="vllm"
         )
@@ -197,7 +199,8 @@ class VllmJudge:
         """
         if not requests:
             return []
-        messages = [[{"role": m.role, "content": _whole(m.content)} for m in request.messages] for request in requests]
+        asked = [fold_system(r.messages) if self._folds_system else r.messages for r in requests]
+        messages = [[{"role": m.role, "content": _whole(m.content)} for m in conversation] for conversation in asked]
         try:
             outputs = self._llm.chat(
                 messages,
@@ -206,6 +209,9 @@ class VllmJudge:
                 chat_template_kwargs=self._options.chat_template_kwargs or None,
             )
         except self._rejections as error:
+            if refuses_system(str(error)) and not self._folds_system:
+                self._folds_system = True  # as the model's template refuses it, so it does for every request
+                return self._run(requests, params)
             if len(requests) == 1:
                 return [JudgeRejected(_first_line(error))]
             half = len(requests) // 2
