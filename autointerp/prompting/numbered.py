@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autointerp.prompting.lists import BACKTICK, QUOTATION, are_quoted
-from autointerp.prompting.parsing import LONGEST_REPLY, load_json, reply_body
+from autointerp.prompting.parsing import LONGEST_REPLY, reply_body
+from autointerp.prompting.reply_json import load_json
 
 __all__ = ["diagnose_number", "number_schema", "parse_number"]
 
@@ -37,6 +38,8 @@ def parse_number(text: str, n: int, *, is_cut: bool = False) -> int | None:
     if len(body) > LONGEST_REPLY:
         return None
     is_json, value = load_json(body)
+    if is_json and isinstance(value, str):
+        is_json, value = load_json(value)
     if is_json and isinstance(value, dict):
         return _checked(value.get("answer"), n)
     if is_cut:

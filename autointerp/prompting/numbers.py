@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+from autointerp.prompting.keyed_lists import numbered_lines, plain_list
 from autointerp.prompting.lists import (
     QUOTATION,
     UNKNOWN_WORDS,
@@ -21,7 +22,8 @@ from autointerp.prompting.lists import (
     choose_list,
     is_reference,
 )
-from autointerp.prompting.parsing import LONGEST_REPLY, load_json, reply_body
+from autointerp.prompting.parsing import LONGEST_REPLY, reply_body
+from autointerp.prompting.reply_json import json_amid_prose, load_json
 
 __all__ = ["Numbers", "diagnose_numbers", "find_numbers"]
 
@@ -59,6 +61,8 @@ def find_numbers(
     is_json, value = load_json(body)
     if is_json and isinstance(value, dict):
         return _read_object(body, value, n, name, highest, start)
+    if is_json and (isinstance(value, str) or (isinstance(value, list) and dict in map(type, value))):
+        return _keyed(value, n, name, highest)
     found = _find_lists(body, highest)
     if is_cut:
         found = found[:1] if found and begins_text(body, found[0]) else []
@@ -69,6 +73,12 @@ def find_numbers(
     else:
         is_list = not is_cut and _ONLY_LIST.fullmatch(body) is not None and "\n" not in body
         entries = cast("list[Item] | None", _read_entries(body, 0, highest)) if is_list else None
+        lines = numbered_lines(body, n) if entries is None and not is_cut else None
+        if lines is not None:
+            read = [_Entry(_number(line.word, highest), line.start) for line in lines]
+            entries = cast("list[Item] | None", read)
+        elif entries is None and not is_cut:
+            return _keyed(json_amid_prose(body), n, name, highest)
     if entries is None or len(entries) != n:
         return None
     return _numbers(cast("list[_Entry]", entries), start)
@@ -100,11 +110,13 @@ def _numbers(entries: Sequence[_Entry], start: int) -> Numbers | None:
 
 
 def _read_object(body: str, value: dict[str, Any], n: int, name: str, highest: float, start: int) -> Numbers | None:
-    """The numbers of a JSON object, under `name` or its only list; their places only where just one list of the text
-    can be them."""
+    """The numbers of a JSON object, under `name`, in its only list or under numbers; the places of a list only where
+    just one of the text can be it."""
     names = [name] if name in value else [key for key in value if isinstance(value[key], list)]
     listed = value[names[0]] if len(names) == 1 else None
-    if not isinstance(listed, list) or len(listed) != n:
+    if not isinstance(listed, list) or dict in map(type, listed):
+        return _keyed(value, n, name, highest)
+    if len(listed) != n:
         return None
     values = [_number(entry, highest) for entry in listed]
     if any(number is None for number in values):
@@ -113,6 +125,13 @@ def _read_object(body: str, value: dict[str, Any], n: int, name: str, highest: f
     lists = [_read_entries(match[2], match.start(2), highest) for match in _NAMED_LIST.finditer(body)]
     same = [entries for entries in lists if entries is not None and tuple(e.value for e in entries) == exact]
     return Numbers(exact, tuple(start + e.start for e in same[0]) if len(same) == 1 else None)
+
+
+def _keyed(value: Any, n: int, name: str, highest: float) -> Numbers | None:
+    """The numbers of a JSON value that is no plain list."""
+    values = [_number(entry, highest) for entry in plain_list(value, n, name=name) or ()]
+    exact = tuple(value for value in values if value is not None)
+    return Numbers(exact, None) if len(exact) == n else None
 
 
 def _number(entry: Any, highest: float) -> float | None:

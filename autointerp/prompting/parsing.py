@@ -8,10 +8,10 @@ reply's text; knows nothing of windows, features or labels.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NamedTuple
 
+from autointerp.prompting.keyed_lists import numbered_lines, plain_list
 from autointerp.prompting.lists import (
     BACKTICK,
     QUOTATION,
@@ -26,6 +26,7 @@ from autointerp.prompting.lists import (
     read_values,
 )
 from autointerp.prompting.reasoning import blank_reasoning
+from autointerp.prompting.reply_json import json_amid_prose, load_json
 
 __all__ = ["Answers", "diagnose", "find_answers", "parse_answers", "parse_explanation"]
 
@@ -72,7 +73,8 @@ def find_answers(text: str, n: int, *, is_cut: bool = False) -> Answers | None:
     """The `n` answers of a reply, in order; an answer that is no plain yes or no is None.
 
     Reads `{"answers": [...]}` and bare lists of 0/1, true/false or yes/no, fenced or with prose around, or a line
-    that is nothing but such a list without brackets. None, so that all answers count as unparsed, where no list has
+    that is nothing but such a list without brackets; and lists whose entries carry their numbers (`keyed_lists`), in
+    JSON, where places are not known, or in lines. None, so that all answers count as unparsed, where no list has
     exactly `n` entries, where the last list has another length, where a list is cut off, or where lists of the right
     length disagree and the last one is not plainly the final answer. Lists in quotation marks and lists that name
     windows ("windows [0, 1]") are not answers. Of a reply that was cut off (`is_cut`), only a list it begins with
@@ -84,13 +86,32 @@ def find_answers(text: str, n: int, *, is_cut: bool = False) -> Answers | None:
     is_json, value = load_json(body)
     if is_json and isinstance(value, dict):
         return _read_object(body, value, n, start)
+    if is_json and (isinstance(value, str) or (isinstance(value, list) and dict in map(type, value))):
+        return _keyed(value, n)
     found = find_lists(body)
     if is_cut:
         found = found[:1] if found and begins_text(body, found[0]) else []
         items = choose_list(body, found, n) if found else None
     else:
-        items = choose_list(body, found, n) if found else read_unbracketed(body, n)
+        items = choose_list(body, found, n) if found else read_unbracketed(body, n) or _read_lines(body, n)
+        if items is None and not found:
+            return _keyed(json_amid_prose(body), n)
     return None if items is None else _answers(items, start)
+
+
+def _keyed(value: Any, n: int) -> Answers | None:
+    """The answers of a JSON value that is no plain list."""
+    entries = plain_list(value, n, name="answers")
+    values = None if entries is None else read_values(entries)
+    return None if values is None else Answers(values, None)
+
+
+def _read_lines(body: str, n: int) -> list[Item] | None:
+    lines = numbered_lines(body, n)
+    values = None if lines is None else read_values([line.word for line in lines])
+    if lines is None or values is None:
+        return None
+    return [Item(value, line.start) for value, line in zip(values, lines, strict=True)]
 
 
 def _answers(items: list[Item], start: int) -> Answers:
@@ -128,26 +149,14 @@ def reply_body(text: str) -> tuple[str, int]:
     return inner.strip(), start + fenced.start(1) + len(inner) - len(inner.lstrip())
 
 
-def load_json(text: str) -> tuple[bool, Any]:
-    """Whether the text is JSON, and its value. Two keys of one name would let the second silently win, so such an
-    object comes back empty."""
-    try:
-        return True, json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        return False, None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> Any:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else {}
-
-
 def _read_object(body: str, value: dict[str, Any], n: int, start: int) -> Answers | None:
-    """The answers of a JSON object, under `answers` or its only list; their places only where just one list of the
-    text can be them."""
+    """The answers of a JSON object, under `answers`, in its only list or under numbers; the places of a list only where
+    just one of the text can be it."""
     names = ["answers"] if "answers" in value else [name for name in value if isinstance(value[name], list)]
     listed = value[names[0]] if len(names) == 1 else None
-    values = read_values(listed) if isinstance(listed, list) else None
+    if not isinstance(listed, list) or dict in map(type, listed):
+        return _keyed(value, n)
+    values = read_values(listed)
     if values is None or len(values) != n:
         return None
     lists = [read_items(match[2], match.start(2)) for match in _NAMED_LIST.finditer(body) if match[1] == names[0]]

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autointerp.prompting import lists, marking, parsing, probabilities, reasoning, refusals
+from autointerp.prompting import (
+    keyed_lists,
+    lists,
+    marking,
+    numbered,
+    numbers,
+    parsing,
+    probabilities,
+    reasoning,
+    refusals,
+    reply_json,
+)
 from autointerp.prompting.parsing import diagnose, find_answers, parse_explanation
 from autointerp.prompting.refusals import is_refusal
 
@@ -161,7 +172,9 @@ def test_a_hundred_kilobytes_of_anything_are_read(unit: str) -> None:
     assert marking.unmark(marking.mark(text, [(0, 1), (50_000, 50_001)]))[0] == text
 
 
-MODULES = [lists, marking, parsing, probabilities, reasoning, refusals]
+MODULES = [
+    *(keyed_lists, lists, marking, numbered, numbers, parsing, probabilities, reasoning, refusals, reply_json),
+]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
