@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autointerp.begun_run import BegunRun, Pace
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
+from autointerp.judges.endpoint.dialects import thinks
 from autointerp.judges.endpoint.embedding import EmbeddingOptions
 from autointerp.judges.endpoint.endpoint import OpenAIOptions
 from autointerp.judges.endpoint.prices import Price, price_of
+from autointerp.judges.endpoint.probe_memory import recall
+from autointerp.judges.endpoint.probing import room_to_think
 from autointerp.judges.endpoint.token_counting import TokenCounter, find_counter
 from autointerp.judges.options import read_options
 from autointerp.judges.protocol import Request
@@ -28,6 +32,8 @@ from autointerp.judges.tasks import (
     SimilarityTask,
     SimulateTask,
 )
+from autointerp.runs.layout import RunLayout
+from autointerp.runs.reply_cache import default_cache_path
 
 __all__ = ["ASSUMED", "Assumptions", "ExpectedJudge"]
 
@@ -41,7 +47,9 @@ class Assumptions:
 
     `characters_per_token` is the judge's, of a whole prompt: its quotes, marks and escapes take more tokens than
     prose. A reply by list has `list_tokens` around it and `answer_tokens` per window. `f1_deviation` is the standard
-    deviation of F1 over features that O'Neill et al. 2024 published for their SAE (arXiv 2411.13117).
+    deviation of F1 over features that O'Neill et al. 2024 published for their SAE (arXiv 2411.13117). A model whose
+    name is that of one that thinks does so for `thinking_tokens` per reply, at a `reasoning_effort` of medium; one
+    that was probed for `thinking_factor` times what it thought then, before one sentence.
     """
 
     characters_per_token: float = 3.5
@@ -51,9 +59,23 @@ class Assumptions:
     latency_s: float = 2.0
     f1_deviation: float = 0.25
     evidence_passes: int = 2
+    thinking_tokens: int = 600
+    thinking_factor: float = 2.0
 
 
 ASSUMED = Assumptions()
+
+_EFFORTS = {"none": 0.0, "minimal": 0.0, "low": 0.4, "medium": 1.0, "high": 3.0, "xhigh": 5.0}
+"""Thought at a `reasoning_effort`, as multiples of that at medium."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """Tokens that a judge thinks before a reply, on average (`n_tokens`) and at most (`room`); how that is `known`."""
+
+    n_tokens: int
+    room: int
+    known: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +90,17 @@ class ExpectedJudge:
     price: Price | None = None
     counter: TokenCounter | None = None
     begun: BegunRun | None = None
+    thought: Thought | None = None
 
     @classmethod
     def of(
-        cls, spec: str, config: Config, *, begun: BegunRun | None = None, tokenizer: TokenCounter | None = None
+        cls,
+        spec: str,
+        config: Config,
+        *,
+        begun: BegunRun | None = None,
+        tokenizer: TokenCounter | None = None,
+        assumed: Assumptions = ASSUMED,
     ) -> ExpectedJudge:
         """Raises PluginError for an unknown judge, ConfigError for wrong options or a damaged price file."""
         name, model = split_spec(spec)
@@ -90,11 +119,23 @@ class ExpectedJudge:
         if isinstance(options, EmbeddingOptions):
             options = options.endpoint()
         price = price_of(options.base_url, model)
-        return cls(spec, model, min(n_concurrent, options.max_concurrent), True, options, price, counter, begun)
+        thought = _thought(options, model, config, begun, assumed) if is_chat else None
+        n_concurrent = min(n_concurrent, options.max_concurrent)
+        return cls(spec, model, n_concurrent, True, options, price, counter, begun, thought)
 
     @property
     def notes(self) -> list[str]:
         """What to tell the user about the price."""
+        return [*self._price_notes, *self._thought_notes]
+
+    @property
+    def _thought_notes(self) -> list[str]:
+        if self.thought is None or (self.begun is not None and self.begun.whole is not None):
+            return []
+        return [f"'{self.model}' thinks before it replies: {self.thought.n_tokens:,} tokens each, {self.thought.known}"]
+
+    @property
+    def _price_notes(self) -> list[str]:
         if not self.is_builtin:
             return [f"price and time unknown: judge '{self.spec}' states neither before it is opened"]
         if self.options is None or self.options.usd_per_million_input_tokens is not None:
@@ -151,11 +192,12 @@ class ExpectedJudge:
         if n_requests == 0:
             return dict.fromkeys(("input_tokens", "output_tokens", "usd", "usd_max", "seconds"), 0)
         share = n_requests / max(len(requests), 1)
-        most = round(share * sum(request.max_tokens for request in requests))
+        n_thoughts, room = (self.thought.n_tokens, self.thought.room) if self.thought is not None else (0, 0)
+        most = round(share * sum(request.max_tokens + room for request in requests))
         if pace is not None and pace.n_sent:
             return self._as_measured(pace, n_requests, most)
         n_input = round(share * sum(self._input_tokens(request, assumed) for request in requests))
-        n_output = round(share * sum(_output_tokens(request, assumed) for request in requests))
+        n_output = round(share * sum(n_thoughts + _output_tokens(request, assumed) for request in requests))
         return {
             "input_tokens": n_input,
             "output_tokens": n_output,
@@ -205,6 +247,28 @@ class ExpectedJudge:
         pace = None if self.begun is None else self.begun.whole
         n_tokens = 0.0 if pace is None else pace.input_tokens + pace.output_tokens
         return None if pace is None or pace.usd is None or not n_tokens else pace.usd / n_tokens
+
+
+def _thought(
+    options: OpenAIOptions, model: str, config: Config, begun: BegunRun | None, assumed: Assumptions
+) -> Thought | None:
+    """What a model thinks, as a probe of it measured, else as its name lets expect."""
+    about, found = options.about(model), None
+    if begun is not None:
+        found = recall(about, run=RunLayout(Path(begun.place)).probes, cache=None)
+    if found is None:
+        found = recall(about, run=None, cache=(config.limits.cache or default_cache_path().parent) / "probes")
+    if found is not None and found.wire.thinking_tokens:
+        n_tokens = round(assumed.thinking_factor * found.n_thoughts)
+        room = options.wire(model, found.wire).thinking_tokens
+        return Thought(n_tokens, room, f"twice what its probe of {found.at[:10]} measured")
+    if found is not None or not thinks(model):
+        return None
+    effort = options.body.get("reasoning_effort", "medium")
+    n_tokens = round(assumed.thinking_tokens * _EFFORTS.get(effort, 1.0))
+    room = room_to_think(n_tokens) if options.thinking_tokens is None else options.thinking_tokens
+    known = "as its name lets assume; the probe at the beginning of a run measures it"
+    return Thought(n_tokens, room, known) if n_tokens else None
 
 
 def _output_tokens(request: Request, assumed: Assumptions) -> int:

@@ -121,7 +121,7 @@ def make_plan(
         raise ConfigError(f"--detect {difference:g}: give a difference in mean F1 above 0 and up to 1, such as 0.05")
     config = apply_preset(config)
     judges = {
-        spec: ExpectedJudge.of(spec, config, begun=begun, tokenizer=tokenizer)
+        spec: ExpectedJudge.of(spec, config, begun=begun, tokenizer=tokenizer, assumed=assumed)
         for spec in dict.fromkeys((config.explain.judge, *config.score.judges))
     }
     explaining = judges[config.explain.judge]

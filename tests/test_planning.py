@@ -17,7 +17,10 @@ from autointerp.cli.plan_text import WIDTH, plan_to_json, render_plan
 from autointerp.config.loading import load_config, parse_config
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, PluginError
+from autointerp.judges.endpoint.dialects import Wire
+from autointerp.judges.endpoint.endpoint import OpenAIOptions
 from autointerp.judges.endpoint.prices import price_of
+from autointerp.judges.endpoint.probe_memory import Finding, remember
 from autointerp.planning import ASSUMED, Plan, make_plan
 
 PRICES = {"usd_per_million_input_tokens": 2.0, "usd_per_million_output_tokens": 10.0}
@@ -201,3 +204,45 @@ def test_planning_loads_neither_torch_nor_a_client() -> None:
         "sys.exit(bool({'torch', 'openai', 'transformers', 'datasets'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def thinking(model: str, **options: Any) -> Config:
+    judge = f"openai:{model}"
+    return config(explain={"judge": judge}, score={"judge": judge}, judges={"openai": PRICES | options})
+
+
+def test_what_a_model_thinks_is_priced() -> None:
+    plain, deep = (make_plan(thinking(model)) for model in ("gpt-4o", "gpt-5-mini"))
+    n_requests = int(plain.total("n_requests") or 0)
+    assert deep.total("n_requests") == n_requests
+    assert deep.total("input_tokens") == plain.total("input_tokens")
+    more = n_requests * ASSUMED.thinking_tokens
+    assert (deep.total("output_tokens") or 0) - (plain.total("output_tokens") or 0) == more
+    assert (deep.total("usd") or 0) - (plain.total("usd") or 0) == pytest.approx(more * 10e-6)
+    assert (deep.total("usd_max") or 0) - (plain.total("usd_max") or 0) == pytest.approx(n_requests * 4096 * 10e-6)
+    assert [note for note in deep.notes if "thinks before it replies: 600 tokens each" in note]
+    assert not [note for note in plain.notes if "thinks" in note]
+
+
+@pytest.mark.parametrize(("effort", "n_tokens"), [("minimal", 0), ("low", 240), ("high", 1800), ("odd", 600)])
+def test_less_effort_is_less_thought(effort: str, n_tokens: int) -> None:
+    plan = make_plan(thinking("gpt-5-mini", extra_body={"reasoning_effort": effort}))
+    assert plan.total("output_tokens") == n_tokens * (plan.total("n_requests") or 0) + (
+        make_plan(thinking("gpt-4o")).total("output_tokens") or 0
+    )
+
+
+@pytest.mark.parametrize("n_thoughts", [0, 250])
+def test_what_a_probe_measured_goes_before_what_a_name_lets_assume(tmp_path: Path, n_thoughts: int) -> None:
+    chosen = thinking("gpt-5-mini")
+    chosen = chosen.model_copy(update={"limits": chosen.limits.model_copy(update={"cache": tmp_path})})
+    wire = Wire("max_tokens", "none", (), 0, thinking_tokens=1024 if n_thoughts else 0)
+    at = datetime.datetime.now(datetime.UTC).isoformat()
+    about = OpenAIOptions(**PRICES).about("gpt-5-mini")
+    remember(
+        Finding(wire, (), at, 3, serves={"id": "x"}, n_thoughts=n_thoughts), about, run=None, cache=tmp_path / "probes"
+    )
+    plan, plain = make_plan(chosen), make_plan(thinking("gpt-4o"))
+    more = (plan.total("output_tokens") or 0) - (plain.total("output_tokens") or 0)
+    assert more == (plan.total("n_requests") or 0) * 2 * n_thoughts
+    assert any("500 tokens each, twice what its probe of 20" in note for note in plan.notes) is bool(n_thoughts)

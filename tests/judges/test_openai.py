@@ -20,6 +20,7 @@ from autointerp.judges.kit.contract import check_judge
 from autointerp.judges.protocol import Reply, Request
 from autointerp.runs.journal import open_journal
 from tests.judges.fault_server import Fault, FaultServer, a_share_fails, always, completion, content_hash
+from tests.judges.personalities import BROKEN_REPLIES
 from tests.judges.questions import FAST, limits, question
 
 KEY = "sk-test-7f3a9c51d2e84b60"
@@ -144,28 +145,7 @@ def test_an_error_inside_http_200_is_mapped_like_its_status() -> None:
         ask(server)
 
 
-BROKEN: dict[str, dict[str, Any]] = {
-    "finish_reason": completion("[1, ", finish="error"),
-    "an error beside the choices": {**completion("[1, "), "error": {"message": "upstream"}},
-    "an error that is text": {"error": "upstream"},
-    "an error in the choice": {**completion(""), "choices": [{"message": {"content": ""}, "error": {"code": 502}}]},
-    "a refusal by the provider": {
-        **completion(""),
-        "choices": [{"message": {"content": "[1"}, "error": {"code": 400, "message": "bad"}, "finish_reason": "error"}],
-    },
-    "native_finish_reason": {
-        **completion(""),
-        "choices": [
-            {"message": {"content": "[1, 0]"}, "finish_reason": "stop", "native_finish_reason": "network_error"}
-        ],
-    },
-    "aborted": completion("[1", finish="abort"),
-    "no tokens": {**completion(""), "usage": {"prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 100}},
-    "neither text nor end": {"choices": [{"message": {"content": None}, "finish_reason": None}]},
-}
-
-
-@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("body", BROKEN_REPLIES.values(), ids=BROKEN_REPLIES)
 def test_a_providers_error_inside_http_200_is_retried_and_kept_nowhere(body: dict[str, Any], tmp_path: Path) -> None:
     with raw(json.dumps(body)) as server, pytest.raises(JudgeRetry):
         ask(server)

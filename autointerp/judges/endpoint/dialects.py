@@ -24,6 +24,7 @@ __all__ = [
     "TokenLimit",
     "Wire",
     "find_dialect",
+    "thinks",
 ]
 
 TokenLimit = Literal["max_completion_tokens", "max_tokens"]
@@ -102,6 +103,11 @@ class Dialect:
         )
 
 
+_THINKING = re.compile(
+    r"(^|/)(o\d|gpt-[5-9](?!.*-chat)|gpt-oss|deepseek-r|qwq|qwen3(?!.*(instruct|coder|embed))|magistral|gemini-[3-9]"
+    r"|gemini-2\.5|grok-(3-mini|4)|glm-(4\.[5-9]|[5-9])|minimax-m)|thinking|reason",
+    re.IGNORECASE,
+)
 _OPENAI_REASONING = re.compile(r"(^|/)(o\d|gpt-[5-9](?!.*-chat))")
 
 COMPATIBLE = Dialect(
@@ -195,3 +201,8 @@ def find_dialect(base_url: str) -> Dialect:
             if any(place == end.lstrip(".") or place.endswith("." + end.lstrip(".")) for place in places):
                 return dialect
     return COMPATIBLE
+
+
+def thinks(model: str) -> bool:
+    """Whether a model's name is that of one that thinks before it replies, as far as names tell."""
+    return _THINKING.search(model) is not None

@@ -163,6 +163,28 @@ class OpenAIOptions(Options):
         return {**self.kind.extra_body, **self.extra_body}
 
     @property
+    def place(self) -> str:
+        """The address as it names the endpoint, with its version where it has one."""
+        return self.base_url + ("" if self.api_version is None else f"?api-version={self.api_version}")
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """What the options settle, so that it need not be found out."""
+        names = ("token_limit_field", "reply_format", "omit_fields", "top_logprobs", "fold_system", "thinking_tokens")
+        given = {name for name in names if getattr(self, name) is not None}
+        return frozenset(given | ({"decisions"} if self.decisions == "never" else set()))
+
+    def about(self, model: str) -> dict[str, Any]:
+        """What a finding of a probe is about."""
+        return {
+            "endpoint": self.place,
+            "model": model,
+            "dialect": self.kind.name,
+            "body": self.body,
+            "given": {name: self.model_dump(mode="json")[name] for name in sorted(self.pinned)},
+        }
+
+    @property
     def is_shared(self) -> bool:
         """Whether replies are shared between runs."""
         return not is_on_this_machine(self.base_url) if self.share_replies is None else self.share_replies

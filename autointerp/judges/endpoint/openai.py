@@ -75,9 +75,8 @@ class OpenAIJudge:
     def capabilities(self) -> Capabilities:
         """What it can do as far as is known: before `probe`, what the options and the dialect say."""
         options, wire = self._options, self._wire
-        version = "" if options.api_version is None else f"?api-version={options.api_version}"
         return Capabilities(
-            endpoint=options.base_url + version,
+            endpoint=options.place,
             model=self._model,
             has_logprobs=wire.top_logprobs > 0,
             has_schema=wire.reply_format == "json_schema",
@@ -131,10 +130,10 @@ class OpenAIJudge:
     def settle(self, *, run: Path) -> None:
         """As `probe`, without asking: what the folder `run` remembers holds, else what the dialect promises, which it
         remembers from then on, so that requests in files and through the API are the same."""
-        pinned = self._pinned()
+        pinned = self._options.pinned
         if self._options.probe == "off" or pinned >= _ASKED:
             return
-        about = self._about(pinned)
+        about = self._options.about(self._model)
         found = recall(about, run=run, cache=None)
         if found is None:
             at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -148,7 +147,7 @@ class OpenAIJudge:
         `run` and `cache` are folders in which findings are kept. Requests count in `budget`; what was found is said in
         one line. Where the endpoint does not answer, the dialect holds. Raises RunStopped when no request can succeed.
         """
-        options, pinned = self._options, self._pinned()
+        options, pinned = self._options, self._options.pinned
         if options.probe == "off":
             return
 
@@ -160,8 +159,12 @@ class OpenAIJudge:
         self._identity = render_identity(serves, {})
         if pinned >= _ASKED:
             return
-        about = self._about(pinned)
-        found = None if options.probe == "again" else recall(about, run=run, cache=cache, serves=serves)
+        about = self._options.about(self._model)
+        found = (
+            None
+            if options.probe == "again"
+            else recall(about, run=run, cache=cache, is_current=lambda found: found.serves == serves)
+        )
         if found is not None and None not in (found.serves, serves) and found.serves != serves:
             tell(f"serves another model by this name than when this run began ({_changed(found.serves, serves)})")
         origin = "remembered from"
@@ -264,23 +267,6 @@ class OpenAIJudge:
             raise Refused(content, error, is_fault=status >= 500)
 
         return send
-
-    def _pinned(self) -> frozenset[str]:
-        """What the options settle, so that it need not be found out."""
-        options = self._options
-        names = ("token_limit_field", "reply_format", "omit_fields", "top_logprobs", "fold_system", "thinking_tokens")
-        given = {name for name in names if getattr(options, name) is not None}
-        return frozenset(given | ({"decisions"} if options.decisions == "never" else set()))
-
-    def _about(self, pinned: frozenset[str]) -> dict[str, Any]:
-        """What a finding is about."""
-        return {
-            "endpoint": self.capabilities.endpoint,
-            "model": self._model,
-            "dialect": self._options.kind.name,
-            "body": self._body,
-            "given": {name: self._options.model_dump(mode="json")[name] for name in sorted(pinned)},
-        }
 
     def _name(self) -> str:
         return f"openai:{self._model} at {self._options.base_url} ({self._options.kind.name})"

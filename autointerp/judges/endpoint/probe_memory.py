@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -33,7 +33,8 @@ _KEPT_S = 30 * 86400.0
 class Finding:
     """How an endpoint wants to be asked for a model. `seen` says in words what it honours and ignores, `at` (ISO 8601,
     with its zone) when that was found, in `n_requests` requests. `answered_by` is the model as its replies name it and
-    the fingerprint of its system, `serves` what the endpoint said of it then."""
+    the fingerprint of its system, `serves` what the endpoint said of it then. `n_thoughts` are the tokens it took to
+    think before a short answer."""
 
     wire: Wire
     seen: tuple[str, ...]
@@ -41,16 +42,21 @@ class Finding:
     n_requests: int
     answered_by: Mapping[str, str] = field(default_factory=dict)
     serves: Mapping[str, Any] | None = None
+    n_thoughts: int = 0
 
 
 def recall(
-    about: Mapping[str, Any], *, run: Path | None, cache: Path | None, serves: Mapping[str, Any] | None = None
+    about: Mapping[str, Any],
+    *,
+    run: Path | None,
+    cache: Path | None,
+    is_current: Callable[[Finding], bool] = lambda _: True,
 ) -> Finding | None:
     """What is remembered of an endpoint, the run's own first; None when that is nothing, old, damaged, or in the cache
-    about another model than the one that the endpoint `serves` now."""
+    and not `is_current`."""
     for folder, most_s in ((run, None), (cache, _KEPT_S)):
         finding = None if folder is None else _read(_file(folder, about), about, most_s)
-        if finding is not None and (folder is run or finding.serves == serves):
+        if finding is not None and (folder is run or is_current(finding)):
             if folder is cache and run is not None:
                 remember(finding, about, run=run, cache=None)
             return finding
@@ -77,7 +83,7 @@ def _read(file: Path, about: Mapping[str, Any], most_s: float | None) -> Finding
         found = content["found"]
         age_s = time.time() - datetime.fromisoformat(found["at"]).timestamp()
         wire = {**found["wire"], "omit_fields": tuple(found["wire"]["omit_fields"])}
-        more = {name: found[name] for name in ("answered_by", "serves") if name in found}
+        more = {name: found[name] for name in ("answered_by", "serves", "n_thoughts") if name in found}
         finding = Finding(Wire(**wire), tuple(found["seen"]), found["at"], found["n_requests"], **more)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -28,7 +28,7 @@ from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.system_message import refuses_system
 from autointerp.judges.tasks import ScoreTask
 
-__all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out", "told_when_silent"]
+__all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out", "room_to_think", "told_when_silent"]
 
 Heeded = Literal["honoured", "ignored", "unknown"]
 Send = Callable[[str, dict[str, Any]], Awaitable[tuple[Any, Mapping[str, str]]]]
@@ -122,7 +122,7 @@ async def find_out(
         await probe.ask_decisions()
     probe.make_room_to_think()
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Finding(probe.wire, tuple(probe.seen), at, probe.n_requests, probe.answered_by)
+    return Finding(probe.wire, tuple(probe.seen), at, probe.n_requests, probe.answered_by, n_thoughts=probe.n_thoughts)
 
 
 class _Probe:
@@ -141,7 +141,7 @@ class _Probe:
         self._send, self._model, self._pinned, self._body = send, model, pinned, dict(body)
         self._promised, self._timeout_s, self._say = wire, timeout_s, say
         self._has_tried_folding = False
-        self._n_thoughts = 0
+        self.n_thoughts = 0
         self.wire = replace(
             wire,
             reply_format=wire.reply_format if "reply_format" in pinned else "json_schema",
@@ -159,7 +159,7 @@ class _Probe:
         has_logprobs: Heeded = "unknown"
         while True:
             reply = await self._put_stepping_down(_SENTENCE, PROBE_TOKENS)
-            self._n_thoughts = max(self._n_thoughts, reply.usage.output_tokens - len(reply.text))
+            self.n_thoughts = max(self.n_thoughts, reply.usage.output_tokens - len(reply.text))
             if self.wire.top_logprobs and reply.text:
                 has_logprobs = _logprobs_heeded(reply)
             heeded = _format_heeded(reply, self.wire.reply_format)
@@ -181,15 +181,13 @@ class _Probe:
 
     def make_room_to_think(self) -> None:
         """Let a model that was seen to think take tokens for it beyond what its replies may have."""
-        if self._n_thoughts <= _SHORT_THOUGHT:
+        if self.n_thoughts <= _SHORT_THOUGHT:
             return
-        said = f"thinks some {self._n_thoughts} tokens before a short answer"
+        said = f"thinks some {self.n_thoughts} tokens before a short answer"
         if "thinking_tokens" in self._pinned:
             self.seen.append(said)
             return
-        room = _LEAST_THINKING_TOKENS
-        while room < _THOUGHT_FACTOR * self._n_thoughts:
-            room *= 2  # in few steps, so that a little more thought another time is no other way of asking
+        room = room_to_think(self.n_thoughts)
         self.wire = replace(self.wire, thinking_tokens=room)
         self.seen.append(f"{said}, so that requests may take {room:,} more than max_tokens")
 
@@ -335,6 +333,15 @@ class _Probe:
             value = answer.get(name) if isinstance(answer, dict) else None
             if isinstance(value, str) and value:
                 self.answered_by[name] = value[:200]
+
+
+def room_to_think(n_thoughts: int) -> int:
+    """The tokens beyond `max_tokens` for a model that thought so much before a short answer: in few steps, so that a
+    little more another time is no other way of asking."""
+    room = _LEAST_THINKING_TOKENS
+    while room < _THOUGHT_FACTOR * n_thoughts:
+        room *= 2
+    return room
 
 
 def _format_heeded(reply: Reply, kind: ReplyFormat) -> Heeded:
