@@ -67,8 +67,9 @@ def _about_measures(sections: Sequence[Section]) -> list[str]:
     if any(section.metric in ("f1", "macro_f1") for section in sections) or not entries:
         lines.append(
             "excess: balanced accuracy minus that with another feature's explanation (control 'shuffled'). beyond "
-            "token: balanced accuracy minus the best token list's. near miss: same token, firing against silent; 0.5 "
-            "is chance."
+            "token: balanced accuracy minus the best token list's. near miss: same token, firing against silent; "
+            "beyond token: minus what the token list reaches there, which is no 0.5; token alone: where no other of "
+            "its tokens stands in the window, so that the list reaches 0.5."
         )
     elif any(entry["excess"] for entry in entries):
         lines.append("excess: the score minus that with another feature's explanation (control 'shuffled').")

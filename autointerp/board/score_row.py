@@ -20,7 +20,7 @@ from autointerp.score.protocol import Scale
 from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, always_yes_macro_f1, coin_f1
 from autointerp.stats.calibration import calibration_counts
 from autointerp.stats.confusion import Confusion, confusion_of
-from autointerp.stats.lookup import LookupTask, fit_token_rule, lookup_table
+from autointerp.stats.lookup import LookupTask, TokenRule, fit_token_rule, lookup_table
 from autointerp.stats.metrics import (
     accuracy,
     auroc,
@@ -33,7 +33,7 @@ from autointerp.stats.metrics import (
     precision,
     recall,
 )
-from autointerp.stats.near_miss import near_miss_accuracy
+from autointerp.stats.near_miss import Judged, near_miss_accuracy, near_miss_alone, near_miss_of_list
 
 __all__ = ["COUNTS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
 
@@ -129,12 +129,25 @@ def score_feature(
         return row
     task: LookupTask = "marked" if scale.measure == "marks" else "detection"
     shown = {v.window: (borrowed if v.kind == "other" else windows).get(v.window) for v in (*own, *near)}
-    row |= _lookup(evidence, row["balanced_accuracy"], own, shown, task)
-    judged = [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None]
-    measured = near_miss_accuracy(judged, task=task)
-    if measured is not None:
-        row |= {"near_miss": measured.balanced_accuracy, "n_near_miss_tokens": measured.n_tokens}
-    return row
+    rule = fit_token_rule(evidence, task=task)
+    row |= _lookup(rule, row["balanced_accuracy"], own, shown)
+    return row | _near_miss(rule, [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None])
+
+
+def _near_miss(rule: TokenRule, judged: Judged) -> dict[str, Any]:
+    """Same token, firing against silent: the judge, the list of tokens, their difference, and the judge alone where the
+    list is blind. Null where no token is shared."""
+    own, listed = near_miss_accuracy(judged, task=rule.task), near_miss_of_list(judged, rule=rule)
+    if own is None or listed is None:
+        return {}
+    alone = near_miss_alone(judged, rule=rule)
+    return {
+        "near_miss": own.balanced_accuracy,
+        "n_near_miss_tokens": own.n_tokens,
+        "lookup_near_miss": listed.balanced_accuracy,
+        "near_miss_beyond_token": own.balanced_accuracy - listed.balanced_accuracy,
+        "near_miss_alone": None if alone is None else alone.balanced_accuracy,
+    }
 
 
 def _description(evidence: Evidence, explanation: Explanation | None) -> dict[str, Any]:
@@ -247,17 +260,12 @@ def _controlled(
 
 
 def _lookup(
-    evidence: Evidence,
-    own_accuracy: float,
-    own: Sequence[Verdict],
-    shown: Mapping[str, Window | None],
-    task: LookupTask,
+    rule: TokenRule, own_accuracy: float, own: Sequence[Verdict], shown: Mapping[str, Window | None]
 ) -> dict[str, Any]:
     """Beyond-token: balanced accuracy minus the token look-up's on the same windows. Null when one is not at hand."""
     labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
     if len(labelled) < len(own):
         return {}
-    rule = fit_token_rule(evidence, task=task)
     table = lookup_table(rule, labelled)
     accuracy = balanced_accuracy(table)
     return {

@@ -92,7 +92,7 @@ def _table(section: Section, columns: Sequence[_Column], *, name_width: int) -> 
 def _columns(section: Section) -> list[_Column]:
     """What the section's metric makes of a table, the heading figure and its chance first."""
     columns = [
-        _Column("dictionary", _name, 0),
+        _Column("entry", _name, 0),
         _Column(f"{section.heading}\n95%", _score, 0),
         *(
             _Column(chance.head, _chance(place), 20 * place)

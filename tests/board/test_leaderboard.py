@@ -37,6 +37,7 @@ def entry(name: str, f1: float | None, **changes: Any) -> dict[str, Any]:
         "excess": interval(0.21, n=50),
         "beyond_token": interval(-0.035),
         "near_miss": interval(0.58, n=120),
+        "near_miss_beyond_token": interval(-0.012, n=120),
         "baselines": {"always_yes_f1": 2 / 3, "always_no_accuracy": 0.5, "coin_f1": 0.4968},
         "unparsed_frac": 0.01,
         "refused_frac": 0.002,
@@ -60,18 +61,18 @@ BOARD = summary(
 def test_table_is_the_golden_one():
     assert render_leaderboard([BOARD]).split("\nNot scored")[0] == (
         "scorer detection, explainer windows, judge pattern\n"
-        "                   F1 always                     beyond     near  scored\n"
-        "dictionary        95%    yes coin     excess      token     miss    lost  USD\n"
-        "topk            0.800   .667 .497     +0.210     -0.035    0.580 188/200 1.50\n"
-        "rank 1     .780, .820             +.19, +.23 -.06, -.02 .56, .60    1.2%\n"
-        "sae             0.750   .667 .497     +0.210     -0.035    0.580 188/200 1.50\n"
-        "rank 2     .730, .770             +.19, +.23 -.06, -.02 .56, .60    1.2%\n"
-        "mlp             0.700   .667 .497     +0.210     -0.035    0.580 188/200 1.50\n"
-        "rank 3     .680, .720             +.19, +.23 -.06, -.02 .56, .60    1.2%\n"
-        "neurons         0.610   .667 .497     +0.210     -0.035    0.580 188/200 1.50\n"
-        "rank 4     .590, .630             +.19, +.23 -.06, -.02 .56, .60    1.2%\n"
-        "random              -   .667 .497     +0.210     -0.035    0.580 188/200 1.50\n"
-        "                                  +.19, +.23 -.06, -.02 .56, .60    1.2%\n"
+        "                F1 always                     beyond  near miss  scored\n"
+        "entry          95%    yes coin     excess      token   b. token    lost  USD\n"
+        "topk         0.800   .667 .497     +0.210     -0.035     -0.012 188/200 1.50\n"
+        "rank 1  .780, .820             +.19, +.23 -.06, -.02 -.03, +.01    1.2%\n"
+        "sae          0.750   .667 .497     +0.210     -0.035     -0.012 188/200 1.50\n"
+        "rank 2  .730, .770             +.19, +.23 -.06, -.02 -.03, +.01    1.2%\n"
+        "mlp          0.700   .667 .497     +0.210     -0.035     -0.012 188/200 1.50\n"
+        "rank 3  .680, .720             +.19, +.23 -.06, -.02 -.03, +.01    1.2%\n"
+        "neurons      0.610   .667 .497     +0.210     -0.035     -0.012 188/200 1.50\n"
+        "rank 4  .590, .630             +.19, +.23 -.06, -.02 -.03, +.01    1.2%\n"
+        "random           -   .667 .497     +0.210     -0.035     -0.012 188/200 1.50\n"
+        "                               +.19, +.23 -.06, -.02 -.03, +.01    1.2%\n"
     )
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from autointerp.records.verdict import Answer, Verdict
 from autointerp.records.window import Window
-from autointerp.stats.near_miss import near_miss_accuracy
+from autointerp.stats.lookup import TokenRule
+from autointerp.stats.near_miss import near_miss_accuracy, near_miss_alone, near_miss_of_list
 from tests.board.synthetic import make_window
 
 A, B, C = 1, 2, 3
@@ -62,3 +63,28 @@ def test_cannot_be_measured_without_both_sides():
     assert near_miss_accuracy([judged(A, "fires", fires=True)], task="marked") is None
     assert near_miss_accuracy([judged(A, "silent", fires=False)], task="marked") is None
     assert near_miss_accuracy([], task="detection") is None
+
+
+def test_in_detection_a_list_that_is_blind_to_context_lies_above_one_half():
+    # Firing windows hold A and B, near misses of A hold A alone: a list of B alone tells them apart.
+    pairs = [judged(A, "fires", fires=True, other_firing=B) for _ in range(4)]
+    pairs += [judged(A, "fires", fires=False) for _ in range(4)]
+    rule = TokenRule("detection", frozenset({B}))
+    listed, own = near_miss_of_list(pairs, rule=rule), near_miss_accuracy(pairs, task="detection")
+    assert listed is not None
+    assert own is not None
+    assert (listed.balanced_accuracy, own.balanced_accuracy) == (1.0, 0.5)
+    assert near_miss_alone(pairs, rule=rule) is None, "no firing window in which A stands alone"
+
+
+def test_where_the_shared_token_stands_alone_every_list_reaches_exactly_one_half():
+    pairs = [judged(A, "fires", fires=True) for _ in range(5)] + [judged(A, "silent", fires=False) for _ in range(3)]
+    pairs += [judged(A, "fires", fires=True, other_firing=B)]
+    for tokens in ({A, B}, {B}, {A}, set[int]()):
+        rule = TokenRule("detection", frozenset(tokens))
+        alone = near_miss_alone(pairs, rule=rule)
+        assert alone is not None
+        assert (alone.balanced_accuracy, alone.n_positive) == (1.0, 5)
+        listed = near_miss_of_list([pair for pair in pairs if pair[1].token_ids[2] != B], rule=rule)
+        assert listed is not None
+        assert listed.balanced_accuracy == 0.5
