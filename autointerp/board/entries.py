@@ -152,16 +152,16 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
 def _intervals(
     rows: Sequence[Row], *, seed: int, names: tuple[str, ...], critical_value: float | None = None
 ) -> dict[str, Any]:
+    heading = next(row["metric"] for row in rows)
     # a heading metric that can be negative makes `score` one
-    bounds = {metric.name: metric.bounds for metric in metrics_in("entry")} | {
-        "score": bounds_of(next(row["metric"] for row in rows))
-    }
+    bounds = {metric.name: metric.bounds for metric in metrics_in("entry")} | {"score": bounds_of(heading)}
 
     def interval(measure: str, limits: tuple[float, float]) -> dict[str, Any] | None:
         values = _defined(rows, measure)
         if critical_value is not None:
             return _plain(repeated_interval(values, critical_value=critical_value, bounds=limits))
-        return _plain(mean_interval(values, rng=stream(seed, "bootstrap", *names, measure), bounds=limits))
+        drawn_for = "score" if measure == heading else measure  # one number under two names has one interval
+        return _plain(mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits))
 
     found = {measure: interval(measure, limits) for measure, limits in bounds.items()}
     by_kind = {kind: found.pop(f"specificity_{kind}") for kind in SILENT_KINDS}

@@ -15,13 +15,17 @@ from autointerp.board.metrics import METRICS, metrics_in
 from autointerp.board.scores import ScoreGroup
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, FiringRule
 from autointerp.records.verdict import Verdict
-from autointerp.records.window import Kind, Window
+from autointerp.records.window import HARD, Kind, Window
 
 __all__ = ["card_columns", "feature_card", "windows_per_feature"]
 
 _ON_PAGE = tuple(metric.name for metric in metrics_in("page"))
 
-_KIND_ORDER: tuple[Kind, ...] = ("top", "bin", "near_miss", "random", "other")
+_KIND_ORDER: tuple[Kind, ...] = (
+    *("top", "bin", "drawn"),
+    *("near_miss", "neighbour", "embedding_near"),
+    *("random", "other", "wrong_marks", "promoted", "suppressed"),
+)
 
 
 def card_columns(metric: str) -> list[list[Any]]:
@@ -97,6 +101,7 @@ def _spread(windows: Sequence[Window], n: int) -> list[Window]:
 def _window(window: Window, answers: Sequence[str | None]) -> dict[str, Any]:
     return {
         "kind": window.kind,
+        "apart": int(window.kind in HARD),
         "fires": int(window.is_firing),
         "tokens": window.token_texts(),
         "acts": [[i, _round(a)] for i, a in enumerate(window.activations) if a > 0],

@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 import jinja2
@@ -23,6 +25,8 @@ from autointerp.board.standing import Section
 from autointerp.safe_text import safe_text, without_keys_in_use
 
 __all__ = ["embed_json", "render_board_page", "render_page"]
+
+_LOCAL = re.compile(r"(\w+:)?((?:~|\.{1,2})?/(?!/).+)")
 
 
 def render_board_page(sections: Sequence[Section], caveats: Sequence[str], *, title: str = "Leaderboard") -> str:
@@ -90,6 +94,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"figure": _figure, "signed": _signed, "interval": _interval, "spell": _spell}
+    environment.filters["without_folders"] = _without_folders
     environment.filters |= {
         "chances": chances_of,
         "marks": marks_of,
@@ -115,6 +120,15 @@ def _signed(value: float | None, digits: int = 3) -> str:
 def _interval(interval: Mapping[str, float], *, is_signed: bool = False) -> str:
     form = _signed if is_signed else _figure
     return f"{form(interval['lo'], 2)} to {form(interval['hi'], 2)}"
+
+
+def _without_folders(text: str) -> str:
+    """A page is shown to others: of a model or corpus in a folder of this machine, alone or after a judge's name, only
+    the last name is left."""
+    return ", ".join(
+        f"{found[1] or ''}{PurePath(found[2]).name}" if (found := _LOCAL.fullmatch(part)) else part
+        for part in text.split(", ")
+    )
 
 
 def _spell(value: Any) -> str:

@@ -81,6 +81,7 @@ def render_report(
         pareto=pareto_charts(sections),
         n_features=len(ordered),
         n_windows=n_windows,
+        has_hard=any(window["apart"] for card in cards for window in card["judged"]),
         is_capped=any(len(c["judged"]) < c["nJudged"] or len(c["seen"]) < c["nSeen"] for c in cards),
         index=embed_json(_index(ordered, index_explanations(explanations), cards, _metrics(groups, rows))),
         chunks=[embed_json(cards[i : i + _FEATURES_PER_CHUNK]) for i in range(0, len(cards), _FEATURES_PER_CHUNK)],
@@ -110,6 +111,7 @@ def _index(
     return {
         "perChunk": _FEATURES_PER_CHUNK,
         "groups": _group_names(groups),
+        "apart": [metric != "accuracy" for metric in metrics.values()],  # of a trial the kind is the intruder's
         "heads": [title_of(metric) for metric in metrics.values()],
         "columns": [card_columns(metric) for metric in metrics.values()],
         "features": features,

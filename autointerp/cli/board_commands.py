@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import http.server
 import json
 import shutil
 import sys
@@ -22,8 +21,9 @@ from autointerp.board.pareto import render_pareto
 from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.standing import build_sections
 from autointerp.cli.display import TerminalProgress, echo
+from autointerp.cli.page_server import serve_page
 from autointerp.config.loading import load_config
-from autointerp.errors import ConfigError
+from autointerp.errors import ArtefactError, ConfigError
 from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.safe_text import safe_tree
@@ -150,24 +150,8 @@ def serve(run: RunPath, port: Annotated[int, typer.Option(min=0, max=65535)] = 8
     """Serve the run's page on this machine only, until interrupted."""
     found = Run(run)
     _ = found.summary  # a run without one has no page
-    page = found.layout.report.read_bytes()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), _page_handler(page)) as server:
-        echo(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C stops)")
-        server.serve_forever()
-
-
-def _page_handler(page: bytes) -> type[http.server.BaseHTTPRequestHandler]:
-    """A handler that answers every GET with the one page."""
-
-    class PageHandler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    return PageHandler
+    try:
+        page = found.layout.report.read_bytes()
+    except FileNotFoundError:
+        raise ArtefactError(f"{found.layout.report} does not exist; `autointerp report {run}` builds it") from None
+    serve_page(page, port=port, on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"))

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a fa
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import warnings
@@ -34,8 +35,11 @@ from sae_core.errors import SaeCoreError
 
 __all__ = ["app", "main"]
 
-# typer carries a click of its own or takes the installed one, as its release has it; this is the one it raises from
 INTERRUPTED = 130
+_UNUSABLE = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS}
+"""What is wrong with a path that no code of ours is to blame for."""
+_LONG_PATH = 200
+# typer carries a click of its own or takes the installed one, as its release has it; this is the one it raises from
 UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
@@ -96,6 +100,10 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _shortened(path: str) -> str:
+    return path if len(path) <= _LONG_PATH else f"{path[:_LONG_PATH]}..."
+
+
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """One line for a warning, too, instead of a place in the code and its source."""
     tell(f"warning: {safe_line(str(message))}")
@@ -116,6 +124,11 @@ def _run(arguments: list[str] | None) -> int:
         return error.exit_code
     except SaeCoreError as error:
         tell(f"error: {safe_line(str(error))}")
+        return 2
+    except OSError as error:
+        if error.errno not in _UNUSABLE or error.filename is None:
+            raise
+        tell(f"error: {safe_line(_shortened(str(error.filename)))} cannot be used: {error.strerror}; give another path")
         return 2
     if result == INTERRUPTED:  # typer itself turns Ctrl-C into this exit code
         tell("interrupted; the same command goes on from here")

@@ -59,6 +59,12 @@ def test_means_and_counts_are_those_of_the_table(scores: pd.DataFrame, entries: 
     )
 
 
+def test_one_number_under_two_names_has_one_interval(entries: dict[str, dict[str, Any]]):
+    for entry in entries.values():
+        assert entry["metric"] == "f1"
+        assert entry["score"] == entry["f1"]
+
+
 def test_an_entry_is_the_same_whatever_else_is_on_the_board(scores: pd.DataFrame, entries: dict[str, dict[str, Any]]):
     alone = build_entries(scores[scores["dictionary"] == "noisy"], seed=3)
     assert alone == [entries["noisy"]]

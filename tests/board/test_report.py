@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from autointerp import safe_text
 from autointerp.board.entries import build_entries
 from autointerp.board.report import render_report, write_report
 from autointerp.board.scores import build_scores
@@ -102,7 +103,48 @@ def test_windows_of_another_feature_stand_as_silent_ones():
     lent = second.select("score", "top")
     borrowed = [replace(own[0], window=w.id, kind="other", is_firing=False, answer="silent") for w in lent]
     text = render(Run(run.evidences, run.explanations, [*own, *borrowed]))
-    assert text.count('"kind":"other","fires":0') == len(lent)
+    assert text.count('"kind":"other","apart":0,"fires":0') == len(lent)
+
+
+def test_windows_scored_apart_are_told_from_those_that_f1_is_made_of(hostile: Run, page_text: str):
+    n_near = sum(v.kind == "near_miss" for v in hostile.verdicts)
+    assert n_near
+    assert '"kind":"near_miss","apart":1' in page_text
+    assert '"kind":"random","apart":1' not in page_text
+    assert "may be wrong about them and have a perfect F1" in page_text
+    easy = Run(hostile.evidences, hostile.explanations, [v for v in hostile.verdicts if v.kind != "near_miss"])
+    assert "have a perfect F1" not in render(easy)
+
+
+def test_the_page_names_no_folder_of_this_machine():
+    run = make_run({"sae": "oracle"}, n_features=1)
+    verdicts = [replace(v, judge="local:/home/me/models/small-judge") for v in run.verdicts]
+    scores = build_scores(run.evidences, run.explanations, verdicts)
+    about = {
+        "subject": "/home/me/models/tiny",
+        "corpus": "~/texts/stories.jsonl",
+        "score_judge": "local:/home/me/models/small-judge, openai:org/model",
+    }
+    summary = build_summary("demo", build_entries(scores, seed=0), about=about)
+    text = render_report(
+        summary, scores=scores, evidences=run.evidences, explanations=run.explanations, verdicts=verdicts
+    )
+    assert "/home/me" not in text
+    assert "~/texts" not in text
+    for left in ("<dd>tiny</dd>", "<dd>stories.jsonl</dd>", "<dd>local:small-judge, openai:org/model</dd>"):
+        assert left in text
+
+
+def test_the_page_holds_no_key_and_keeps_the_texts_under_study(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(safe_text, "_keys_in_use", {"0123456789abcdef"})
+    run = make_run({"sae": "oracle"}, n_features=1)
+    told = [replace(e, text="it means 0123456789abcdef and sk-proj-0123456789") for e in run.explanations]
+    scores = build_scores(run.evidences, told, run.verdicts)
+    summary = build_summary("demo \x1b[2J 0123456789abcdef", build_entries(scores, seed=0))
+    text = render_report(summary, scores=scores, evidences=run.evidences, explanations=told, verdicts=run.verdicts)
+    assert "0123456789abcdef" not in text
+    assert "\x1b" not in text
+    assert "it means *** and sk-proj-0123456789" in text  # a text under study may look like a key and is kept
 
 
 def test_a_run_without_any_answer_still_has_a_page():

@@ -110,3 +110,11 @@ def test_the_version_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr(main, "installed_version", lambda: "1.2.3")
     assert main._run(["--version"]) == 0
     assert capsys.readouterr().out == "autointerp 1.2.3\n"
+
+
+@pytest.mark.parametrize("words", [["leaderboard"], ["journal"], ["report"], ["run", "demo", "--out"], ["plan"]])
+def test_a_path_that_cannot_be_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main._run([*words, "long/" + "x" * 5000]) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert len(text) < 600

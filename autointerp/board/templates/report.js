@@ -10,7 +10,7 @@
     too_few_negatives: "too few silent windows",
     judge: "no answer from the judge",
   };
-  const KINDS = { top: "top", bin: "range", random: "random", near_miss: "near miss", other: "other feature" };
+  const KINDS = { bin: "range", near_miss: "near miss", embedding_near: "alike", other: "other feature", wrong_marks: "wrong marks" };
   const features = index.features.map(([dictionary, feature, density, said, failure, f1, reasons], position) => ({
     dictionary, feature, density, said, failure, f1, reasons, position,
     text: said.join(" ").toLowerCase(), key: `${dictionary}/${feature}`,
@@ -222,14 +222,17 @@
       head.append(make("label", {}, tick, "only wrong or lost answers"));
     }
     render();
-    card.append(head, box);
+    const nApart = isJudged ? all.filter(isApart).length : 0;
+    const note = nApart ? make("p", { className: "quiet", textContent: `${nApart} of these are scored apart and not in ${index.heads[group()] || "F1"}.` }) : null;
+    card.append(...[head, note, box].filter((part) => part !== null));
   }
 
+  const isApart = (w) => w.apart && index.apart[group()];
   const isRight = (w) => w.answers[group()] === (w.fires ? "fires" : "silent");
 
   function windowRow(window, isJudged, maximum) {
     const side = make("div", { className: "verdict" },
-      make("span", { className: "quiet", textContent: `${KINDS[window.kind] || window.kind}, ${window.fires ? "fires" : "silent"}` }));
+      make("span", { className: "quiet", textContent: `${KINDS[window.kind] || window.kind}, ${window.fires ? "fires" : "silent"}${isJudged && isApart(window) ? `, not in ${head()}` : ""}` }));
     if (isJudged) {
       const answer = window.answers[group()];
       const lost = answer !== "fires" && answer !== "silent";
