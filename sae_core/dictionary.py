@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sae_core.config import DictionaryConfig
 from sae_core.errors import WidthMismatchError
+from sae_core.positions import is_nonzero, true_positions
 
 __all__ = ["Dictionary", "SparseCode"]
 
@@ -32,13 +33,17 @@ class SparseCode(NamedTuple):
     @classmethod
     def from_dense(cls, dense: Float[Tensor, "batch n_features"]) -> SparseCode:
         """The non-zero entries of a dense code in feature order, padded to the batch's largest L0 (at least 1)."""
-        is_active = dense != 0
-        n_active = is_active.sum(dim=1)
-        k = max(1, int(n_active.max())) if dense.shape[0] else 1
-        rows, columns = is_active.nonzero(as_tuple=True)
-        places = torch.arange(rows.numel(), device=dense.device) - (n_active.cumsum(0) - n_active)[rows]
-        values = dense.new_zeros(dense.shape[0], k).index_put((rows, places), dense[rows, columns])
-        indices = columns.new_zeros(dense.shape[0], k).index_put((rows, places), columns)
+        n_rows, n_features = dense.shape
+        positions = true_positions(is_nonzero(dense).reshape(-1))
+        rows = positions // n_features
+        n_active = torch.bincount(rows, minlength=n_rows)
+        k = max(1, int(n_active.max())) if n_rows else 1
+        row_starts = n_active.cumsum(0) - n_active
+        places = rows * k + torch.arange(rows.numel(), device=dense.device) - row_starts.index_select(0, rows)
+        values = dense.new_zeros(n_rows, k)
+        values.view(-1)[places] = dense.reshape(-1).index_select(0, positions)
+        indices = positions.new_zeros(n_rows, k)
+        indices.view(-1)[places] = positions - rows * n_features
         return cls(values, indices)
 
     @classmethod
@@ -69,6 +74,8 @@ class Dictionary(nn.Module, ABC):
     n_features: int
     is_dense: bool = False
     is_signed: bool = False
+    is_featurewise: bool = False
+    """Whether `encode_features` computes the chosen features alone, at their share of the cost."""
     is_transcoder: bool = False
     """Whether directions and output belong to another place than the activations read."""
 

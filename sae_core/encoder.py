@@ -35,6 +35,7 @@ class EncoderDictionary(TrainableDictionary):
     last layer reads is the activation less `b_dec`, unless a family puts hidden layers in between.
     """
 
+    is_featurewise = True
     is_hidden_centred: bool = True
     """Whether the hidden vector is the activation less `b_dec`, so that an encoder row meets it on both sides of 0."""
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from sae_core.device import fast_matmul
 from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError
+from sae_core.positions import is_above, is_nonzero
 
 __all__ = ["DENSITY_BIN_EDGES", "Quality", "QualityMeter", "measure_quality"]
 
@@ -90,10 +91,10 @@ class QualityMeter:
             self._squared_error += float(error.double().square().sum())
             self._squared_norm += float(wide.square().sum())
             self._total += wide.sum(dim=0)
-            n_fired = _n_true(code > self._limit)
+            n_fired = _n_true(is_above(code, self._limit))
             self._n_fired += n_fired
             # A negative code reconstructs as well as a positive one, but does not fire.
-            self._n_active += n_fired if dictionary.is_dense else _n_true(code != 0)
+            self._n_active += n_fired if dictionary.is_dense else _n_true(is_nonzero(code))
 
     def result(self) -> Quality:
         """The quality on all that was added. Raises TrainingDataError when that is nothing."""

@@ -25,11 +25,13 @@ from autointerp.records.evidence import FiringRule
 from sae_core.atomic import replace_file
 from sae_core.device import fast_matmul
 from sae_core.dictionary import Dictionary
+from sae_core.positions import is_above, true_positions
 
 __all__ = ["FiringRules", "Firings", "find_firings"]
 
 FILE = "firing_rules.safetensors"
 HASH = "sha256"
+ROWS_PER_BLOCK = 1024
 Kind = Literal["above_zero", "quantile"]
 
 
@@ -134,7 +136,8 @@ def find_firings(
     x = x.to(device)
     # On a GPU the fast product is TF32, whose rounding would move tokens over a threshold.
     with fast_matmul(device) if device.type == "cpu" else nullcontext():
-        if type(dictionary).encode is not Dictionary.encode and rules.kind == "above_zero":
+        is_sparse = type(dictionary).encode is not Dictionary.encode and rules.kind == "above_zero"
+        if is_sparse and (features is None or not dictionary.is_featurewise):
             return _sparse_firings(dictionary, x, features)
         chosen = None if features is None else features.to(device)
         values = dictionary.encode_dense(x) if chosen is None else dictionary.encode_features(x, chosen)
@@ -142,32 +145,42 @@ def find_firings(
 
 
 def _dense_firings(values: Tensor, rules: FiringRules, features: Tensor | None) -> Firings:
-    """The firings in a dense matrix; only its mask is put in order of feature, and only what fires is computed on."""
+    """The firings in a dense matrix; only what fires is computed on."""
     threshold, sign = rules.threshold, rules.sign
     if features is not None:
         threshold, sign = threshold[features], sign[features]
     threshold, sign = threshold.to(values), sign.to(values)
     is_plain = bool((rules.sign > 0).all())
-    mask = (values if is_plain else values * sign) > (0 if rules.kind == "above_zero" else threshold)
-    n_rows = values.shape[0]
-    mask = mask.T.contiguous().flatten()
-    flat = torch.from_numpy(np.flatnonzero(mask.numpy())) if mask.device.type == "cpu" else mask.nonzero().squeeze(1)
-    feature, row = flat // n_rows, flat % n_rows
+    limit = threshold.new_zeros(()) if rules.kind == "above_zero" else threshold
+    n_features = values.shape[1]
+    parts = []
+    for start in range(0, values.shape[0], ROWS_PER_BLOCK):
+        rows = values[start : start + ROWS_PER_BLOCK]
+        mask = is_above(rows if is_plain else rows * sign, limit)
+        parts.append(true_positions(mask.view(-1)) + start * n_features)
+    flat = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64, device=values.device)
+    row = flat // n_features
+    feature = flat - row * n_features
     value = values[row, feature] * sign[feature] - threshold[feature].clamp(max=0)
-    return Firings(feature.cpu().numpy(), row.cpu().numpy(), value.float().cpu().numpy())
+    return _in_order(feature, row, value, n_rows=values.shape[0])
 
 
 def _sparse_firings(dictionary: Dictionary, x: Tensor, features: Tensor | None) -> Firings:
     """The same from a code that is sparse by nature: no [batch, n_features] matrix is made."""
     code = dictionary.encode(x)
-    is_firing = code.values > 0
-    feature = code.indices[is_firing].cpu().numpy()
-    value = code.values[is_firing].float().cpu().numpy()
-    row = is_firing.nonzero()[:, 0].cpu().numpy()
+    at = true_positions((code.values > 0).reshape(-1))
+    feature, value = code.indices.reshape(-1)[at], code.values.reshape(-1)[at]
+    row = at // code.values.shape[1]
     if features is not None:
-        place = np.full(dictionary.n_features, -1, dtype=np.int64)
-        place[features.cpu().numpy()] = np.arange(len(features))
+        place = torch.full((dictionary.n_features,), -1, device=feature.device)
+        place[features.to(feature.device)] = torch.arange(len(features), device=feature.device)
         feature = place[feature]
-        feature, row, value = (part[feature >= 0] for part in (feature, row, value))
-    order = np.argsort(feature * x.shape[0] + row)
-    return Firings(feature[order], row[order], value[order])
+        is_chosen = feature >= 0
+        feature, row, value = feature[is_chosen], row[is_chosen], value[is_chosen]
+    return _in_order(feature, row, value, n_rows=x.shape[0])
+
+
+def _in_order(feature: Tensor, row: Tensor, value: Tensor, *, n_rows: int) -> Firings:
+    """Firings found row by row, put in order of feature and row."""
+    order = torch.sort(feature * n_rows + row).indices
+    return Firings(*(part[order].cpu().numpy() for part in (feature, row, value.float())))

@@ -48,6 +48,11 @@ class BatchTopKDictionary(CountedDictionary):
         """Whether codes are chosen among the whole batch, not by the threshold."""
         return self.training or float(self.threshold) < 0
 
+    @property
+    def is_featurewise(self) -> bool:
+        """At inference a threshold decides, and features no longer compete."""
+        return not self.is_batch_ruled
+
     def scale_thresholds(self, factor: float) -> None:
         """Multiply the threshold; one not learned stays so."""
         self.threshold.mul_(torch.where(self.threshold < 0, 1.0, factor))

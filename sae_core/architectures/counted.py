@@ -30,6 +30,7 @@ class CountedDictionary(EncoderDictionary):
     training it is `config.k`.
     """
 
+    is_featurewise = False
     is_k_in_each_row: bool = True
     """Whether every activation has k entries in the selection."""
 

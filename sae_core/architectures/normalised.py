@@ -50,6 +50,11 @@ class NormalisedDictionary(Dictionary):
         return {"method": self.method}
 
     @property
+    def is_featurewise(self) -> bool:
+        """As the dictionary inside."""
+        return self.inner.is_featurewise
+
+    @property
     def directions(self) -> Float[Tensor, "n_features d_out"]:
         """The directions of the dictionary inside."""
         return self.inner.directions

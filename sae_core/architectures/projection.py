@@ -23,6 +23,7 @@ class ProjectionDictionary(Dictionary):
 
     is_dense = True
     is_signed = True
+    is_featurewise = True
     W_dec: Tensor
     b_dec: Tensor
 

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from sae_core.device import is_on_host
 from sae_core.dictionary import SparseCode
+from sae_core.positions import is_above, true_positions
 from sae_core.sparse.kernels import Selection
-from sae_core.sparse.screening import is_screening_worthwhile, screened_above, screened_top_k, true_positions
+from sae_core.sparse.screening import is_screening_worthwhile, screened_above, screened_top_k
 
 __all__ = [
     "fraction_above",
@@ -114,7 +115,7 @@ def select_above(
         parts = []
         for start, stop in _spans(hidden):
             pre = _pre_activations(hidden[start:stop], weight, bias)
-            positions = true_positions((pre > floor).view(-1))
+            positions = true_positions(is_above(pre, floor).view(-1))
             parts.append((pre.view(-1).index_select(0, positions), positions + start * n_features))
         values, positions = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
         rows = positions // n_features

@@ -17,7 +17,6 @@ from sae_core.sparse.screening import (
     screened_above,
     screened_top_k,
     sorted_by_feature,
-    true_positions,
 )
 
 
@@ -143,14 +142,6 @@ def test_selection_takes_it_for_large_float32_batches_only(monkeypatch: pytest.M
         torch.testing.assert_close(
             chosen.sum_rows(unit, values), other.sum_rows(unit, other_values), rtol=1e-4, atol=1e-3
         )
-
-
-@settings(max_examples=30, deadline=None)
-@given(n=st.integers(0, 200), share=st.floats(0, 1), seed=st.integers(0, 1000))
-def test_true_positions(n: int, share: float, seed: int) -> None:
-    mask = torch.rand(n, generator=torch.Generator().manual_seed(seed)) < share
-    assert true_positions(mask).tolist() == [place for place, is_true in enumerate(mask.tolist()) if is_true]
-    assert true_positions(mask[1:]).tolist() == mask[1:].nonzero()[:, 0].tolist()
 
 
 @pytest.mark.parametrize("n_features", [5, 40_000])
