@@ -344,6 +344,19 @@ def test_what_a_probe_finds_out_is_what_counts() -> None:
     assert judge.capabilities.max_concurrent == 3
 
 
+def test_an_error_of_a_judge_is_told_with_its_file_its_line_and_the_question() -> None:
+    class Stumbling(Fine):
+        def reply(self, request: Request) -> Any:
+            return json.loads("{", object_hook=None) if isinstance(request.task, ScoreTask) else None
+
+    found = failed(Stumbling())[FIRST_QUESTION]
+    line = Stumbling.reply.__code__.co_firstlineno + 1
+    assert "no error of this package: JSONDecodeError: " in found
+    assert f"{__file__}:{line} in reply, called as `return await self.judge.ask(request)`" in found
+    assert "asked: ScoreTask of " in found
+    assert 'A pattern: "lantern"' in found
+
+
 def test_every_check_has_a_judge_that_fails_it() -> None:
     elsewhere = {"errors are mapped: dead endpoint", "it answers in a second event loop"}  # see the tests below
     assert {name for _, name, _ in BREACHES} | elsewhere == set(results(Fine()))

@@ -22,6 +22,7 @@ WORDS = ("lantern", "harbour", "pepper", "saddle", "kettle", "falcon", "orchard"
 
 _TICK_S = 0.01
 _MAX_TRIES = 3
+_SHOWN = 80
 _MAX_PAUSE_S = 20.0
 
 SCHEMA: Mapping[str, Any] = {
@@ -61,9 +62,15 @@ class Sitting:
         raise AssertionError("unreachable")
 
     async def ask_once(self, request: Request) -> Reply:
-        """What the judge gives, counted and nothing more."""
+        """What the judge gives, counted and nothing more; an error of its own is told what was asked."""
         self.n_asked += 1
-        return await self.judge.ask(request)
+        try:
+            return await self.judge.ask(request)
+        except Exception as error:
+            note = f"asked: {_in_short(request)}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+            raise
 
     def keep(self, request: Request, reply: object) -> Reply:
         """The reply, remembered for the checks that look at all of them."""
@@ -92,6 +99,13 @@ class Sitting:
             before = time.perf_counter()
             await asyncio.sleep(_TICK_S)
             self.held_s = max(self.held_s, time.perf_counter() - before - _TICK_S)
+
+
+def _in_short(request: Request) -> str:
+    said = " ".join(request.messages[-1].content.split()) if request.messages else ""
+    shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
+    settings = f"max_tokens {request.max_tokens}, temperature {request.temperature:g}"
+    return f"{type(request.task).__name__} of {len(said):,} characters, {settings}: {shown!r}"
 
 
 def score_question(
