@@ -86,21 +86,17 @@ class Subject:
     ) -> None:
         self.name = name
         self.device = device
-        self.tokenizer = plain_tokenizer(tokenizer)
-        self.special_ids = special_ids(tokenizer)
-        self.bos_id = bos_id(tokenizer)
         self.max_positions: int | None = getattr(hf_model.config.get_text_config(), "max_position_embeddings", None)
         model: Any = hf_model.to(torch.float32).to(device).eval()  # type: ignore[call-arg]
         self._weights = dict(model.named_parameters())
         self.bridge = boot_bridge(model, tokenizer=tokenizer, name=name, device=device)
         self.vocab_size = int(self.bridge.W_U.shape[1])
         self.n_layers = int(self.bridge.cfg.n_layers)
+        n_rows = min(self.vocab_size, int(model.get_input_embeddings().weight.shape[0]))
+        self.tokenizer = _tokenizer_within(n_rows, tokenizer, name=name)
+        self.special_ids = special_ids(self.tokenizer)
+        self.bos_id = bos_id(self.tokenizer)
         self._widths: dict[SitePoint, int] = {}
-        if len(tokenizer) > self.vocab_size:
-            raise SubjectError(
-                f"subject.model = '{name}': its tokenizer has {len(tokenizer)} entries, the model only "
-                f"{self.vocab_size}; give the tokenizer the model was trained with"
-            )
 
     def check(self, point: SitePoint) -> None:
         """Raises SubjectError unless activations can be read at this point and followed as the site's row says."""
@@ -292,6 +288,17 @@ class Subject:
     def _precision(self) -> AbstractContextManager[None]:
         """On CPUs the faster float32 product, 1.4 times as fast, where it is exact; CUDA stays exact."""
         return fast_matmul(self.device) if self.device.type == "cpu" else nullcontext()
+
+
+def _tokenizer_within(n_rows: int, tokenizer: PreTrainedTokenizerBase, *, name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer for texts, which gives no id that the model has no row for."""
+    try:
+        return plain_tokenizer(tokenizer, n_rows=n_rows)
+    except ValueError:
+        raise SubjectError(
+            f"subject.model = '{name}': its tokenizer has {len(tokenizer)} entries, the model only {n_rows}; give the "
+            "tokenizer the model was trained with"
+        ) from None
 
 
 def _part(block: Any, name: str) -> Any:

@@ -93,15 +93,45 @@ def style_of(tokenizer: PreTrainedTokenizerBase) -> Style:
     return "sentencepiece" if any(SPACE in string for string in vocabulary) else "plain"
 
 
-def plain_tokenizer(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """A copy that reads special tokens' spellings inside a text (`</s>`, `<|endoftext|>`) as ordinary characters."""
-    own = copy.deepcopy(tokenizer)
+def plain_tokenizer(tokenizer: PreTrainedTokenizerBase, *, n_rows: int | None = None) -> PreTrainedTokenizerBase:
+    """A copy that reads special tokens' spellings inside a text (`</s>`, `<|endoftext|>`) as ordinary characters.
+
+    With `n_rows` it never gives an id that an embedding of so many rows lacks: added tokens beyond them are left out,
+    and their spellings are characters, too. Raises ValueError where other entries lie beyond, which text needs.
+    """
+    own: Any = copy.deepcopy(tokenizer)
     backend = getattr(own, "backend_tokenizer", None)
+    if n_rows is not None and max(own.get_vocab().values(), default=-1) >= n_rows:
+        if backend is None:
+            raise ValueError("a tokenizer without the library `tokenizers` cannot be trimmed")
+        own._tokenizer = backend = _trimmed(backend, n_rows)
+        for part in ("bos_token", "eos_token", "pad_token"):
+            if getattr(own, part) not in own.get_vocab():  # it would pass for the unknown word
+                setattr(own, part, None)
     if backend is not None:
         backend.encode_special_tokens = True
         backend.no_truncation()
         backend.no_padding()
     return own
+
+
+def _trimmed(backend: Any, n_rows: int) -> Any:
+    """The tokenizer without the added tokens whose ids are `n_rows` or more, which a model's own vocabulary may list as
+    well. Raises ValueError where a piece of text has such an id."""
+    tree = json.loads(backend.to_str())
+    beyond = {token["content"] for token in tree["added_tokens"] if token["id"] >= n_rows}
+    tree["added_tokens"] = [token for token in tree["added_tokens"] if token["id"] < n_rows]
+    model = tree["model"]
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {text: i for text, i in model["vocab"].items() if i < n_rows or text not in beyond}
+    else:
+        kept = model["vocab"][:n_rows]
+        model["vocab"] = kept + [piece for piece in model["vocab"][n_rows:] if piece[0] not in beyond]
+    merged = {"".join(pair if isinstance(pair, list) else pair.split(" ")) for pair in model.get("merges", ())}
+    trimmed = type(backend).from_str(json.dumps(tree)) if not merged & beyond else backend
+    if max(trimmed.get_vocab().values(), default=-1) >= n_rows:
+        raise ValueError("ids that text needs lie beyond the rows")
+    return trimmed
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
@@ -126,7 +156,8 @@ def bos_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Ids that are never text: every special token but an unknown-word token, which stands for text."""
     others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    return frozenset(token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id or token in others)
+    special = (token for token in tokenizer.all_special_ids if token is not None)
+    return frozenset(token for token in special if token != tokenizer.unk_token_id or token in others)
 
 
 def span_text(pieces: Sequence[bytes], *, before: bytes = b"", after: bytes = b"") -> tuple[str, tuple[int, ...]]:

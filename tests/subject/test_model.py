@@ -10,12 +10,14 @@ import subprocess
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.hub import network_errors
 from autointerp.subject.model import load_subject
 from autointerp.subject.sites import SITES, SitePoint
+from autointerp.subject.tokens import encode_texts
 
 FAMILIES = ("gpt2", "llama")
 CONFIG = SubjectConfig(model="tiny", context_tokens=32, site="resid_post")
@@ -328,6 +330,19 @@ def test_a_missing_tokenizer_is_named(saved) -> None:
         file.unlink()
     with pytest.raises(SubjectError, match="tokenizer"):
         load_from(saved)
+
+
+def test_surplus_added_tokens_are_accepted_and_surplus_text_is_refused(saved, byte_tokenizer, subjects) -> None:
+    larger = copy.deepcopy(byte_tokenizer)
+    larger.add_special_tokens({"pad_token": "<pad>"})
+    larger.save_pretrained(saved)
+    subject = load_from(saved)
+    assert max(encode_texts(subject.tokenizer, ["a <pad> b"])[0]) < subject.vocab_size == len(larger) - 1
+    assert subject.content_hash() == subjects["gpt2"].content_hash()
+    config = json.loads((saved / "config.json").read_text())
+    raw = GPT2LMHeadModel(GPT2Config.from_dict(config | {"vocab_size": 299}))
+    with pytest.raises(SubjectError, match=r"its tokenizer has 301 entries, the model only 299; give the tokenizer"):
+        load_subject(CONFIG, device="cpu", hf_model=raw, tokenizer=larger)
 
 
 def test_a_context_longer_than_the_models_is_an_error(saved) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from autointerp.records.window import Window
 from autointerp.resources import resource
 from autointerp.subject.tokens import (
     TokenText,
+    bos_id,
     encode_texts,
     plain_tokenizer,
     separator_id,
@@ -21,6 +24,7 @@ from autointerp.subject.tokens import (
     special_ids,
     token_bytes,
 )
+from tests.subject import kinds
 
 HARD = [
     "",
@@ -78,6 +82,57 @@ def test_special_spellings_in_a_text_stay_text(byte_tokenizer, piece_tokenizer) 
         ids = encode_texts(plain_tokenizer(tokenizer), ["a </s><|endoftext|> b"])[0]
         assert not set(ids) & special_ids(tokenizer)
     assert set(encode_texts(byte_tokenizer, ["<|endoftext|>"])[0]) == {0}, "the caller's own tokenizer is unchanged"
+
+
+def enlarged(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """With a pad token and two others added behind the model's rows, which text may spell."""
+    own = copy.deepcopy(tokenizer)
+    own.add_special_tokens({"pad_token": "<pad>"})
+    own.add_tokens(["<image>", AddedToken("ball", normalized=True)])
+    return own
+
+
+@pytest.mark.parametrize("kind", ["byte", "piece", "unigram"])
+def test_added_tokens_beyond_the_models_rows_are_read_as_text(kind, byte_tokenizer, piece_tokenizer) -> None:
+    tokenizer = {"byte": byte_tokenizer, "piece": piece_tokenizer, "unigram": kinds.unigram()}[kind]
+    n_rows, larger = len(tokenizer), enlarged(tokenizer)
+    texts = ["a ball, <image><pad> and </s>", "<pad>"]
+    assert max(encode_texts(larger, texts)[0]) >= n_rows
+    own = plain_tokenizer(larger, n_rows=n_rows)
+    assert encode_texts(own, texts) == encode_texts(plain_tokenizer(tokenizer), texts)
+    assert own.get_vocab() == tokenizer.get_vocab()
+    assert special_ids(own) == special_ids(tokenizer) and bos_id(own) == bos_id(tokenizer)
+    assert len(larger) == n_rows + 3, "the caller's own tokenizer is unchanged"
+
+
+def test_an_added_token_that_the_models_vocabulary_lists_too_is_left_out(byte_tokenizer) -> None:
+    tree = json.loads(byte_tokenizer.backend_tokenizer.to_str())
+    n_rows = len(byte_tokenizer)
+    tree["model"]["vocab"]["<image>"] = n_rows
+    tree["added_tokens"].append(tree["added_tokens"][0] | {"id": n_rows, "content": "<image>"})
+    larger = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(tree)))
+    own = plain_tokenizer(larger, n_rows=n_rows)
+    assert max(encode_texts(own, ["<image>"])[0]) < n_rows
+    assert own.get_vocab() == byte_tokenizer.get_vocab()
+
+
+def test_a_bos_beyond_the_rows_is_none(piece_tokenizer) -> None:
+    larger = copy.deepcopy(piece_tokenizer)
+    larger.add_special_tokens({"bos_token": "<begin>"})
+    own = plain_tokenizer(larger, n_rows=len(piece_tokenizer))
+    assert bos_id(own) is None and separator_id(own) == 2 and special_ids(own) == {2}
+
+
+def test_a_vocabulary_that_text_needs_is_never_cut(byte_tokenizer) -> None:
+    for n_rows in (len(byte_tokenizer) - 1, 10):
+        with pytest.raises(ValueError, match="lie beyond"):
+            plain_tokenizer(enlarged(byte_tokenizer), n_rows=n_rows)
+    tree = json.loads(byte_tokenizer.backend_tokenizer.to_str())
+    last = max(tree["model"]["vocab"], key=tree["model"]["vocab"].get)
+    tree["added_tokens"].append(tree["added_tokens"][0] | {"id": len(byte_tokenizer) - 1, "content": last})
+    merged = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(tree)))
+    with pytest.raises(ValueError, match="lie beyond"):
+        plain_tokenizer(merged, n_rows=len(byte_tokenizer) - 1)
 
 
 def test_special_tokens_and_separator(byte_tokenizer, piece_tokenizer) -> None:
