@@ -36,6 +36,8 @@ def describe_protocol(config: Config) -> dict[tuple[str, str], dict[str, Any]]:
         "corpus": config.corpus.path if config.corpus.path == "builtin" else config.corpus.path.rsplit("/", 1)[-1],
         "evidence_tokens": config.corpus.evidence_tokens,
     }
+    if config.subject.packing != "concatenate":  # said where it is not the default: protocols of before stay the same
+        evidence["packing"] = config.subject.packing
     explain = config.explain.model_dump(mode="json")
     score = config.score.model_dump(mode="json")
     found = {}

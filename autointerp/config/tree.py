@@ -35,19 +35,27 @@ class SubjectConfig(Section):
     """Length of a context in tokens, BOS included."""
     batch_contexts: Positive = 32
     """Contexts per forward pass."""
+    packing: Literal["concatenate", "document"] = "concatenate"
+    """`concatenate` fills every context with one document after another; `document` gives each document (or each piece
+    of a long one) a context of its own, so that what comes before a text is never another one."""
 
 
 class CorpusConfig(Section):
     """The text. Documents are given their role (dictionary, explain, score) by a hash of their id."""
 
     path: str = "builtin"
-    """`builtin`, a .txt, .json, .jsonl, .parquet or .zip file, a directory of those, or `hf:NAME` for the hub."""
+    """`builtin`; a .txt, .json, .jsonl, .csv, .parquet, .gz or .zip file or a directory of those; a folder that
+    `datasets` saved; or `hf:NAME` for the hub."""
     text_field: str = "text"
-    """The field that holds the text, in .json, .jsonl, .parquet and hub data sets."""
+    """The field that holds the text: a string, a conversation (messages with role and content, rendered by the model's
+    chat template where it has one) or token ids. Where there is no `text`, `messages` or `input_ids` are read."""
     subset: str | None = None
     """The hub data set's configuration name."""
     split: str = "train"
-    """The hub data set's split."""
+    """The split of a data set from the hub, or saved."""
+    max_file_mb: Positive = 2_000
+    """The most, in MB, that a packed file (a .gz, all members of a .zip), a .txt, a .json, or one line of a .jsonl or
+    .csv may come to; more is an error, before it fills the memory."""
     dictionary_tokens: Positive = 1_000_000
     """Tokens to train dictionaries on; documents are read again when the corpus is shorter."""
     evidence_tokens: Positive = 400_000

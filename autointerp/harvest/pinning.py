@@ -52,12 +52,17 @@ class Prompts:
     is_text: Bool[Tensor, "prompt pos"]
 
 
-def choose_prompts(batches: Iterable[PackedBatch], n: int) -> Prompts:
-    """The openings of the first `n` contexts, each with text at its last token. Raises InputError for too few."""
+def choose_prompts(batches: Iterable[PackedBatch], n: int, *, context_tokens: int) -> Prompts:
+    """The openings of the first `n` contexts that are as long as a prompt and have text at its last token.
+
+    Raises InputError for too few.
+    """
+    length = min(PROMPT_TOKENS, context_tokens)
     tokens: list[Tensor] = []
     masks: list[Tensor] = []
     for batch in batches:
-        length = min(PROMPT_TOKENS, batch.tokens.shape[1])
+        if batch.tokens.shape[1] < length:
+            continue
         for row, mask in zip(batch.tokens[:, :length], batch.is_text[:, :length], strict=True):
             if bool(mask[-1]) and len(tokens) < n:
                 tokens.append(row.cpu())
@@ -66,8 +71,8 @@ def choose_prompts(batches: Iterable[PackedBatch], n: int) -> Prompts:
             break
     if len(tokens) < n:
         raise InputError(
-            f"harvest.pinned = {n}, but the role explain has {len(tokens)} contexts; lower it, or raise "
-            "corpus.evidence_tokens"
+            f"harvest.pinned = {n}, but the role explain has {len(tokens)} contexts with {length} tokens of "
+            "text; lower it, or raise corpus.evidence_tokens"
         )
     return Prompts(torch.stack(tokens), torch.stack(masks))
 

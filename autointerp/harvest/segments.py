@@ -72,7 +72,8 @@ class TextBatch:
 
     flat: position in the flattened batch. token, offset: as packed. document: hash of the document's id (uint64).
     start, end: the token's segment as places in these arrays. place_code: what draws the left context there.
-    apart: coordinates in which tokens of different segments are at least `gap` apart.
+    apart: coordinates in which tokens of different segments are at least `gap` apart. spans: [2 n] where in its
+    document's bytes each token begins and ends, None where ids spell the text.
     """
 
     def __init__(self, batch: PackedBatch, *, seed: int, gap: int) -> None:
@@ -82,6 +83,8 @@ class TextBatch:
         self.token = batch.tokens.flatten().cpu().numpy()[self.flat]
         self.offset = batch.offset.flatten().cpu().numpy()[self.flat]
         own = document[self.flat]
+        self.spans = None if batch.spans is None else batch.spans.flatten(1).cpu().numpy()[:, self.flat]
+        self._texts, self._own = batch.texts, own
         self.names = np.array(batch.documents, dtype=object)[own] if len(own) else np.empty(0, dtype=object)
         codes = np.array([_document_code(seed, name) for name in batch.documents], dtype=np.uint64)
         self.document = codes[own] if len(own) else np.empty(0, dtype=np.uint64)
@@ -108,6 +111,20 @@ class TextBatch:
         cell = (self.offset // n_tokens).astype(np.uint64)
         drawn = mix(self.document + mix(cell)) % np.uint64(n_tokens)
         return np.flatnonzero((self.offset % n_tokens).astype(np.uint64) == drawn)
+
+    def written(self, first: np.ndarray, past: np.ndarray, *, n_tokens: int) -> dict[str, np.ndarray]:
+        """Where ids do not spell the text: [n] `text` of the windows [first, past) and [n, n_tokens + 1] `starts` of
+        their tokens in its bytes, the end of the last one repeated. Nothing else."""
+        if self.spans is None:
+            return {}
+        text = np.empty(len(first), dtype=object)
+        for place, (low, high) in enumerate(zip(first.tolist(), past.tolist(), strict=True)):
+            raw = self._texts[self._own[low]]
+            text[place] = raw[self.spans[0, low] : self.spans[1, high - 1]].decode()
+        begins = self.spans[0, first][:, None]
+        shown = np.minimum(first[:, None] + np.arange(n_tokens), past[:, None] - 1)
+        starts = np.concatenate([np.zeros_like(begins), self.spans[1, shown] - begins], axis=1)
+        return {"text": text, "starts": starts.astype(np.int32)}
 
     def _content(self) -> np.ndarray:
         place = np.arange(self.n_tokens)

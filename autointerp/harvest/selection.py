@@ -1,4 +1,4 @@
-"""From candidates to windows: overlapping and repeated ones dropped, text made of tokens.
+"""From candidates to windows: overlapping and repeated ones dropped, text made of tokens where ids spell it.
 
 Takes the pools of pass 2 and the token texts; gives `Window` records. For each feature no two windows share a token
 of a document, no two have the same text (within a role or across roles: a repeated text would leak from explaining
@@ -99,13 +99,17 @@ class _Selection:
     ) -> Window:
         row = self.columns["token"][index].tolist()
         ids = row[EDGE_TOKENS : EDGE_TOKENS + length]
-        text, starts = _text(
-            self.text,
-            ids,
-            offset=offset,
-            before=[token for token in row[:EDGE_TOKENS] if token >= 0],
-            after=[token for token in row[EDGE_TOKENS + length :][:EDGE_TOKENS] if token >= 0],
-        )
+        if "text" in self.columns:
+            text = str(self.columns["text"][index])
+            starts = tuple(self.columns["starts"][index, : length + 1].tolist())
+        else:
+            text, starts = _text(
+                self.text,
+                ids,
+                offset=offset,
+                before=[token for token in row[:EDGE_TOKENS] if token >= 0],
+                after=[token for token in row[EDGE_TOKENS + length :][:EDGE_TOKENS] if token >= 0],
+            )
         return Window(
             id=f"{document}@{offset}+{length}",
             document=document,

@@ -312,6 +312,7 @@ class WindowCollector:
             fires = (values[0][found] == wanted) & (inside < past[:, None])
             activation[fires] = values[1][found[fires]]
         return {
+            **batch.written(first, past, n_tokens=n),
             "document": batch.names[first],
             "offset": batch.offset[first],
             "length": past - first,

@@ -6,8 +6,9 @@ whatever an explainer saw can never be scored (the leak measured in other tools)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from autointerp.seeds import unit_hash
 
@@ -20,11 +21,26 @@ DEFAULT_SHARES: dict[Role, float] = {"subject": 0.0, "dictionary": 0.6, "explain
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text with its provenance. `id` is unique in its corpus and stable: a path, or a path with a row number."""
+    """One text with its provenance. `id` is unique in its corpus and stable: a path, or a path with a row number.
+
+    messages: the conversation that `text` is a plain rendering of, for tokenizers with a chat template.
+    token_ids: a text that was tokenised before; `text` is then empty.
+    """
 
     id: str
     source: str
     text: str
+    messages: tuple[Mapping[str, Any], ...] = ()
+    token_ids: tuple[int, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.token_ids and not self.text.strip()
+
+    @property
+    def n_characters(self) -> int:
+        """How much it holds, for what is bounded by it: a token counts as four."""
+        return len(self.text) + 4 * len(self.token_ids)
 
 
 def role_of(document_id: str, shares: dict[Role, float] = DEFAULT_SHARES) -> Role:

@@ -7,7 +7,7 @@ bytes under one version of pyarrow. Does not know where in a run the file lies, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, pairwise
 from pathlib import Path
@@ -35,6 +35,7 @@ from autointerp.records.window import Window
 __all__ = ["merge_evidence", "read_evidence", "write_evidence"]
 
 VERSION_KEY = b"autointerp.evidence.schema_version"
+NOTE_KEY = "autointerp.evidence."
 ROWS_PER_GROUP = 64
 
 EFFECT = pa.struct({"token_id": pa.int32(), "text": pa.string(), "logit": pa.float64()})
@@ -98,11 +99,16 @@ COLUMNS: dict[str, pa.DataType] = {
 }
 
 
-def write_evidence(path: Path, evidence: Sequence[Evidence]) -> None:
-    """Write the rows in the order given; the file appears whole or not at all. Raises ArtefactError when it cannot."""
+def write_evidence(path: Path, evidence: Sequence[Evidence], *, notes: Mapping[str, str] | None = None) -> None:
+    """Write the rows in the order given; the file appears whole or not at all. Raises ArtefactError when it cannot.
+
+    `notes` say how the evidence was collected (`packing`); they stand in the file's metadata, under `NOTE_KEY`.
+    """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     table = _to_table(evidence)
+    said = {f"{NOTE_KEY}{name}": value for name, value in (notes or {}).items()}
+    table = table.replace_schema_metadata({**table.schema.metadata, **said})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, partial, row_group_size=ROWS_PER_GROUP, compression="zstd", write_statistics=False)

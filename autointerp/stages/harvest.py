@@ -56,7 +56,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         progress=progress,
     )
     for name, evidence in _pinned(found, dictionaries, bench, progress).items():
-        write_evidence(layout.evidence_file(name), evidence)
+        write_evidence(layout.evidence_file(name), evidence, notes={"packing": config.subject.packing})
         unscored = sum(item.unscored is not None for item in evidence)
         wanted = config.harvest.n_features
         note = f", {unscored} of them cannot be scored" if unscored else ""
@@ -78,7 +78,8 @@ def _pinned(
     config = bench.config.harvest
     if not config.pinned:
         return dict(found)
-    prompts = choose_prompts(bench.evidence_batches("explain"), config.pinned)
+    contexts = bench.evidence_batches("explain")
+    prompts = choose_prompts(contexts, config.pinned, context_tokens=bench.config.subject.context_tokens)
     text = TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size)
     pinned: dict[str, list[Evidence]] = {}
     for name, evidence in found.items():

@@ -102,12 +102,15 @@ def forget_training(layout: RunLayout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _packing(bench: Workbench) -> dict[str, int]:
-    return {
+def _packing(bench: Workbench) -> dict[str, Any]:
+    subject = bench.config.subject
+    packing: dict[str, Any] = {
         "max_tokens": bench.config.corpus.dictionary_tokens,
-        "context_tokens": bench.config.subject.context_tokens,
-        "batch_contexts": bench.config.subject.batch_contexts,
+        "context_tokens": subject.context_tokens,
+        "batch_contexts": subject.batch_contexts,
     }
+    # said where it is not the default, so that states and activations of before are found again
+    return packing if subject.packing == "concatenate" else packing | {"packing": subject.packing}
 
 
 def _batches(

@@ -187,6 +187,7 @@ def _training_contexts(bench: Workbench, n_tokens: int):
         max_tokens=n_tokens,
         context_tokens=bench.config.subject.context_tokens,
         batch_contexts=bench.config.subject.batch_contexts,
+        packing=bench.config.subject.packing,
     )
 
 

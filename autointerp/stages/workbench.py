@@ -37,6 +37,7 @@ class Workbench:
             context_tokens=self.config.subject.context_tokens,
             batch_contexts=self.config.subject.batch_contexts,
             max_tokens=max_tokens or self.tokens_per_role,
+            packing=self.config.subject.packing,
         )
 
     @property

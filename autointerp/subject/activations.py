@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor
 
-from autointerp.subject.packing import PackedBatch, iter_batches
+from autointerp.subject.packing import PackedBatch, Packing, iter_batches
 from autointerp.subject.sites import SitePoint
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def iter_training_batches(
     max_tokens: int,
     context_tokens: int,
     batch_contexts: int,
+    packing: Packing = "concatenate",
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[PackedBatch]:
     """`max_tokens` text tokens of the dictionary role; a shorter corpus is read again, in a new order each time.
@@ -67,6 +68,7 @@ def iter_training_batches(
             context_tokens=context_tokens,
             batch_contexts=batch_contexts,
             max_tokens=n_left if n_shards == 1 else None,
+            packing=packing,
         )
         for batch in batches:
             is_ours = number % n_shards == index
@@ -95,6 +97,7 @@ class TrainingChunks:
         max_tokens: int,
         context_tokens: int,
         batch_contexts: int,
+        packing: Packing = "concatenate",
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         self._subject, self._corpus, self._point = subject, corpus, point
@@ -102,6 +105,7 @@ class TrainingChunks:
         self._packing: dict[str, Any] = {
             "context_tokens": context_tokens,
             "batch_contexts": batch_contexts,
+            "packing": packing,
             "shard": shard,
         }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from autointerp.config.tree import CorpusConfig
 from autointerp.errors import InputError
@@ -16,6 +17,7 @@ from autointerp.seeds import derive
 from autointerp.subject.builtin.corpus import BUILTIN_SHARES, builtin_corpus_hash, iter_builtin_documents
 from autointerp.subject.sources.files import hash_files, iter_file_documents, locate_files
 from autointerp.subject.sources.hub import hash_hub, iter_hub_documents
+from autointerp.subject.sources.saved import is_saved_dataset, iter_saved_documents
 
 __all__ = ["Corpus", "open_corpus"]
 
@@ -53,7 +55,7 @@ class Corpus:
         block: list[Document] = []
         block_characters = self.block_characters or BLOCK_CHARACTERS
         for document in self.read():
-            if not document.text.strip():
+            if document.is_empty:
                 n_empty += 1
                 continue
             n_documents += 1
@@ -61,7 +63,7 @@ class Corpus:
                 continue
             n_with_role += 1
             block.append(document)
-            n_characters += len(document.text)
+            n_characters += document.n_characters
             if n_characters >= block_characters:
                 yield from _ordered(block, epoch)
                 block, n_characters = [], 0
@@ -88,7 +90,7 @@ class Corpus:
 
 
 def open_corpus(config: CorpusConfig) -> Corpus:
-    """The corpus that `config.path` names: `builtin`, a file, a directory, or `hf:NAME`.
+    """The corpus that `config.path` names: `builtin`, a file, a directory, a saved data set, or `hf:NAME`.
 
     Raises InputError for a missing path or an unknown kind of file; damage in the text is reported when it is read.
     """
@@ -96,6 +98,8 @@ def open_corpus(config: CorpusConfig) -> Corpus:
         return Corpus("builtin", dict(BUILTIN_SHARES), {"kind": "builtin"}, iter_builtin_documents, builtin_corpus_hash)
     if config.path.startswith(HUB_PREFIX):
         name = config.path.removeprefix(HUB_PREFIX)
+        if is_saved_dataset(Path(name).expanduser()):
+            return _open_saved(config, Path(name).expanduser())
         options = {"subset": config.subset, "split": config.split, "text_field": config.text_field}
         return Corpus(
             config.path,
@@ -109,14 +113,25 @@ def open_corpus(config: CorpusConfig) -> Corpus:
 
 
 def _open_files(config: CorpusConfig) -> Corpus:
-
     path = locate_files(config.path)
+    if is_saved_dataset(path):
+        return _open_saved(config, path)
     return Corpus(
         config.path,
         dict(DEFAULT_SHARES),
         {"kind": "files", "name": path.name, "text_field": config.text_field},
-        lambda: iter_file_documents(path, text_field=config.text_field),
-        lambda: hash_files(path, text_field=config.text_field),
+        lambda: iter_file_documents(path, text_field=config.text_field, max_mb=config.max_file_mb),
+        lambda: hash_files(path, text_field=config.text_field, max_mb=config.max_file_mb),
+    )
+
+
+def _open_saved(config: CorpusConfig, path: Path) -> Corpus:
+    return Corpus(
+        config.path,
+        dict(DEFAULT_SHARES),
+        {"kind": "saved data set", "name": path.name, "split": config.split, "text_field": config.text_field},
+        lambda: iter_saved_documents(path, split=config.split, text_field=config.text_field),
+        lambda: hash_hub(str(path), subset=None, split=config.split, text_field=config.text_field),
     )
 
 

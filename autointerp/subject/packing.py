@@ -1,16 +1,18 @@
 """Documents of one role packed into contexts of fixed length, with every token's document and offset remembered.
 
 Takes documents and a subject's tokenizer; yields batches of token ids. Does not know models or activations.
-A context is `[BOS] text [BOS] text ...`: it begins with BOS where the tokenizer has one, documents are separated
-by BOS (by EOS where there is no BOS, by nothing where there is neither), a document longer than a context goes on
-in the next one with its offset kept, and only the last context is padded.
+Packing `concatenate`: a context is `[BOS] text [BOS] text ...`: it begins with BOS where the tokenizer has one,
+documents are separated by BOS (by EOS where there is no BOS, by nothing where there is neither), a document longer than
+a context goes on in the next one with its offset kept, and only the last context is padded. Packing `document`: a
+context holds one document, or a piece of one, and padding up to the longest of its batch. Padding stands behind the
+text, so nothing that a causal model makes of the text has seen it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -19,17 +21,17 @@ from torch import Tensor
 
 from autointerp.errors import InputError
 from autointerp.records.document import Document, Role
-from autointerp.subject.tokens import bos_id, encode_texts, separator_id
+from autointerp.subject.encoding import Encoded, iter_encoded
+from autointerp.subject.tokens import bos_id, separator_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from autointerp.subject.corpus import Corpus
 
-__all__ = ["PackedBatch", "count_tokens", "iter_batches", "require_tokens"]
+__all__ = ["PackedBatch", "Packing", "count_tokens", "iter_batches", "require_tokens"]
 
-TOKENISE_CHARACTERS = 1 << 20
-"""Text handed to the tokenizer at a time; bounds memory and keeps its threads busy."""
+Packing = Literal["concatenate", "document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class PackedBatch:
 
     tokens: token ids. document: index into `documents` of the document each token belongs to, -1 for special
     tokens and padding. offset: the token's position within its document's own token sequence (-1 likewise).
+    texts, spans: for tokenizers whose ids do not spell the text, each document's bytes, and where in them each token
+    begins and ends (see `subject.encoding`).
     """
 
     tokens: Int[Tensor, "batch pos"]
@@ -45,6 +49,8 @@ class PackedBatch:
     offset: Int[Tensor, "batch pos"]
     documents: tuple[str, ...]
     role: Role
+    texts: tuple[bytes, ...] = ()
+    spans: Int[Tensor, "2 batch pos"] | None = None
 
     @property
     def is_text(self) -> Bool[Tensor, "batch pos"]:
@@ -65,6 +71,7 @@ def iter_batches(
     batch_contexts: int,
     max_tokens: int | None = None,
     shard: tuple[int, int] = (0, 1),
+    packing: Packing = "concatenate",
 ) -> Iterator[PackedBatch]:
     """Batches of `batch_contexts` contexts of `context_tokens` tokens; the last batch may hold fewer contexts.
 
@@ -77,16 +84,16 @@ def iter_batches(
         raise ValueError(f"shard = {shard}: need 0 <= index < count")
     if context_tokens < 2:
         raise ValueError(f"context_tokens = {context_tokens}: a context holds BOS and at least one token")
-    packer = _Packer(separator_id(tokenizer), bos_id(tokenizer), context_tokens, batch_contexts, role)
+    packer = _Packer(separator_id(tokenizer), bos_id(tokenizer), context_tokens, batch_contexts, role, packing)
     n_left, n_batches = max_tokens, 0
-    for document_id, ids in iter_encoded(documents, tokenizer=tokenizer):
-        kept = ids if n_left is None else ids[:n_left]
-        for batch in packer.add(document_id, kept):
+    for encoded in iter_encoded(documents, tokenizer=tokenizer):
+        kept = encoded if n_left is None else encoded.head(n_left)
+        for batch in packer.add(kept):
             if n_batches % n_shards == index:
                 yield batch
             n_batches += 1
         if n_left is not None:
-            n_left -= len(kept)
+            n_left -= kept.n_text
             if n_left <= 0:
                 break
     if packer.n_tokens == 0:
@@ -97,26 +104,11 @@ def iter_batches(
         n_batches += 1
 
 
-def iter_encoded(
-    documents: Iterable[Document], *, tokenizer: PreTrainedTokenizerBase
-) -> Iterator[tuple[str, np.ndarray]]:
-    """(document id, token ids) of each document that has at least one token, in order, tokenised in groups."""
-    group: list[Document] = []
-    n_characters = 0
-    for document in documents:
-        group.append(document)
-        n_characters += len(document.text)
-        if n_characters >= TOKENISE_CHARACTERS:
-            yield from _encode_group(group, tokenizer)
-            group, n_characters = [], 0
-    yield from _encode_group(group, tokenizer)
-
-
 def count_tokens(corpus: Corpus, *, tokenizer: PreTrainedTokenizerBase, role: Role, up_to: int | None = None) -> int:
     """Text tokens the corpus holds for a role, counted until `up_to` is reached."""
     total = 0
-    for _, ids in iter_encoded(corpus.iter_documents(role), tokenizer=tokenizer):
-        total += len(ids)
+    for encoded in iter_encoded(corpus.iter_documents(role), tokenizer=tokenizer):
+        total += encoded.n_text
         if up_to is not None and total >= up_to:
             return up_to
     return total
@@ -142,10 +134,8 @@ def require_tokens(
     )
 
 
-def _encode_group(group: list[Document], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, np.ndarray]]:
-    for document, ids in zip(group, encode_texts(tokenizer, [d.text for d in group]), strict=True):
-        if ids:
-            yield document.id, np.asarray(ids, dtype=np.int64)
+_TOKEN, _DOCUMENT, _OFFSET, _START, _END = range(5)
+"""The lines of a row: a context while it is filled."""
 
 
 @dataclass(slots=True)
@@ -157,56 +147,73 @@ class _Packer:
     context_tokens: int
     batch_contexts: int
     role: Role
+    packing: Packing
     n_tokens: int = 0
     rows: list[np.ndarray] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
+    texts: list[bytes | None] = field(default_factory=list)
     row: np.ndarray | None = None
     filled: int = 0
+    longest: int = 0
 
-    def add(self, document_id: str, ids: np.ndarray) -> Iterator[PackedBatch]:
+    def add(self, encoded: Encoded) -> Iterator[PackedBatch]:
         """Place a document's tokens; yields each batch that becomes full."""
-        offset = 0
+        offset, n_tokens = 0, len(encoded.ids)
         if self.row is not None and self.filled and self.separator is not None:
-            self.row[0, self.filled] = self.separator
+            self.row[_TOKEN, self.filled] = self.separator
             self.filled += 1
             yield from self._close_if_full()
-        self.n_tokens += len(ids)
-        while offset < len(ids):
+        self.n_tokens += encoded.n_text
+        while offset < n_tokens:
             if self.row is None:
                 self._open()
-            assert self.row is not None
-            n = min(len(ids) - offset, self.context_tokens - self.filled)
+            n = min(n_tokens - offset, self.context_tokens - self.filled)
             if n:
-                if not self.documents or self.documents[-1] != document_id:
-                    self.documents.append(document_id)
-                span = slice(self.filled, self.filled + n)
-                self.row[0, span] = ids[offset : offset + n]
-                self.row[1, span] = len(self.documents) - 1
-                self.row[2, span] = np.arange(offset, offset + n)
-                self.filled, offset = self.filled + n, offset + n
-            yield from self._close_if_full()
+                self._place(encoded, offset, n)
+                offset += n
+            yield from self._close_if_full(is_last=offset == n_tokens and self.packing == "document")
 
     def finish(self) -> Iterator[PackedBatch]:
         """The rest: the unfinished row, padded, in a batch that may hold fewer contexts."""
-        if self.row is not None and (self.row[1] >= 0).any():
+        if self.row is not None and (self.row[_DOCUMENT] >= 0).any():
             self.rows.append(self.row)
+            self.longest = self.context_tokens
         if self.rows:
             yield self._batch()
 
     def _open(self) -> None:
-        self.row = np.full((3, self.context_tokens), -1, dtype=np.int64)
-        self.row[0] = self.separator if self.separator is not None else 0
+        self.row = np.full((5, self.context_tokens), -1, dtype=np.int64)
+        self.row[_TOKEN] = self.separator if self.separator is not None else 0
         self.filled = 0 if self.bos is None else 1
 
-    def _close_if_full(self) -> Iterator[PackedBatch]:
-        if self.row is not None and self.filled == self.context_tokens:
+    def _place(self, encoded: Encoded, offset: int, n: int) -> None:
+        """The next `n` tokens of a document at the end of the row."""
+        assert self.row is not None
+        if not self.documents or self.documents[-1] != encoded.document:
+            self.documents.append(encoded.document)
+            self.texts.append(encoded.text)
+        part = encoded.part(offset, offset + n)
+        row = self.row[:, self.filled : self.filled + n]
+        row[_TOKEN] = part.ids
+        row[_DOCUMENT] = np.where(part.is_text, len(self.documents) - 1, -1)
+        row[_OFFSET] = np.where(part.is_text, np.arange(offset, offset + n), -1)
+        if part.spans is not None:
+            row[_START:] = part.spans
+        self.filled += n
+
+    def _close_if_full(self, *, is_last: bool = False) -> Iterator[PackedBatch]:
+        if self.row is not None and (is_last or self.filled == self.context_tokens):
             self.rows.append(self.row)
+            self.longest = max(self.longest, self.filled)
             self.row = None
             if len(self.rows) == self.batch_contexts:
                 yield self._batch()
 
     def _batch(self) -> PackedBatch:
-        stacked = torch.from_numpy(np.stack(self.rows, axis=1))
-        batch = PackedBatch(stacked[0], stacked[1], stacked[2], tuple(self.documents), self.role)
-        self.rows, self.documents = [], []
+        stacked = torch.from_numpy(np.stack(self.rows, axis=1)[:, :, : self.longest])
+        texts = tuple(text for text in self.texts if text is not None)
+        spans = stacked[_START:] if texts else None
+        tokens, document, offset = stacked[:_START]
+        batch = PackedBatch(tokens, document, offset, tuple(self.documents), self.role, texts, spans)
+        self.rows, self.documents, self.texts, self.longest = [], [], [], 0
         return batch

@@ -1,8 +1,8 @@
 """The bytes of every token, and text made of them: what `tokenizer.decode` does not give token by token.
 
 Takes a tokenizer; knows byte-level BPE (GPT-2's table of bytes and characters), sentencepiece style (a lower block
-for the space, `<0xAB>` byte tokens) and, for anything else, plain strings. Joining the pieces of a document's ids
-gives its text back. Does not know models or windows beyond the spans of bytes they need.
+for the space, `<0xAB>` byte tokens) and, for anything else, plain strings. Where ids spell the text, joining the pieces
+of a document's ids gives it back. Does not know models or windows beyond the spans of bytes they need.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = [
     "separator_id",
     "span_text",
     "special_ids",
+    "spells_text",
+    "style_of",
     "token_bytes",
 ]
 
@@ -72,16 +74,28 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
     literal = {int(i): str(token) for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
     literal |= dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     style = style_of(tokenizer)
+    prefix, suffix = _affixes(tokenizer)
     for string, token in vocabulary.items():
-        pieces[token] = literal[token].encode() if token in literal else _piece(string, style)
+        shown = string.removeprefix(prefix).removesuffix(suffix)
+        pieces[token] = literal[token].encode() if token in literal else _piece(shown, style)
     return pieces
+
+
+def spells_text(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the ids of a text tell all of it: those of bytes do, and pieces beside which every byte has a token.
+    Words lose what is between them, and unknown ones themselves."""
+    style = style_of(tokenizer)
+    if style == "sentencepiece":
+        vocabulary = tokenizer.get_vocab()
+        return all(f"<0x{byte:02X}>" in vocabulary for byte in range(256))
+    return style == "byte_level"
 
 
 def style_of(tokenizer: PreTrainedTokenizerBase) -> Style:
     """How the vocabulary spells bytes and spaces, read from the tokenizer's own decoder where it has one."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        decoder = json.loads(backend.to_str()).get("decoder") or {}
+        decoder = json.loads(backend.decoder.__getstate__()) if backend.decoder is not None else {}
         steps = decoder.get("decoders", [decoder])
         if any(step.get("type") == "ByteLevel" for step in steps):
             return "byte_level"
@@ -219,6 +233,12 @@ def _piece(string: str, style: Style) -> bytes:
 
 def _one(token: Any) -> int | None:
     return token if isinstance(token, int) else None
+
+
+def _affixes(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    """What the model's own spelling puts before pieces that go on a word (`##`) and behind those that end one."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    return getattr(model, "continuing_subword_prefix", None) or "", getattr(model, "end_of_word_suffix", None) or ""
 
 
 def _replaces_space(step: dict[str, Any]) -> bool:

@@ -38,6 +38,7 @@ def with_protocol(name: str, f1: float, *overrides: str, **changes: Any) -> dict
         ("explain.explainers=[{name='windows', n_windows=5}]", "explainer.n_windows 5, not 10"),
         ("harvest.window_left=30", "evidence.window_left 30, not 16"),
         ("subject.context_tokens=64", "evidence.context_tokens 64, not 128"),
+        ("subject.packing='document'", "evidence.packing document, not unsaid"),
     ],
 )
 def test_another_protocol_is_another_section_and_says_what_differs(override: str, said: str) -> None:

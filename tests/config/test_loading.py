@@ -26,6 +26,15 @@ def test_every_recipe_loads_and_survives_a_round_trip(name: str) -> None:
     assert config.name == name
 
 
+def test_a_run_made_before_a_key_existed_has_its_default() -> None:
+    """`config.toml` of such a run lacks the key, and the run goes on."""
+    config = load_config("demo")
+    lines = render_config(config).splitlines()
+    before = [line for line in lines if not line.startswith(("packing =", "max_file_mb ="))]
+    assert len(before) == len(lines) - 2
+    assert differing_keys(parse_config(tomllib.loads("\n".join(before))), config) == []
+
+
 @pytest.mark.parametrize(
     ("override", "parts"),
     [

@@ -154,13 +154,20 @@ def batch(n_contexts: int, n_padded: int = 0) -> PackedBatch:
 
 
 def test_prompts_are_openings_that_end_in_text() -> None:
-    found = choose_prompts([batch(3, n_padded=1), batch(4)], 5)
+    found = choose_prompts([batch(3, n_padded=1), batch(4)], 5, context_tokens=40)
     assert found.tokens.shape == (5, PROMPT_TOKENS)
     assert found.tokens[:, 0].tolist() == [0, 40, 0, 40, 80]
     assert bool(found.is_text[:, -1].all())
     assert not bool(found.is_text[:, 0].any())
 
 
+def test_narrow_batches_of_short_documents_give_no_prompts() -> None:
+    short = batch(2)
+    narrow = PackedBatch(short.tokens[:, :10], short.document[:, :10], short.offset[:, :10], ("d",), "explain")
+    assert choose_prompts([narrow, short], 2, context_tokens=40).tokens.shape == (2, PROMPT_TOKENS)
+    assert choose_prompts([narrow], 2, context_tokens=10).tokens.shape == (2, 10)
+
+
 def test_too_few_prompts_are_the_users_error() -> None:
     with pytest.raises(InputError, match=r"harvest\.pinned = 9, but the role explain has 2 contexts"):
-        choose_prompts([batch(2)], 9)
+        choose_prompts([batch(2)], 9, context_tokens=40)

@@ -1,30 +1,40 @@
-"""What the harvest stage asks of a feature, from what the scorers need."""
+"""The harvest stage: evidence says how its contexts were packed; a site before the MLP has evidence without effects."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from autointerp.config.loading import load_config, parse_config
-from autointerp.harvest.evidence import Need
-from autointerp.score.presets import apply_preset
-from autointerp.stages.harvest import needs_of
+from autointerp.config.loading import parse_config
+from autointerp.progress import SilentProgress
+from autointerp.records.evidence_file import read_evidence
+from autointerp.runs.layout import RunLayout
+from autointerp.stages import harvest, train
+from tests.integration.world import save_corpus, save_subject
 
 
-@pytest.mark.parametrize(
-    ("scorers", "need"),
-    [
-        ([{"name": "detection"}], Need(5, 5)),
-        ([{"name": "detection", "n_positive": 3, "n_negative": 2}], Need(3, 2)),
-        ([{"name": "detection"}, {"name": "marked", "n_positive": 2, "n_negative": 9}], Need(2, 5)),
-        ([{"name": "marked", "negatives": "other_feature"}], Need(5, 0)),
-    ],
-)
-def test_a_feature_needs_what_the_least_demanding_scorer_takes(scorers: list[dict[str, Any]], need: Need) -> None:
-    config = parse_config({"dictionaries": [{"name": "a", "kind": "topk"}], "score": {"scorers": scorers}})
-    assert needs_of(config) == {"explain": Need(1, 0), "score": need}
-
-
-def test_the_papers_preset_needs_no_silent_windows_of_its_own() -> None:
-    assert needs_of(apply_preset(load_config("oneill2024_gpt2_l9")))["score"] == Need(5, 0)
+@pytest.mark.parametrize("packing", ["concatenate", "document"])
+def test_packing_is_said_and_documents_stand_alone(packing: str, tmp_path: Path) -> None:
+    corpus = save_corpus(tmp_path / "corpus.jsonl", n_documents=60)
+    model = save_subject(tmp_path / "model", corpus, n_layers=1)
+    config = parse_config(
+        {
+            "device": "cpu",
+            "subject": {"model": str(model), "site": "mlp_in", "context_tokens": 48, "packing": packing},
+            "corpus": {"path": str(corpus), "dictionary_tokens": 500, "evidence_tokens": 1000},
+            "harvest": {"n_features": 3, "min_firing": 1, "n_random": 4, "n_top": 3, "n_per_bin": 2},
+            "dictionaries": [{"name": "basis", "kind": "identity", "density": 0.1}],
+        }
+    )
+    layout = RunLayout(tmp_path / "run")
+    train.run(config, layout, SilentProgress())
+    harvest.run(config, layout, SilentProgress())
+    file = layout.evidence_file("basis")
+    assert pq.read_schema(file).metadata[b"autointerp.evidence.packing"] == packing.encode()
+    evidence = read_evidence(file)
+    assert len(evidence) == 3 and all(item.windows and not item.top_logits for item in evidence)
+    texts = [json.loads(line)["text"] for line in corpus.read_text(encoding="utf-8").splitlines()]
+    assert all(any(w.text.strip("\ufffd") in text for text in texts) for item in evidence for w in item.windows)

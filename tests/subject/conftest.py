@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -26,53 +25,22 @@ from transformers import (
 from autointerp.config.tree import SubjectConfig
 from autointerp.records.document import Document
 from autointerp.subject.model import load_subject
-
-SENTENCES = [
-    "The quick brown fox jumps over the lazy dog, then sleeps.",
-    "Once upon a time there was a little girl who liked the sea.",
-    "def add(a, b):\n    return a + b  # a sum\n",
-    "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.",
-    "مرحبا بالعالم، هذا نص قصير.",
-    "שלום עולם",
-    "Smile 😀 and wave 👋🏽 at the family 👨‍👩‍👧.",
-    "数字は 12345 です。",
-]
+from tests.subject import kinds
 
 
 @pytest.fixture(scope="session")
 def sentences() -> list[str]:
-    return list(SENTENCES)
+    return list(kinds.SENTENCES)
 
 
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE so small that most non-Latin characters are split over several tokens."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>")
+    return kinds.byte_level()
 
 
 @pytest.fixture(scope="session")
 def piece_tokenizer() -> PreTrainedTokenizerFast:
-    """Sentencepiece style: a block for the space, one put before the text, byte tokens for rare characters."""
-    bytes_as_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
-    words = ["\u2581", *"abcdefghijklmnopqrstuvwxyz", "\u2581t", "\u2581th"]
-    vocabulary = {token: index for index, token in enumerate(["<unk>", "<s>", "</s>", *bytes_as_tokens, *words])}
-    merges = [("\u2581", "t"), ("\u2581t", "h")]
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    return kinds.byte_fallback()
 
 
 def _gpt2(n_vocab: int):
@@ -209,7 +177,7 @@ def tokens(byte_tokenizer) -> torch.Tensor:
 def documents() -> list[Document]:
     """Forty documents of very different lengths."""
     return [
-        Document(f"d{i}", "test", " ".join(SENTENCES[(i + j) % len(SENTENCES)] for j in range(1 + i % 5)))
+        Document(f"d{i}", "test", " ".join(kinds.SENTENCES[(i + j) % len(kinds.SENTENCES)] for j in range(1 + i % 5)))
         for i in range(40)
     ]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -35,6 +38,13 @@ def write(path: Path) -> Path:
         path.write_text(json.dumps(TEXTS), encoding="utf-8")
     elif path.suffix == ".jsonl":
         path.write_text("\n\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    elif path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([["n", "text"], *([row["n"], row["text"]] for row in rows)])
+    elif path.suffix == ".gz":
+        inner = write(path.with_suffix(""))
+        path.write_bytes(gzip.compress(inner.read_bytes()))
+        inner.unlink()
     elif path.suffix == ".parquet":
         parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=7)
     elif path.suffix == ".zip":
@@ -50,7 +60,7 @@ def write(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet", ".json.gz", ".jsonl.gz", ".csv.gz"])
 def test_rows_become_documents(suffix, tmp_path) -> None:
     documents = read_all(write(tmp_path / f"corpus{suffix}"))
     assert sorted(document.text for document in documents) == sorted(TEXTS)
@@ -66,6 +76,87 @@ def test_a_zip_and_a_directory_hold_the_same(tmp_path) -> None:
     from_zip, from_folder = read_all(archive), read_all(folder)
     assert len(from_zip) == 90 and from_zip == from_folder
     assert from_zip[0].id == "data/a.json#0"
+
+
+MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+ROWS = [{"messages": MESSAGES, "n": i} for i in range(12)]
+IDS = [{"input_ids": [i, 7, 8], "attention_mask": [1, 1, 1]} for i in range(12)]
+
+
+def table(path: Path, rows: list[dict]) -> Path:
+    """Rows in the form the suffix names."""
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in rows))
+    else:
+        path.write_text(json.dumps(rows))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+def test_conversations_and_token_ids_are_read_where_there_is_no_text(suffix, tmp_path) -> None:
+    chat = read_all_roles_tolerant(table(tmp_path / f"chat{suffix}", ROWS))
+    assert {d.text for d in chat} == {"user: Hi\nassistant: Hello"} and len(chat) == 12
+    assert [dict(message) for message in chat[0].messages] == MESSAGES
+    ids = read_all_roles_tolerant(table(tmp_path / f"ids{suffix}", IDS))
+    assert sorted(d.token_ids for d in ids) == [(i, 7, 8) for i in range(12)]
+    assert {d.id for d in ids} == {f"ids{suffix}#{i}" for i in range(12)} and not any(d.text for d in ids)
+    named = read_all_roles_tolerant(tmp_path / f"ids{suffix}", text_field="attention_mask")
+    assert {d.token_ids for d in named} == {(1, 1, 1)}
+
+
+def test_what_is_no_conversation_is_named(tmp_path) -> None:
+    table(tmp_path / "a.jsonl", [{"messages": [{"content": "x"}]}])
+    check(tmp_path / "a.jsonl", r"a\.jsonl', line 1 holds a message without a role")
+    table(tmp_path / "a.jsonl", [{"messages": [{"role": "user", "content": [{"type": "image"}]}]}])
+    check(tmp_path / "a.jsonl", "line 1 holds a message that is not all text")
+    table(tmp_path / "a.jsonl", [{"input_ids": [1, -100]}])
+    check(tmp_path / "a.jsonl", r"'input_ids': .* line 1 holds list, not text; name a field of text, of messages")
+    parts = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
+    table(tmp_path / "a.jsonl", [{"messages": parts}] * 12)
+    assert {d.text for d in read_all_roles_tolerant(tmp_path / "a.jsonl")} == {"user: ab"}
+
+
+def test_csv_fields_may_hold_commas_quotes_and_line_ends(tmp_path) -> None:
+    texts = [f'{i}, "quoted"\nsecond line, ünïcode' for i in range(12)]
+    with (tmp_path / "c.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([["text", "n"], *([text, 1] for text in texts)])
+    assert sorted(d.text for d in read_all_roles_tolerant(tmp_path / "c.csv")) == sorted(texts)
+    (tmp_path / "c.csv").write_text('text,n\na,1\n"b\nb",2,3\n')
+    check(tmp_path / "c.csv", r"line 4 ends a row of 3 fields, but the first line names 2; put texts")
+    (tmp_path / "c.csv").write_text('text,n\na,1\n"b"b,2\n')
+    check(tmp_path / "c.csv", r"line 3 is no valid CSV")
+    check(tmp_path / "c.csv", r"'body' is not in .*its fields: 'text', 'n'", text_field="body")
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """Data sets as `datasets` saves them: one table, and two splits."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    table = datasets.Dataset.from_list([{"text": text, "n": i} for i, text in enumerate(TEXTS)])
+    table.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": table, "test": table.select(range(9))}).save_to_disk(tmp_path / "two")
+    return tmp_path
+
+
+def test_saved_data_sets_are_read(saved) -> None:
+    documents = read_all(saved / "one")
+    assert sorted(d.text for d in documents) == sorted(TEXTS)
+    assert {d.id for d in documents} == {f"one#{i}" for i in range(30)}
+    assert {d.id for d in read_all(saved / "two")} == {f"two/train#{i}" for i in range(30)}
+    assert read_all(f"hf:{saved / 'two'}") == read_all(saved / "two")
+    assert len(read_all_roles_tolerant(saved / "two", split="test")) == 9
+    check(saved / "two", r"corpus\.split = 'dev' is not in .*its splits: train, test", split="dev")
+    check(saved / "one", r"'body' is not in .*its fields: 'text', 'n'", text_field="body")
+    before = open_corpus(CorpusConfig(path=str(saved / "one"))).content_hash()
+    state = saved / "one" / "state.json"
+    state.write_text(state.read_text().replace("data-00000", "../two/train/data-00000"))
+    check(saved / "one", r"no readable saved data set \(state\.json names '\.\./two/train/")
+    state.write_text("[]")
+    check(saved / "one", r"state\.json holds no object")
+    assert open_corpus(CorpusConfig(path=str(saved / "one"))).content_hash() != before
 
 
 def test_a_text_file_is_cut_at_blank_lines(tmp_path) -> None:
@@ -121,9 +212,9 @@ def test_lone_surrogates_become_replacement_characters(tmp_path) -> None:
     assert texts == ["\ufffd half, whole 😀"]
 
 
-def read_all_roles_tolerant(path: Path) -> list[Document]:
+def read_all_roles_tolerant(path: Path, **options) -> list[Document]:
     """As `read_all`, for a corpus too small to fill every role."""
-    corpus = open_corpus(CorpusConfig(path=str(path)))
+    corpus = open_corpus(CorpusConfig(path=str(path), **options))
     found: list[Document] = []
     for role in ROLES:
         try:
@@ -205,6 +296,13 @@ def test_damage_is_located(tmp_path) -> None:
     check(tmp_path / "a.json", "holds a single str; give a list")
     (tmp_path / "b.jsonl").write_text('{"text": "fine"}\n\n{"text": \n')
     check(tmp_path / "b.jsonl", "line 3 is no valid JSON")
+    for name in ("b.jsonl", "a.json"):
+        (tmp_path / name).write_text("[" * 200_000)
+        check(tmp_path / name, r"nested too deeply; give a flat list of texts")
+        (tmp_path / name).write_text('{"text": "a", "n": ' + "1" * 5_000 + "}")
+        check(tmp_path / name, "holds a number that cannot be read")
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b'"text"\n' * 99)[:-9])
+    check(tmp_path / "b.jsonl.gz", r"b\.jsonl\.gz' cannot be read")
     (tmp_path / "c.txt").write_bytes(b"fine\n\xe9t\xe9")
     check(tmp_path / "c.txt", r"not UTF-8 \(byte 0xe9 at position 5\).*iconv")
     whole = write(tmp_path / "d.parquet").read_bytes()
@@ -215,6 +313,83 @@ def test_damage_is_located(tmp_path) -> None:
     check(tmp_path / "e.zip", "no readable zip file")
     (tmp_path / "e.zip").write_bytes(whole[:60] + bytes(byte ^ 0xFF for byte in whole[60:90]) + whole[90:])
     check(tmp_path / "e.zip", "member 'data/a.json' cannot be read")
+
+
+def test_what_unpacks_to_too_much_is_refused_before_it_is_held(tmp_path) -> None:
+    """A kilobyte of gzip holds a megabyte; the bound is on what comes out."""
+    line = json.dumps({"text": "a" * 1_100_000})
+    named = r"corpus\.max_file_mb = 1: .* holds more; raise it, or cut the file"
+    for name, content in (
+        ("a.jsonl", line),
+        ("a.json", f"[{line}]"),
+        ("a.txt", "a" * 1_100_000),
+        ("a.csv", f"text\n{line}"),
+    ):
+        packed = tmp_path / f"{name}.gz"
+        packed.write_bytes(gzip.compress(content.encode()))
+        assert packed.stat().st_size < 5_000
+        check(packed, named, max_file_mb=1)
+        (tmp_path / name).write_text(content)
+        check(tmp_path / name, named, max_file_mb=1)
+        assert len(read_all_roles_tolerant(packed, max_file_mb=2)) >= 1
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(4):
+            archive.writestr(f"{i}.txt", "a" * 300_000)
+    check(tmp_path / "b.zip", named, max_file_mb=1)
+    with pytest.raises(InputError, match=named):
+        open_corpus(CorpusConfig(path=str(tmp_path / "b.zip"), max_file_mb=1)).content_hash()
+    parquet.write_table(pa.table({"text": ["a" * 100_000] * 64}), tmp_path / "c.parquet")
+    assert (tmp_path / "c.parquet").stat().st_size < 200_000
+    check(tmp_path / "c.parquet", named, max_file_mb=1)
+
+
+def test_many_short_lines_may_be_more_than_a_file_that_is_held(tmp_path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "' + "a" * 100_000 + '"}\n' * 1 + ('{"text": "' + "b" * 100_000 + '"}\n') * 14
+    )
+    assert len(read_all_roles_tolerant(tmp_path / "a.jsonl", max_file_mb=1)) == 15
+
+
+def test_a_link_out_of_the_corpus_is_refused(tmp_path) -> None:
+    (tmp_path / "private.txt").write_text("secret")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write(corpus / "a.json")
+    (corpus / "b.txt").symlink_to(tmp_path / "private.txt")
+    for path in (corpus, f"hf:{corpus}"):
+        with pytest.raises(InputError, match=r"b\.txt' is a link that leads out of the corpus, to '.*private\.txt'"):
+            open_corpus(CorpusConfig(path=str(path))).content_hash()
+    check(corpus, "leads out of the corpus")
+    (corpus / "b.txt").unlink()
+    (corpus / "folder").symlink_to(tmp_path)
+    check(corpus, r"folder' is a link that leads out")
+    (corpus / "folder").unlink()
+    (corpus / "c.json").symlink_to("a.json")
+    (corpus / ".venv").symlink_to(tmp_path)
+    (corpus / "program").symlink_to("/bin/sh")
+    assert len(read_all(corpus)) == 60, "links within it are read, what is no text is passed over"
+    whole = tmp_path / "link"
+    whole.symlink_to(corpus)
+    assert len(read_all(whole)) == 60
+
+
+def test_a_snapshot_in_the_hubs_cache_links_to_its_own_blobs(tmp_path) -> None:
+    snapshot = tmp_path / "datasets--x--y" / "snapshots" / "1234" / "data"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "datasets--x--y" / "blobs").mkdir()
+    blob = write(tmp_path / "datasets--x--y" / "blobs" / "a.json")
+    (snapshot / "a.json").symlink_to(os.path.relpath(blob, snapshot))
+    assert len(read_all(snapshot.parent)) == len(read_all(snapshot)) == 30
+    (tmp_path / "out.json").write_text("[]")
+    (snapshot / "b.json").symlink_to(tmp_path / "out.json")
+    check(snapshot, "leads out of the corpus")
+
+
+def test_a_pipe_or_a_device_is_refused_without_reading(tmp_path) -> None:
+    write(tmp_path / "a.json")
+    os.mkfifo(tmp_path / "b.txt")
+    for path in (tmp_path, tmp_path / "b.txt", "/dev/zero"):
+        check(path, r"is no regular file; take it away")
 
 
 @pytest.mark.real

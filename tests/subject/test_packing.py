@@ -13,6 +13,7 @@ from autointerp.errors import InputError
 from autointerp.records.document import Document
 from autointerp.subject.corpus import open_corpus
 from autointerp.subject.packing import PackedBatch, count_tokens, iter_batches, require_tokens
+from autointerp.subject.sites import SitePoint
 from autointerp.subject.tokens import encode_texts
 
 
@@ -91,7 +92,7 @@ def test_shards_together_are_the_whole(documents, byte_tokenizer) -> None:
 
 def test_grouped_tokenisation_changes_nothing(documents, byte_tokenizer, monkeypatch) -> None:
     whole = collected(pack(documents, byte_tokenizer))
-    monkeypatch.setattr("autointerp.subject.packing.TOKENISE_CHARACTERS", 50)
+    monkeypatch.setattr("autointerp.subject.encoding.TOKENISE_CHARACTERS", 50)
     assert collected(pack(documents, byte_tokenizer)) == whole
 
 
@@ -103,6 +104,38 @@ def test_without_bos_contexts_begin_with_text(documents, byte_tokenizer, piece_t
     bare.eos_token = None
     batch = pack(documents, bare, context_tokens=64)[0]
     assert batch.is_text.all()
+
+
+def test_packed_by_document_every_context_holds_one(documents, byte_tokenizer) -> None:
+    batches = pack(documents, byte_tokenizer, packing="document", context_tokens=64)
+    for batch in batches:
+        for row in range(len(batch.tokens)):
+            own = batch.document[row]
+            assert len(set(own[own >= 0].tolist())) == 1
+            n = int((own >= 0).sum())
+            assert batch.tokens[row, 0] == 0 and (own[1 : 1 + n] >= 0).all(), "BOS, text, padding"
+        assert (batch.document[:, -1] >= 0).any(), "no wider than the longest"
+    assert collected(batches) == collected(pack(documents, byte_tokenizer))
+    short = pack(documents, byte_tokenizer, packing="document", max_tokens=100)
+    assert sum(batch.n_tokens for batch in short) == 100
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_packed_by_document_a_text_is_read_as_if_it_stood_alone(family, subjects, byte_tokenizer) -> None:
+    """What is before it, and what pads it, changes nothing."""
+    texts = ["Once upon a time.", "a", "def add(a, b): return a + b", "Once upon a time."]
+    documents = [Document(f"d{i}", "test", text) for i, text in enumerate(texts)]
+    point = SitePoint("resid_post", 1)
+    subject = subjects[family]
+    (batch,) = pack(documents, byte_tokenizer, packing="document", context_tokens=32)
+    found = subject.activations(batch.tokens, [point])[point]
+    for row, text in enumerate(texts):
+        alone = torch.tensor([[0, *encode_texts(byte_tokenizer, [text])[0]]])
+        expected = subject.activations(alone, [point])[point][0, 1:]
+        torch.testing.assert_close(found[row][batch.is_text[row]], expected, rtol=1e-4, atol=1e-5)
+    (joined,) = pack(documents, byte_tokenizer, context_tokens=64)
+    together = subject.activations(joined.tokens, [point])[point][joined.document == 3]
+    assert not torch.allclose(together, expected, atol=1e-2), "packed together it is another text's continuation"
 
 
 def test_no_text_is_an_error(byte_tokenizer) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from autointerp.errors import InputError
 from autointerp.records.document import Document
 from autointerp.subject.hub import HubUnknown, HubUnreachable, look_up, network_errors
-from autointerp.subject.sources.records import text_of_row
+from autointerp.subject.sources.folders import hash_file, list_folder
+from autointerp.subject.sources.rows import content_of_row
 
 __all__ = ["hash_hub", "iter_hub_documents"]
 
@@ -33,8 +34,8 @@ def iter_hub_documents(name: str, *, subset: str | None, split: str, text_field:
             row = next(rows, None)
         if row is None:
             return
-        text = text_of_row(row, place=f"data set '{name}', row {number}", text_field=text_field)
-        yield Document(f"{base}#{number}", source=base, text=text)
+        content = content_of_row(row, place=f"data set '{name}', row {number}", text_field=text_field)
+        yield Document(f"{base}#{number}", base, *content)
         number += 1
 
 
@@ -43,10 +44,8 @@ def hash_hub(name: str, *, subset: str | None, split: str, text_field: str) -> s
     parts = [_base_id(name, subset=subset, split=split), text_field]
     path = Path(name).expanduser()
     if path.is_dir():
-        for file in sorted(path.rglob("*"), key=lambda p: p.relative_to(path).parts):
-            if file.is_file():
-                content = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-                parts += [file.relative_to(path).as_posix(), content]
+        for file in list_folder(path):
+            parts += [file.relative_to(path).as_posix(), hash_file(file)]
     else:
         # without network the hash names the data set but cannot pin its version
         with suppress(HubUnknown, HubUnreachable):
@@ -58,7 +57,9 @@ def _open(name: str, *, subset: str | None, split: str) -> Any:
     from datasets import load_dataset
 
     path = Path(name).expanduser()
-    if not path.is_dir():
+    if path.is_dir():
+        list_folder(path)  # refuses what leads out of it
+    else:
         # asked once first, because `datasets` itself tries an unreachable hub for 25 s
         look_up(name, kind="dataset")
     return load_dataset(str(path) if path.is_dir() else name, subset, split=split, streaming=True)
