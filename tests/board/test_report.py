@@ -270,6 +270,16 @@ def test_wrong_answers_can_be_singled_out(visit: Visit):
 
 
 @pytest.mark.browser
+def test_windows_scored_apart_say_so(visit: Visit):
+    page = visit.page
+    page.locator("#list .item").first.click()
+    apart = page.locator("#card .window", has_text="not in F1")
+    assert apart.count() > 0
+    assert apart.count() == page.locator("#card .window", has_text="near miss").count()
+    assert page.locator("#card", has_text=f"{apart.count()} of these are scored apart and not in F1.").count() == 1
+
+
+@pytest.mark.browser
 def test_can_be_used_from_the_keyboard(visit: Visit):
     page = visit.page
     names = page.locator("#list .item b").all_inner_texts()
