@@ -70,7 +70,7 @@ def safe_text(text: str, *, has_colour: bool = False) -> str:
 
 def safe_line(text: str) -> str:
     """As `safe_text`, on one line."""
-    return safe_text(_BREAK.sub(" ", text.strip())).replace("\t", " ")
+    return safe_text(_BREAK.sub(" ", text.strip("\r\n"))).replace("\t", " ")
 
 
 def safe_tree(value: Any) -> Any:

@@ -82,7 +82,7 @@ def test_steering_characters_are_spelled_and_json_stays_what_it_was(steering: st
 
 def test_line_feeds_and_tabs_stay_in_a_text_and_not_in_a_line() -> None:
     assert safe_text("a\n\tb") == "a\n\tb"
-    assert safe_line(" a \r\n\r\n b\tc\n") == "a b c"
+    assert safe_line("  a \r\n\r\n b\tc\n") == "  a b c"
     assert safe_line("two  spaces of a path") == "two  spaces of a path"
 
 

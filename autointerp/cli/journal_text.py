@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autointerp.runs.journal_entries import Asked, Attempt, Work
+from autointerp.safe_text import safe_line
 
 __all__ = ["render_asked", "render_failures", "render_slowest", "render_summary"]
 
@@ -199,12 +200,7 @@ def _block(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for line in text.splitlines() or [""]:
         lines += textwrap.wrap(line, room, replace_whitespace=False) or [""]
-    return [(2 * _INDENT + _printable(line)).rstrip() for line in lines]
-
-
-def _printable(text: str) -> str:
-    """Control characters, which a text under study may hold, must not reach a terminal."""
-    return "".join(c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode() for c in text)
+    return [(2 * _INDENT + safe_line(line)).rstrip() for line in lines]
 
 
 def _wrap(label: str, text: str, width: int) -> str:
@@ -212,7 +208,7 @@ def _wrap(label: str, text: str, width: int) -> str:
 
 
 def _cut(line: str, width: int) -> str:
-    line = _printable(line)
+    line = safe_line(line)
     return line if len(line) <= width else line[: width - 3] + "..."
 
 

@@ -104,7 +104,7 @@ def test_a_text_under_study_cannot_write_to_the_terminal() -> None:
     )
     text = render_asked([hostile], width=80)
     assert not {"\x1b", "\r", "\x07"} & set(text)
-    assert "\\x1b[2J" in text
+    assert "\\u001b[2J" in text
 
 
 def test_shards_are_run_merged_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
