@@ -30,9 +30,10 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
         open_plugin("autointerp.explainers", e.name, e, config.explain, protocol=Explainer)
         for e in config.explain.explainers
     ]
-    evidences = [
-        e for e in Run(layout.root, config=config).evidence() if layout.shard is None or e.feature in layout.shard
-    ]
+    with progress.bar("explain: read evidence"):
+        evidences = [
+            e for e in Run(layout.root, config=config).evidence() if layout.shard is None or e.feature in layout.shard
+        ]
 
     reasked: list[int] = [0]
 

@@ -32,7 +32,11 @@ __all__ = ["run"]
 
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
     """Write `scores.parquet`, `summary.json` and `report.html`; gives the facts for the manifest."""
-    config = apply_preset(config)
+    with progress.bar("report: scores, summary and page"):
+        return _write(apply_preset(config), layout)
+
+
+def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
     run = Run(layout.root, config=config)
     evidences = run.evidence()
     with run.open_journal() as journal:

@@ -38,7 +38,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     for settings in config.score.scorers:
         scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
         asked[config.score.judge_of(settings)].append(scorer)
-    evidences = Run(layout.root, config=config).evidence()
+    with progress.bar("score: read evidence"):
+        evidences = Run(layout.root, config=config).evidence()
     explanations = load_explanations(config, layout, evidences, progress)
 
     if config.score.sequential is not None and layout.shard is not None:
