@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from autointerp.batch.lines import ENDPOINT
 from autointerp.errors import ConfigError, JudgeStopped
+from autointerp.judges.endpoint.credentials import server_words
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
 from autointerp.judges.endpoint.transport import check_proxies
 from autointerp.judges.options import read_options
@@ -187,7 +188,7 @@ class BatchService:
             output_file_id=batch.output_file_id,
             error_file_id=batch.error_file_id,
             metadata=dict(batch.metadata or {}),
-            errors=self._clean(said),
+            errors=server_words(said, key=self._key),
         )
 
     @contextmanager
@@ -197,9 +198,10 @@ class BatchService:
         try:
             yield
         except errors.APIConnectionError as error:
-            raise Unreachable(f"{place} cannot be reached to {what} ({self._clean(str(error))})") from None
+            said = server_words(str(error), key=self._key)
+            raise Unreachable(f"{place} cannot be reached to {what} ({said})") from None
         except errors.APIStatusError as error:
-            status, said = error.status_code, self._clean(error.message)
+            status, said = error.status_code, server_words(error.message, key=self._key)
             if status in _NO_SUCH and is_optional:
                 return
             if status in (401, 403):
@@ -210,14 +212,8 @@ class BatchService:
                 raise Unreachable(f"{place} could not {what} now (HTTP {status}: {said})") from None
             raise JudgeStopped(f"{place} refuses to {what} (HTTP {status}: {said})") from None
         except errors.OpenAIError as error:
-            raise JudgeStopped(f"{place} answered nonsense when asked to {what} ({self._clean(str(error))})") from None
-
-    def _clean(self, text: str) -> str:
-        """A server's words on one short line, without the key, should the server repeat it."""
-        if self._key is not None:
-            text = text.replace(self._key, "***")
-        text = " ".join(text.split())
-        return text if len(text) <= 300 else text[:300] + "..."
+            said = server_words(str(error), key=self._key)
+            raise JudgeStopped(f"{place} answered nonsense when asked to {what} ({said})") from None
 
 
 def open_service(spec: str, options: dict[str, Any]) -> BatchService:

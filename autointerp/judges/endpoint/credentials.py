@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autointerp.errors import ConfigError
-from autointerp.safe_text import remember_key
+from autointerp.safe_text import remember_key, safe_line
 
-__all__ = ["key_from_environment", "key_from_file"]
+__all__ = ["key_from_environment", "key_from_file", "server_words"]
 
 _LONGEST_KEY_BYTES = 16_384
+_LONGEST_WORDS = 300
 
 
 def key_from_environment(
@@ -54,6 +55,12 @@ def key_from_file(path: Path) -> str:
     if not key or len(content) > _LONGEST_KEY_BYTES:
         raise ConfigError(f"{option} holds no usable key; put the key into it, alone on one line")
     return _checked(key, option)
+
+
+def server_words(text: str, *, key: str | None) -> str:
+    """What a server said, on one short line, without the key, however short, should the server repeat it."""
+    words = safe_line(" ".join((text if key is None else text.replace(key, "***")).split()))
+    return words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "..."
 
 
 def _open_at_once(path: str, flags: int) -> int:

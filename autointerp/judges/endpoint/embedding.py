@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from autointerp.errors import ConfigError, JudgeRetry, JudgeStopped
 from autointerp.judges.endpoint.completion import read_usage, status_error
+from autointerp.judges.endpoint.credentials import server_words
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
 from autointerp.judges.endpoint.identity import ask_identity, render_identity
 from autointerp.judges.endpoint.openai import decode_answer, key_header
@@ -87,7 +89,7 @@ class EmbeddingJudge:
             query={} if options.api_version is None else {"api-version": options.api_version},
             max_concurrent=options.max_concurrent,
             timeout_s=options.timeout_s or _LONGEST_TIMEOUT_S,
-            clean=self._clean,
+            clean=partial(server_words, key=self._key),
         )
 
     @property
@@ -154,19 +156,12 @@ class EmbeddingJudge:
             endpoint=self._options.base_url,
             model=self._model,
             key_name=self._endpoint.key_name,
-            clean=self._clean,
+            clean=partial(server_words, key=self._key),
         )
         if not isinstance(error, JudgeStopped):
             return error
         said = str(error).replace("judges.openai.", "judges.embedding.").replace("/chat/completions", "/embeddings")
         return JudgeStopped(said)
-
-    def _clean(self, text: str) -> str:
-        """A server's words on one short line, without the key, should the server repeat it."""
-        if self._key is not None:
-            text = text.replace(self._key, "***")
-        text = " ".join(text.split())
-        return text if len(text) <= 300 else text[:300] + "..."
 
 
 def _read_vectors(body: Any, n: int) -> list[Any]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from autointerp.judges.endpoint.completion import (
     read_usage,
     status_error,
 )
+from autointerp.judges.endpoint.credentials import server_words
 from autointerp.judges.endpoint.decisions import can_decide, decision_body, read_decisions
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
 from autointerp.judges.endpoint.identity import ask_identity, render_identity
@@ -64,7 +66,7 @@ class OpenAIJudge:
             query={} if options.api_version is None else {"api-version": options.api_version},
             max_concurrent=options.max_concurrent,
             timeout_s=options.timeout_s or _LONGEST_TIMEOUT_S,
-            clean=self._clean,
+            clean=partial(server_words, key=self._key),
         )
         self._body = options.body
         self._wire = options.wire(model)
@@ -232,7 +234,7 @@ class OpenAIJudge:
             endpoint=self._options.base_url,
             model=self._model,
             key_name=self._options.key_name,
-            clean=self._clean,
+            clean=partial(server_words, key=self._key),
         )
         if not isinstance(error, JudgeRejected):
             return error
@@ -270,13 +272,6 @@ class OpenAIJudge:
 
     def _name(self) -> str:
         return f"openai:{self._model} at {self._options.base_url} ({self._options.kind.name})"
-
-    def _clean(self, text: str) -> str:
-        """A server's words on one short line, without the key, should the server repeat it."""
-        if self._key is not None:
-            text = text.replace(self._key, "***")
-        text = " ".join(text.split())
-        return text if len(text) <= 300 else text[:300] + "..."
 
 
 def key_header(options: OpenAIOptions, key: str | None) -> dict[str, str]:
