@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from autointerp.config.loading import load_config
     from autointerp.config.tree import Config
     from autointerp.errors import AutointerpError
+    from autointerp.evaluation import evaluate
     from autointerp.records.evidence import Evidence
     from autointerp.records.evidence_file import read_evidence
     from autointerp.records.verdict import Explanation, Verdict
@@ -26,6 +27,7 @@ __all__ = [
     "Run",
     "Verdict",
     "Window",
+    "evaluate",
     "load_config",
     "read_evidence",
 ]
@@ -39,6 +41,7 @@ _MODULES = {
     "Run": "run",
     "Verdict": "records.verdict",
     "Window": "records.window",
+    "evaluate": "evaluation",
     "load_config": "config.loading",
     "read_evidence": "records.evidence_file",
 }

@@ -58,8 +58,9 @@ def run(
 ) -> RunLayout:
     """Bring the run in `out` up to the stage `last`, doing again nothing that is done.
 
-    `first` names a stage to do again, with all that follow it. `objects` are the dictionaries of the entries of kind
-    `object`, by name: anything that sae_core.adapter can adapt. Raises what the stages raise, and ArtefactError while
+    `first` names a stage to do again, with all that follow it. `objects` are what the config says is in memory, by the
+    name of the entry of kind `object` (anything that sae_core.adapter can adapt), or `subject.model` and `corpus.path`
+    (see `stages.objects`); the manifest keeps their hashes. Raises what the stages raise, and ArtefactError while
     another process writes the same run; every error of the user's is an AutointerpError or a SaeCoreError.
     """
     layout = RunLayout(out)
@@ -85,6 +86,9 @@ def _advance(
 ) -> RunLayout:
     """The stages one after the other, in a run that is locked."""
     manifest = open_run(layout, config, fresh=fresh)
+    if objects:
+        with needs_tensor_half("what is in memory"):
+            importlib.import_module("autointerp.stages.objects").keep_identity(manifest, objects, config, layout)
     progress = LoggedProgress(progress or SilentProgress(), layout.log)
     if first is not None:
         _require_done(manifest, layout, STAGES[: STAGES.index(first)])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from autointerp.errors import ArtefactError, RunStopped
+from autointerp.event_loop import run_async
 from autointerp.judges.engine.client import Client, Failure, Outcome
 from autointerp.judges.protocol import Request
 from autointerp.records.verdict import Explanation, Unscored, Verdict
@@ -159,4 +160,4 @@ def run_with(open_client: Callable[[], Client], work: Callable[[Client], Awaitab
         async with open_client() as client:
             return await work(client)
 
-    return asyncio.run(inside())
+    return run_async(inside)

@@ -19,7 +19,7 @@ from sae_core.dictionary import Dictionary, SparseCode
 from sae_core.errors import DictionaryObjectError
 from sae_core.randomness import generator
 
-__all__ = ["AdaptedDictionary", "HasEncoder", "adapt"]
+__all__ = ["AdaptedDictionary", "HasEncoder", "adapt", "fingerprint"]
 
 SMALLEST_NORM = 1e-12
 """Rows of `W_dec` shorter than this count as zeros: they add nothing, whatever the code."""
@@ -137,7 +137,7 @@ class AdaptedDictionary(Dictionary):
     def attach(self, source: object) -> None:
         """Take codes from `source` from now on. Raises DictionaryObjectError, also where this dictionary was read from
         a file and `source` is not the object it was made of."""
-        directions, found = _directions(source), _fingerprint(source)
+        directions, found = _directions(source), fingerprint(source)
         if self.sha256 not in (None, found) or directions.shape != self.W_dec.shape:
             raise _error(source, f"other weights than the {self.of!r} this dictionary was made of; give that one")
         self._held, self.sha256 = (source,), found
@@ -265,7 +265,7 @@ def _tensor(source: object, name: str, value: Any, *, dtype: torch.dtype | None 
         raise _error(source, f"`{name}` that is or gives a {type(value).__name__}, no array of numbers") from error
 
 
-def _fingerprint(source: object) -> str:
+def fingerprint(source: object) -> str:
     """Hash of all weights: a module's state, else the arrays among the object's attributes."""
     weights = source.state_dict() if isinstance(source, nn.Module) else getattr(source, "__dict__", {})
     digest = hashlib.sha256()

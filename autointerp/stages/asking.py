@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
+from autointerp.event_loop import run_async
 from autointerp.explain.protocol import Explainer
 from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.engine.budget import Budget
@@ -57,7 +58,7 @@ def check_judges(config: Config, layout: RunLayout) -> None:
             await judge.aclose()
 
     for spec, scorers in asking.items():
-        asyncio.run(check(spec, scorers))
+        run_async(partial(check, spec, scorers))
 
 
 def _check_ability(scorer: Scorer, spec: str, capabilities: Capabilities) -> None:
@@ -119,7 +120,7 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
         progress.say(f"{label}: {sent:,} requests sent, {kept:,} answered from journal or cache, {shown.money}")
         return result
 
-    return asyncio.run(work())
+    return run_async(work)
 
 
 async def _probe(judge: Judge, *, config: Config, layout: RunLayout, budget: Budget, progress: Progress) -> None:

@@ -19,7 +19,8 @@ from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
-from autointerp.stages.ready_dictionaries import Objects, reopen
+from autointerp.stages.objects import Objects
+from autointerp.stages.ready_dictionaries import reopen
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.tokens import TokenText
@@ -30,12 +31,12 @@ __all__ = ["needs_of", "run"]
 def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
     """Write `evidence/<name>.parquet` for every dictionary; gives the facts for the manifest.
 
-    `objects` are those of the entries of kind `object`.
+    `objects` are what the config says is in memory.
     """
     start = time.monotonic()
     config = apply_preset(config)
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
-        bench = open_workbench(config)
+        bench = open_workbench(config, objects)
     dictionaries = {
         entry.name: LoadedDictionary(
             reopen(entry, layout, device=bench.subject.device, objects=objects),

@@ -16,6 +16,7 @@ from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.errors import SubjectError
 from autointerp.judges.registry import open_plugin
 from autointerp.runs.layout import RunLayout
+from autointerp.stages.objects import Objects
 from autointerp.stages.origin import Origin, check_origin
 from autointerp.stages.workbench import Workbench
 from sae_core.adapter import AdaptedDictionary, HasEncoder, adapt
@@ -24,12 +25,9 @@ from sae_core.dictionary import Dictionary
 from sae_core.errors import DictionaryObjectError, WidthMismatchError
 from sae_core.inspection import open_dictionary
 
-__all__ = ["Objects", "ReadyDictionary", "open_ready", "reopen"]
+__all__ = ["ReadyDictionary", "open_ready", "reopen"]
 
 GROUP = "autointerp.dictionaries"
-
-Objects = Mapping[str, object]
-"""The objects of the entries of kind `object`, by entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
 from autointerp.stages.dictionary_quality import measure_dictionaries
-from autointerp.stages.ready_dictionaries import Objects, ReadyDictionary, open_ready
+from autointerp.stages.objects import Objects
+from autointerp.stages.ready_dictionaries import ReadyDictionary, open_ready
 from autointerp.stages.site_training import check_ranks, forget_training, train_site
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.activations import iter_training_batches, iter_training_chunks
@@ -50,7 +51,7 @@ DEFAULT_DENSITY = 0.01
 def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
     """Train, fit and measure every dictionary of the config; gives the facts for the manifest.
 
-    `objects` are those of the entries of kind `object`. Where torchrun started several processes, all of them train,
+    `objects` are what the config says is in memory. Where torchrun started several processes, all of them train,
     and the first one does the rest alone.
     """
     start = time.monotonic()
@@ -59,7 +60,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             return {}  # the first process found the stage done
         check_ranks(config.train.batch_tokens, ranks)
         with progress.bar(f"load subject {Path(config.subject.model).name}"):
-            bench = open_workbench(config)
+            bench = open_workbench(config, objects)
         progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
         ready = _open_ready_ones(bench, objects or {}, progress if ranks.is_first else SilentProgress())
         points: dict[SitePoint, list[DictionaryEntry]] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.tree import Config
 from autointerp.records.document import Role
+from autointerp.stages.objects import Objects, held_model, held_texts
 from autointerp.subject.corpus import Corpus, open_corpus
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch, iter_batches, require_tokens
@@ -52,16 +53,21 @@ def point_of(config: Config, entry: DictionaryEntry) -> SitePoint:
     return SitePoint(entry.site or config.subject.site, layer)
 
 
-def open_workbench(config: Config) -> Workbench:
-    """Load subject and corpus and check both against the config before any work is done.
+def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:
+    """Load subject and corpus, or take those among `objects`; both are checked against the config before any work.
 
     Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus that is missing,
     empty or shorter than asked for.
     """
-    subject = load_subject(config.subject, device=config.device, seed=config.seed)
+    held = held_model(objects or {})
+    if held is None:
+        subject = load_subject(config.subject, device=config.device, seed=config.seed)
+    else:
+        subject = held.open(config.subject, device=config.device, seed=config.seed)
     for entry in config.dictionaries:
         subject.check(point_of(config, entry))
-    corpus = open_corpus(config.corpus)
+    texts = held_texts(objects or {})
+    corpus = open_corpus(config.corpus) if texts is None else texts.open()
     bench = Workbench(config, subject, corpus)
     roles: dict[Role, int] = {"explain": bench.tokens_per_role, "score": bench.tokens_per_role}
     require_tokens(corpus, tokenizer=subject.tokenizer, roles=roles, key="corpus.evidence_tokens")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["boot_bridge"]
+__all__ = ["boot_bridge", "is_bridge"]
 
 
 def boot_bridge(
@@ -42,6 +42,11 @@ def boot_bridge(
         raise SubjectError(
             f"subject.model = '{name}': transformer_lens cannot bridge {type(hf_model).__name__} ({error})"
         ) from error
+
+
+def is_bridge(model: object) -> bool:
+    """Whether a model is a bridge already; transformer_lens is not loaded to find out."""
+    return any(kind.__module__.startswith("transformer_lens.") for kind in type(model).__mro__)
 
 
 class _NoProcess(subprocess.Popen):

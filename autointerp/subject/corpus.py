@@ -19,9 +19,11 @@ from autointerp.subject.sources.files import hash_files, iter_file_documents, lo
 from autointerp.subject.sources.hub import hash_hub, iter_hub_documents
 from autointerp.subject.sources.saved import is_saved_dataset, iter_saved_documents
 
-__all__ = ["Corpus", "open_corpus"]
+__all__ = ["IN_MEMORY", "Corpus", "open_corpus"]
 
 HUB_PREFIX = "hf:"
+IN_MEMORY = "memory:"
+"""What the name of a model or a corpus begins with that was handed over in Python."""
 BLOCK_CHARACTERS = 1 << 26
 """Text of a role shuffled together: all of a small corpus, a block of a large one, so that memory stays bounded."""
 
@@ -96,6 +98,11 @@ def open_corpus(config: CorpusConfig) -> Corpus:
     """
     if config.path == "builtin":
         return Corpus("builtin", dict(BUILTIN_SHARES), {"kind": "builtin"}, iter_builtin_documents, builtin_corpus_hash)
+    if config.path.startswith(IN_MEMORY):
+        raise InputError(
+            f"corpus.path = '{config.path}' lives in memory only, so this run goes on from Python: call "
+            "autointerp.evaluate again with the texts"
+        )
     if config.path.startswith(HUB_PREFIX):
         name = config.path.removeprefix(HUB_PREFIX)
         if is_saved_dataset(Path(name).expanduser()):

@@ -13,6 +13,7 @@ import torch
 
 from autointerp.errors import SubjectError
 from autointerp.resources import resource
+from autointerp.subject.corpus import IN_MEMORY
 from autointerp.subject.hub import HubUnknown, HubUnreachable, look_up
 from autointerp.tensor_half import without_progress_bars
 
@@ -50,6 +51,11 @@ def locate_model(name: str) -> str:
                 "run `autointerp subject train`, or reinstall the package"
             )
         return str(directory)
+    if name.startswith(IN_MEMORY):
+        raise SubjectError(
+            f"subject.model = '{name}' lives in memory only, so this run goes on from Python: call autointerp.evaluate "
+            "again with the model; what is harvested can be scored anew with `autointerp rescore`"
+        )
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():

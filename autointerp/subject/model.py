@@ -27,6 +27,7 @@ from autointerp.subject.unembedding import LinearNorm, logit_effects
 from sae_core.device import fast_matmul
 
 if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["Subject", "load_subject"]
@@ -48,23 +49,28 @@ def load_subject(
     seed: int = 0,
     hf_model: PreTrainedModel | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    bridge: TransformerBridge | None = None,
 ) -> Subject:
     """The subject that `config.model` names, in float32 on `device`.
 
     `seed` makes the random twin where `config.weights` asks for one.
-    `hf_model` with `tokenizer` gives a model from memory; it is taken over, not copied, so use it no further.
+    `hf_model` with `tokenizer` gives a model from memory; it is taken over, not copied, so use it no further. `bridge`
+    with `tokenizer` gives a bridge that stands already, which is read as it is.
     Raises SubjectError for an unknown name, damaged weights, a missing tokenizer, an architecture the bridge does
     not know, a context longer than the model's, a site or layer it lacks, or a device that is absent.
     """
     chosen, name = pick_device(device), config.model
-    if hf_model is None:
+    if bridge is not None:
+        hf_model = bridge.original_model  # type: ignore[assignment]
+    elif hf_model is None:
         location = locate_model(name)
         hf_model = load_model(location, name=name)
         tokenizer = tokenizer or load_tokenizer(location, name=name)
-    elif tokenizer is None:
+    if hf_model is None or tokenizer is None:
         raise ValueError("a model from memory needs its tokenizer too")
-    make_twin(hf_model, config.weights, seed=seed)
-    subject = Subject(hf_model, tokenizer=tokenizer, name=name, device=chosen)
+    if bridge is None:
+        make_twin(hf_model, config.weights, seed=seed)
+    subject = Subject(hf_model, tokenizer=tokenizer, name=name, device=chosen, bridge=bridge)
     if subject.max_positions is not None and config.context_tokens > subject.max_positions:
         raise SubjectError(
             f"subject.context_tokens = {config.context_tokens} is more than the {subject.max_positions} positions "
@@ -82,14 +88,22 @@ class Subject:
     """
 
     def __init__(
-        self, hf_model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
+        self,
+        hf_model: PreTrainedModel,
+        *,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        device: torch.device,
+        bridge: TransformerBridge | None = None,
     ) -> None:
         self.name = name
         self.device = device
         self.max_positions: int | None = getattr(hf_model.config.get_text_config(), "max_position_embeddings", None)
-        model: Any = hf_model.to(torch.float32).to(device).eval()  # type: ignore[call-arg]
+        model: Any = hf_model
+        if bridge is None:
+            model = model.to(torch.float32).to(device).eval()
         self._weights = dict(model.named_parameters())
-        self.bridge = boot_bridge(model, tokenizer=tokenizer, name=name, device=device)
+        self.bridge = bridge or boot_bridge(model, tokenizer=tokenizer, name=name, device=device)
         self.vocab_size = int(self.bridge.W_U.shape[1])
         self.n_layers = int(self.bridge.cfg.n_layers)
         n_rows = min(self.vocab_size, int(model.get_input_embeddings().weight.shape[0]))
