@@ -292,6 +292,8 @@ def test_a_missing_field_lists_those_present(suffix, tmp_path) -> None:
 def test_damage_is_located(tmp_path) -> None:
     (tmp_path / "a.json").write_text('["fine",\n "broken]')
     check(tmp_path / "a.json", "no valid JSON at line 2")
+    (tmp_path / "a.json").write_text('{"text": "a"}\n{"text": "b"}\n')
+    check(tmp_path / "a.json", r"at line 2, column 1 \(Extra data\); name it \.jsonl if it holds JSON lines")
     (tmp_path / "a.json").write_text('"a string"')
     check(tmp_path / "a.json", "holds a single str; give a list")
     (tmp_path / "b.jsonl").write_text('{"text": "fine"}\n\n{"text": \n')

@@ -97,7 +97,8 @@ def _parsed(text: str, *, place: str, is_line: bool = False) -> Any:
     except json.JSONDecodeError as error:
         where = f"{error.msg} at column {error.colno}" if is_line else error.msg
         line = "" if is_line else f" at line {error.lineno}, column {error.colno}"
-        raise InputError(f"corpus.path: {place} is no valid JSON{line} ({where}); mend it") from error
+        fix = "name it .jsonl if it holds JSON lines" if error.msg == "Extra data" and not is_line else "mend it"
+        raise InputError(f"corpus.path: {place} is no valid JSON{line} ({where}); {fix}") from error
     except RecursionError as error:
         raise InputError(f"corpus.path: {place} is nested too deeply; give a flat list of texts") from error
     except ValueError as error:
