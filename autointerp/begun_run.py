@@ -77,8 +77,11 @@ def read_begun_run(run: Run, config: Config) -> BegunRun | None:
     with run.open_journals() as view:
         works, ratio = view.summarise(), view.characters_per_token()
     found = stages.get("harvest", {}).get("n_features", {})
-    if not isinstance(found, dict):
-        raise ArtefactError(f"{run.layout.manifest} is damaged; run the harvest stage again")
+    if not isinstance(found, dict) or not all(isinstance(n, int) and n >= 0 for n in found.values()):
+        raise ArtefactError(
+            f"{run.layout.manifest} is damaged: stages.harvest.n_features must hold whole numbers; "
+            f"{run.layout.remake('harvest')} makes it anew"
+        )
     free = {"limits": config.limits, "name": config.name, "device": config.device}
     differing = tuple(differing_keys(run.config.model_copy(update=free), config))
     if differing:

@@ -3,6 +3,7 @@
     AutointerpError                 exit 2: the user can mend it; one line, no traceback
     |- ConfigError                  a key or value in the config (names the key, the value and the fix)
     |- InputError                   a file, corpus or text that is missing, damaged, empty or too short
+    |  `- UnreadableFile            a small file that is not there, no regular one, too large, too deep or malformed
     |- SubjectError                 an unknown model or site, a layer out of range
     |- ArtefactError                a file of a run that is damaged, foreign or of another configuration
     |- PluginError                  an unknown or broken judge, explainer or scorer
@@ -41,6 +42,17 @@ class ConfigError(AutointerpError):
 
 class InputError(AutointerpError):
     """An input file, corpus or text is missing, damaged, empty or too short."""
+
+
+class UnreadableFile(InputError):
+    """A small file cannot be read. The message names the path and what is wrong; whoever asked adds what mends it.
+
+    `is_missing` is True where there is nothing at the path.
+    """
+
+    def __init__(self, message: str, *, is_missing: bool = False) -> None:
+        super().__init__(message)
+        self.is_missing = is_missing
 
 
 class SubjectError(AutointerpError):

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.config.tree import Config
-from autointerp.errors import ArtefactError, ConfigError
+from autointerp.errors import ConfigError
 from autointerp.memory import release_memory
 from autointerp.parallel import is_follower, is_parallel, require_training
 from autointerp.progress import Progress, SilentProgress
+from autointerp.runs.digests import finish_stage, require_files, require_journal
 from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.runs.lock import RunLock
 from autointerp.runs.log import LoggedProgress
@@ -65,6 +66,8 @@ def run(
     """
     layout = RunLayout(out)
     wanted = _between(first or STAGES[0], last)
+    if fresh and first is not None:
+        raise ConfigError(f"--fresh deletes what --from {first} begins with; leave one of them out")
     if is_follower():
         _stage("train")(config, layout, SilentProgress(), objects=objects)
         return layout
@@ -85,14 +88,14 @@ def _advance(
     objects: Mapping[str, object] | None = None,
 ) -> RunLayout:
     """The stages one after the other, in a run that is locked."""
+    if first is not None:
+        _require_done(layout, STAGES[: STAGES.index(first)])
     manifest = open_run(layout, config, fresh=fresh)
     if objects:
         with needs_tensor_half("what is in memory"):
             importlib.import_module("autointerp.stages.objects").keep_identity(manifest, objects, config, layout)
     progress = LoggedProgress(progress or SilentProgress(), layout.log)
-    if first is not None:
-        _require_done(manifest, layout, STAGES[: STAGES.index(first)])
-        manifest.forget(*STAGES[STAGES.index(first) :])
+    _take_back(manifest, layout, wanted, first=first)
     for stage in wanted:
         if manifest.is_done(stage):
             progress.say(f"{stage}: done before")
@@ -100,7 +103,8 @@ def _advance(
                 importlib.import_module("autointerp.stages.train").dismiss_followers()
             continue
         given = {"objects": objects} if stage in ENCODING else {}
-        manifest.finish(stage, _load(stage, progress)(config, layout, progress, **given))
+        facts = _load(stage, progress)(config, layout, progress, **given)
+        finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
         release_memory()
     return layout
 
@@ -128,16 +132,27 @@ def run_shard(
         manifest = open_shard(layout, config)
         check_judges(apply_preset(config), layout)
         progress = LoggedProgress(progress or SilentProgress(), layout.log)
-        if first is not None:
-            manifest.forget(*STAGES[STAGES.index(first) :])
+        _take_back(manifest, layout, wanted, first=first)
         for stage in wanted:
             if stage in read_manifest(whole)["stages"]:
                 progress.say(f"{stage}: done before, for all shards")
             elif manifest.is_done(stage):
                 progress.say(f"{stage}: done before")
             else:
-                manifest.finish(stage, _load(stage, progress)(config, layout, progress))
+                facts = _load(stage, progress)(config, layout, progress)
+                finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
     return layout
+
+
+def _take_back(manifest: Manifest, layout: RunLayout, wanted: Sequence[str], *, first: str | None) -> None:
+    """Take back the stages that are to be done again, once the journal still holds what those before recorded."""
+    kept = STAGES if first is None else STAGES[: STAGES.index(first)]
+    if any(stage in ASKING and not (stage in kept and manifest.is_done(stage)) for stage in wanted):
+        require_journal(layout, stages=kept)
+    if first is not None:
+        manifest.forget(*STAGES[STAGES.index(first) :])
+    if first in STAGES and ASKING.difference(kept):
+        manifest.drop("replies")
 
 
 def rescore(
@@ -150,21 +165,19 @@ def rescore(
     old, new = RunLayout(source), RunLayout(out)
     if old.root.resolve() == new.root.resolve():
         raise ConfigError(f"--out {out} is the run whose evidence is used; choose another directory")
-    files = [old.evidence_file(entry.name) for entry in config.dictionaries]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise ArtefactError(f"{missing[0]} does not exist; run the harvest stage of {source} first")
+    names = _names(config)
+    files = [old.evidence_file(name) for name in names]
+    files += [file for name in names if (file := old.quality(name)).is_file()]
+    require_files(old, *files)
     wanted = _between("harvest", last)
     _check_judges(config, new, wanted)
     with RunLock(new.lock):
         manifest = open_run(new, config)
         if not manifest.is_done("harvest"):
-            for entry, file in zip(config.dictionaries, files, strict=True):
-                _copy(file, new.evidence_file(entry.name))
-                if old.quality(entry.name).is_file():
-                    _copy(old.quality(entry.name), new.quality(entry.name))
+            for file in files:
+                _copy(file, new.root / file.relative_to(old.root))
             for stage in ("train", "harvest"):
-                manifest.finish(stage, {"taken_from": old.root.name})
+                finish_stage(manifest, new, stage, {"taken_from": old.root.name}, dictionaries=names)
         return _advance(config, new, wanted, progress=progress)
 
 
@@ -189,10 +202,15 @@ def _between(first: str, last: str) -> Sequence[str]:
     return STAGES[: end + 1]
 
 
-def _require_done(manifest: Manifest, layout: RunLayout, stages: Sequence[str]) -> None:
+def _require_done(layout: RunLayout, stages: Sequence[str]) -> None:
+    done = read_manifest(layout)["stages"]
     for stage in stages:
-        if not manifest.is_done(stage):
-            raise ConfigError(f"the stage '{stage}' of {layout.root} is not finished; run without --from")
+        if stage not in done:
+            raise ConfigError(f"the stage '{stage}' of {layout.root} is not finished; {layout.go_on()} goes on with it")
+
+
+def _names(config: Config) -> list[str]:
+    return [entry.name for entry in config.dictionaries]
 
 
 def _load(name: str, progress: Progress) -> Stage:

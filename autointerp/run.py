@@ -17,17 +17,17 @@ from autointerp.board.frame import leaderboard_frame
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.score_file import read_scores
 from autointerp.board.summary import read_summary
-from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import read_evidence
 from autointerp.records.verdict import Explanation, Verdict
+from autointerp.runs.digests import require_files, require_journal
 from autointerp.runs.journal import read_journal
 from autointerp.runs.journal_reader import JournalReader
 from autointerp.runs.journal_view import JournalView, open_view
 from autointerp.runs.layout import RunLayout
-from autointerp.runs.manifest import read_manifest
+from autointerp.runs.manifest import load_run_config, read_manifest
 
 __all__ = ["Feature", "Run"]
 
@@ -56,7 +56,7 @@ class Run:
     @cached_property
     def config(self) -> Config:
         """What the run was asked to do."""
-        return load_config(self.layout.config)
+        return load_run_config(self.layout)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -72,14 +72,22 @@ class Run:
         """The evidence about every sampled feature of one dictionary, or of all of them in the config's order."""
         names = [entry.name for entry in self.config.dictionaries]
         if dictionary is None:
-            return [evidence for name in names for evidence in read_evidence(self.layout.evidence_file(name))]
+            return [evidence for name in names for evidence in self.evidence(name)]
         if dictionary not in names:
             raise ConfigError(f"{self.path} has no dictionary '{dictionary}'; it has {', '.join(names)}")
-        return read_evidence(self.layout.evidence_file(dictionary))
+        path = self.layout.evidence_file(dictionary)
+        require_files(self.layout, path)
+        return read_evidence(path, dictionary=dictionary)
 
     def open_journal(self) -> JournalReader:
         """The journal, for reading alone: explanations, verdicts and costs as records. Close it, or use `with`."""
+        _ = self._vouched
         return read_journal(self.layout.journal)
+
+    @cached_property
+    def _vouched(self) -> None:
+        """The journal holds what the finished stages recorded, or ArtefactError; looked into once."""
+        require_journal(self.layout)
 
     def open_journals(self) -> JournalView:
         """The journal with those of shards that are not merged yet, as one: what was asked, and what came back."""
@@ -100,12 +108,20 @@ class Run:
     @property
     def scores(self) -> pd.DataFrame:
         """A row per sampled feature, explainer and scorer."""
+        require_files(self.layout, self.layout.scores)
         return read_scores(self.layout.scores)
 
     @property
     def summary(self) -> dict[str, Any]:
         """The entries of the leaderboard with every figure and interval, as `summary.json` has them."""
+        require_files(self.layout, self.layout.summary)
         return read_summary(self.layout.summary)
+
+    @property
+    def page(self) -> bytes:
+        """`report.html`."""
+        require_files(self.layout, self.layout.report)
+        return self.layout.report.read_bytes()
 
     @property
     def leaderboard(self) -> pd.DataFrame:

@@ -14,9 +14,10 @@ from typing import Any
 
 from autointerp.audition.exam import EXAM_VERSION, Exam
 from autointerp.audition.marks import Marks
-from autointerp.errors import ArtefactError
+from autointerp.errors import ArtefactError, UnreadableFile
 from autointerp.judges.protocol import Capabilities
 from autointerp.runs.layout import write_text
+from autointerp.small_files import read_json
 
 __all__ = ["CERTIFICATE_SCHEMA", "FILE", "build_certificate", "read_certificate", "write_certificate"]
 
@@ -59,11 +60,9 @@ def read_certificate(path: Path) -> dict[str, Any]:
     """
     file = path / FILE if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtefactError(f"{file} does not exist; {_FIX}") from None
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{file} cannot be read ({error}); {_FIX}") from None
+        content = read_json(file)
+    except UnreadableFile as error:
+        raise ArtefactError(f"{error}; {_FIX}") from None
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != CERTIFICATE_SCHEMA:
         raise ArtefactError(f"{file} has schema version {version}, this release reads {CERTIFICATE_SCHEMA}; {_FIX}")

@@ -16,6 +16,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.protocol import Request
 from autointerp.progress import Progress, SilentProgress
+from autointerp.runs.digests import finish_stage
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
@@ -50,5 +51,7 @@ def close_stage(config: Config, layout: RunLayout, stage: str, *, progress: Prog
             facts = run_stage(
                 config, layout, stage, client=collector, recorder=journal, progress=progress or SilentProgress()
             )
-        open_run(layout, config).finish(stage, {**facts, "n_unanswered": n_missing})
+        names = [entry.name for entry in config.dictionaries]
+        manifest, facts = open_run(layout, config), {**facts, "n_unanswered": n_missing}
+        finish_stage(manifest, layout, stage, facts, dictionaries=names)
     return n_missing

@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autointerp.errors import ArtefactError
+from autointerp.errors import ArtefactError, UnreadableFile
 from autointerp.runs.layout import RunLayout, write_text
+from autointerp.small_files import read_json
 
 __all__ = ["BATCH_SCHEMA", "BatchState", "Round", "SubmittedFile", "load_state"]
 
@@ -93,16 +94,13 @@ def load_state(layout: RunLayout) -> BatchState:
     """The state of a run, empty where nothing was exported yet. Raises ArtefactError when it is damaged or foreign."""
     path = layout.batch_state
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return BatchState()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"{path} cannot be read ({error}); restore it, or see --help of batch export") from None
-    try:
-        state = BatchState.model_validate_json(text)
-    except ValidationError:
+        state = BatchState.model_validate(read_json(path))
+    except (UnreadableFile, ValidationError) as error:
+        if isinstance(error, UnreadableFile) and error.is_missing:
+            return BatchState()
+        fault = error if isinstance(error, UnreadableFile) else f"{path} is damaged"
         raise ArtefactError(
-            f"{path} is damaged; restore it, or delete it and export again (what was submitted is found by its content)"
+            f"{fault}; restore it, or delete it and export again (what was submitted is found by its content)"
         ) from None
     if state.schema_version != BATCH_SCHEMA:
         raise ArtefactError(

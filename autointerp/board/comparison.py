@@ -21,7 +21,7 @@ from autointerp.stats.multiplicity import difference_p_value, holm
 from autointerp.stats.permutation import N_ARRANGEMENTS, paired_permutation_p, two_sample_permutation_p
 from autointerp.stats.power import features_needed, smallest_difference
 
-__all__ = ["COMPARED", "Comparison", "compare_runs", "compare_within", "render_comparisons"]
+__all__ = ["COMPARED", "Comparison", "compare_runs", "compare_within", "find_unpaired", "render_comparisons"]
 
 COMPARED = tuple(metric.name for metric in metrics_in("compare"))
 _NEAR = 1e-9
@@ -106,6 +106,18 @@ def compare_runs(
         if (scorer, explainer, name) in theirs
     ]
     return _compare(pairs, metric=metric, seed=seed, margin=margin)
+
+
+def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[str, str]) -> list[str]:
+    """What `compare_runs` leaves out, in words: entries of one run that the other has none of the same name for."""
+    keys = ["scorer", "explainer", "dictionary"]
+    mine, theirs = ([key for key, _ in _groups(scores, keys)] for scores in (first, second))
+    return [
+        f"{labels[side]}/{name} ({scorer} of {explainer}) has no entry of its name in {labels[1 - side]}"
+        for side, (own, others) in enumerate(((mine, theirs), (theirs, mine)))
+        for scorer, explainer, name in own
+        if (scorer, explainer, name) not in others
+    ]
 
 
 def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], pd.DataFrame]]:

@@ -9,11 +9,11 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from autointerp.board.quality_file import load_quality
 from autointerp.errors import ArtefactError
 from autointerp.runs.layout import RunLayout
 from autointerp.safe_text import csv_cell
@@ -58,7 +58,7 @@ def read_quality(layout: RunLayout) -> list[QualityRow]:
     paths = sorted(layout.dictionaries.glob("*/quality.json"))
     if not paths:
         raise ArtefactError(f"{layout.root}: no dictionary has been measured; `autointerp train CONFIG` does so")
-    return [_row(path) for path in paths]
+    return [_row(layout, path.parent.name) for path in paths]
 
 
 def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:
@@ -87,20 +87,18 @@ def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:
     )
 
 
-def _row(path: Path) -> QualityRow:
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return QualityRow(
-            dictionary=path.parent.name,
-            kind=facts["kind"],
-            n_features=facts["n_features"],
-            l0=facts["l0"],
-            explained_variance=facts["explained_variance"] if "fidelity" in facts else None,
-            loss_recovered=facts.get("fidelity", {}).get("recovered_zero_frac"),
-            dead_frac=facts["dead_frac"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path}: not a quality record ({error}); run `autointerp train` again") from error
+def _row(layout: RunLayout, name: str) -> QualityRow:
+    record = load_quality(layout, name)
+    assert record is not None  # the file is there
+    return QualityRow(
+        dictionary=name,
+        kind=record.kind,
+        n_features=record.n_features,
+        l0=record.l0,
+        explained_variance=record.explained_variance if record.fidelity else None,
+        loss_recovered=record.fidelity.recovered_zero_frac if record.fidelity else None,
+        dead_frac=record.dead_frac,
+    )
 
 
 def _cell(name: str, value: Any) -> str:

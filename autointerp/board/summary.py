@@ -8,20 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from autointerp.errors import ArtefactError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from autointerp.errors import ArtefactError, UnreadableFile
 from autointerp.runs.layout import write_text
+from autointerp.small_files import read_json
 
 __all__ = ["SUMMARY_SCHEMA", "build_summary", "read_summary", "write_summary"]
 
 SUMMARY_SCHEMA = 1
 
-_TEXTS = ("name", "dictionary", "site", "explainer", "scorer", "judge", "prompt_hash")
-_COUNTS = ("n_sampled", "n_scored")
-_SHARES = ("unparsed_frac", "refused_frac", "error_frac")
-_INTERVALS = ("f1", "f1_lenient", "balanced_accuracy", "excess", "beyond_token", "near_miss")
-_REQUIRED = (*_TEXTS, *_COUNTS, *_SHARES, *_INTERVALS, "unscored", "baselines", "usd")
+_FIX = "run the report stage again (`autointerp report RUN`)"
 
 
 def build_summary(
@@ -47,33 +46,93 @@ def read_summary(path: Path) -> dict[str, Any]:
 
     Raises ArtefactError when the file is missing, damaged, of another schema version or lacks a key.
     """
-    if not path.is_file():
-        raise ArtefactError(f"{path} does not exist; finish the run (its report stage writes it)")
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ArtefactError(f"{path} is damaged ({error}); delete it and run the report stage again") from None
+        summary = read_json(path, is_finite=True)
+    except UnreadableFile as error:
+        raise ArtefactError(f"{error}; {_FIX}") from None
     version = summary.get("schema_version") if isinstance(summary, dict) else None
     if version != SUMMARY_SCHEMA:
         raise ArtefactError(
             f"{path} has schema_version {version!r}, this release reads {SUMMARY_SCHEMA}; run the report stage again, "
             "or use the release that wrote it"
         )
-    _check(path, summary)
+    try:
+        _Summary.model_validate(summary)
+    except ValidationError as error:
+        raise ArtefactError(f"{path} is damaged: {_first_fault(error)}; {_FIX}") from None
     return summary
 
 
-def _check(path: Path, summary: dict[str, Any]) -> None:
-    def fail(what: str) -> ArtefactError:
-        return ArtefactError(f"{path}: {what}; delete it and run the report stage again")
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] == "missing":
+        return f"{place.rpartition('.')[0]} lacks the key '{first['loc'][-1]}'".lstrip()
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
-    if not isinstance(summary.get("run"), str) or not isinstance(summary.get("entries"), list):
-        raise fail("'run' must be a string and 'entries' a list")
-    for index, entry in enumerate(summary["entries"]):
-        missing = [key for key in _REQUIRED if not isinstance(entry, dict) or key not in entry]
-        if missing:
-            raise fail(f"entries[{index}] lacks the key '{missing[0]}'")
-        for key in _INTERVALS:
-            value = entry[key]
-            if value is not None and not (isinstance(value, dict) and {"mean", "lo", "hi", "n"} <= value.keys()):
-                raise fail(f"entries[{index}].{key} must be null or hold mean, lo, hi and n")
+
+class _Part(BaseModel):
+    """A part of the file: what is known of it has its form, and what is not known may stand there."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class _Interval(_Part):
+    mean: float
+    lo: float
+    hi: float
+    n: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _check(self) -> _Interval:
+        if self.lo > self.hi:
+            raise ValueError(f"lo = {self.lo:g} is above hi = {self.hi:g}")
+        return self
+
+
+_Count = Annotated[int, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Baselines(_Part):
+    always_yes_f1: float | None
+    always_no_accuracy: float | None
+    coin_f1: float | None
+
+
+class _Entry(_Part):
+    """What an entry holds at least; `score` came later."""
+
+    name: str
+    dictionary: str
+    site: str
+    explainer: str
+    scorer: str
+    judge: str
+    prompt_hash: str
+    n_sampled: _Count
+    n_scored: _Count
+    unscored: dict[str, _Count]
+    f1: _Interval | None
+    f1_lenient: _Interval | None
+    balanced_accuracy: _Interval | None
+    excess: _Interval | None
+    beyond_token: _Interval | None
+    near_miss: _Interval | None
+    baselines: _Baselines
+    unparsed_frac: _Share
+    refused_frac: _Share
+    error_frac: _Share
+    usd: Annotated[float, Field(ge=0.0)] | None
+    score: _Interval | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> _Entry:
+        if self.n_scored > self.n_sampled:
+            raise ValueError(f"n_scored = {self.n_scored} is more than n_sampled = {self.n_sampled}")
+        return self
+
+
+class _Summary(_Part):
+    run: str
+    entries: list[_Entry]

@@ -16,12 +16,11 @@ from autointerp.batch.importing import Imported, import_results
 from autointerp.batch.request_files import MAX_BYTES, MAX_REQUESTS, FileLimits
 from autointerp.batch.submitting import POLL_S, submit_round
 from autointerp.cli.display import TerminalProgress, echo
-from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.log import LoggedProgress
-from autointerp.runs.manifest import read_manifest
+from autointerp.runs.manifest import load_run_config, read_manifest
 
 __all__ = ["app"]
 
@@ -130,7 +129,7 @@ def _progress(layout: RunLayout, as_json: bool) -> Progress:
 def _config(layout: RunLayout, *, cache: Path | None = None, **limits: float | None) -> Config:
     """The run's own config, with other ceilings."""
     chosen = {**limits, "cache": None if cache is None else f"'{cache}'"}
-    return load_config(layout.config, [f"limits.{key}={value}" for key, value in chosen.items() if value is not None])
+    return load_run_config(layout, [f"limits.{key}={value}" for key, value in chosen.items() if value is not None])
 
 
 def _told(exported: Exported, layout: RunLayout) -> str:

@@ -14,18 +14,19 @@ from typing import Annotated, Any
 import typer
 
 from autointerp import pipeline
-from autointerp.board.comparison import COMPARED, compare_runs, compare_within, render_comparisons
+from autointerp.board.comparison import COMPARED, compare_runs, compare_within, find_unpaired, render_comparisons
 from autointerp.board.foreign.reading import read_foreign
 from autointerp.board.leaderboard import FORMATS, render_leaderboard
 from autointerp.board.pareto import render_pareto
 from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.standing import build_sections
-from autointerp.cli.display import TerminalProgress, echo
+from autointerp.cli.display import TerminalProgress, echo, stderr
 from autointerp.cli.page_server import serve_page
-from autointerp.config.loading import load_config
-from autointerp.errors import ArtefactError, ConfigError
+from autointerp.errors import ConfigError
 from autointerp.run import Run
+from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import load_run_config
 from autointerp.safe_text import safe_tree
 
 __all__ = ["echo_leaderboard", "register"]
@@ -108,16 +109,12 @@ def compare(
     if second is None:
         rows = compare_within(a.scores, metric=metric, seed=seed, margin=margin, by=by)
     else:
-        b = Run(second)
-        rows = compare_runs(
-            a.scores,
-            b.scores,
-            labels=(first.name, second.name),
-            shared={f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(f, b.layout.evidence_file(f.stem))},
-            metric=metric,
-            seed=seed,
-            margin=margin,
-        )
+        b, labels = Run(second), (first.name, second.name)
+        mine, theirs = a.scores, b.scores
+        shared = {f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(a.layout, b.layout, f.stem)}
+        rows = compare_runs(mine, theirs, labels=labels, shared=shared, metric=metric, seed=seed, margin=margin)
+        for line in find_unpaired(mine, theirs, labels=labels):
+            stderr.print(f"note: {line}; left out", markup=False, soft_wrap=True)
         if not as_json:
             _note_differences(a.summary, b.summary)
     echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
@@ -135,23 +132,24 @@ def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> No
             echo(f"note: {key[0]} of {key[1]} was not asked alike: {'; '.join(found)}")
 
 
-def _is_same(a: Path, b: Path) -> bool:
-    return b.is_file() and filecmp.cmp(a, b, shallow=False)
+def _is_same(first: RunLayout, second: RunLayout, dictionary: str) -> bool:
+    """Whether two runs have the same evidence about a dictionary."""
+    a, b = first.evidence_file(dictionary), second.evidence_file(dictionary)
+    if not b.is_file():
+        return False
+    require_files(first, a)
+    require_files(second, b)
+    return filecmp.cmp(a, b, shallow=False)
 
 
 def report(run: RunPath) -> None:
     """Build scores, summary and page anew from the run's evidence and journal."""
     layout = RunLayout(run)
-    pipeline.run(load_config(layout.config), out=run, first="report", progress=TerminalProgress())
+    pipeline.run(load_run_config(layout), out=run, first="report", progress=TerminalProgress())
     echo(layout.report)
 
 
 def serve(run: RunPath, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:
     """Serve the run's page on this machine only, until interrupted."""
-    found = Run(run)
-    _ = found.summary  # a run without one has no page
-    try:
-        page = found.layout.report.read_bytes()
-    except FileNotFoundError:
-        raise ArtefactError(f"{found.layout.report} does not exist; `autointerp report {run}` builds it") from None
+    page = Run(run).page
     serve_page(page, port=port, on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"))

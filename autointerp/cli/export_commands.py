@@ -16,9 +16,10 @@ import typer
 from autointerp.board.foreign.run_records import RunRecords
 from autointerp.board.foreign.writing import WRITERS
 from autointerp.cli.display import echo
-from autointerp.errors import ArtefactError, ConfigError
+from autointerp.errors import ConfigError
 from autointerp.judges.registry import load_plugin
 from autointerp.run import Run
+from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import scale_of
@@ -70,8 +71,7 @@ def _records(run: Run) -> RunRecords:
 
 def _write_tables(layout: RunLayout, records: RunRecords, folder: Path) -> list[Path]:
     """`scores`, `explanations` and `verdicts`, a row each; evidence is parquet already, in the run."""
-    if not layout.scores.is_file():
-        raise ArtefactError(f"{layout.scores} does not exist; run the report stage of this run first")
+    require_files(layout, layout.scores)
     scores = folder / "scores.parquet"
     write_atomically(scores, lambda temporary: shutil.copyfile(layout.scores, temporary))
     return [
@@ -83,5 +83,7 @@ def _write_tables(layout: RunLayout, records: RunRecords, folder: Path) -> list[
 
 def _table(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
     table = pa.Table.from_pylist(list(rows))
-    write_atomically(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    write_atomically(
+        path, lambda temporary: pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+    )
     return path

@@ -21,6 +21,7 @@ from autointerp.judges.endpoint.token_counting import open_counter
 from autointerp.progress import SilentProgress
 from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import load_run_config
 from autointerp.runs.shards import parse_shard
 
 __all__ = ["register"]
@@ -107,7 +108,7 @@ def rescore(
 ) -> None:
     """Explain and score an old run's evidence anew (another judge, another scorer): no torch, no subject."""
     config = _config(
-        str(RunLayout(source).config),
+        RunLayout(source),
         [f"name='{out.name}'", *(overrides or [])],
         max_usd,
         max_requests,
@@ -202,7 +203,7 @@ def _whole_stage_command(stage: str):
 
 
 def _config(
-    path: str,
+    source: str | RunLayout,
     overrides: list[str] | None,
     max_usd: float | None,
     max_requests: int | None,
@@ -216,7 +217,8 @@ def _config(
         "reuse": "false" if no_reuse else None,
     }
     limits = [f"limits.{key}={value}" for key, value in chosen.items() if value is not None]
-    return load_config(path, [*(overrides or []), *limits])
+    chosen_keys = [*(overrides or []), *limits]
+    return load_run_config(source, chosen_keys) if isinstance(source, RunLayout) else load_config(source, chosen_keys)
 
 
 def _run(

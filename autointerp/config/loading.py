@@ -12,8 +12,9 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from autointerp.config.tree import Config
-from autointerp.errors import ConfigError
+from autointerp.errors import ConfigError, UnreadableFile
 from autointerp.resources import resource
+from autointerp.small_files import read_toml
 
 __all__ = ["differing_keys", "load_config", "parse_config", "read_tree", "render_config"]
 
@@ -36,11 +37,9 @@ def read_tree(path: str | Path) -> dict[str, Any]:
             raise ConfigError(f"config '{path}' does not exist; give a .toml file or one of the recipes: {recipes}")
         file = shipped
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config '{path}' is not valid TOML: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"config '{path}' cannot be read: {error.strerror}") from None
+        return read_toml(file)
+    except UnreadableFile as error:
+        raise ConfigError(f"config {error}; mend the file") from None
 
 
 def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autointerp.errors import InputError
+from autointerp.errors import InputError, UnreadableFile
+from autointerp.small_files import parse_json, read_text
 
 __all__ = ["Explanations", "read_explanation_file"]
 
@@ -27,6 +27,8 @@ Explanations = dict[str | None, dict[int, str]]
 """Texts by feature, by source."""
 
 _LATENT = re.compile(r"(.+)_latent(\d+)\.txt")
+_MOST_BYTES = 1_000_000_000
+"""Of a file that is read whole."""
 _KINDS = ".csv, .json, .jsonl, .jsonl.gz or delphi's folder of NAME_latentN.txt"
 
 
@@ -65,6 +67,8 @@ def _rows(path: Path) -> Iterator[_Row]:
     try:
         if path.is_dir():
             yield from _delphi(path)
+        elif path.exists() and not path.is_file():
+            raise InputError(f"{path} is no regular file; give {_KINDS}")
         elif path.name.endswith((".jsonl", ".jsonl.gz")):
             yield from _json_lines(path)
         elif path.suffix == ".json":
@@ -102,7 +106,7 @@ def _csv(path: Path) -> Iterator[_Row]:
 
 
 def _json(path: Path) -> Iterator[_Row]:
-    value = _parse(path.read_text(encoding="utf-8"), str(path))
+    value = _parse(_text_of(path), str(path))
     if isinstance(value, dict):
         yield from (_Row(str(path), None, feature, text) for feature, text in value.items())
     elif isinstance(value, list):
@@ -135,7 +139,14 @@ def _delphi(path: Path) -> Iterator[_Row]:
     for file in sorted(folder.iterdir()):
         named = _LATENT.fullmatch(file.name)
         if named is not None:
-            yield _Row(str(file), named[1], named[2], _parse(file.read_text(encoding="utf-8"), str(file)))
+            yield _Row(str(file), named[1], named[2], _parse(_text_of(file), str(file)))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, most_bytes=_MOST_BYTES)
+    except UnreadableFile as error:
+        raise InputError(f"{error}; write it anew, in UTF-8") from None
 
 
 def _text(value: Any) -> str | None:
@@ -144,6 +155,6 @@ def _text(value: Any) -> str | None:
 
 def _parse(text: str, place: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place} is no JSON ({str(error) or 'nested too deeply'}); write it anew") from error
+        return parse_json(text, place=place)
+    except UnreadableFile as error:
+        raise InputError(f"{error}; write it anew") from None

@@ -7,7 +7,7 @@ bytes under one version of pyarrow. Does not know where in a run the file lies, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, pairwise
 from pathlib import Path
@@ -30,6 +30,7 @@ from autointerp.records.evidence import (
     TokenEffect,
     TokenUse,
 )
+from autointerp.records.evidence_faults import find_fault
 from autointerp.records.window import Window
 
 __all__ = ["merge_evidence", "read_evidence", "write_evidence"]
@@ -37,6 +38,7 @@ __all__ = ["merge_evidence", "read_evidence", "write_evidence"]
 VERSION_KEY = b"autointerp.evidence.schema_version"
 NOTE_KEY = "autointerp.evidence."
 ROWS_PER_GROUP = 64
+_AGAIN = "put a copy of it back, or run the harvest stage again (--from harvest)"
 
 EFFECT = pa.struct({"token_id": pa.int32(), "text": pa.string(), "logit": pa.float64()})
 USE = pa.struct({"token_id": pa.int32(), "text": pa.string(), "n_firing": pa.int64(), "n_tokens": pa.int64()})
@@ -100,18 +102,30 @@ COLUMNS: dict[str, pa.DataType] = {
 
 
 def write_evidence(path: Path, evidence: Sequence[Evidence], *, notes: Mapping[str, str] | None = None) -> None:
-    """Write the rows in the order given; the file appears whole or not at all. Raises ArtefactError when it cannot.
+    """Write the rows in the order given; the file appears whole or not at all. Raises ArtefactError when it cannot, or
+    when the rows are not what evidence is (a dictionary whose codes are not finite).
 
     `notes` say how the evidence was collected (`packing`); they stand in the file's metadata, under `NOTE_KEY`.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     table = _to_table(evidence)
+    for start in range(0, table.num_rows, ROWS_PER_GROUP):
+        fault = find_fault(table.slice(start, ROWS_PER_GROUP))
+        if fault is not None:
+            raise ArtefactError(f"{path} is not written, for no judge could be asked about it: {fault}")
     said = {f"{NOTE_KEY}{name}": value for name, value in (notes or {}).items()}
     table = table.replace_schema_metadata({**table.schema.metadata, **said})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, partial, row_group_size=ROWS_PER_GROUP, compression="zstd", write_statistics=False)
+        pq.write_table(
+            table,
+            partial,
+            row_group_size=ROWS_PER_GROUP,
+            compression="zstd",
+            write_statistics=False,
+            write_page_checksum=True,
+        )
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -121,18 +135,37 @@ def write_evidence(path: Path, evidence: Sequence[Evidence], *, notes: Mapping[s
         ) from error
 
 
-def read_evidence(path: Path) -> list[Evidence]:
-    """All rows of a file. Raises ArtefactError for a file that is absent, truncated, foreign or of another schema."""
+def read_evidence(path: Path, *, dictionary: str | None = None) -> list[Evidence]:
+    """All rows of a file, which must be about `dictionary` where one is named.
+
+    Raises ArtefactError for a file that is absent, damaged, foreign, of another schema, about another dictionary, or
+    holds what no harvest writes: a feature twice, lengths that do not fit, offsets beyond the text, a NaN.
+    """
     path = Path(path)
     if not path.is_file():
         raise ArtefactError(f"{path} does not exist; run the harvest stage first")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             _check_schema(path, file.schema_arrow)
-            return [row for index in range(file.num_row_groups) for row in _from_table(file.read_row_group(index))]
+            return list(_iter_rows(file, path, dictionary))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtefactError(f"{path} is damaged ({reason}); delete it and run the harvest stage again") from error
+        raise ArtefactError(f"{path} is damaged ({reason}); {_AGAIN}") from error
+
+
+def _iter_rows(file: pq.ParquetFile, path: Path, dictionary: str | None) -> Iterator[Evidence]:
+    seen: set[int] = set()
+    for index in range(file.num_row_groups):
+        table = file.read_row_group(index)
+        table.validate(full=True)
+        fault = find_fault(table.select(list(COLUMNS)), dictionary=dictionary)
+        features = set(table.column("feature").to_pylist())
+        if fault is None and seen & features:
+            fault = f"feature {min(seen & features)} has two rows"
+        if fault is not None:
+            raise ArtefactError(f"{path} is damaged: {fault}; {_AGAIN}")
+        seen |= features
+        yield from _from_table(table)
 
 
 def merge_evidence(parts: Iterable[Sequence[Evidence]]) -> list[Evidence]:

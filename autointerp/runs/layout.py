@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -64,16 +65,31 @@ class RunLayout:
         """The evidence table of one dictionary."""
         return self.evidence / f"{name}.parquet"
 
+    def remake(self, stage: str) -> str:
+        """The command that makes anew what a stage left; replies that were paid for answer again."""
+        if stage == "report":
+            return f"`autointerp report {shlex.quote(str(self.root))}`"
+        return f"`{self._run} --from {stage}`"
+
+    def go_on(self) -> str:
+        """The command that goes on with the run."""
+        return f"`{self._run}`"
+
+    @property
+    def _run(self) -> str:
+        return f"autointerp run {shlex.quote(str(self.config))} --out {shlex.quote(str(self.root))}"
+
     def is_run(self) -> bool:
         """Whether a run has begun here."""
         return self.manifest.is_file()
 
     def find_shards(self) -> list[RunLayout]:
-        """The layouts of the shards that have begun here, by count and number."""
+        """The layouts of the shards that have begun here, by count and number; of damaged ones, too."""
         if not self.shards.is_dir():
             return []
         found = sorted(shard for path in self.shards.iterdir() if (shard := Shard.of_folder(path.name)) is not None)
-        return [layout for shard in found if (layout := RunLayout(self.root, shard=shard)).is_run()]
+        layouts = [RunLayout(self.root, shard=shard) for shard in found]
+        return [layout for layout in layouts if any(map(os.path.lexists, (layout.manifest, layout.journal)))]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

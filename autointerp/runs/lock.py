@@ -1,8 +1,10 @@
 """One writer per run: a lock that the operating system holds for a process and releases when it ends, even by kill -9.
 
-It takes the path of a lock file, whose text names the holder for messages only; the lock itself is the kernel's
-(flock), so a file left behind by a killed process holds nobody up. Readers take no lock. Where the platform or the
-file system knows no such locks the run goes on without one, and SQLite alone keeps two writers apart.
+It takes the path of a lock file, whose text names the holder for messages only; the locks themselves are the kernel's
+(flock), so a file left behind by a killed process holds nobody up. There are two: on the file, which network file
+systems know, and on the folder it lies in, which nobody deletes by accident, so that deleting the file lets nobody
+in. Readers take no lock. Where the platform or the file system knows no such locks the run goes on without, and SQLite
+alone keeps two writers apart.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +29,8 @@ __all__ = ["RunLock", "is_locked"]
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 """What flock says when another has the lock; anything else means that there are no locks here."""
+_GLANCE_S = 0.05
+"""Whoever looks whether a lock is held has it for a moment."""
 
 
 class RunLock:
@@ -38,12 +43,23 @@ class RunLock:
     def __init__(self, path: Path, *, noun: str = "run") -> None:
         self._path, self._noun = path, noun
         self._descriptor: int | None = None
+        self._folder: int | None = None
 
     def __enter__(self) -> RunLock:
+        try:
+            return self._enter()
+        except BaseException:
+            self._close()
+            raise
+
+    def _enter(self) -> RunLock:
         while self._descriptor is None:
             descriptor = self._open()
             try:
-                self._take(descriptor)
+                if self._folder is None:
+                    self._folder = _open_folder(self._path.parent)
+                    self._take(self._folder, descriptor)
+                self._take(descriptor, descriptor)
                 # its last holder may have deleted the file between our opening and locking it
                 is_current = _is_same_file(descriptor, self._path)
             except BaseException:
@@ -63,8 +79,13 @@ class RunLock:
             return
         with suppress(OSError):  # while the lock is held: whoever opened the file meanwhile sees that it is gone
             self._path.unlink()
-        os.close(self._descriptor)
-        self._descriptor = None
+        self._close()
+
+    def _close(self) -> None:
+        for descriptor in (self._descriptor, self._folder):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._folder = None
 
     def _open(self) -> int:
         try:
@@ -73,19 +94,17 @@ class RunLock:
         except OSError as error:
             raise write_failure(self._path, error) from None
 
-    def _take(self, descriptor: int) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD:
-                return
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", errors="replace").strip()
-            raise ArtefactError(
-                f"{self._noun} {self._path.parent} is being written by {holder or 'another process'}; wait until it "
-                "ends, stop it, or choose another --out"
-            ) from None
+    def _take(self, descriptor: int | None, named_in: int) -> None:
+        """Lock what is open, or raise with the name of who holds it, which stands in the lock file."""
+        until = time.monotonic() + _GLANCE_S
+        while descriptor is not None and _is_held(descriptor, is_taken=True):
+            if time.monotonic() > until:
+                holder = os.pread(named_in, 200, 0).decode("utf-8", errors="replace").strip()
+                raise ArtefactError(
+                    f"{self._noun} {self._path.parent} is being written by {holder or 'another process'}; wait until "
+                    "it ends, stop it, or choose another --out"
+                )
+            time.sleep(_GLANCE_S / 10)
 
     def _sign(self, descriptor: int) -> None:
         with suppress(OSError):  # on a full disk the name is missing, the lock is not
@@ -97,17 +116,34 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds the lock right now; False where there are no such locks."""
     if fcntl is None:
         return False
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    for place in (path, path.parent):
+        with suppress(OSError):
+            descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                if _is_held(descriptor):
+                    return True
+            finally:
+                os.close(descriptor)
+    return False
+
+
+def _is_held(descriptor: int, *, is_taken: bool = False) -> bool:
+    """Whether another has the lock on what is open; else, with `is_taken`, it is ours from now on. False where there
+    are no such locks."""
+    if fcntl is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if is_taken else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError as error:
         return error.errno in _HELD
-    finally:
-        os.close(descriptor)
     return False
+
+
+def _open_folder(path: Path) -> int | None:
+    """The folder, to be locked; None where folders cannot be opened (Windows)."""
+    with suppress(OSError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:

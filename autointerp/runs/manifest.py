@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,27 @@ from typing import Any
 from autointerp.config.loading import differing_keys, load_config, render_config
 from autointerp.config.tree import Config
 from autointerp.distribution import installed_version
-from autointerp.errors import ArtefactError, ConfigError
+from autointerp.errors import ArtefactError, ConfigError, UnreadableFile
 from autointerp.runs.layout import RunLayout, write_text
+from autointerp.small_files import read_json, read_text
 
-__all__ = ["MANIFEST_SCHEMA", "Manifest", "begin_manifest", "open_run", "read_manifest", "refuse_changes"]
+__all__ = [
+    "MANIFEST_SCHEMA",
+    "Manifest",
+    "begin_manifest",
+    "load_run_config",
+    "open_run",
+    "read_manifest",
+    "refuse_changes",
+]
 
 MANIFEST_SCHEMA = 1
+
+_OWN = "sha256"
+"""The manifest's digest of itself, this key left out: it is what all other digests rest on."""
+_CONFIG = "config_sha256"
+_ASKING = ("explain.", "score.", "controls.", "judges.", "name:")
+"""Keys that say what is asked of whom."""
 
 PACKAGES = ("torch", "transformers", "transformer-lens", "datasets", "openai", "pandas", "pyarrow")
 
@@ -58,7 +74,13 @@ class Manifest:
         self._content[name] = dict(facts)
         self._write()
 
+    def drop(self, name: str) -> None:
+        """Take back what was noted under `name`."""
+        if self._content.pop(name, None) is not None:
+            self._write()
+
     def _write(self) -> None:
+        self._content[_OWN] = _digest(self._content)
         write_text(self._layout.manifest, json.dumps(self._content, indent=2, sort_keys=True) + "\n")
 
 
@@ -76,8 +98,9 @@ def open_run(layout: RunLayout, config: Config, *, fresh: bool = False) -> Manif
         if content["stages"] or layout.journal.exists():
             refuse_changes(layout, config)
             return Manifest(layout, content)
-    write_text(layout.config, render_config(config))
-    return begin_manifest(layout, config)
+    text = render_config(config)
+    write_text(layout.config, text)
+    return begin_manifest(layout, config, **{_CONFIG: _sha256(text)})
 
 
 def begin_manifest(layout: RunLayout, config: Config, **facts: Any) -> Manifest:
@@ -100,20 +123,72 @@ def begin_manifest(layout: RunLayout, config: Config, **facts: Any) -> Manifest:
 def read_manifest(layout: RunLayout) -> dict[str, Any]:
     """The manifest's content. Raises ArtefactError when it is missing, damaged or of a foreign schema."""
     path = layout.manifest
+    fix = "put a copy of it back, or start anew in another --out (--fresh starts anew in this one)"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
-        content["stages"].items()
-    except OSError as error:
-        raise ArtefactError(f"{layout.root} is no run: {path.name} cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ArtefactError(f"{path} is damaged; delete the run's directory or use --fresh to start anew") from None
+        content = read_json(path)
+    except UnreadableFile as error:
+        if error.is_missing:
+            what = f"it has no {path.name}" if layout.root.exists() else "it does not exist"
+            raise ArtefactError(f"{layout.root} is no run: {what}; name a folder given to --out") from None
+        raise ArtefactError(f"{error}; {fix}") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
     if version != MANIFEST_SCHEMA:
         raise ArtefactError(
             f"{path} has schema version {version}, this autointerp reads {MANIFEST_SCHEMA}; "
             "use the autointerp that made it, or --fresh to start anew"
         )
+    stages = content.get("stages")
+    if not isinstance(stages, dict) or not all(isinstance(line, dict) for line in stages.values()):
+        raise ArtefactError(f"{path} is damaged: 'stages' must hold a line per stage; {fix}")
+    if content.get(_OWN, own := _digest(content)) != own:
+        raise ArtefactError(
+            f"{path} is damaged: not what was written (its own sha256 differs); put a copy of it back, or, if you "
+            f"changed it yourself, delete its key '{_OWN}'"
+        )
     return content
+
+
+def load_run_config(layout: RunLayout, overrides: Iterable[str] = ()) -> Config:
+    """The config of the run in `layout`, with overrides.
+
+    Raises ArtefactError when there is no run, or its config is not the one it began with, ConfigError for a wrong
+    override.
+    """
+    _require_config(layout)
+    return load_config(layout.config, overrides)
+
+
+def _require_config(layout: RunLayout) -> None:
+    whole = RunLayout(layout.root)
+    if not whole.config.exists() and not whole.is_run():
+        what = f"it has no {whole.config.name}" if whole.root.exists() else "it does not exist"
+        raise ArtefactError(f"{whole.root} is no run: {what}; name a folder given to --out")
+    wanted = read_manifest(whole).get(_CONFIG) if whole.is_run() else None
+    try:
+        text = read_text(whole.config)
+    except UnreadableFile as error:
+        raise ArtefactError(f"{error}; {_config_fix(whole)}") from None
+    if wanted is not None and _sha256(text) != wanted:
+        raise ArtefactError(
+            f"{whole.config} is not the one the run began with (its sha256 differs); {_config_fix(whole)}"
+        )
+
+
+def _config_fix(layout: RunLayout) -> str:
+    return (
+        f"put a copy of it back, or give the config that the run was begun with: `autointerp run CONFIG --out "
+        f"{layout.root}` writes it anew"
+    )
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != _OWN}
+    # as it is read back: keys that are no strings become some
+    return _sha256(json.dumps(json.loads(json.dumps(rest)), sort_keys=True))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _clear(layout: RunLayout) -> None:
@@ -130,16 +205,29 @@ def _clear(layout: RunLayout) -> None:
 
 def refuse_changes(layout: RunLayout, config: Config) -> None:
     """Raise ConfigError when the run was made with another config, limits aside, and say which keys differ."""
-    if not layout.config.is_file():
-        raise ArtefactError(f"{layout.config} is missing from the run; use --fresh to start anew")
-    before = load_config(layout.config)
+    try:
+        before = load_run_config(layout)
+    except (ArtefactError, ConfigError):
+        text = render_config(config)
+        if read_manifest(layout).get(_CONFIG) != _sha256(text):
+            raise
+        write_text(layout.config, text)  # the file was damaged, and this is what it was
+        return
     free = {"limits": config.limits}
     changed = differing_keys(before.model_copy(update=free), config)
     if changed:
         raise ConfigError(
             f"run '{layout.root}' was made with another config; differing: {'; '.join(changed)}. "
-            "Choose another --out, restore the values, or use --fresh to start anew"
+            f"{_what_to_do(layout, changed)}"
         )
+
+
+def _what_to_do(layout: RunLayout, changed: Sequence[str]) -> str:
+    """Where only what is asked of whom differs, the evidence that is there serves."""
+    if all(key.startswith(_ASKING) for key in changed) and layout.evidence.is_dir():
+        keys = " ".join(f"--set {key.partition(':')[0]}=..." for key in changed)
+        return f"`autointerp rescore {layout.root} --out OTHER {keys}` asks so about this evidence, in a run of its own"
+    return "Choose another --out, restore the values, or use --fresh to start anew"
 
 
 def _versions() -> dict[str, str]:

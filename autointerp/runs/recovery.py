@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.errors import ArtefactError
+from autointerp.runs.digests import has_its_replies
 from autointerp.runs.journal import JOURNAL_SCHEMA, open_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
@@ -50,8 +51,10 @@ def recover_run(root: Path) -> list[Recovered]:
     read_manifest(whole)
     for layout in (whole, *whole.find_shards()):
         with RunLock(layout.lock):
-            if layout.journal.is_file() and _is_damaged(layout.journal):
-                Manifest(layout, read_manifest(layout)).forget("explain", "score", "report")
+            if layout.journal.is_file() and (_is_damaged(layout.journal) or not has_its_replies(layout)):
+                manifest = Manifest(layout, read_manifest(layout))
+                manifest.forget("explain", "score", "report")
+                manifest.drop("replies")
                 recovered.append(recover_journal(layout.journal))
     return recovered
 

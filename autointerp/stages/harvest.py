@@ -16,6 +16,7 @@ from autointerp.progress import Progress
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import write_evidence
+from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
@@ -35,6 +36,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     """
     start = time.monotonic()
     config = apply_preset(config)
+    require_files(layout, *(file for entry in config.dictionaries for file in dictionary_files(layout, entry.name)))
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
         bench = open_workbench(config, objects)
     dictionaries = {

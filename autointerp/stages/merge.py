@@ -14,10 +14,11 @@ from typing import Any
 from autointerp.config.loading import differing_keys, load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
+from autointerp.runs.digests import require_journal, seal_journal, unseal_journal
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
-from autointerp.runs.manifest import Manifest, read_manifest
+from autointerp.runs.manifest import Manifest, load_run_config, read_manifest
 from autointerp.runs.merging import forget_derived, merge_journal
 from autointerp.runs.shard_run import evidence_hashes, require_same_evidence
 from autointerp.runs.shards import Shard, parse_shard
@@ -50,15 +51,18 @@ def merge_runs(root: Path, others: Sequence[Path] = (), *, is_anew: bool = False
     run = RunLayout(root)
     if not run.is_run():
         raise ConfigError(f"{root} is no run: it has no {run.manifest.name}; name the folder the shards were made in")
-    config = load_config(run.config)
+    config = load_run_config(run)
     with RunLock(run.lock):
         evidence = evidence_hashes(run, config)
         sources = _find_sources(run, others)
         for source in sources:
             _require_same(source, run, config, evidence)
+            require_journal(source)
         manifest = Manifest(run, read_manifest(run))
         stale = _stale_stages(manifest, evidence, is_anew=is_anew)
+        require_journal(run, stages=[stage for stage in STAGES if stage not in stale])
         _require_one_prompt(sources if stale else [run, *sources])
+        unseal_journal(manifest)
         if stale and run.journal.is_file():
             forget_derived(run.journal, [_TABLES[stage] for stage in stale])
             manifest.forget(*stale, "report")
@@ -73,6 +77,7 @@ def merge_runs(root: Path, others: Sequence[Path] = (), *, is_anew: bool = False
         if manifest.noted(_NOTE) != note:
             manifest.note(_NOTE, note)
         missing = {stage: _finish(manifest, stage, merged) for stage in STAGES}
+        seal_journal(manifest, run)
     return Merge(
         sources=tuple(source.journal.parent for source in sources),
         n_changed=n_changed,
@@ -144,7 +149,8 @@ def _is_merged(note: Mapping[str, Any], stage: str) -> bool:
 
 
 def _facts(source: RunLayout) -> dict[str, Any]:
-    return {stage: facts for stage, facts in read_manifest(source)["stages"].items() if stage in STAGES}
+    found = read_manifest(source)["stages"]
+    return {stage: {k: v for k, v in found[stage].items() if k != "journal"} for stage in STAGES if stage in found}
 
 
 def _finish(manifest: Manifest, stage: str, merged: Mapping[str, Mapping[str, Any]]) -> tuple[Shard, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,12 +10,12 @@ from autointerp.board.entries import build_entries
 from autointerp.board.feature_noise import window_shares
 from autointerp.board.metrics import heading_of
 from autointerp.board.protocol import describe_protocol
+from autointerp.board.quality_file import FidelityRecord, load_quality
 from autointerp.board.report import render_report
 from autointerp.board.score_file import write_scores
 from autointerp.board.scores import build_scores, group_verdicts
 from autointerp.board.summary import build_summary, write_summary
 from autointerp.config.tree import Config
-from autointerp.errors import ArtefactError
 from autointerp.judges.registry import load_plugin
 from autointerp.progress import Progress
 from autointerp.records.verdict import Verdict
@@ -108,21 +107,19 @@ def _scales(config: Config) -> dict[str, Scale]:
 
 def _quality(layout: RunLayout, name: str) -> dict[str, Any]:
     """The dictionary's figures as the board names them; nothing where it was never measured."""
-    path = layout.quality(name)
-    if not path.is_file():
+    record = load_quality(layout, name)
+    if record is None:
         return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        fidelity = facts.get("fidelity", {})
-        measured = {name: facts[name] for name in ("l0", "dead_frac", "n_features")} | {"normalised_mse": facts["fvu"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path} is damaged ({error}); delete it, or train again with --from train") from None
+    fidelity = record.fidelity or FidelityRecord()
     return {
-        **measured,
-        "loss_clean": fidelity.get("clean"),
-        "loss_spliced": fidelity.get("spliced"),
-        "loss_zero": fidelity.get("zero"),
-        "loss_mean": fidelity.get("mean"),
-        "loss_recovered": fidelity.get("recovered_zero_frac"),
-        "loss_recovered_mean": fidelity.get("recovered_mean_frac"),
+        "l0": record.l0,
+        "dead_frac": record.dead_frac,
+        "n_features": record.n_features,
+        "normalised_mse": record.fvu,
+        "loss_clean": fidelity.clean,
+        "loss_spliced": fidelity.spliced,
+        "loss_zero": fidelity.zero,
+        "loss_mean": fidelity.mean,
+        "loss_recovered": fidelity.recovered_zero_frac,
+        "loss_recovered_mean": fidelity.recovered_mean_frac,
     }

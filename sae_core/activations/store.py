@@ -8,7 +8,6 @@ view of its file that takes no memory of its own. Knows nothing of where activat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from sae_core.activations.buffer import PositionedChunks, ShuffleBuffer
 from sae_core.errors import ActivationStoreError, WidthMismatchError
+from sae_core.json_file import load_json
 
 __all__ = [
     "INDEX_FILE",
@@ -188,7 +188,7 @@ def open_store(directory: Path | str, *, d_in: int | None = None) -> ActivationS
     path = folder / INDEX_FILE
     again = f"delete {folder} and write it again"
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = load_json(path)
         version = index["schema_version"]
     except FileNotFoundError as error:
         raise ActivationStoreError(

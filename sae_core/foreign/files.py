@@ -6,7 +6,6 @@ tensors mean.
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import warnings
@@ -21,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sae_core.errors import DictionaryFormatError
+from sae_core.json_file import load_json
 
 __all__ = ["read_json", "read_npz", "read_safetensors", "read_torch", "require_regular"]
 
@@ -36,12 +36,12 @@ SMALL_BYTES = 1 << 24
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises DictionaryFormatError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = load_json(path)
     except OSError as error:
         raise DictionaryFormatError(
             f"{path}: cannot be read ({error.strerror}); give the directory of a saved dictionary"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DictionaryFormatError(f"{path}: not valid JSON ({_line(error)}); {AGAIN}") from error
     if not isinstance(found, dict):
         raise DictionaryFormatError(f"{path}: holds no object; {AGAIN}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sae_core.atomic import replace_file
 from sae_core.errors import DictionaryFormatError
+from sae_core.json_file import load_text, parse_json
 
 __all__ = ["HISTORY_FILE", "StepRecord", "read_history", "write_history"]
 
@@ -53,7 +54,6 @@ def read_history(directory: Path | str) -> list[StepRecord]:
     """The records of `history.jsonl` in `directory`. Raises DictionaryFormatError when it is missing or damaged."""
     path = Path(directory) / HISTORY_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [StepRecord(**json.loads(line)) for line in lines]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        return [StepRecord(**parse_json(line)) for line in load_text(path).splitlines()]
+    except (OSError, ValueError, TypeError) as error:
         raise DictionaryFormatError(f"{path}: not a readable training history ({error}); train again") from error

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from sae_core.atomic import move_into_place, naming_the_path
 from sae_core.distributed import ALONE, Ranks
 from sae_core.errors import TrainingStateError
+from sae_core.json_file import load_json
 from sae_core.state import State, require_same
 from sae_core.tensor_file import write_tensors
 
@@ -159,7 +160,7 @@ def _write(folder: Path, name: str, state: State) -> None:
 def _read(folder: Path, name: str) -> State:
     path = folder / f"{name}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         facts, names = content["facts"], content["tensors"]
         path = folder / f"{name}.safetensors"
         tensors = load_file(path) if names else {}

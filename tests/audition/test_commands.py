@@ -186,7 +186,7 @@ def test_the_journal_shows_the_exam(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_damaged_or_foreign_certificate_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "audition.json"
     one_line(call(capsys, "judges", "board", file), "does not exist; hold the audition anew")
-    for text, said in (("{", "cannot be read"), ('{"schema_version": 99}', "schema version 99"), ("[]", "None")):
+    for text, said in (("{", "is damaged: no JSON"), ('{"schema_version": 99}', "schema version 99"), ("[]", "None")):
         file.write_text(text)
         one_line(call(capsys, "judges", "board", file), said, "hold the audition anew")
     file.write_text('{"schema_version": 1, "judge": "x"}')

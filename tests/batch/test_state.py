@@ -48,7 +48,7 @@ def test_a_round_is_touched_by_submitting(step: str) -> None:
         ("{", "is damaged"),
         ('{"rounds": 3}', "is damaged"),
         ('{"schema_version": 9, "rounds": []}', "has schema version 9, this autointerp reads 1"),
-        ("\udcff", "cannot be read"),
+        ("\udcff", "is damaged: no UTF-8"),
     ],
 )
 def test_a_state_that_cannot_be_used_says_why(tmp_path: Path, text: str, said: str) -> None:

@@ -16,7 +16,7 @@ from autointerp.runs.layout import RunLayout
 
 def _run(root: Path) -> RunLayout:
     layout = RunLayout(root)
-    facts = {"n_features": 8, "l0": 3.25, "explained_variance": 0.75, "dead_frac": 0.125, "kind": "topk"}
+    facts = {"n_features": 8, "l0": 3.25, "explained_variance": 0.75, "dead_frac": 0.125, "fvu": 0.25, "kind": "topk"}
     spliced = {"fidelity": {"recovered_zero_frac": 0.5}}
     for name, record in {"sae": {**facts, **spliced}, "neurons": {**facts, "kind": "identity"}}.items():
         layout.dictionary(name).mkdir(parents=True)
@@ -47,5 +47,5 @@ def test_nothing_measured_and_a_damaged_file_are_one_line_each(tmp_path: Path) -
         read_quality(RunLayout(tmp_path / "empty"))
     layout = _run(tmp_path)
     layout.quality("sae").write_text("{")
-    with pytest.raises(ArtefactError, match=r"quality\.json: not a quality record"):
+    with pytest.raises(ArtefactError, match=r"quality\.json is damaged: no JSON"):
         read_quality(layout)

@@ -204,12 +204,18 @@ BAD: list[tuple[str, str | bytes, dict[str, object], type[AutointerpError], str]
     ("a.csv", "", {"dictionary": "d"}, InputError, "lacks the column"),
     ("a.csv", b"feature,explanation\n3,\xff\xfe\n", {"dictionary": "d"}, InputError, r"a\.csv is damaged .* in UTF-8"),
     ("a.json", "[1, 2]", {"dictionary": "d"}, InputError, "entry 1: int where an object is needed"),
-    ("a.json", "{nope", {"dictionary": "d"}, InputError, r"a\.json is no JSON"),
+    ("a.json", "{nope", {"dictionary": "d"}, InputError, r"a\.json is damaged: no JSON"),
     ("a.json", "3", {"dictionary": "d"}, InputError, "holds int; it needs a list"),
     ("a.json", '[{"feature": 3}]', {"dictionary": "d"}, InputError, "entry 1: 'explanation' is missing"),
     ("a.json", '[{"feature": true, "explanation": "x"}]', {"dictionary": "d"}, InputError, "feature True is no whole"),
     ("a.json", '{"3": ["x"]}', {"dictionary": "d"}, InputError, "explanation of feature 3 is no text"),
-    ("a.jsonl", '{"feature": 3, "explanation": "x"}\n{"feat', {"dictionary": "d"}, InputError, "line 2 is no JSON"),
+    (
+        "a.jsonl",
+        '{"feature": 3, "explanation": "x"}\n{"feat',
+        {"dictionary": "d"},
+        InputError,
+        "line 2 is .*no JSON",
+    ),
     ("a.jsonl.gz", b"no gzip", {"dictionary": "d"}, InputError, r"a\.jsonl\.gz cannot be read"),
     ("a.jsonl.gz", gzip.compress(b'{"feature": 3}' * 999)[:-20], {"dictionary": "d"}, InputError, "is damaged"),
     ("a.xlsx", b"PK", {"dictionary": "d"}, InputError, r"a\.xlsx is no file of explanations that is known"),
@@ -252,7 +258,7 @@ def test_a_file_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
 
 def test_a_broken_file_of_delphi_is_named(tmp_path: Path) -> None:
     write(tmp_path / "s_latent3.txt", "no JSON")
-    with pytest.raises(InputError, match=r"s_latent3\.txt is no JSON"):
+    with pytest.raises(InputError, match=r"s_latent3\.txt is damaged: no JSON"):
         opened("from_file", path=tmp_path)
     with pytest.raises(InputError, match="holds no explanation"):
         read_explanation_file(delphi(tmp_path / "x") / "..")

@@ -146,7 +146,7 @@ def test_the_users_file_lies_in_the_configuration_directory(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[endpoints", "is no TOML"),
+        ("[[endpoints", "no TOML"),
         (MINE.replace("input = 1.0", "input = -1.0"), r"endpoints\.0\.models\.0\.input"),
         (MINE.replace("taken = 2026-11-01", 'taken = "soon"'), r"endpoints\.0\.taken"),
         (MINE.replace("cached", "cashed"), r"endpoints\.0\.models\.1\.cashed"),

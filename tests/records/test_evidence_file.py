@@ -30,7 +30,7 @@ def evidence(feature: int = 0, n_windows: int = 3, **changes) -> Evidence:
     text = "<< \u00e9\n\U0001f351</script>"
     windows = tuple(
         Window(
-            f"doc{n}@4+2", f"doc{n}", 4, "explain", "bin" if n else "random", n or None, text, (7, 9), (0, 4, 20),
+            f"doc{n}@4+2", f"doc{n}", 4, "explain", "bin" if n else "random", n or None, text, (7, 9), (0, 4, 19),
             (0.0, 0.1 * n), 1,
         )
         for n in range(n_windows)

@@ -9,6 +9,7 @@ from autointerp.config.loading import parse_config
 from autointerp.config.tree import Config
 from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import write_evidence
+from autointerp.runs.digests import finish_stage
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import open_run
 from tests.score.planted import FILLERS, NAMES, fires_on, make_evidence
@@ -53,5 +54,5 @@ def make_run(root: Path, config: Config) -> RunLayout:
     for name in DICTIONARIES:
         write_evidence(layout.evidence_file(name), evidence_of(name))
     for stage in ("train", "harvest"):
-        manifest.finish(stage, {})
+        finish_stage(manifest, layout, stage, {}, dictionaries=DICTIONARIES)
     return layout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from autointerp.errors import ArtefactError, ConfigError, RunStopped
 from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
-from autointerp.runs.manifest import read_manifest
+from autointerp.runs.manifest import Manifest, read_manifest
 from autointerp.runs.shards import Shard, parse_shard
 from autointerp.stages import explanations
 from autointerp.stages.merge import merge_runs
@@ -142,10 +141,8 @@ def test_shards_at_work_wait_for_one_another(tmp_path: Path, whole: RunLayout) -
 def test_what_the_whole_run_had_answered_no_shard_asks_again(tmp_path: Path, whole: RunLayout) -> None:
     config = make_config()
     run = RunLayout(shutil.copytree(whole.root, tmp_path / "run"))
-    manifest = json.loads(run.manifest.read_text())
-    for stage in ("explain", "score", "report"):  # as if it had been interrupted before its end
-        del manifest["stages"][stage]
-    run.manifest.write_text(json.dumps(manifest))
+    # as if it had been interrupted before its end
+    Manifest(run, read_manifest(run)).forget("explain", "score", "report")
     for layout in ask_all(config, run.root, 2):
         log = layout.log.read_text()
         assert "explain: 0 requests sent" in log
@@ -175,8 +172,9 @@ def changed_config(home: Path) -> None:
 
 
 def changed_evidence(home: Path) -> None:
-    manifest = RunLayout(home, shard=parse_shard("1/1")).manifest
-    manifest.write_text(manifest.read_text().replace('"sae": "', '"sae": "f00'))
+    shard = RunLayout(home, shard=parse_shard("1/1"))
+    manifest = Manifest(shard, read_manifest(shard))
+    manifest.note("evidence", manifest.noted("evidence") | {"sae": "f00"})
 
 
 def changed_prompt(home: Path) -> None:

@@ -6,7 +6,6 @@ reply was lost) and `probability`. Reads the files of 0.1.x; nothing in them is 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.board.foreign.entry import make_foreign_entry
-from autointerp.errors import ArtefactError, InputError
+from autointerp.errors import ArtefactError, InputError, UnreadableFile
+from autointerp.small_files import read_json
 from autointerp.stats.confusion import Confusion
 from autointerp.stats.metrics import auroc, balanced_accuracy, f1
 
@@ -65,9 +65,9 @@ def read_latent(file: Path) -> DelphiLatent | None:
     Raises ArtefactError where it is damaged.
     """
     try:
-        windows = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{file} is damaged ({error}); delphi would skip it: delete it or score it again") from None
+        windows = read_json(file)
+    except UnreadableFile as error:
+        raise ArtefactError(f"{error}; delphi would skip it: delete it or score it again") from None
     if not isinstance(windows, list) or not all(isinstance(w, dict) for w in windows):
         raise ArtefactError(f"{file}: not a list of windows, as delphi's score files are")
     if not all("activating" in window and "prediction" in window for window in windows):
@@ -123,9 +123,9 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        return {}
-    except ValueError as error:
-        raise ArtefactError(f"{path} is damaged ({error}); delete it to go without") from None
+        config = read_json(path)
+    except UnreadableFile as error:
+        if error.is_missing:
+            return {}
+        raise ArtefactError(f"{error}; delete it to go without") from None
     return config if isinstance(config, dict) else {}

@@ -5,13 +5,13 @@ Takes `*_eval_results.json` files of `eval_type_id` autointerp; nothing in them 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autointerp.board.foreign.entry import make_foreign_entry
-from autointerp.errors import ArtefactError, InputError
+from autointerp.errors import ArtefactError, InputError, UnreadableFile
+from autointerp.small_files import read_json
 from autointerp.stats.confusion import Confusion
 from autointerp.stats.intervals import Interval
 from autointerp.stats.metrics import balanced_accuracy, f1
@@ -40,9 +40,9 @@ def read_saebench(path: Path) -> list[dict[str, Any]]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"{file} is damaged ({error}); delete it or evaluate again") from None
+        document = read_json(file)
+    except UnreadableFile as error:
+        raise ArtefactError(f"{error}; delete it or evaluate again") from None
     return document if isinstance(document, dict) else {}
 
 

@@ -11,7 +11,6 @@ import functools
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,8 +20,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autointerp.errors import ConfigError
+from autointerp.errors import ConfigError, UnreadableFile
 from autointerp.resources import resource
+from autointerp.small_files import read_toml
 
 __all__ = ["STALE_DAYS", "Price", "price_of", "user_price_path"]
 
@@ -191,9 +191,9 @@ def _users_rows_of(path: Path, _: int) -> tuple[_Row, ...]:
 
 def _read(path: Path, *, is_users: bool) -> Iterator[_Row]:
     try:
-        content = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML ({error}); repair or delete it") from None
+        content = _File.model_validate(read_toml(path))
+    except UnreadableFile as error:
+        raise ConfigError(f"price file {error}; repair or delete it") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -16,9 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from autointerp.errors import ArtefactError
+from autointerp.errors import ArtefactError, UnreadableFile
 from autointerp.judges.endpoint.dialects import Wire
 from autointerp.runs.layout import write_text
+from autointerp.small_files import read_json
 
 __all__ = ["Finding", "recall", "remember"]
 
@@ -79,13 +80,13 @@ def _file(folder: Path, about: Mapping[str, Any]) -> Path:
 
 def _read(file: Path, about: Mapping[str, Any], most_s: float | None) -> Finding | None:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         found = content["found"]
         age_s = time.time() - datetime.fromisoformat(found["at"]).timestamp()
         wire = {**found["wire"], "omit_fields": tuple(found["wire"]["omit_fields"])}
         more = {name: found[name] for name in ("answered_by", "serves", "n_thoughts") if name in found}
         finding = Finding(Wire(**wire), tuple(found["seen"]), found["at"], found["n_requests"], **more)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (UnreadableFile, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
     versions = _RUNS_VERSIONS if most_s is None else (_SCHEMA_VERSION,)
     is_ours = content.get("schema_version") in versions and content.get("about") == json.loads(json.dumps(about))

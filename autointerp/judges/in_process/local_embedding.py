@@ -14,12 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from autointerp.distribution import how_to_install
-from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError
+from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError, UnreadableFile
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.local_files import ModelFiles, pick_device
 from autointerp.judges.options import Options, read_options
 from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.judges.similarity import compared_texts, similarity_reply, similarity_task
+from autointerp.small_files import read_json
 
 __all__ = ["LocalEmbeddingJudge", "LocalEmbeddingOptions", "open_judge"]
 
@@ -158,9 +159,9 @@ def _find_pooling(files: ModelFiles) -> str:
     if path is None or not path.is_file():
         return "mean"
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = read_json(path)
         chosen = [name for key, name in _POOLINGS.items() if said.get(key)]
-    except (OSError, ValueError, AttributeError):
+    except (UnreadableFile, AttributeError):
         chosen = []
     if len(chosen) != 1:
         raise ConfigError(f"{path} names no pooling that is known; set judges.local_embedding.pooling")

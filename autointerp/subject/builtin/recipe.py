@@ -5,12 +5,12 @@ Takes a path; knows nothing of corpora or models.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from autointerp.errors import ConfigError
+from autointerp.errors import ConfigError, UnreadableFile
+from autointerp.small_files import read_toml
 
 __all__ = ["SubjectRecipe", "load_subject_recipe"]
 
@@ -47,13 +47,9 @@ class SubjectRecipe(BaseModel):
 def load_subject_recipe(path: Path) -> SubjectRecipe:
     """Read a recipe; ConfigError names the file, the key and its value."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: the recipe cannot be read ({error.strerror}): give the path of a TOML file"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML ({error}): mend the file") from error
+        values = read_toml(path)
+    except UnreadableFile as error:
+        raise ConfigError(f"{error}: give the path of a recipe, a TOML file") from None
     try:
         return SubjectRecipe.model_validate(values)
     except ValidationError as error:

@@ -1,0 +1,73 @@
+"""`quality.json` of a dictionary of a run: how well it reconstructs held-out activations, as training left it.
+
+Takes a run's layout and the dictionary's name; gives the record, checked.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from autointerp.errors import ArtefactError, UnreadableFile
+from autointerp.runs.digests import require_files
+from autointerp.runs.layout import RunLayout
+from autointerp.small_files import read_json
+
+__all__ = ["FidelityRecord", "QualityRecord", "load_quality"]
+
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_Count = Annotated[int, Field(ge=0)]
+
+
+class FidelityRecord(BaseModel):
+    """Losses with the reconstruction spliced in, in nats per token, and the shares of the loss that it recovers."""
+
+    model_config = ConfigDict(strict=True)
+
+    clean: float | None = None
+    spliced: float | None = None
+    zero: float | None = None
+    mean: float | None = None
+    recovered_zero_frac: float | None = None
+    recovered_mean_frac: float | None = None
+
+
+class QualityRecord(BaseModel):
+    """A dictionary on held-out activations; None where a figure is undefined, `fidelity` where nothing was spliced."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: str
+    n_features: _Count
+    l0: Annotated[float, Field(ge=0.0)] | None
+    fvu: Annotated[float, Field(ge=0.0)] | None
+    explained_variance: Annotated[float, Field(le=1.0)] | None
+    dead_frac: _Share | None
+    fidelity: FidelityRecord | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> QualityRecord:
+        if self.l0 is not None and self.l0 > self.n_features:
+            raise ValueError(f"l0 = {self.l0:g} is more than n_features = {self.n_features}")
+        return self
+
+
+def load_quality(layout: RunLayout, name: str) -> QualityRecord | None:
+    """The record of the dictionary `name`, None where it was never measured.
+
+    Raises ArtefactError when it is damaged, or not what the training stage wrote.
+    """
+    path = layout.quality(name)
+    if not path.exists():
+        return None
+    require_files(layout, path)
+    fix = f"{layout.remake('train')} makes it anew; without it the run is reported without its figures"
+    try:
+        return QualityRecord.model_validate(read_json(path))
+    except UnreadableFile as error:
+        raise ArtefactError(f"{error}; {fix}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ArtefactError(f"{path} is damaged: {key + ': ' if key else ''}{first['msg']}; {fix}") from None

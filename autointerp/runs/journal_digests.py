@@ -1,0 +1,87 @@
+"""Digests of what a journal holds: a table's rows with their number by dictionary, and the replies up to some moment.
+
+Takes the path of a journal, which is only read. The digest of rows depends on what they say alone, not on the order in
+which they were written, so a run merged of shards has that of one process. Replies are never changed, only added to:
+their digest names the last row it is over, and what came later does not touch it. Knows nothing of stages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from autointerp.runs.journal import open_reader
+
+__all__ = ["ASKED", "TABLES", "count_rows", "digest_replies", "digest_table"]
+
+TABLES = {
+    "explanations": "dictionary, feature, explainer, judge, prompt_hash, text, failure",
+    "verdicts": "dictionary, feature, explainer, scorer, judge, prompt_hash, control, window, kind, is_firing, answer, "
+    "probability, predictions, share",
+    "unscored": "dictionary, feature, explainer, scorer, reason, detail",
+}
+"""The columns that count, by table. A column that is added to one of them belongs here, too."""
+
+_REPLY = (
+    "key, endpoint, model, request, text, finish, reply_model, token_logprobs, probabilities, input_tokens, "
+    "output_tokens, cached_tokens, usd, latency_s, n_attempts, source, at"
+)
+ASKED = {
+    "replies": _REPLY,
+    "repeats": _REPLY,
+    "failed_attempts": "key, attempt, error_class, message, latency_s, at, usd_at_most",
+}
+_CHUNK_ROWS = 1000
+
+
+def digest_table(path: Path, table: str) -> dict[str, Any]:
+    """`rows` by dictionary and the `sha256` of all of them. Raises ArtefactError when the journal cannot be read."""
+    columns = TABLES[table]
+    order = ", ".join(str(place) for place in range(1, columns.count(",") + 2))
+    n_rows: Counter[str] = Counter()
+    digest = hashlib.sha256()
+    with open_reader(path) as reader:
+        for rows in _chunks(reader.iter_rows(f"SELECT {columns} FROM {table} ORDER BY {order}")):
+            n_rows.update(str(row[0]) for row in rows)
+            _add(digest, rows)
+    return {"rows": dict(sorted(n_rows.items())), "sha256": digest.hexdigest()}
+
+
+def count_rows(path: Path, table: str) -> int:
+    """The number of a table's rows. Raises ArtefactError when the journal cannot be read."""
+    with open_reader(path) as reader:
+        return reader.read(f"SELECT count(*) FROM {table}")[0][0]
+
+
+def digest_replies(path: Path, *, last: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The `sha256` of replies, failed attempts and what they are charged to, up to the `last` row of each table: of all
+    there are, where none is given. Raises ArtefactError when the journal cannot be read."""
+    digest = hashlib.sha256()
+    with open_reader(path) as reader:
+        if last is None:
+            last = {table: reader.read(f"SELECT coalesce(max(rowid), 0) FROM {table}")[0][0] for table in ASKED}
+        for table, columns in ASKED.items():
+            query = f"SELECT {columns} FROM {table} WHERE rowid <= ? ORDER BY rowid"
+            for rows in _chunks(reader.iter_rows(query, (last[table],))):
+                _add(digest, rows)
+        charges = (
+            "SELECT key, dictionary, explainer, scorer FROM charges "
+            "WHERE key IN (SELECT key FROM replies WHERE rowid <= ?) ORDER BY 1, 2, 3, 4"
+        )
+        for rows in _chunks(reader.iter_rows(charges, (last["replies"],))):
+            _add(digest, rows)
+    return {"last": dict(last), "sha256": digest.hexdigest()}
+
+
+def _chunks(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    while chunk := list(islice(rows, _CHUNK_ROWS)):
+        yield chunk
+
+
+def _add(digest: Any, rows: Sequence[Sequence[Any]]) -> None:
+    for row in rows:
+        digest.update(repr(row).encode("utf-8", "surrogatepass"))

@@ -1,0 +1,154 @@
+"""Commands on a run that was damaged, in this process: what came out, held against what comes out of the whole run."""
+
+from __future__ import annotations
+
+import gc
+import io
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from autointerp.cli.main import _run
+from autointerp.errors import AutointerpError
+from autointerp.run import Run
+from autointerp.runs.layout import RunLayout
+from tests.attack.mutations import mutate, targets
+from tests.attack.target import make_target
+
+__all__ = ["Attack", "Found"]
+
+ALARM_S = 30.0
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Found(NamedTuple):
+    """What became of a command: `same` output as of the whole run, `refused` in one line, or what must not be:
+    `different` output, `traceback`, `hang`, `wordy` (a refusal of several lines, or with control characters)."""
+
+    outcome: str
+    command: str
+    detail: str
+
+
+class _Hang(BaseException):
+    """A command took longer than any may."""
+
+
+Words = Callable[[Path, Path], list[str]]
+"""The words of a command on a run, and the folder it may write to."""
+
+COMMANDS: dict[str, Words] = {
+    "leaderboard": lambda run, out: ["leaderboard", str(run), "--format", "json"],
+    "compare": lambda run, out: ["compare", str(run), "--json"],
+    "quality": lambda run, out: ["dictionaries", "quality", str(run), "--format", "json"],
+    "export": lambda run, out: ["export", str(run), "--to", "parquet", "--out", str(out / "export")],
+    "page": lambda run, out: [],
+    "merge": lambda run, out: ["merge", str(run), "--json"],
+    "report": lambda run, out: ["report", str(run)],
+    "rescore": lambda run, out: [
+        *("rescore", str(run), "--out", str(out / "rescored")),
+        *("--set", "score.judge='coin'", "--set", "explain.judge='coin'"),
+    ],
+}
+_READERS = {
+    "summary.json": ("leaderboard", "report"),
+    "scores.parquet": ("compare", "export"),
+    "report.html": ("page",),
+    "journal.sqlite": ("export", "merge", "report"),
+    "evidence": ("merge", "export", "report"),
+    "dictionaries": ("quality", "report"),
+    "shards": ("merge", "report"),
+}
+"""The commands that read a file, or files in a folder; any other file is read by all of them."""
+_RESCORED = {"evidence", "dictionaries", "config.toml", "manifest.json"}
+_RESCORED_FRAC = 0.2
+
+
+class Attack:
+    """A whole run, another one of the same names, and a place where copies are damaged."""
+
+    def __init__(self, root: Path) -> None:
+        gc.freeze()  # a stage's end collects garbage, among all that pytest and torch have
+        self.whole = make_target(root / "whole").root
+        self.other = make_target(root / "other", seed=1).root
+        self.run, self.out = root / "run", root / "out"
+        self._restore()
+        self.expected = {name: self._do(name) for name in COMMANDS}
+        faults = [found for found in self.expected.values() if isinstance(found, Found)]
+        assert not faults, faults
+
+    def files(self) -> list[Path]:
+        """The files to be damaged."""
+        return targets(self.whole)
+
+    def mutated(self, relative: Path, rng: Any) -> tuple[str, list[Found]]:
+        """What was done to a file, and what became of every command."""
+        self._restore()
+        did = mutate(self.run, self.other, relative, rng)
+        readers = _READERS.get(relative.parts[0], tuple(name for name in COMMANDS if name != "rescore"))
+        if relative.parts[0] in _RESCORED and rng.random() < _RESCORED_FRAC:
+            readers = (*readers, "rescore")
+        return did, [self._judge(name, self._do(name)) for name in readers]
+
+    def _restore(self) -> None:
+        for folder in (self.run, self.out):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.whole, self.run)
+
+    def _judge(self, name: str, found: Found | dict[str, Any]) -> Found:
+        if isinstance(found, Found):
+            return found
+        expected = self.expected[name]
+        assert not isinstance(expected, Found)
+        changed = [part for part in expected if found[part] != expected[part]]
+        return Found("different" if changed else "same", name, ", ".join(changed))
+
+    def _do(self, name: str) -> Found | dict[str, Any]:
+        """What a command printed and wrote, or how it failed."""
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            with _alarm(), redirect_stdout(out), redirect_stderr(err):
+                if name == "page":
+                    return {"page": Run(self.run).page}
+                code = _run(COMMANDS[name](self.run, self.out))
+        except AutointerpError as error:
+            return Found("refused", name, str(error))
+        except _Hang:
+            return Found("hang", name, "")
+        except BaseException as error:  # noqa: BLE001  # whatever comes through is what is looked for
+            return Found("traceback", name, f"{type(error).__name__}: {error}")
+        if code != 0:
+            lines = [line for line in err.getvalue().splitlines() if line.startswith("error: ")]
+            is_plain = code in (2, 3) and len(lines) == 1 and not _CONTROL.search(lines[0])
+            is_last = is_plain and err.getvalue().strip().endswith(lines[0])
+            return Found("refused" if is_last else "wordy", name, f"{code}: {err.getvalue().strip()}")
+        return {"printed": out.getvalue(), **self._written(name)}
+
+    def _written(self, name: str) -> dict[str, bytes]:
+        layouts = {"report": RunLayout(self.run), "rescore": RunLayout(self.out / "rescored")}
+        if name == "export":
+            return {path.name: path.read_bytes() for path in sorted((self.out / "export").iterdir())}
+        if name not in layouts:
+            return {}
+        layout = layouts[name]
+        return {path.name: path.read_bytes() for path in (layout.summary, layout.scores, layout.report)}
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    """Within the block, end what takes too long."""
+
+    def ring(*_: object) -> None:
+        raise _Hang
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, ALARM_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
