@@ -9,7 +9,8 @@ are, but for rows that are fewer than their lines say.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = [
     "require_files",
     "require_journal",
     "seal_journal",
-    "unseal_journal",
+    "unsealed_journal",
 ]
 
 _TABLES: Mapping[str, Sequence[str]] = {"explain": ("explanations",), "score": ("verdicts", "unscored")}
@@ -56,14 +57,19 @@ def seal_journal(manifest: Manifest, layout: RunLayout, *, stages: Iterable[str]
     manifest.note("replies", digest_replies(layout.journal))
 
 
-def unseal_journal(manifest: Manifest) -> None:
-    """Take back what the manifest states of the journal, before it is changed in another way than by a stage: a kill
-    before it is sealed anew leaves a run that is taken as it is."""
+@contextmanager
+def unsealed_journal(manifest: Manifest, layout: RunLayout) -> Iterator[None]:
+    """Within the block the journal is changed in another way than by a stage, and the manifest states nothing of it; a
+    kill leaves it so, and the run is taken as it is."""
     manifest.drop("replies")
     for stage in _TABLES:
         facts = manifest.facts(stage)
         if facts.pop("journal", None) is not None:
             manifest.finish(stage, facts)
+    try:
+        yield
+    finally:
+        seal_journal(manifest, layout)
 
 
 def dictionary_files(layout: RunLayout, name: str) -> list[Path]:

@@ -77,7 +77,8 @@ class RunLayout:
 
     @property
     def _run(self) -> str:
-        return f"autointerp run {shlex.quote(str(self.config))} --out {shlex.quote(str(self.root))}"
+        shard = "" if self.shard is None else f" --shard {self.shard}"
+        return f"autointerp run {shlex.quote(str(self.config))} --out {shlex.quote(str(self.root))}{shard}"
 
     def is_run(self) -> bool:
         """Whether a run has begun here."""

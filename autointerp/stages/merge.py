@@ -14,7 +14,7 @@ from typing import Any
 from autointerp.config.loading import differing_keys, load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
-from autointerp.runs.digests import require_journal, seal_journal, unseal_journal
+from autointerp.runs.digests import require_journal, unsealed_journal
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
@@ -62,22 +62,23 @@ def merge_runs(root: Path, others: Sequence[Path] = (), *, is_anew: bool = False
         stale = _stale_stages(manifest, evidence, is_anew=is_anew)
         require_journal(run, stages=[stage for stage in STAGES if stage not in stale])
         _require_one_prompt(sources if stale else [run, *sources])
-        unseal_journal(manifest)
-        if stale and run.journal.is_file():
-            forget_derived(run.journal, [_TABLES[stage] for stage in stale])
-            manifest.forget(*stale, "report")
-        is_current = manifest.noted(_NOTE).get("evidence") == evidence and not is_anew
-        merged: dict[str, dict[str, Any]] = manifest.noted(_NOTE).get("done", {}) if is_current else {}
-        n_changed = sum(merge_journal(run.journal, source.journal) for source in sources if source.journal.is_file())
-        for source in sources:
-            merged.setdefault(str(source.shard), {}).update(_facts(source))
-        if n_changed:
-            manifest.forget("report")
-        note = {"evidence": evidence, "done": merged}
-        if manifest.noted(_NOTE) != note:
-            manifest.note(_NOTE, note)
-        missing = {stage: _finish(manifest, stage, merged) for stage in STAGES}
-        seal_journal(manifest, run)
+        with unsealed_journal(manifest, run):
+            if stale and run.journal.is_file():
+                forget_derived(run.journal, [_TABLES[stage] for stage in stale])
+                manifest.forget(*stale, "report")
+            is_current = manifest.noted(_NOTE).get("evidence") == evidence and not is_anew
+            merged: dict[str, dict[str, Any]] = manifest.noted(_NOTE).get("done", {}) if is_current else {}
+            n_changed = sum(
+                merge_journal(run.journal, source.journal) for source in sources if source.journal.is_file()
+            )
+            for source in sources:
+                merged.setdefault(str(source.shard), {}).update(_facts(source))
+            if n_changed:
+                manifest.forget("report")
+            note = {"evidence": evidence, "done": merged}
+            if manifest.noted(_NOTE) != note:
+                manifest.note(_NOTE, note)
+            missing = {stage: _finish(manifest, stage, merged) for stage in STAGES}
     return Merge(
         sources=tuple(source.journal.parent for source in sources),
         n_changed=n_changed,

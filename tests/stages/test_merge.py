@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from autointerp import pipeline
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError, RunStopped
 from autointerp.records.evidence_file import write_evidence
+from autointerp.runs.digests import seal_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
 from autointerp.runs.manifest import Manifest, read_manifest
@@ -178,19 +181,19 @@ def changed_evidence(home: Path) -> None:
 
 
 def changed_prompt(home: Path) -> None:
-    import sqlite3
-
-    with sqlite3.connect(RunLayout(home, shard=parse_shard("1/1")).journal) as connection:
-        connection.execute("UPDATE verdicts SET prompt_hash = 'edited' WHERE scorer = 'marked'")
-    connection.close()
+    change_verdicts(home, "UPDATE verdicts SET prompt_hash = 'edited' WHERE scorer = 'marked'")
 
 
 def changed_verdict(home: Path) -> None:
-    import sqlite3
+    change_verdicts(home, "UPDATE verdicts SET answer = iif(answer = 'fires', 'silent', 'fires')")
 
-    with sqlite3.connect(RunLayout(home, shard=parse_shard("1/1")).journal) as connection:
-        connection.execute("UPDATE verdicts SET answer = iif(answer = 'fires', 'silent', 'fires')")
-    connection.close()
+
+def change_verdicts(home: Path, statement: str) -> None:
+    """Edit the shard's verdicts as if it had got these."""
+    shard = RunLayout(home, shard=parse_shard("1/1"))
+    with closing(sqlite3.connect(shard.journal, isolation_level=None)) as connection:
+        connection.execute(statement)
+    seal_journal(Manifest(shard, read_manifest(shard)), shard)
 
 
 @pytest.mark.parametrize(
