@@ -79,7 +79,8 @@ class _Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer: Any = tokenizer
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
-        self._spells = spells_text(tokenizer)
+        # without the library `tokenizers` there are no offsets, and pieces are all there is
+        self._spells = self._backend is None or spells_text(tokenizer)
         self._special = special_ids(tokenizer)
         self._has_template = bool(getattr(tokenizer, "chat_template", None))
 
@@ -105,7 +106,7 @@ class _Encoder:
 
     def _tokenise(self, texts: list[str]) -> list[tuple[np.ndarray, bytes | None, np.ndarray | None]]:
         """(ids, text, spans) of each text."""
-        if self._spells or self._backend is None:
+        if self._spells:
             return [(np.asarray(ids, dtype=np.int64), None, None) for ids in encode_texts(self._tokenizer, texts)]
         encodings = self._backend.encode_batch(texts, add_special_tokens=False)
         return [
