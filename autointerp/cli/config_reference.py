@@ -162,8 +162,9 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
         body = getattr(tree, "body", [])
         for field, below in pairwise(body):
-            is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                 found[field.target.id] = inspect.cleandoc(str(below.value.value))
     return found
 
