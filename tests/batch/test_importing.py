@@ -19,6 +19,7 @@ from autointerp.runs.journal import open_journal
 from autointerp.runs.reply_record import ReplyRecord
 from tests.batch.world import Endpoint, World, result_line
 from tests.integration.commands import answer
+from tests.judges.personalities import BROKEN_REPLIES
 
 KEY = "sk-secret-0123456789"
 PRICES = {
@@ -220,10 +221,24 @@ def test_a_missing_file_keeps_what_stood_in_those_before(world: World, lines: li
     assert found(world, lines[0]) is not None
 
 
-def test_replies_are_shared_with_other_runs(world: World, lines: list[dict[str, Any]], tmp_path: Path) -> None:
-    take(world, [good(line) for line in lines])
-    other = World.make(tmp_path / "other", Endpoint(options=PRICES))
-    assert other.export().n_known == 6
+def test_replies_are_shared_with_other_runs_where_they_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_TEST_KEY", KEY)
+    for name, sharing in (("shared", {"share_replies": True}), ("apart", {})):
+        first, other = (World.make(tmp_path / name / run, Endpoint(options=PRICES | sharing)) for run in ("one", "two"))
+        take(first, [good(line) for line in first.lines(first.export())])
+        assert other.export().n_known == (6 if sharing else 0)
+
+
+@pytest.mark.parametrize("body", BROKEN_REPLIES.values(), ids=BROKEN_REPLIES)
+def test_a_providers_error_that_came_with_200_is_asked_again(
+    world: World, lines: list[dict[str, Any]], body: dict[str, Any]
+) -> None:
+    response = {"status_code": 200, "request_id": "r", "body": body}
+    broken = json.dumps({"id": "b", "custom_id": lines[0]["custom_id"], "response": response, "error": None})
+    imported = take(world, [broken, *(good(line) for line in lines[1:])])
+    assert (imported.n_new, imported.n_failed, imported.n_missing) == (5, 1, 1)
+    assert found(world, lines[0]) is None
+    assert world.export().n_requests == 1
 
 
 def test_many_lines_take_no_more_memory_than_a_few(world: World, lines: list[dict[str, Any]]) -> None:
