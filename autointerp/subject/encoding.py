@@ -177,8 +177,8 @@ def _special_tokens_read(backend: Any) -> Iterator[None]:
     if backend is None:
         yield
         return
-    backend.encode_special_tokens = False
+    before, backend.encode_special_tokens = backend.encode_special_tokens, False
     try:
         yield
     finally:
-        backend.encode_special_tokens = True
+        backend.encode_special_tokens = before

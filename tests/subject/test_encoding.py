@@ -52,6 +52,8 @@ def test_a_conversation_is_rendered_by_the_chat_template(chat_tokenizer) -> None
 def test_without_a_template_a_conversation_is_its_lines(byte_tokenizer) -> None:
     (found,) = encoded(plain_tokenizer(byte_tokenizer), Document("c", "t", RENDERED, MESSAGES))
     assert found.is_text.all() and text_of(found, byte_tokenizer) == RENDERED
+    encoded(byte_tokenizer, Document("c", "t", RENDERED, MESSAGES))
+    assert encode_texts(byte_tokenizer, ["<|endoftext|>"]) == [[0]], "a tokenizer is given back as it came"
 
 
 def test_a_template_that_refuses_a_row_is_named(chat_tokenizer) -> None:
