@@ -16,9 +16,9 @@ from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.dialects import thinks
 from autointerp.judges.endpoint.embedding import EmbeddingOptions
 from autointerp.judges.endpoint.endpoint import OpenAIOptions
+from autointerp.judges.endpoint.heeding import room_to_think
 from autointerp.judges.endpoint.prices import Price, price_of
 from autointerp.judges.endpoint.probe_memory import recall
-from autointerp.judges.endpoint.probing import room_to_think
 from autointerp.judges.endpoint.token_counting import TokenCounter, find_counter
 from autointerp.judges.options import read_options
 from autointerp.judges.protocol import Request

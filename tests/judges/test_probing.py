@@ -400,6 +400,27 @@ def test_an_endpoint_that_never_replies_is_not_waited_for_for_ever() -> None:
     assert n_sent == [3]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        completion("[" * 50_000),
+        completion('{"answers": ' * 900 + "0" + "}" * 900),
+        {**completion("[1]"), "usage": {"completion_tokens": 10**300, "total_tokens": -1, "prompt_tokens": []}},
+        {**completion("[1]"), "model": ["m"], "system_fingerprint": {}},
+        {"answers": [{"probability": 10**400}, {"probability": 0.1}], **completion("x")},
+        {"error": {"code": 10**400, "message": {"a": []}}},
+        {"choices": [{"message": {"content": 3}, "logprobs": {"content": [{"top_logprobs": 7}]}}]},
+    ],
+    ids=["deep text", "deep answers", "counts", "names", "probabilities", "error", "log-probabilities"],
+)
+def test_whatever_a_server_sends_a_probe_ends_in_a_finding_or_does_without(
+    body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "_MOST_RETRIES", 0)
+    with FaultServer(personality=lambda path, asked: Said(body)) as server:
+        assert len(Probing(server, is_asked=False).said) == 1
+
+
 def test_a_key_is_in_no_finding_and_in_nothing_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
 

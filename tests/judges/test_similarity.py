@@ -86,6 +86,8 @@ def test_cosines_are_those_of_the_endpoints_vectors() -> None:
         ([], "without 3 embeddings"),
         ({"data": [{"index": i, "embedding": [1.0] * (i + 1)} for i in range(3)]}, "no vectors of one length"),
         ({"data": [{"index": i, "embedding": ["x"]} for i in range(3)]}, "no vectors of one length"),
+        ({"data": [{"index": [], "embedding": [1.0]}] * 3}, "no vectors of one length"),
+        ({"data": [{"index": i, "embedding": [10**400]} for i in range(3)]}, "no vectors of one length"),
         ({"data": [{"index": i, "embedding": [float("nan")]} for i in range(3)]}, "no vectors of one length"),
     ],
 )

@@ -129,12 +129,12 @@ class EmbeddingJudge:
         status, content = decode_answer(answer)
         if status != 200:
             raise self._error(status, content, answer.headers)
-        vectors = _read_vectors(content, len(texts))
         try:
+            vectors = _read_vectors(content, len(texts))
             name = content.get("model")
             usage = read_usage(content.get("usage"), self._usd)
             return similarity_reply(vectors, model=name if isinstance(name, str) else self._model, usage=usage)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise JudgeRetry("the endpoint sent embeddings that are no vectors of one length") from None
 
     async def aclose(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from autointerp.errors import JudgeError, RunStopped
 from autointerp.judges.endpoint.transport import Transport
+from autointerp.safe_text import safe_tree
 
 __all__ = ["ask_identity", "render_identity"]
 
@@ -41,7 +42,7 @@ async def ask_identity(transport: Transport, model: str) -> Mapping[str, Any] | 
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
     if not named:
         return None
-    found = {field: _short(named[0][field]) for field in _FIELDS if named[0].get(field) is not None}
+    found = {field: _short(safe_tree(named[0][field])) for field in _FIELDS if named[0].get(field) is not None}
     created = found.get("created")
     if isinstance(created, int | float) and abs(created - time.time()) < _A_CLOCK_S:
         del found["created"]

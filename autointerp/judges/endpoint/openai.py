@@ -156,7 +156,7 @@ class OpenAIJudge:
         def tell(words: str) -> None:
             say(f"{self._name()}: {words}")
 
-        with told_when_silent(tell, "no answer yet to what it serves"):
+        with told_when_silent(tell, "no answer yet to the question what it serves; waiting up to 10 s for it"):
             serves = await ask_identity(self._transport, self._model)
         self._identity = render_identity(serves, {})
         if pinned >= _ASKED:

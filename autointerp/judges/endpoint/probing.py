@@ -10,27 +10,34 @@ connections, journals or prices.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from autointerp.errors import JudgeError, JudgeRetry
 from autointerp.judges.endpoint.chat import chat_body
 from autointerp.judges.endpoint.completion import code_and_message, read_completion
 from autointerp.judges.endpoint.dialects import TOP_LOGPROBS, ReplyFormat, TokenLimit, Wire
+from autointerp.judges.endpoint.heeding import (
+    COUNT_TOKENS,
+    Heeded,
+    format_heeded,
+    limit_heeded,
+    logprobs_heeded,
+    room_to_think,
+)
 from autointerp.judges.endpoint.probe_memory import Finding
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.system_message import refuses_system
 from autointerp.judges.tasks import ScoreTask
+from autointerp.safe_text import safe_line
 
-__all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out", "room_to_think", "told_when_silent"]
+__all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out", "told_when_silent"]
 
-Heeded = Literal["honoured", "ignored", "unknown"]
 Send = Callable[[str, dict[str, Any]], Awaitable[tuple[Any, Mapping[str, str]]]]
 """Puts a body below the endpoint's address; gives the decoded answer with its headers. Raises Refused, JudgeRetry for
 what may pass, and RunStopped where nothing can be asked at all."""
@@ -46,14 +53,10 @@ _SCHEMA = {
 _SYSTEM = "Do what the user asks for, and nothing else."
 _SENTENCE = "What is JSON? Answer with one short sentence of plain English and nothing else."
 _COUNT = "Count from one to sixty in English words, separated by spaces, and say nothing else."
-PROBE_TOKENS, _COUNT_TOKENS = 1000, 16
-"""The first leaves room for a model that thinks before it speaks."""
-_LONG_CHARACTERS = 200
-"""More than so few tokens hold."""
+PROBE_TOKENS = 1000
+"""It leaves room for a model that thinks before it speaks."""
 _SHORT_THOUGHT = 20
 """Tokens beyond one per character, from which on a model must have thought."""
-_THOUGHT_FACTOR, _LEAST_THINKING_TOKENS = 4, 1024
-"""What a question about many windows takes in thought, beside one for a sentence."""
 _MOST_REQUESTS = 10
 _MOST_RETRIES = 2
 _TIMEOUT_S = 120.0
@@ -161,8 +164,8 @@ class _Probe:
             reply = await self._put_stepping_down(_SENTENCE, PROBE_TOKENS)
             self.n_thoughts = max(self.n_thoughts, reply.usage.output_tokens - len(reply.text))
             if self.wire.top_logprobs and reply.text:
-                has_logprobs = _logprobs_heeded(reply)
-            heeded = _format_heeded(reply, self.wire.reply_format)
+                has_logprobs = logprobs_heeded(reply)
+            heeded = format_heeded(reply, self.wire.reply_format)
             if heeded != "ignored" or "reply_format" in self._pinned or self.wire.reply_format == "none":
                 break
             self.seen.append(f"{self.wire.reply_format} ignored")
@@ -196,11 +199,11 @@ class _Probe:
         first = self.wire.token_limit_field
         for field in (first, _other(first)):
             try:
-                reply = await self._put(_COUNT, _COUNT_TOKENS, replace(self.wire, token_limit_field=field))
+                reply = await self._put(_COUNT, COUNT_TOKENS, replace(self.wire, token_limit_field=field))
             except Refused:
                 self.seen.append(f"{field} refused")
                 continue
-            heeded = _limit_heeded(reply)
+            heeded = limit_heeded(reply)
             self.seen.append(f"{field} {heeded}")
             if heeded != "ignored":
                 self.wire = replace(self.wire, token_limit_field=field)
@@ -215,7 +218,7 @@ class _Probe:
         try:
             answer, _ = await self._timed("/decisions", body)
             right, wrong = (float(found["probability"]) for found in answer["answers"])
-        except (JudgeError, TypeError, ValueError, KeyError):
+        except (JudgeError, TypeError, ValueError, KeyError, OverflowError):
             return
         if 0.0 <= wrong < right <= 1.0:
             self.wire = replace(self.wire, has_decisions=True)
@@ -332,47 +335,7 @@ class _Probe:
         for name in ("model", "system_fingerprint"):
             value = answer.get(name) if isinstance(answer, dict) else None
             if isinstance(value, str) and value:
-                self.answered_by[name] = value[:200]
-
-
-def room_to_think(n_thoughts: int) -> int:
-    """The tokens beyond `max_tokens` for a model that thought so much before a short answer: in few steps, so that a
-    little more another time is no other way of asking."""
-    room = _LEAST_THINKING_TOKENS
-    while room < _THOUGHT_FACTOR * n_thoughts:
-        room *= 2
-    return room
-
-
-def _format_heeded(reply: Reply, kind: ReplyFormat) -> Heeded:
-    """A sentence was asked for, so whatever keeps the form does so because of the form."""
-    begun = reply.text.lstrip()[:1]
-    if kind == "none" or not begun:
-        return "unknown"
-    if reply.finish == "length":  # cut off: prose shows, while an object, or a thought before it, may have become one
-        return "unknown" if begun in "{<" else "ignored"
-    if reply.finish != "stop":
-        return "unknown"
-    try:
-        value = json.loads(reply.text)
-    except ValueError:
-        return "ignored"
-    if kind == "json_object":
-        return "honoured" if isinstance(value, dict) else "ignored"
-    answers = value.get("answers") if isinstance(value, dict) else None
-    is_kept = isinstance(answers, list) and set(value) == {"answers"} and all(answer in (0, 1) for answer in answers)
-    return "honoured" if is_kept else "ignored"
-
-
-def _logprobs_heeded(reply: Reply) -> Heeded:
-    alternatives = [len(seen) for _, seen in reply.token_logprobs or ()]
-    return "honoured" if alternatives and max(alternatives) > 1 else "ignored"
-
-
-def _limit_heeded(reply: Reply) -> Heeded:
-    if reply.usage.output_tokens > _COUNT_TOKENS or len(reply.text) > _LONG_CHARACTERS:
-        return "ignored"
-    return "honoured" if reply.finish == "length" else "unknown"
+                self.answered_by[name] = safe_line(value)[:200]
 
 
 def _next(kind: ReplyFormat) -> ReplyFormat:
