@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autointerp.board.columns import origin_of
 from autointerp.board.metrics import title_of
 from autointerp.board.standing import Section
 from autointerp.stats.power import smallest_difference
 
 __all__ = ["alarms", "caveats"]
+
+ALARMING_ERROR = 0.9
+"""Squared error, as a share of the activations' variance, above which nobody should trust what features mean."""
 
 _ABOUT = {
     "f1": "F1 is the mean over scored features; a lost answer (unparsed, refused, error) counts as wrong.",
@@ -30,6 +34,7 @@ _REASONS = {
     "too_few_positives": "too few firing windows",
     "too_few_negatives": "too few silent windows",
     "judge": "no explanation or no answer from the judge",
+    "dead": "dead features: none fires often enough to be sampled",
 }
 
 
@@ -52,13 +57,13 @@ def caveats(sections: Sequence[Section]) -> list[str]:
         )
     lines += _about_windows(own)
     lines += _about_looks(own)
-    return lines + _tasks(own) + _foreign(sections) + _smallest(own) + _unscored(sections)
+    return lines + _tasks(own) + _foreign(sections) + _smallest(own) + _unscored(sections) + _about_dictionaries(own)
 
 
 def alarms(sections: Sequence[Section]) -> list[str]:
     """Those of the lines that a reader needs who knows what the columns mean."""
     own = [section for section in sections if not section.foreign]
-    return _uncontrolled(own) + _tasks(own) + _foreign(sections) + _unscored(sections)
+    return _uncontrolled(own) + _tasks(own) + _foreign(sections) + _unscored(sections) + _about_dictionaries(own)
 
 
 def _about_measures(sections: Sequence[Section]) -> list[str]:
@@ -172,3 +177,21 @@ def _unscored(sections: Sequence[Section]) -> list[str]:
         if parts:
             lines.append(f"Not scored ({section.scorer}): {'; '.join(parts)}.")
     return lines
+
+
+def _about_dictionaries(sections: Sequence[Section]) -> list[str]:
+    """Where those come from that were not trained in the run, and which do not reconstruct what they read."""
+    origins, poor = {}, {}
+    for standing in (standing for section in sections for standing in section.standings):
+        quality = standing.entry.get("quality") or {}
+        if (origin := origin_of(standing.entry)) is not None:
+            origins[standing.label] = origin
+        if quality.get("loss_recovered") is not None and (quality.get("normalised_mse") or 0) > ALARMING_ERROR:
+            poor[standing.label] = f"{quality['normalised_mse']:.2f}"
+    lines = [f"Not trained here: {'; '.join(f'{label} is {origin}' for label, origin in origins.items())}."]
+    lines += [
+        "Hardly better than the mean activation (normalised error): "
+        f"{', '.join(f'{label} {error}' for label, error in poor.items())}; was the dictionary made for this model, "
+        "place and scaling of activations?"
+    ]
+    return [line for line, is_so in zip(lines, (origins, poor), strict=True) if is_so]

@@ -14,10 +14,12 @@ from autointerp.board.metrics import METRICS, Metric
 __all__ = [
     "Chance",
     "chances_of",
+    "dead_share",
     "interval_of",
     "marks_of",
     "measures_of",
     "metric_of",
+    "origin_of",
 ]
 
 Entry = Mapping[str, Any]
@@ -64,3 +66,20 @@ def measures_of(heading: str, entries: Sequence[Entry]) -> tuple[Metric, ...]:
     beside = [metric for metric in METRICS if metric.drop_beside(heading) is not None]
     known = [metric for metric in beside if any(entry.get(metric.name) for entry in entries)]
     return tuple(sorted(known, key=lambda metric: metric.place))
+
+
+def dead_share(entry: Entry) -> str:
+    """The share of the dictionary's features that never fired on held-out text, in percent; a dash where it was not
+    measured."""
+    share = (entry.get("quality") or {}).get("dead_frac")
+    return "-" if share is None else "100%" if share == 1 else f"{share:.1%}"
+
+
+def origin_of(entry: Entry) -> str | None:
+    """Where a dictionary comes from that was not trained in the run, None for one that was."""
+    origin = entry.get("origin")
+    if not origin:
+        return None
+    made_for = " ".join(str(origin[key]) for key in ("model", "hook") if origin.get(key))
+    text = f"{origin.get('format')} {origin.get('architecture')}" + (f" made for {made_for}" if made_for else "")
+    return text + (f" (force = true: {'; '.join(origin['forced'])})" if origin.get("forced") else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from autointerp.stats.intervals import Interval, mean_interval
 from autointerp.stats.prevalence import Rates, pooled_at
 from autointerp.stats.sequential import repeated_interval
 
-__all__ = ["Quality", "build_entries"]
+__all__ = ["Dead", "Quality", "build_entries"]
 
 Row = Mapping[str, Any]
 
@@ -34,6 +34,14 @@ Quality = Mapping[str, float | int | str | None]
 
 Costs = Mapping[Account, float | None]
 """US dollars by what they were paid for; None where the price is not known."""
+
+
+class Dead(NamedTuple):
+    """A dictionary of which no feature fires often enough to be sampled: its site, and how many were to be."""
+
+    site: str
+    n_wanted: int
+
 
 _KEY = ("dictionary", "explainer", "scorer", "judge", "prompt_hash")
 
@@ -63,6 +71,9 @@ def build_entries(
     protocols: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     looks: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     window_shares: Mapping[tuple[str, ScoreGroup], float] | None = None,
+    origins: Mapping[str, Mapping[str, Any]] | None = None,
+    dead: Mapping[str, Dead] | None = None,
+    groups: Mapping[ScoreGroup, str] | None = None,
 ) -> list[dict[str, Any]]:
     """One entry per dictionary, explainer, scorer, judge and prompt, in the order of scorers, then dictionaries: plain
     values, as `summary.json` holds them.
@@ -82,23 +93,29 @@ def build_entries(
     `order` lists dictionaries as the config does; those it does not list follow by name. Empty `costs` mean that
     nothing was spent, none that it is not known. `protocols` are by explainer and scorer. `looks` are by
     judge and dictionary: the intervals of these are widened by their `critical_value`. `window_shares` are those of
-    `board.feature_noise`.
+    `board.feature_noise`; `origins` say where dictionaries that were not trained here come from.
+
+    `dead` are the dictionaries without a feature to sample: they have an entry in every group of the others, or where
+    all are dead in those of `groups`, which are the run's own with their heading metrics.
     """
     place = {name: position for position, name in enumerate(order)}
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    tables: dict[tuple[str, ...], list[Row]] = {}
     for row in iter_rows(scores):
-        groups.setdefault(tuple(row[column] for column in _KEY), []).append(row)
+        tables.setdefault(tuple(row[column] for column in _KEY), []).append(row)
+    headings = {ScoreGroup(*key[1:]): _only(rows, "metric") for key, rows in tables.items()} or dict(groups or {})
+    tables |= {(name, *group): [] for name in dead or {} for group in headings}
     entries = []
-    for key, rows in groups.items():
+    for key, rows in tables.items():
         dictionary, explainer, scorer, judge, prompt_hash = key
         looked = (looks or {}).get((judge, dictionary))
         critical = None if looked is None else float(looked["critical_value"])
         protocol = dict((protocols or {}).get((explainer, scorer), {}))
+        metric = headings[ScoreGroup(*key[1:])]
         facts = {
             "name": dictionary,
             "dictionary": dictionary,
             "site": _only(rows, "site"),
-            "metric": _only(rows, "metric"),
+            "metric": metric,
             "explainer": explainer,
             "scorer": scorer,
             "judge": judge,
@@ -113,9 +130,13 @@ def build_entries(
             "looks": None if looked is None else dict(looked),
             **_counts(rows),
             **_calibration(rows),
-            **_intervals(rows, seed=seed, names=key, critical_value=critical),
+            **_intervals(rows, metric=metric, seed=seed, names=key, critical_value=critical),
             **_at_prevalence(rows, seed=seed, names=key),
         }
+        if not rows:
+            facts |= _nothing_sampled((dead or {})[dictionary], facts["unscored"])
+        if origin := (origins or {}).get(dictionary):
+            facts["origin"] = dict(origin)
         entries.append({name: facts[name] for name in (*_ORDER, *(name for name in facts if name not in _ORDER))})
     return sorted(
         entries,
@@ -125,6 +146,11 @@ def build_entries(
             entry["dictionary"],
         ),
     )
+
+
+def _nothing_sampled(dead: Dead, unscored: Mapping[str, int]) -> dict[str, Any]:
+    """What an entry of a dictionary without a feature to sample says: that many were wanted, and none was there."""
+    return {"site": dead.site, "n_sampled": dead.n_wanted, "unscored": {**unscored, "dead": dead.n_wanted}}
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, Any]:
@@ -150,17 +176,16 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _intervals(
-    rows: Sequence[Row], *, seed: int, names: tuple[str, ...], critical_value: float | None = None
+    rows: Sequence[Row], *, metric: str, seed: int, names: tuple[str, ...], critical_value: float | None = None
 ) -> dict[str, Any]:
-    heading = next(row["metric"] for row in rows)
     # a heading metric that can be negative makes `score` one
-    bounds = {metric.name: metric.bounds for metric in metrics_in("entry")} | {"score": bounds_of(heading)}
+    bounds = {each.name: each.bounds for each in metrics_in("entry")} | {"score": bounds_of(metric)}
 
     def interval(measure: str, limits: tuple[float, float]) -> dict[str, Any] | None:
         values = _defined(rows, measure)
         if critical_value is not None:
             return _plain(repeated_interval(values, critical_value=critical_value, bounds=limits))
-        drawn_for = "score" if measure == heading else measure  # one number under two names has one interval
+        drawn_for = "score" if measure == metric else measure  # one number under two names has one interval
         return _plain(mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits))
 
     found = {measure: interval(measure, limits) for measure, limits in bounds.items()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from autointerp.board.caveats import alarms, caveats
-from autointerp.board.columns import chances_of, measures_of
+from autointerp.board.columns import chances_of, dead_share, measures_of, origin_of
 from autointerp.board.metrics import metrics_in
 from autointerp.board.standing import Section, Standing, build_sections
 from autointerp.board.terminal import render_terminal
@@ -63,7 +63,7 @@ def _markdown(sections: Sequence[Section]) -> str:
         head = ["rank", "dictionary", f"{section.heading} [95%]"]
         head += [chance.title for chance in chances_of(section.entries[0])]
         head += [f"{measure.title} [95%]" for measure in measures_of(section.metric, section.entries)]
-        head += ["scored", "lost", "USD"]
+        head += ["scored", "dead", "lost", "USD"]
         lines += [f"### {_plain(section.title)}", ""]
         lines += [_plain(section.note), ""] if section.note else []
         lines += [f"| {' | '.join(head)} |", f"|---:|---{'|---:' * (len(head) - 2)}|"]
@@ -86,6 +86,7 @@ def _markdown_cells(section: Section, standing: Standing) -> list[str]:
             for measure in measures_of(section.metric, section.entries)
         ),
         f"{entry['n_scored']}/{entry['n_sampled']}",
+        dead_share(entry),
         f"{standing.lost_frac:.1%}",
         "?" if entry["usd"] is None else f"{entry['usd']:.2f}",
     ]
@@ -118,13 +119,13 @@ def _flat_names() -> list[str]:
     names += ["unscored_too_few_positives", "unscored_too_few_negatives", "unscored_judge"]
     names += [name for measure in LISTED for name in (measure, f"{measure}_lo", f"{measure}_hi", f"{measure}_n")]
     names += ["always_yes_f1", "always_no_accuracy", "coin_f1", "unparsed_frac", "refused_frac", "error_frac"]
-    return [*names, "usd", "prompt_hash"]
+    return [*names, "usd", "prompt_hash", "unscored_dead", "dead_frac", "origin"]
 
 
 def _flat(standing: Standing) -> dict[str, Any]:
     entry = standing.entry
     row: dict[str, Any] = {name: entry[name] for name in _flat_names() if name in entry and name not in LISTED}
-    row["run"] = standing.run
+    row |= {"run": standing.run, "dead_frac": (entry.get("quality") or {}).get("dead_frac"), "origin": origin_of(entry)}
     if standing.places is not None:
         row |= {"rank_best": standing.places.best, "rank_last": standing.places.last}
     row |= {f"unscored_{reason}": n for reason, n in entry["unscored"].items() if f"unscored_{reason}" in _flat_names()}

@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from autointerp.board import charts
-from autointerp.board.columns import chances_of, marks_of, measures_of
+from autointerp.board.columns import chances_of, dead_share, marks_of, measures_of
 from autointerp.board.metrics import bounds_of
 from autointerp.board.standing import Section
 from autointerp.safe_text import safe_text, without_keys_in_use
@@ -97,6 +97,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["without_folders"] = _without_folders
     environment.filters |= {
         "chances": chances_of,
+        "dead": dead_share,
         "marks": marks_of,
         "measures": lambda section: measures_of(section.metric, section.entries),
         "bounds": bounds_of,

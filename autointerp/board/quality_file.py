@@ -45,6 +45,8 @@ class QualityRecord(BaseModel):
     explained_variance: Annotated[float, Field(le=1.0)] | None
     dead_frac: _Share | None
     fidelity: FidelityRecord | None = None
+    origin: dict[str, str | list[str]] | None = None
+    """Where a dictionary comes from that was not trained in the run."""
 
     @model_validator(mode="after")
     def _check(self) -> QualityRecord:

@@ -15,7 +15,7 @@ import pandas as pd
 from autointerp.board import charts
 from autointerp.board.borrowed import Borrowed
 from autointerp.board.caveats import caveats
-from autointerp.board.columns import marks_of
+from autointerp.board.columns import marks_of, origin_of
 from autointerp.board.feature_data import card_columns, feature_card, windows_per_feature
 from autointerp.board.metrics import bounds_of, title_of
 from autointerp.board.page import embed_json, render_page
@@ -167,7 +167,13 @@ def _distributions(
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Quality figures per dictionary as a table: its columns, and one row per dictionary that has any."""
-    by_dictionary = {entry["dictionary"]: entry.get("quality") or {} for entry in entries}
+    by_dictionary = {
+        entry["dictionary"]: {
+            **(entry.get("quality") or {}),
+            **({"origin": origin} if (origin := origin_of(entry)) is not None else {}),
+        }
+        for entry in entries
+    }
     known = {name: figures for name, figures in by_dictionary.items() if figures}
     # Nested values (a histogram) have no place in a table.
     columns = list(

@@ -19,7 +19,7 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Unscored, Verdict
 from autointerp.score.protocol import Scale
 
-__all__ = ["ScoreGroup", "build_scores", "group_verdicts", "index_explanations", "iter_rows"]
+__all__ = ["ScoreGroup", "build_scores", "group_verdicts", "index_explanations", "iter_rows", "own_groups"]
 
 
 class ScoreGroup(NamedTuple):
@@ -56,14 +56,8 @@ def build_scores(
     grouped = group_verdicts(verdicts)
     groups = sorted({group for _, _, group in grouped})
     seen = {(group.explainer, group.scorer) for group in groups}
-    own = sorted(
-        {
-            (explainer if scale.needs_explanation else NO_EXPLAINER, scorer)
-            for explainer in explainers
-            for scorer, scale in (scorers or {}).items()
-        }
-    )
-    groups += [ScoreGroup(*pair, (judges or {}).get(pair[1], judge), "") for pair in own if pair not in seen]
+    own = own_groups(explainers, scorers or {}, judge=judge, judges=judges or {})
+    groups += [group for group in own if (group.explainer, group.scorer) not in seen]
     reasons = {(u.dictionary, u.feature, u.explainer, u.scorer): u.reason for u in unscored}
     borrowed = Borrowed(evidences)
     rows = []
@@ -83,6 +77,18 @@ def build_scores(
             )
             rows.append({**group._asdict(), **row})
     return pa.Table.from_pylist(rows, schema=SCORE_SCHEMA).to_pandas()
+
+
+def own_groups(
+    explainers: Sequence[str], scorers: Mapping[str, Scale], *, judge: str, judges: Mapping[str, str]
+) -> list[ScoreGroup]:
+    """The groups that a run asks for, without the hash of a prompt that has not been asked yet."""
+    pairs = {
+        (explainer if scale.needs_explanation else NO_EXPLAINER, scorer)
+        for explainer in explainers
+        for scorer, scale in scorers.items()
+    }
+    return [ScoreGroup(*pair, judges.get(pair[1], judge), "") for pair in sorted(pairs)]
 
 
 def iter_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:

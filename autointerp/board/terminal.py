@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autointerp.board.columns import chances_of, measures_of
+from autointerp.board.columns import chances_of, dead_share, measures_of
 from autointerp.board.standing import Section, Standing
 
 __all__ = ["render_terminal"]
@@ -104,7 +104,7 @@ def _columns(section: Section) -> list[_Column]:
         for metric in measures_of(section.metric, section.entries)
         if (drop := metric.drop_beside(section.metric))
     ]
-    return [*columns, _Column("scored\nlost", _scored, 60), _Column("USD", _usd, 10)]
+    return [*columns, _Column("scored\ndead", _scored, 60), _Column("lost\nUSD", _lost, 59)]
 
 
 def _name(standing: Standing) -> Text:
@@ -150,11 +150,11 @@ def _chance(place: int) -> Callable[[Standing], Text]:
 
 def _scored(standing: Standing) -> Text:
     entry = standing.entry
-    lost = standing.lost_frac
+    return Text.assemble(f"{entry['n_scored']}/{entry['n_sampled']}", "\n", (dead_share(entry), "dim"))
+
+
+def _lost(standing: Standing) -> Text:
+    lost, usd = standing.lost_frac, standing.entry["usd"]
     share = "<0.1%" if 0 < lost < 0.001 else f"{lost:.1%}"
-    return Text.assemble(f"{entry['n_scored']}/{entry['n_sampled']}", "\n", (share, "red" if lost > 0.05 else "dim"))
-
-
-def _usd(standing: Standing) -> Text:
-    usd = standing.entry["usd"]
-    return Text("?" if usd is None else f"{usd:.2f}")
+    spent = "?" if usd is None else f"{usd:.2f}"
+    return Text.assemble((share, "red" if lost > 0.05 else ""), "\n", (spent, "dim"))

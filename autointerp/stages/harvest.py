@@ -64,6 +64,9 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         wanted = config.harvest.n_features
         note = f", {unscored} of them cannot be scored" if unscored else ""
         progress.say(f"{name}: evidence about {len(evidence)} of {wanted} features{note}")
+        if not evidence:
+            least = config.harvest.min_firing
+            progress.say(f"warning: {name}: dead, no feature fires harvest.min_firing = {least} times")
     return {
         "evidence_tokens": {"explain": bench.tokens_per_role, "score": bench.tokens_per_role},
         "n_features": {name: len(evidence) for name, evidence in found.items()},

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from autointerp.board.context_figures import mean_context
-from autointerp.board.entries import build_entries
+from autointerp.board.entries import Dead, build_entries
 from autointerp.board.feature_noise import window_shares
 from autointerp.board.metrics import heading_of
 from autointerp.board.protocol import describe_protocol
-from autointerp.board.quality_file import FidelityRecord, load_quality
+from autointerp.board.quality_file import FidelityRecord, QualityRecord, load_quality
 from autointerp.board.report import render_report
 from autointerp.board.score_file import write_scores
-from autointerp.board.scores import build_scores, group_verdicts
+from autointerp.board.scores import build_scores, group_verdicts, own_groups
 from autointerp.board.summary import build_summary, write_summary
 from autointerp.config.tree import Config
 from autointerp.judges.registry import load_plugin
 from autointerp.progress import Progress
+from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
 from autointerp.run import Run
 from autointerp.runs.layout import RunLayout, write_text
@@ -42,14 +43,17 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
         explanations, verdicts, totals = journal.load_explanations(), journal.load_verdicts(), journal.totals()
         costs, reasons = journal.load_costs(), journal.load_unscored()
     looks, scales = _looks(layout), _scales(config)
+    explainers = [explainer.label or explainer.name for explainer in config.explain.explainers]
+    judges = {s.label or s.name: config.score.judge_of(s) for s in config.score.scorers}
+    own = own_groups(explainers, scales, judge=config.score.judge, judges=judges)
     scores = build_scores(
         evidences,
         explanations,
         verdicts,
-        explainers=[explainer.label or explainer.name for explainer in config.explain.explainers],
+        explainers=explainers,
         scorers=scales,
         judge=config.score.judge,
-        judges={s.label or s.name: config.score.judge_of(s) for s in config.score.scorers},
+        judges=judges,
         unscored=reasons,
         asked={
             (judge, name): features
@@ -58,14 +62,15 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
         },
     )
     write_scores(layout.scores, scores)
+    measured = {entry.name: load_quality(layout, entry.name) for entry in config.dictionaries}
     entries = build_entries(
         scores,
         seed=config.seed,
         costs=costs,
-        quality={
-            entry.name: _quality(layout, entry.name) | mean_context(evidences, entry.name)
-            for entry in config.dictionaries
-        },
+        quality={name: _quality(record) | mean_context(evidences, name) for name, record in measured.items()},
+        origins={name: record.origin for name, record in measured.items() if record and record.origin},
+        dead=_dead(config, evidences, measured),
+        groups={group: heading_of(scales[group.scorer]) for group in own},
         order=[entry.name for entry in config.dictionaries],
         protocols=describe_protocol(config),
         window_shares=window_shares(evidences, group_verdicts(_yes_or_no(verdicts, scales))),
@@ -105,9 +110,24 @@ def _scales(config: Config) -> dict[str, Scale]:
     return {scorer.name: scale_of(scorer) for scorer in opened}
 
 
-def _quality(layout: RunLayout, name: str) -> dict[str, Any]:
+def _dead(
+    config: Config, evidences: Sequence[Evidence], measured: Mapping[str, QualityRecord | None]
+) -> dict[str, Dead]:
+    """The dictionaries of which not one feature fires often enough to be sampled."""
+    alive = {evidence.dictionary for evidence in evidences}
+    found = {}
+    for entry in config.dictionaries:
+        if entry.name in alive:
+            continue
+        layer = config.subject.layer if entry.layer is None else entry.layer
+        record, wanted = measured[entry.name], config.harvest.n_features
+        counts = [n for n in (record and record.n_features, entry.n_features, wanted) if isinstance(n, int)]
+        found[entry.name] = Dead(f"{entry.site or config.subject.site}.{layer}", min(counts, default=0))
+    return found
+
+
+def _quality(record: QualityRecord | None) -> dict[str, Any]:
     """The dictionary's figures as the board names them; nothing where it was never measured."""
-    record = load_quality(layout, name)
     if record is None:
         return {}
     fidelity = record.fidelity or FidelityRecord()
