@@ -16,6 +16,7 @@ from typing import Any, get_args
 from autointerp.config.dictionary_entry import DictionaryEntry, Site
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
+from autointerp.subject.corpus import IN_MEMORY
 from autointerp.subject.sites import SitePoint
 
 __all__ = ["Origin", "Place", "check_origin"]
@@ -37,6 +38,7 @@ _LONGEST = 80
 
 _IN_BLOCK = re.compile(r"(?:^|\.)(?P<blocks>blocks|layers|layer|h)\.(?P<layer>\d+)(?:\.(?P<rest>.+))?$")
 _WITH_LAYER = re.compile(r"(?P<site>\w+?)_layer_(?P<layer>\d+)$")
+_CLASS = re.compile(r"(Model|LM|Bridge)$")
 _HUB_CACHE = re.compile(r"models--(?:[^/]+--)?([^/]+?)(?:/|$)")
 
 
@@ -148,6 +150,10 @@ def check_origin(
             f"{_suggestion(origin)}, or force = true on the entry to measure it here all the same"
         )
     warnings = [f"{text}, as force = true insists" for text in differing]
+    if origin.model is not None and not _is_named(subject.model):
+        warnings.append(
+            f"it was made for the model '{origin.model[:_LONGEST]}'; what '{subject.model}' is, is not known"
+        )
     if origin.hook and origin.place.site is None and not origin.place.is_other:
         warnings.append(
             f"it was made for '{origin.hook[:_LONGEST]}', which cannot be compared with {point} ('{point.hook}')"
@@ -164,7 +170,7 @@ def check_origin(
 
 
 def _differing(origin: Origin, point: SitePoint, subject: SubjectConfig) -> Iterator[str]:
-    if origin.model is not None and not _names(origin.model) & _names(subject.model):
+    if origin.model is not None and _is_named(subject.model) and not _names(origin.model) & _names(subject.model):
         yield f"it was made for the model '{origin.model[:_LONGEST]}', the subject is '{subject.model}'"
     if origin.model is not None and origin.weights != subject.weights:
         yield f"it was made for the model's {origin.weights} weights, subject.weights is '{subject.weights}'"
@@ -180,11 +186,16 @@ def _suggestion(origin: Origin) -> str:
     return f" (site = '{place.site}', layer = {place.layer})"
 
 
+def _is_named(model: str) -> bool:
+    """Whether the subject says what it is called; a model built in memory is called by its class."""
+    return not (model.startswith(IN_MEMORY) and _CLASS.search(model))
+
+
 def _names(model: str) -> set[str]:
     """What a model may be called, by whatever name or directory: the last part, and that of transformer_lens' name."""
     from transformer_lens.supported_models import get_official_model_name
 
-    name = model.rstrip("/\\")
+    name = model.removeprefix(IN_MEMORY).rstrip("/\\")
     cached = _HUB_CACHE.search(name)
     names = {cached[1] if cached else re.split(r"[/\\]", name)[-1]}
     with suppress(ValueError):  # a model that transformer_lens gives no other name

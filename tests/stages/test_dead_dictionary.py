@@ -15,6 +15,7 @@ from autointerp.board.leaderboard import render_leaderboard
 from autointerp.progress import SilentProgress
 from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.layout import RunLayout, write_text
+from autointerp.runs.manifest import open_run
 from autointerp.stages import explain, report, score
 from tests.stages.harvested import DICTIONARIES, make_config, make_run
 
@@ -34,6 +35,9 @@ def finished(root: Path, dead: Sequence[str]) -> RunLayout:
         facts |= {"kind": "load", "fvu": fvu, "explained_variance": 1 - fvu, "fidelity": {"recovered_zero_frac": 0.1}}
         facts |= {"origin": ORIGIN | {"forced": ["another model"]}} if name == DICTIONARIES[0] else {}
         write_text(layout.quality(name), json.dumps(facts))
+    manifest = open_run(layout, config)
+    for stage in ("train", "harvest"):
+        manifest.finish(stage, {})
     for stage in (explain, score, report):
         stage.run(config, layout, SilentProgress())
     return layout

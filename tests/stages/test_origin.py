@@ -101,6 +101,7 @@ def test_a_name_that_says_nothing_is_a_warning() -> None:
         ("gemma-2-2b", "google/gemma-2-2b"),
         ("gpt2", "cache/hub/models--openai-community--gpt2/snapshots/607a30d"),
         ("my/own", "C:\\models\\own"),
+        ("gpt2-small", "memory:gpt2"),
     ],
 )
 def test_one_model_has_many_names(stated: str, model: str) -> None:
@@ -114,6 +115,13 @@ def test_another_model_is_refused_unless_insisted_on(stated: str, model: str) ->
     differing, warnings = check(model=model, model_name=stated, force=True)
     assert differing == [f"it was made for the model '{stated}', the subject is '{model}'"]
     assert warnings == [f"{differing[0]}, as force = true insists"]
+
+
+def test_a_model_in_memory_that_has_no_name_is_a_warning() -> None:
+    differing, (warning,) = check(model="memory:GPT2LMHeadModel", model_name="gpt2")
+    assert differing == [] and "made for the model 'gpt2'; what 'memory:GPT2LMHeadModel' is, is not known" in warning
+    with pytest.raises(SubjectError, match="made for the model 'gpt2'"):
+        check(model="memory:pythia-70m", model_name="gpt2")
 
 
 def test_a_random_twin_is_another_model() -> None:
