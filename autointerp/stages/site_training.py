@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from autointerp.errors import ConfigError
-from autointerp.progress import Progress
+from autointerp.progress import Bar, Progress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
 from autointerp.stages.workbench import Workbench
@@ -62,11 +64,12 @@ def train_site(
     plan = CheckpointPlan(directory=layout.training_state(str(point)), every_s=train.checkpoint_every_s, facts=facts)
     notes: dict[str, str] = {}
     seen = 0
+    batches = _batches(bench, point, layout, facts, ranks, progress)
     with ExitStack() as opened:
         bar = opened.enter_context(
             progress.bar(f"train {point}", total=bench.config.corpus.dictionary_tokens, unit="tok")
         )
-        bar.update(0, note="filling the buffer of activations")
+        bar.update(0, note="shuffling activations")
         charts = None
         if train.wandb_project is not None and ranks.is_first:
             charts = opened.enter_context(_charts(bench, point, configs, layout, facts))
@@ -83,7 +86,7 @@ def train_site(
 
         trained = train_dictionaries(
             configs,
-            _batches(bench, point, layout, facts, ranks),
+            batches,
             device=bench.subject.device,
             on_step=show,
             on_batch=count,
@@ -113,8 +116,24 @@ def _packing(bench: Workbench) -> dict[str, Any]:
     return packing if subject.packing == "concatenate" else packing | {"packing": subject.packing}
 
 
+class _Counted:
+    """Chunks that a bar counts as they are read."""
+
+    def __init__(self, chunks: TrainingChunks, bar: Bar) -> None:
+        self._chunks, self._bar = chunks, bar
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.iter_from(0)
+
+    def iter_from(self, n_rows: int) -> Iterator[Tensor]:
+        for chunk in self._chunks.iter_from(n_rows):
+            n_rows += chunk.shape[0]
+            self._bar.update(n_rows)
+            yield chunk
+
+
 def _batches(
-    bench: Workbench, point: SitePoint, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks
+    bench: Workbench, point: SitePoint, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks, progress: Progress
 ) -> ShuffleBuffer:
     """This process's share of the shuffled batches, as they stream by or from files."""
     train, shard = bench.config.train, (ranks.index, ranks.n)
@@ -126,7 +145,8 @@ def _batches(
         return ShuffleBuffer(chunks, batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed)
     facts = {**facts, "shard": f"{ranks.index} of {ranks.n}"}
     folder = _folder(train.activations_dir or layout.activations, point, facts, train.activations_dtype)
-    store = write_store(chunks, folder, dtype=train.activations_dtype, facts=facts)
+    with progress.bar(f"store {point}", total=bench.config.corpus.dictionary_tokens / ranks.n, unit="tok") as bar:
+        store = write_store(_Counted(chunks, bar), folder, dtype=train.activations_dtype, facts=facts)
     return store.batches(
         batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed, device=bench.subject.device
     )

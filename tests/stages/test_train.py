@@ -18,7 +18,7 @@ from autointerp.board.quality_table import read_quality
 from autointerp.config.loading import parse_config
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, SubjectError
-from autointerp.progress import SilentProgress
+from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
 from autointerp.stages import site_training
@@ -29,6 +29,7 @@ from sae_core.distributed import Ranks
 from sae_core.errors import MissingPackageError, TrainingStateError
 from sae_core.training.history import read_history
 from tests.integration.world import save_corpus, save_subject
+from tests.kept_progress import KeptProgress
 from tests.sae_core.processes import free_port, in_processes
 from tests.sae_core.training.test_wandb_log import FakeWandb
 
@@ -70,8 +71,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return made
 
 
-def run(config: Config, layout: RunLayout) -> dict[str, Any]:
-    return stage.run(config, layout, SilentProgress())
+def run(config: Config, layout: RunLayout, progress: Progress | None = None) -> dict[str, Any]:
+    return stage.run(config, layout, progress or SilentProgress())
 
 
 def contents(layout: RunLayout) -> dict[str, bytes]:
@@ -153,8 +154,16 @@ def test_activations_on_disk_serve_several_runs(world: World, tmp_path: Path, mo
     (folder,) = kept.iterdir()
     index = json.loads((folder / "index.json").read_text())
     assert (index["n_rows"], index["dtype"], index["facts"]["point"]) == (5000, "bfloat16", "mlp_post.0")
-    own_config = world.config(activations="disk", activations_dtype="float32")
-    run(own_config, own)
+    own_config, progress = world.config(activations="disk", activations_dtype="float32"), KeptProgress()
+    run(own_config, own, progress)
+    counted = {bar.label: (bar.total, bar.states[-1]) for bar in progress.bars if bar.unit}
+    assert counted["store mlp_post.0"] == (5000, 5000)
+    assert counted["train mlp_post.0"][0] == 5000
+    # nothing stands still without a name
+    assert [bar.label for bar in progress.bars] == [
+        *("load subject model", "store mlp_post.0", "train mlp_post.0", "fit firing rules"),
+        *("quality mlp_post.0", "loss recovered mlp_post.0"),
+    ]
     assert not own.activations.exists()
     # the same numbers up to the rounding of what was stored
     for name in ("sae", "topk"):
