@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from autointerp.cli.dictionary_commands import EXPORT_FORMATS, FORMATS
 from autointerp.cli.main import _run
 from autointerp.runs.layout import RunLayout
-from sae_core.checkpoint import load_dictionary, read_metadata
+from sae_core.checkpoint import load_dictionary, read_metadata, save_dictionary
 from sae_core.foreign import reading, writing
 
 FIXTURES = Path(__file__).parent.parent / "sae_core" / "foreign" / "fixtures"
@@ -130,3 +130,13 @@ def test_quality_of_a_run_and_its_errors(tmp_path: Path, capsys: pytest.CaptureF
     assert "use one of table, md, csv, json" in capsys.readouterr().err
     assert _run(["dictionaries", "quality", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_a_file_says_of_itself_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = reading.read_foreign(FIXTURES / "saelens" / "topk").dictionary
+    save_dictionary(source, tmp_path / "d", metadata={"model_name": "gpt\x1b[2J\x1b]0;owned\x07\nfeatures: 9 \u202e"})
+    for words in ([], ["--json"]):
+        assert _run(["dictionaries", "inspect", str(tmp_path / "d"), *words]) == 0
+        text = capsys.readouterr().out
+        assert not {"\x1b", "\x07", "\u202e"} & set(text)
+        assert "\nfeatures: 9" not in text
