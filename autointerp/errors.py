@@ -8,6 +8,7 @@
     |- ArtefactError                a file of a run that is damaged, foreign or of another configuration
     |- PluginError                  an unknown or broken judge, explainer or scorer
     |- RunStopped                   exit 3: stopped early, what is done is kept
+    |  |- Interrupted               by a signal: exit 130 (Ctrl-C), 143 (SIGTERM), 129 (SIGHUP)
     |  |- LimitReached              a ceiling of the user's own (--max-usd, --max-requests)
     |  `- JudgeStopped              the judge cannot go on: a wrong key, no credits, a dead endpoint
     `- JudgeError                   one request failed; the loop decides what becomes of it
@@ -20,6 +21,7 @@
 from __future__ import annotations
 
 import math
+import signal
 
 from autointerp.safe_text import safe_line
 
@@ -71,6 +73,14 @@ class RunStopped(AutointerpError):
     """The run stopped before its end; everything finished so far is kept."""
 
     exit_code = 3
+
+
+class Interrupted(RunStopped):
+    """A signal asked for the end. The exit code is the shell's for it: 128 and the signal's number."""
+
+    def __init__(self, message: str, *, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 class LimitReached(RunStopped):

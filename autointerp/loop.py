@@ -56,6 +56,7 @@ async def explain_features(
     work = Work(client, judge, recorder, Progress(len(wanted) * len(explainers)), on_progress)
     steps = (partial(_explain_one, work, explainer, evidence, seed) for evidence in wanted for explainer in explainers)
     await run_steps(work, steps, n_workers)
+    work.require_results()
     return tuple(sorted(work.explanations, key=lambda e: (e.dictionary, e.feature, e.explainer)))
 
 
@@ -120,6 +121,7 @@ async def score_features(
                 yield partial(_score_one, work, feature, others[evidence.dictionary])
 
     await run_steps(work, steps(), n_workers)
+    work.require_results()
     return Scoring(
         tuple(sorted(work.verdicts, key=_place)),
         tuple(sorted(work.unscored)),
@@ -171,11 +173,15 @@ async def _read_one(
     requests = explainer.requests(evidence, stream(seed, *use))
     account = Account(evidence.dictionary, explainer.name, None, evidence.feature)
     if isinstance(explainer, AsksInRounds):
+        first = requests
         rounds: list[list[Reply | None]] = []
         while requests:
             rounds.append([_reply(await _last_word(work, explainer, request, account)) for request in requests])
             following = explainer.follow(evidence, rounds, stream(seed, *use))
             if isinstance(following, Reading):
+                asked = ((request, reply) for request, reply in zip(first, rounds[0], strict=True) if reply is not None)
+                for request, reply in asked:
+                    _note(work, account, request, reply, following)
                 return following
             requests = following
         return "missing"
@@ -185,7 +191,18 @@ async def _read_one(
         if isinstance(outcome, Failure):
             return outcome.kind
         replies.append(outcome)
-    return explainer.read(replies) if replies else "missing"
+    if not replies:
+        return "missing"
+    reading = explainer.read(replies)
+    for request, reply in zip(requests, replies, strict=True):
+        _note(work, account, request, reply, reading)
+    return reading
+
+
+def _note(work: Work, account: Account, request: Request, reply: Reply, reading: Reading) -> None:
+    """Say whether a reply that an explanation came of could be read; a refusal is neither."""
+    if reading.text is not None or reading.failure == "unparsed":
+        work.note_reading(account, request, reply, is_readable=reading.text is not None)
 
 
 def _reply(outcome: Outcome) -> Reply | None:
@@ -204,6 +221,7 @@ async def _last_word(work: Work, explainer: Explainer, request: Request, account
         again = explainer.reask(request, replies) if isinstance(explainer, ExplainerAsksAgain) else None
         if again is None:
             return outcome
+        work.note_reading(account, request, outcome, is_readable=False)
         outcome = await work.reask(again, account)
     return replies[-1] if replies and outcome.kind == "error" else outcome
 
@@ -330,4 +348,7 @@ async def _answer(
         if len(read) != n:
             raise ValueError(f"scorer '{scorer.name}' read {len(read)} answers about {n} windows")
         write(read)
+        said = {answer.answer for answer in read} - {"refused"}
+        if said:
+            work.note_reading(account, request, outcome, is_readable=said != {"unparsed"})
         request = scorer.reask(question, replies) if isinstance(scorer, ScorerAsksAgain) else None

@@ -26,13 +26,13 @@ from autointerp.parallel import is_follower, is_parallel, require_training
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.digests import finish_stage, require_files, require_journal
 from autointerp.runs.layout import RunLayout, write_atomically
-from autointerp.runs.lock import RunLock
+from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.log import LoggedProgress
 from autointerp.runs.manifest import Manifest, open_run, read_manifest
 from autointerp.runs.shard_run import open_shard
 from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
-from autointerp.stages.asking import check_judges
+from autointerp.stages.asking_check import check_judges, greet_judges
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["STAGES", "rescore", "run", "run_shard"]
@@ -40,6 +40,8 @@ __all__ = ["STAGES", "rescore", "run", "run_shard"]
 STAGES = ("train", "harvest", "explain", "score", "report")
 ASKING = {"explain", "score"}
 """The stages that put questions to a judge."""
+MEASURING = {"train", "harvest"}
+"""The stages before them, which may take hours."""
 
 ENCODING = {"train", "harvest"}
 """The stages that ask dictionaries for codes."""
@@ -72,7 +74,7 @@ def run(
         _stage("train")(config, layout, SilentProgress(), objects=objects)
         return layout
     require_training(last)
-    _check_judges(config, layout, wanted, is_anew=fresh or first is not None)
+    _check_judges(config, layout, _undone(layout, wanted, first, fresh), is_fresh=fresh, progress=progress)
     with RunLock(layout.lock):
         return _advance(config, layout, wanted, first=first, fresh=fresh, progress=progress, objects=objects)
 
@@ -170,7 +172,8 @@ def rescore(
     files += [file for name in names if (file := old.quality(name)).is_file()]
     require_files(old, *files)
     wanted = _between("harvest", last)
-    _check_judges(config, new, wanted)
+    todo = [stage for stage in _undone(new, wanted) if stage not in MEASURING]
+    _check_judges(config, new, todo, progress=progress)
     with RunLock(new.lock):
         manifest = open_run(new, config)
         if not manifest.is_done("harvest"):
@@ -185,11 +188,27 @@ def _copy(source: Path, target: Path) -> None:
     write_atomically(target, lambda temporary: shutil.copyfile(source, temporary))
 
 
-def _check_judges(config: Config, layout: RunLayout, wanted: Sequence[str], *, is_anew: bool = False) -> None:
-    """Tell a wrong name or a missing key now, before anything is deleted and not after hours of training."""
-    done = read_manifest(layout)["stages"] if layout.is_run() and not is_anew else ()
-    if any(stage in ASKING and stage not in done for stage in wanted):
-        check_judges(apply_preset(config), layout)
+def _check_judges(
+    config: Config, layout: RunLayout, todo: Sequence[str], *, is_fresh: bool = False, progress: Progress | None = None
+) -> None:
+    """Tell a wrong name, a missing key or a dead endpoint now, before anything is deleted and not after hours of
+    training."""
+    asking = ASKING.intersection(todo)
+    if not asking:
+        return
+    config = apply_preset(config)
+    check_judges(config, layout)
+    if MEASURING.intersection(todo) and not is_locked(layout.lock):
+        greet_judges(config, layout, asking, is_fresh=is_fresh, progress=progress or SilentProgress())
+
+
+def _undone(layout: RunLayout, wanted: Sequence[str], first: str | None = None, fresh: bool = False) -> list[str]:
+    """The stages that will be run: those not done, and from `first` on all."""
+    if fresh or not layout.is_run():
+        return list(wanted)
+    done = read_manifest(layout)["stages"]
+    again = STAGES[STAGES.index(first) :] if first is not None else ()
+    return [stage for stage in wanted if stage in again or stage not in done]
 
 
 def _between(first: str, last: str) -> Sequence[str]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from autointerp.errors import ArtefactError, RunStopped
 from autointerp.event_loop import run_async
 from autointerp.judges.engine.client import Client, Failure, Outcome
-from autointerp.judges.protocol import Request
-from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.judges.protocol import Reply, Request
+from autointerp.records.verdict import NO_JUDGE, Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
 
 __all__ = ["Asker", "Progress", "Recorder", "Work", "guard", "run_steps", "run_with"]
@@ -24,11 +26,25 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_SHOWN: set[tuple[type[Exception], str, int | None]] = set()
+"""Failures whose traceback was shown."""
+
 
 class Asker(Protocol):
     """Whoever gets requests answered: `judges.client.Client`."""
 
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome: ...
+
+
+@runtime_checkable
+class HearsOfReadings(Protocol):
+    """An asker that wants to know what became of its replies, and may then stop the run (`judges.client.Client`)."""
+
+    def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None: ...
+
+    def note_results(self, explainer: str, scorer: str | None, outcomes: Counter[str]) -> None: ...
+
+    def require_results(self) -> None: ...
 
 
 class Recorder(Protocol):
@@ -79,6 +95,8 @@ class Work:
     def add_explanation(self, explanation: Explanation) -> None:
         """Keep an explanation."""
         self.explanations.append(explanation)
+        if explanation.judge != NO_JUDGE and explanation.failure != "missing":
+            self._note(explanation.explainer, None, [explanation.failure or "kept"])
         if self.recorder is not None:
             self.recorder.save_explanations([explanation])
 
@@ -86,6 +104,9 @@ class Work:
         """Keep the verdicts about one feature."""
         self.progress.n_verdicts += len(verdicts)
         self.progress.n_unparsed += sum(verdict.answer == "unparsed" for verdict in verdicts)
+        if verdicts:
+            kept = ["kept" if v.answer in ("fires", "silent") else v.answer for v in verdicts]
+            self._note(verdicts[0].explainer, verdicts[0].scorer, kept)
         if not self.is_recorded_only:
             self.verdicts += verdicts
         if self.recorder is not None:
@@ -114,6 +135,20 @@ class Work:
         self.progress.n_reasked += 1
         return outcome
 
+    def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
+        """Say whether a reply could be read."""
+        if isinstance(self.client, HearsOfReadings):
+            self.client.note_reading(account, request, reply, is_readable=is_readable)
+
+    def require_results(self) -> None:
+        """Raises JudgeStopped when nothing at all came of what was asked: that is no result to go on with."""
+        if isinstance(self.client, HearsOfReadings):
+            self.client.require_results()
+
+    def _note(self, explainer: str, scorer: str | None, outcomes: Sequence[str]) -> None:
+        if isinstance(self.client, HearsOfReadings):
+            self.client.note_results(explainer, scorer, Counter(outcomes))
+
     def finish_one(self) -> None:
         """One feature is done; tell whoever wants to know."""
         self.progress.n_done += 1
@@ -127,8 +162,12 @@ async def guard(name: str, step: Awaitable[T]) -> T | None:
         return await step
     except (RunStopped, ArtefactError):
         raise
-    except Exception:  # noqa: BLE001  # the one broad except: anything else would let one feature end the run
-        _log.warning("%s failed", name, exc_info=True)
+    except Exception as error:  # noqa: BLE001  # anything else would let one feature end the run
+        # a stranger's explainer or scorer that fails on every feature fails in one place: that is shown once
+        frames = traceback.extract_tb(error.__traceback__)
+        place = (type(error), frames[-1].filename, frames[-1].lineno)
+        _log.warning("%s failed", name, exc_info=place not in _SHOWN)
+        _SHOWN.add(place)
         return None
 
 

@@ -11,7 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from autointerp.batch.judging import BATCH_STAGES, BatchJudge, open_batch_judge
@@ -20,8 +21,10 @@ from autointerp.batch.outstanding import Asked, Outstanding, open_outstanding
 from autointerp.batch.result_lines import RawLine, iter_lines
 from autointerp.batch.state import load_state
 from autointerp.config.tree import Config
-from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeStopped
-from autointerp.judges.keys import shared_key, storable, with_reply
+from autointerp.errors import ConfigError, JudgeError, JudgeRejected, RunStopped
+from autointerp.interruption import Interruption
+from autointerp.judges.keys import request_of, shared_key, with_reply
+from autointerp.judges.reply_rules import accept, is_price, judge_errors
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.layout import RunLayout
@@ -34,6 +37,8 @@ __all__ = ["Imported", "import_results"]
 _N_TOLD = 5
 """Lines at fault that are named one by one."""
 _EVERY_LINES = 1000
+_PAID = 200
+"""The status of an answer that is paid for, whether it can be read or not."""
 
 
 @dataclass(slots=True)
@@ -69,11 +74,11 @@ def import_results(
 
     A request that failed is asked again with the next export. Raises InputError for a file that cannot be read (what
     stood in the files before it is kept), ConfigError where nothing was exported, ArtefactError for a damaged journal
-    or a full disk.
+    or a full disk, Interrupted after the line at which a signal came.
     """
     if not layout.batch_requests.is_file():
         raise ConfigError(f"{layout.root} has exported nothing that results could be of; run batch export first")
-    with RunLock(layout.lock), ExitStack() as stack:
+    with RunLock(layout.lock), Interruption() as interruption, ExitStack() as stack:
         outstanding = stack.enter_context(open_outstanding(layout.batch_requests))
         journal = stack.enter_context(open_journal(layout.journal, must_exist=True))
         place = config.limits.cache and config.limits.cache / "replies.sqlite"
@@ -83,6 +88,7 @@ def import_results(
             with (progress or SilentProgress()).bar("import", unit="lines") as bar:
                 for file in files:
                     for line in iter_lines(file):
+                        interruption.raise_if_any()
                         desk.take(file, line)
                         if desk.counts.n_read % _EVERY_LINES == 0:
                             bar.update(desk.counts.n_read, note=file.name)
@@ -142,19 +148,21 @@ class _Desk:
             self._open(asked, result, result.status, where, line)
 
     def _open(self, asked: Asked, result: Result, status: int, where: str, line: RawLine) -> None:
+        judge = self._judge(asked.stage)
         try:
-            judge = self._judge(asked.stage)
-            reply = storable(judge.read_result(status, result.body))
-        except (JudgeError, JudgeStopped) as error:
+            with judge_errors():
+                reply, _ = accept(judge.read_result(status, result.body), model=asked.record.model)
+        except (JudgeError, RunStopped) as error:
             # what stops a run when it is asked now says nothing about now when it comes in a file
-            self._fail(asked, error, where, line)
+            self._fail(asked, error, where, line, usd_at_most=_bound_usd(judge, asked) if status == _PAID else 0.0)
             return
         n_attempts = 1 + self._outstanding.n_failures(asked.record.key)
         record = with_reply(asked.record, reply, latency_s=0.0, n_attempts=n_attempts, at=time.time())
-        self._journal.record_reply(record)
-        shared = shared_key(judge.capabilities, record.key)
-        if shared is not None:
-            self._cache.store(replace(record, key=shared))
+        shared, unpriced_usd = shared_key(judge.capabilities, record.key), 0.0
+        if reply.usage.usd is None:
+            unpriced_usd = _bound_usd(judge, asked)
+        then = None if shared is None else partial(self._cache.store, key=shared)
+        self._journal.record_reply(record, usd_at_most=unpriced_usd, then=then)
         self._outstanding.mark_answered(record.key)
         self._n_by_round[asked.file.partition("/")[0]] += 1
         counts = self.counts
@@ -163,7 +171,9 @@ class _Desk:
         counts.n_unpriced += reply.usage.usd is None
         counts.usd += reply.usage.usd or 0.0
 
-    def _fail(self, asked: Asked, error: JudgeError | JudgeStopped, where: str, line: RawLine) -> None:
+    def _fail(
+        self, asked: Asked, error: JudgeError | RunStopped, where: str, line: RawLine, *, usd_at_most: float
+    ) -> None:
         key, counts = asked.record.key, self.counts
         attempt = self._outstanding.count_failure(key, hashlib.sha256(line.content.strip()).hexdigest()[:32])
         if attempt is None:
@@ -180,6 +190,7 @@ class _Desk:
                 message=str(error),
                 latency_s=0.0,
                 at=time.time(),
+                usd_at_most=usd_at_most,
             )
         )
 
@@ -216,3 +227,13 @@ class _Desk:
                 else:
                     self._outstanding.mark_answered(key)
         return n_missing
+
+
+def _bound_usd(judge: BatchJudge, asked: Asked) -> float:
+    """What an answer may have cost at most where its price cannot be read; 0 where nobody knows prices."""
+    try:
+        with judge_errors():
+            bound_usd = judge.bound_usd(request_of(asked.record))
+    except JudgeError:
+        return 0.0
+    return bound_usd * judge.batch_price_frac if is_price(bound_usd) else 0.0

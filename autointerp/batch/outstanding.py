@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS failures (
     key TEXT NOT NULL, line TEXT NOT NULL, PRIMARY KEY (key, line)
 ) WITHOUT ROWID;
 """,
-    fix="delete it and export again",
+    fix="move it away and export again",
 )
 
 _INSERT_PART = "INSERT OR IGNORE INTO parts (hash, content) VALUES (?, ?)"

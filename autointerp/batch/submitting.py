@@ -7,7 +7,6 @@ taken up by the next: what may have been put up or begun is looked for at the se
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -21,6 +20,7 @@ from autointerp.batch.state import BatchState, Round, SubmittedFile, load_state
 from autointerp.config.asking import LimitsConfig
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError, JudgeStopped, LimitReached
+from autointerp.interruption import Interruption
 from autointerp.progress import Bar, Progress, SilentProgress
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout
@@ -67,21 +67,30 @@ def submit_round(
     spec = judge_of(config, stage)
     with (
         RunLock(layout.batch / "submit.lock", noun="the batches in"),
+        Interruption() as interruption,
         open_service(spec, dict(judge_options(config, layout, spec))) as service,
     ):
-        sitting = _Sitting(config, layout, service, progress or SilentProgress())
+        sitting = _Sitting(config, layout, service, progress or SilentProgress(), interruption)
         sitting.check()
         with sitting.progress.bar(f"batches: {stage}", unit="requests") as bar:
             while not sitting.advance(bar, is_detached=is_detached):
-                time.sleep(poll_s)
+                interruption.sleep(poll_s)
         return sitting.finish()
 
 
 class _Sitting:
     """One call: the state as it is on disk, and what the service says."""
 
-    def __init__(self, config: Config, layout: RunLayout, service: BatchService, progress: Progress) -> None:
+    def __init__(
+        self,
+        config: Config,
+        layout: RunLayout,
+        service: BatchService,
+        progress: Progress,
+        interruption: Interruption,
+    ) -> None:
         self._config, self._layout, self._service, self.progress = config, layout, service, progress
+        self._interruption = interruption
         self._state: BatchState = load_state(layout)
         self._listed: list[Standing] | None = None
         self._has_listed = False
@@ -142,6 +151,7 @@ class _Sitting:
             if file.step == "creating":  # an earlier sitting ended before it heard whether the batch had begun
                 self._begin(round_, file)
         for round_, file in list(self._waiting()):
+            self._interruption.raise_if_any()
             try:
                 self._require_room(file)
             except LimitReached as error:
@@ -207,6 +217,7 @@ class _Sitting:
     def _watch(self) -> None:
         """Look at every batch under way once, and take in those that have ended."""
         for round_, file in self._state.live():
+            self._interruption.raise_if_any()
             try:
                 standing = self._service.look(file.batch_id or "")
                 self._n_unreached = 0

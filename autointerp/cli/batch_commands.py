@@ -16,6 +16,7 @@ from autointerp.batch.importing import Imported, import_results
 from autointerp.batch.request_files import MAX_BYTES, MAX_REQUESTS, FileLimits
 from autointerp.batch.submitting import POLL_S, submit_round
 from autointerp.cli.display import TerminalProgress, echo
+from autointerp.config.loading import render_override
 from autointerp.config.tree import Config
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
@@ -128,8 +129,10 @@ def _progress(layout: RunLayout, as_json: bool) -> Progress:
 
 def _config(layout: RunLayout, *, cache: Path | None = None, **limits: float | None) -> Config:
     """The run's own config, with other ceilings."""
-    chosen = {**limits, "cache": None if cache is None else f"'{cache}'"}
-    return load_run_config(layout, [f"limits.{key}={value}" for key, value in chosen.items() if value is not None])
+    said = [f"limits.{key}={value}" for key, value in limits.items() if value is not None]
+    if cache is not None:
+        said.append(render_override("limits.cache", str(cache)))
+    return load_run_config(layout, said)
 
 
 def _told(exported: Exported, layout: RunLayout) -> str:

@@ -14,7 +14,7 @@ from autointerp.begun_run import BegunRun, read_begun_run
 from autointerp.cli.board_commands import echo_leaderboard
 from autointerp.cli.display import TerminalProgress, echo
 from autointerp.cli.plan_text import plan_to_json, render_plan
-from autointerp.config.loading import load_config
+from autointerp.config.loading import load_config, render_override
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.token_counting import open_counter
@@ -66,7 +66,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Measure the embedded subject end to end: offline, free, a few minutes."""
-    chosen = [f"explain.judge='{judge}'", f"score.judge='{judge}'"] if judge else []
+    chosen = [render_override(f"{role}.judge", judge) for role in ("explain", "score")] if judge else []
     config = _config("demo", [*chosen, *(overrides or [])], max_usd, None, None)
     _finish(_run(config, out=out, fresh=fresh, as_json=as_json), as_json)
 
@@ -109,7 +109,7 @@ def rescore(
     """Explain and score an old run's evidence anew (another judge, another scorer): no torch, no subject."""
     config = _config(
         RunLayout(source),
-        [f"name='{out.name}'", *(overrides or [])],
+        [render_override("name", out.name), *(overrides or [])],
         max_usd,
         max_requests,
         cache,
@@ -210,13 +210,10 @@ def _config(
     cache: Path | None,
     no_reuse: bool = False,
 ) -> Config:
-    chosen = {
-        "max_usd": max_usd,
-        "max_requests": max_requests,
-        "cache": None if cache is None else f"'{cache}'",
-        "reuse": "false" if no_reuse else None,
-    }
+    chosen = {"max_usd": max_usd, "max_requests": max_requests, "reuse": "false" if no_reuse else None}
     limits = [f"limits.{key}={value}" for key, value in chosen.items() if value is not None]
+    if cache is not None:
+        limits.append(render_override("limits.cache", str(cache)))
     chosen_keys = [*(overrides or []), *limits]
     return load_run_config(source, chosen_keys) if isinstance(source, RunLayout) else load_config(source, chosen_keys)
 

@@ -16,7 +16,7 @@ from autointerp.errors import ConfigError, UnreadableFile
 from autointerp.resources import resource
 from autointerp.small_files import read_toml
 
-__all__ = ["differing_keys", "load_config", "parse_config", "read_tree", "render_config"]
+__all__ = ["differing_keys", "load_config", "parse_config", "read_tree", "render_config", "render_override"]
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -56,6 +56,11 @@ def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Conf
 def render_config(config: Config) -> str:
     """The config as TOML, defaults included: reading it back gives an equal Config."""
     return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+
+
+def render_override(key: str, value: str) -> str:
+    """An override that sets a key to this very text, whatever quotes it holds."""
+    return f"{key}={tomli_w.dumps({'value': value}).removeprefix('value = ').rstrip()}"
 
 
 def differing_keys(before: Config, after: Config) -> list[str]:

@@ -10,17 +10,18 @@ import json
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
-from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
+from autointerp.judges.protocol import Capabilities, Message, Reply, Request, Usage
+from autointerp.judges.tasks import ScoreTask
 from autointerp.runs.reply_record import ReplyRecord
-from autointerp.safe_text import without_keys_in_use
+from autointerp.runs.storable import storable_text
 
 __all__ = [
     "reply_from_record",
     "reply_key",
     "reply_to_record",
+    "request_of",
     "request_to_record",
     "shared_key",
-    "storable",
     "with_reply",
 ]
 
@@ -66,7 +67,7 @@ def reply_to_record(
 def request_to_record(request: Request, *, key: str, capabilities: Capabilities) -> ReplyRecord:
     """The row of a request whose reply is still to come. Message texts become parts, named by their hashes, so that
     each is stored once."""
-    texts = [_storable(message.content) for message in request.messages]
+    texts = [storable_text(message.content) for message in request.messages]
     hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
     body = _body(request)
     body["messages"] = [
@@ -104,15 +105,20 @@ def with_reply(asked: ReplyRecord, reply: Reply, *, latency_s: float, n_attempts
     )
 
 
-def storable(reply: Reply) -> Reply:
-    """The reply as it can be stored: half characters, which a server may send escaped in JSON, become `?`, and a key
-    that the server repeats is taken out."""
-    text, model = (without_keys_in_use(_storable(said)) for said in (reply.text, reply.model))
-    return replace(reply, text=text, model=model)
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", errors="replace").decode()
+def request_of(asked: ReplyRecord) -> Request:
+    """The request of a row as far as it went out: its task stays behind."""
+    body = json.loads(asked.request)
+    texts = [(message["role"], asked.parts.get(message["content"], "")) for message in body["messages"]]
+    return Request(
+        ScoreTask("", ()),
+        tuple(Message(role, text) for role, text in texts),
+        max_tokens=body["max_tokens"],
+        temperature=body["temperature"],
+        seed=body["seed"],
+        reply_schema=body["reply_schema"],
+        want_logprobs=body["want_logprobs"],
+        sample=body["sample"],
+    )
 
 
 def reply_from_record(record: ReplyRecord) -> Reply:

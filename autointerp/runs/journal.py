@@ -8,75 +8,25 @@ one such batch. It takes records and knows nothing of judges or prompts; no key 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+from autointerp.errors import ArtefactError
 from autointerp.records.verdict import Explanation, Unscored, Verdict
 from autointerp.runs.journal_reader import EXPLANATION_COLUMNS, UNSCORED_COLUMNS, VERDICT_COLUMNS, JournalReader
+from autointerp.runs.journal_schema import SCHEMA
 from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 from autointerp.runs.sqlite_reader import SqliteReader
-from autointerp.runs.sqlite_store import Schema, SqliteStore
+from autointerp.runs.sqlite_store import SqliteStore, store_error
 
-__all__ = ["JOURNAL_SCHEMA", "Journal", "open_journal", "open_reader", "read_journal"]
-
-JOURNAL_SCHEMA = 2
-
-_REPLY = """
-    key TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, request TEXT NOT NULL, text TEXT NOT NULL,
-    finish TEXT NOT NULL, reply_model TEXT NOT NULL, token_logprobs TEXT, probabilities TEXT,
-    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, usd REAL,
-    latency_s REAL NOT NULL, n_attempts INTEGER NOT NULL, source TEXT NOT NULL, at REAL NOT NULL
-"""
-
-# `repeats` are replies to requests that another process asked as well: paid for, but the other's answer stands
-_TABLES = f"""
-CREATE TABLE IF NOT EXISTS parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS replies ({_REPLY}, PRIMARY KEY (key));
-CREATE TABLE IF NOT EXISTS repeats ({_REPLY}, PRIMARY KEY (key, at, text));
-CREATE TABLE IF NOT EXISTS failed_attempts (
-    key TEXT NOT NULL, attempt INTEGER NOT NULL, error_class TEXT NOT NULL, message TEXT NOT NULL,
-    latency_s REAL NOT NULL, at REAL NOT NULL, usd_at_most REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS explanations (
-    dictionary TEXT NOT NULL, feature INTEGER NOT NULL, explainer TEXT NOT NULL, judge TEXT NOT NULL,
-    prompt_hash TEXT NOT NULL, text TEXT, failure TEXT,
-    PRIMARY KEY (dictionary, feature, explainer, judge, prompt_hash)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS verdicts (
-    dictionary TEXT NOT NULL, feature INTEGER NOT NULL, explainer TEXT NOT NULL, scorer TEXT NOT NULL,
-    judge TEXT NOT NULL, prompt_hash TEXT NOT NULL, control TEXT NOT NULL, window TEXT NOT NULL, kind TEXT NOT NULL,
-    is_firing INTEGER NOT NULL, answer TEXT NOT NULL, probability REAL, predictions TEXT, share REAL,
-    PRIMARY KEY (dictionary, feature, explainer, scorer, judge, prompt_hash, control, window)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unscored (
-    dictionary TEXT NOT NULL, feature INTEGER NOT NULL, explainer TEXT NOT NULL, scorer TEXT NOT NULL,
-    reason TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (dictionary, feature, explainer, scorer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS charges (
-    key TEXT NOT NULL, dictionary TEXT NOT NULL, explainer TEXT NOT NULL, scorer TEXT NOT NULL,
-    PRIMARY KEY (key, dictionary, explainer, scorer)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS questions (
-    dictionary TEXT NOT NULL, feature INTEGER NOT NULL, explainer TEXT NOT NULL, scorer TEXT NOT NULL,
-    control TEXT NOT NULL, key TEXT NOT NULL, windows TEXT NOT NULL,
-    PRIMARY KEY (dictionary, feature, explainer, scorer, control, key)
-) WITHOUT ROWID;
-"""
+__all__ = ["Journal", "journal_error", "open_journal", "open_reader", "read_journal"]
 
 _RESERVE_BYTES = 4_000_000
 """Room for the replies of a flush and of what is in flight, should the disk be full: some 25 kB each in the log."""
-
-_SCHEMA = Schema(
-    noun="journal",
-    application_id=0x41494A4C,
-    version=JOURNAL_SCHEMA,
-    tables=_TABLES,
-    fix="move it away, or start anew with --fresh",
-    mend="`autointerp journal RUN --recover` keeps what can be read of it, --fresh starts anew",
-)
 
 _REPLY_COLUMNS = tuple(field.name for field in fields(ReplyRecord) if field.name != "parts")
 _ATTEMPT_COLUMNS = tuple(field.name for field in fields(FailedAttempt))
@@ -90,6 +40,7 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 _INSERT_PART = "INSERT OR IGNORE INTO parts (hash, content) VALUES (?, ?)"
 _INSERT_REPLY = _insert("replies", _REPLY_COLUMNS)
 _INSERT_ATTEMPT = _insert("failed_attempts", _ATTEMPT_COLUMNS)
+_INSERT_UNPRICED = _insert("unpriced", ("key", "at", "usd_at_most"))
 _INSERT_EXPLANATION = _insert("explanations", EXPLANATION_COLUMNS)
 _INSERT_VERDICT = _insert("verdicts", VERDICT_COLUMNS)
 _INSERT_UNSCORED = _insert("unscored", UNSCORED_COLUMNS)
@@ -105,6 +56,7 @@ class Journal(JournalReader):
         super().__init__(store)
         self._store, self._behind = store, behind
         self._recent: OrderedDict[str, tuple[int, ReplyRecord]] = OrderedDict()
+        self._followers: dict[str, Callable[[ReplyRecord], None]] = {}
 
     def find_reply(self, key: str) -> ReplyRecord | None:
         """The reply recorded under `key`, committed or not, without its `parts`; here, or in the journal behind."""
@@ -117,12 +69,22 @@ class Journal(JournalReader):
             rows = self._behind.read(query, (key,))
         return ReplyRecord(**dict(zip(_REPLY_COLUMNS, rows[0], strict=True))) if rows else None
 
-    def record_reply(self, record: ReplyRecord) -> None:
-        """Queue a reply; it is found at once and on disk within 0.25 s."""
+    def record_reply(
+        self, record: ReplyRecord, *, usd_at_most: float = 0.0, then: Callable[[ReplyRecord], None] | None = None
+    ) -> None:
+        """Queue a reply; it is found at once and on disk within 0.25 s.
+
+        `usd_at_most` is what it may have cost where its price is not known. `then` is called with it once it is on
+        disk, by whoever next uses the journal: what other runs are given must not be there while this one has lost it.
+        """
         statements: list[tuple[str, Sequence[Any]]] = [(_INSERT_PART, item) for item in record.parts.items()]
         statements.append((_INSERT_REPLY, tuple(getattr(record, column) for column in _REPLY_COLUMNS)))
+        if usd_at_most:
+            statements.append((_INSERT_UNPRICED, (record.key, record.at, usd_at_most)))
         self._forget_committed()
         self._recent[record.key] = (self._store.write(statements), record)
+        if then is not None:
+            self._followers[record.key] = then
 
     def record_failure(self, attempt: FailedAttempt) -> None:
         """Queue a failed attempt. It is kept for the account and never answers a request."""
@@ -165,6 +127,7 @@ class Journal(JournalReader):
     def flush(self) -> None:
         """Wait until all that was queued is on disk."""
         self._store.flush()
+        self._forget_committed()
 
     def close(self) -> None:
         """Commit what is queued and close the file; closing twice is harmless."""
@@ -178,7 +141,10 @@ class Journal(JournalReader):
 
     def _forget_committed(self) -> None:
         while self._recent and next(iter(self._recent.values()))[0] <= self._store.n_written:
-            self._recent.popitem(last=False)
+            key, (_, record) = self._recent.popitem(last=False)
+            then = self._followers.pop(key, None)
+            if then is not None:
+                then(record)
 
 
 def _verdict_row(verdict: Verdict) -> list[Any]:
@@ -195,7 +161,7 @@ def open_journal(path: Path, *, must_exist: bool = False, behind: Path | None = 
     Raises ArtefactError when it is missing (with `must_exist`), damaged, of a foreign schema version or read-only.
     """
     reader = None if behind is None or not behind.is_file() else open_reader(behind)
-    store = SqliteStore(path, schema=_SCHEMA, must_exist=must_exist, reserve_bytes=_RESERVE_BYTES)
+    store = SqliteStore(path, schema=SCHEMA, must_exist=must_exist, reserve_bytes=_RESERVE_BYTES)
     return Journal(store, behind=reader)
 
 
@@ -204,7 +170,12 @@ def read_journal(path: Path, *, is_checked: bool = True) -> JournalReader:
 
     Raises ArtefactError when it is missing, damaged or of a foreign schema version.
     """
-    return JournalReader(SqliteReader(path, schema=_SCHEMA, is_checked=is_checked))
+    return JournalReader(SqliteReader(path, schema=SCHEMA, is_checked=is_checked))
+
+
+def journal_error(error: sqlite3.Error, path: Path) -> ArtefactError:
+    """What SQLite says of the journal at `path`, in one line."""
+    return store_error(error, path=path, schema=SCHEMA)
 
 
 def open_reader(path: Path) -> SqliteReader:
@@ -212,4 +183,4 @@ def open_reader(path: Path) -> SqliteReader:
 
     Raises ArtefactError when it is missing, damaged or of a foreign schema version.
     """
-    return SqliteReader(path, schema=_SCHEMA)
+    return SqliteReader(path, schema=SCHEMA)

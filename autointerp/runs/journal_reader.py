@@ -41,8 +41,8 @@ class Totals:
     `n_sent` counts attempts put to the judge, failed ones included: what a ceiling on requests is held against.
     `usd` and the tokens are those of replies asked for in this run; `n_unpriced` of them came without a price.
     Where shards paid for the same request each, all its replies count. `n_from_cache` replies came from the shared
-    cache and cost nothing here. `lost_usd` is what attempts without a reply may have cost at most. `n_verdicts` and
-    `answers` count verdicts, over all and by answer.
+    cache and cost nothing here. `lost_usd` is what attempts without a reply, and replies without a price, may have cost
+    at most. `n_verdicts` and `answers` count verdicts, over all and by answer.
     """
 
     n_replies: int = 0
@@ -142,6 +142,8 @@ class JournalReader:
             f"total(usd * (source = 'judge')) FROM {_ALL_REPLIES}"
         )[0]
         n_failed, lost_usd = self._read("SELECT count(*), total(usd_at_most) FROM failed_attempts")[0]
+        if self._read("SELECT 1 FROM sqlite_master WHERE name = 'unpriced'"):  # older journals have no such table
+            lost_usd += self._read("SELECT total(usd_at_most) FROM unpriced")[0][0]
         answers = self._read("SELECT answer, count(*) FROM verdicts GROUP BY answer ORDER BY answer")
         return Totals(
             n_replies=reply[0],

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from autointerp.errors import ArtefactError
-from autointerp.runs.journal import open_reader
+from autointerp.runs.journal import journal_error, open_reader
 
 __all__ = ["JournalSources"]
 
@@ -88,7 +87,7 @@ class JournalSources:
             try:
                 yield path
             except sqlite3.Error as error:
-                raise ArtefactError(f"journal {path} is damaged ({error})") from None
+                raise journal_error(error, path) from None
             if len(self._paths) > 1:
                 self.connection.execute("DETACH source")
 
@@ -100,7 +99,7 @@ class JournalSources:
             with closing(self.connection.execute(query, parameters)) as cursor:
                 yield from cursor.fetchall()
         except sqlite3.Error as error:
-            raise ArtefactError(f"journal {self._paths[0]} cannot be read ({error})") from None
+            raise journal_error(error, self._paths[0]) from None
 
     def _gather(self) -> None:
         """Tables of what is counted: views of a single journal, copies without texts of several."""

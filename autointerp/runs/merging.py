@@ -17,7 +17,7 @@ from autointerp.runs.journal import open_journal, open_reader
 
 __all__ = ["forget_derived", "merge_journal"]
 
-_SETS = ("parts", "charges", "questions")
+_SETS = ("parts", "charges", "questions", "unpriced")
 _GIVES_WAY = {
     "explanations": "mine.text IS NULL AND (theirs.text IS NOT NULL OR theirs.failure < mine.failure)",
     "verdicts": "mine.answer = 'error' AND theirs.answer <> 'error'",
@@ -48,7 +48,8 @@ def merge_journal(target: Path, source: Path) -> int:
         connection.execute("BEGIN IMMEDIATE")
         before = connection.total_changes
         _merge_derived(connection, source)
-        for table in _SETS:
+        known = {row[0] for row in connection.execute("SELECT name FROM source.sqlite_master").fetchall()}
+        for table in (table for table in _SETS if table in known):  # an older release made fewer
             columns = _columns(connection, table)
             connection.execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM source.{table}")
         columns = _columns(connection, "failed_attempts")

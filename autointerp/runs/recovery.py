@@ -18,10 +18,12 @@ from typing import Any
 
 from autointerp.errors import ArtefactError
 from autointerp.runs.digests import has_its_replies
-from autointerp.runs.journal import JOURNAL_SCHEMA, open_journal
+from autointerp.runs.journal import open_journal
+from autointerp.runs.journal_schema import JOURNAL_SCHEMA
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
 from autointerp.runs.manifest import Manifest, read_manifest
+from autointerp.runs.sqlite_store import primary_code
 
 __all__ = ["Recovered", "recover_journal", "recover_run"]
 
@@ -77,6 +79,7 @@ def recover_journal(path: Path) -> Recovered:
             _copy(old, new, "parts", key="hash", order="hash", is_sound=_is_part)
             _copy(old, new, "failed_attempts", key=None, order="rowid")
             _copy(old, new, "repeats", key="key", order="rowid")
+            _copy(old, new, "unpriced", key=None, order="key")
             new.commit()
             n_replies, n_before = _count(new), _count(old)
     except ArtefactError:
@@ -99,7 +102,7 @@ def _is_damaged(path: Path) -> bool:
         with closing(sqlite3.connect(path)) as connection:
             return connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok"
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return True
         raise ArtefactError(f"journal {path} cannot be read: {error}; nothing was changed, try again") from None
 

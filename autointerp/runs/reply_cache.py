@@ -11,7 +11,8 @@ import os
 import sys
 import warnings
 from collections import OrderedDict
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS replies (
 );
 CREATE TABLE IF NOT EXISTS parts (hash TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
 """,
-    fix="delete it, or choose another with --cache DIR",
+    fix="move it away, or choose another with --cache DIR",
 )
 
 _INSERT_PART = "INSERT OR IGNORE INTO parts (hash, content) VALUES (?, ?)"
@@ -46,14 +47,14 @@ _INSERT_REPLY = f"INSERT OR IGNORE INTO replies ({', '.join(_COLUMNS)}) VALUES (
 class ReplyCache:
     """An open cache; made by `open_reply_cache`."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqliteStore | None) -> None:
+        """`store` None: nothing is kept and nothing found."""
         self._store = store
         self._recent: OrderedDict[str, tuple[int, ReplyRecord]] = OrderedDict()
-        self._is_broken = False
 
     def find(self, key: str) -> ReplyRecord | None:
         """The reply stored under `key` by this or another process, message texts included."""
-        if self._is_broken:
+        if self._store is None:
             return None
         self._forget_committed()
         if key in self._recent:
@@ -73,10 +74,11 @@ class ReplyCache:
             return None
         return ReplyRecord(**values, parts=parts)
 
-    def store(self, record: ReplyRecord) -> None:
-        """Queue a reply for the cache; the first one stored under a key stays."""
-        if self._is_broken:
+    def store(self, record: ReplyRecord, *, key: str | None = None) -> None:
+        """Queue a reply for the cache, under `key` where that is not the record's; the first one under a key stays."""
+        if self._store is None:
             return
+        record = record if key is None else replace(record, key=key)
         rows = [(_INSERT_PART, item) for item in record.parts.items()]
         try:
             ticket = self._store.write([*rows, (_INSERT_REPLY, [getattr(record, name) for name in _COLUMNS])])
@@ -88,7 +90,7 @@ class ReplyCache:
 
     def flush(self) -> None:
         """Wait until all that was queued is on disk."""
-        if self._is_broken:
+        if self._store is None:
             return
         try:
             self._store.flush()
@@ -97,6 +99,8 @@ class ReplyCache:
 
     def close(self) -> None:
         """Commit what is queued and close the file; closing twice is harmless."""
+        if self._store is None:
+            return
         try:
             self._store.close()
         except ArtefactError as error:
@@ -111,12 +115,16 @@ class ReplyCache:
         self.close()
 
     def _forget_committed(self) -> None:
-        while self._recent and next(iter(self._recent.values()))[0] <= self._store.n_written:
+        n_written = 0 if self._store is None else self._store.n_written
+        while self._recent and next(iter(self._recent.values()))[0] <= n_written:
             self._recent.popitem(last=False)
 
     def _fall_silent(self, error: ArtefactError) -> None:
-        self._is_broken = True
+        store, self._store = self._store, None
         self._recent.clear()
+        if store is not None:
+            with suppress(ArtefactError):
+                store.close()
         warnings.warn(f"replies are no longer shared between runs: {error}", RuntimeWarning, stacklevel=3)
 
 
@@ -136,6 +144,13 @@ def default_cache_path() -> Path:
 def open_reply_cache(path: Path | None = None) -> ReplyCache:
     """Open the cache at `path` (default: the user's own), or create it.
 
-    Raises ArtefactError when the file is damaged, of a foreign schema version or cannot be created.
+    Raises ArtefactError when a file that was named is damaged, of a foreign schema version or cannot be created. Where
+    the user's own cannot be used, nobody asked for it: one warning, and nothing is shared.
     """
-    return ReplyCache(SqliteStore(path or default_cache_path(), schema=_SCHEMA))
+    if path is not None:
+        return ReplyCache(SqliteStore(path, schema=_SCHEMA))
+    try:
+        return ReplyCache(SqliteStore(default_cache_path(), schema=_SCHEMA))
+    except (ArtefactError, RuntimeError) as error:  # without HOME there is no such place
+        warnings.warn(f"replies are not shared between runs: {error}", RuntimeWarning, stacklevel=2)
+        return ReplyCache(None)

@@ -1,6 +1,7 @@
 """One SQLite file with one writer thread that commits in batches, by count and by time.
 
-It takes statements and rows from any thread and knows nothing of what they mean. WAL mode with
+It takes statements and rows from any thread and knows nothing of what they mean. Every value is made one that SQLite
+can hold before it is queued; a row that cannot be written all the same takes no other with it. WAL mode with
 `synchronous = NORMAL`: what was committed survives kill -9 of the process. A damaged file, one of a foreign
 schema version and a full disk are each one ArtefactError that names the path and the fix. With a reserve of space the
 last batches before a full disk stops it are written all the same.
@@ -11,8 +12,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any
 
 from autointerp.errors import ArtefactError
 from autointerp.runs.reserve import SpaceReserve
+from autointerp.runs.storable import storable
 
-__all__ = ["Schema", "SqliteStore", "find_damage", "store_error"]
+__all__ = ["Schema", "SqliteStore", "find_damage", "primary_code", "store_error"]
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -30,6 +32,15 @@ _BATCH_S = 0.25
 _BUSY_S = 30.0
 _SHORTAGES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 """A full disk; and a quota that is used up, which SQLite reports like a failing disk."""
+_ROW_FAULTS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    UnicodeError,
+    OverflowError,
+)
+"""What is said of one row's values: another row may be written."""
 _CHECKED_BYTES = 1_000_000_000
 """Files up to this size are checked for damage when opened (about 1 s per GB); larger ones when read."""
 
@@ -60,7 +71,7 @@ class SqliteStore:
         """
         self._path, self._schema = path, schema
         self._reserve = SpaceReserve(path.with_name(f"{path.name}-reserve"), reserve_bytes) if reserve_bytes else None
-        self._shortage: ArtefactError | None = None
+        self._trouble: ArtefactError | None = None
         if must_exist and not path.is_file():
             raise ArtefactError(f"{schema.noun} {path} does not exist; run the stage that writes it first")
         try:
@@ -94,7 +105,8 @@ class SqliteStore:
         return self._n_written
 
     def write(self, statements: Iterable[Statement]) -> int:
-        """Queue statements, to be committed together; returns the `n_written` from which on they are on disk.
+        """Queue statements, to be committed together; returns the `n_written` from which on they are on disk. Half
+        characters become `?`, and integers are bounded by what SQLite holds.
 
         Raises ArtefactError when an earlier batch could not be written, or the reserve cannot be set aside.
         """
@@ -105,7 +117,7 @@ class SqliteStore:
             if self._is_closing:
                 raise ValueError(f"{self._path} is closed")
             before = len(self._pending)
-            self._pending.extend(statements)
+            self._pending.extend((query, [storable(value) for value in row]) for query, row in statements)
             self._n_queued += len(self._pending) - before
             if before == 0 or len(self._pending) >= _BATCH_ROWS:
                 self._changed.notify_all()
@@ -122,14 +134,15 @@ class SqliteStore:
                 raise store_error(error, path=self._path, schema=self._schema) from None
 
     def require_room(self) -> None:
-        """Raises ArtefactError once the disk is full: what comes in is written in the reserve, but ask for no more."""
-        if self._shortage is not None:
+        """Raises ArtefactError once the disk is full or a row could not be written: what comes in still is, but ask for
+        no more."""
+        if self._trouble is not None:
             self._is_reported = True
-            raise ArtefactError(str(self._shortage))
+            raise ArtefactError(str(self._trouble))
 
     def flush(self) -> None:
-        """Wait until everything queued so far is committed. Raises ArtefactError when it cannot be, or when it took
-        the reserve."""
+        """Wait until everything queued so far is committed. Raises ArtefactError when it cannot be, when it took the
+        reserve, or when a row had to be left out."""
         with self._changed:
             self._n_wanted = self._n_queued
             self._changed.notify_all()
@@ -218,28 +231,43 @@ class SqliteStore:
     def _is_due(self) -> bool:
         return len(self._pending) >= _BATCH_ROWS or self._is_closing or self._n_wanted > self._n_written
 
-    def _commit(self, batch: list[Statement]) -> ArtefactError | None:
+    def _commit(self, batch: list[Statement], *, is_apart: bool = False) -> ArtefactError | None:
         try:
-            self._insert(batch)
+            with self._transaction() as connection:
+                if is_apart:
+                    self._insert_apart(connection, batch)
+                else:
+                    for query, group in groupby(batch, key=lambda statement: statement[0]):
+                        connection.executemany(query, [row for _, row in group])
+        except _ROW_FAULTS:
+            return self._commit(batch, is_apart=True)
         except sqlite3.Error as error:
             failure = store_error(error, path=self._path, schema=self._schema)
-            if _code(error) not in _SHORTAGES or self._reserve is None or not self._reserve.release():
+            if primary_code(error) not in _SHORTAGES or self._reserve is None or not self._reserve.release():
                 return failure
-            self._shortage = failure
+            self._trouble = failure
             return self._commit(batch)
-        except (UnicodeError, OverflowError) as error:
-            return ArtefactError(f"{self._schema.noun} {self._path} cannot hold a value it was given: {error}")
         return None
 
-    def _insert(self, batch: list[Statement]) -> None:
+    def _insert_apart(self, connection: sqlite3.Connection, batch: list[Statement]) -> None:
+        """Row by row: one that SQLite will not hold is left out, which undoes nothing of the others, and remembered."""
+        for query, row in batch:
+            try:
+                connection.execute(query, row)
+            except _ROW_FAULTS as error:
+                self._trouble = ArtefactError(
+                    f"{self._schema.noun} {self._path} cannot hold a row it was given ({error}); all others are kept"
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._writer
         assert connection is not None
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for query, group in groupby(batch, key=lambda statement: statement[0]):
-                connection.executemany(query, [row for _, row in group])
+            yield connection
             connection.execute("COMMIT")
-        except (sqlite3.Error, UnicodeError, OverflowError):
+        except BaseException:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
@@ -250,14 +278,18 @@ def find_damage(connection: sqlite3.Connection, path: Path) -> None:
     if path.stat().st_size <= _CHECKED_BYTES:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
-            raise sqlite3.DatabaseError(str(verdict).splitlines()[-1])
+            damage = sqlite3.DatabaseError(str(verdict).splitlines()[-1])
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
 
 
 def store_error(error: sqlite3.Error, *, path: Path, schema: Schema) -> ArtefactError:
-    """The error in one line. Only a file that SQLite itself calls corrupt counts as damaged: its mending must never be
-    advised to somebody whose disk is full or whose folder is read-only."""
+    """The error in one line. Only a file that SQLite itself calls corrupt, or no database, counts as damaged: mending
+    must never be advised to somebody whose disk is full, whose folder is read-only or whose row is odd."""
     what, text = f"{schema.noun} {path}", str(error)
-    code = _code(error)
+    code = primary_code(error)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ArtefactError(f"{what} is damaged ({text}); {schema.mend or schema.fix}")
     if code == sqlite3.SQLITE_FULL:
         fix = "free some space and run the same command again, what was written is kept"
         return ArtefactError(f"{what} cannot be written: {text}; {fix}")
@@ -269,12 +301,12 @@ def store_error(error: sqlite3.Error, *, path: Path, schema: Schema) -> Artefact
         return ArtefactError(f"{what} is held by another process; wait for it to end, or stop it")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return ArtefactError(f"{what} cannot be opened for writing ({text}); check its permissions")
-    return ArtefactError(f"{what} is damaged ({text}); {schema.mend or schema.fix}")
+    return ArtefactError(f"{what} cannot be read or written ({text}); it is whole, and what was written is kept")
 
 
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; what it found out by checking a file comes without one."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for what went wrong before SQLite was asked."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import nullcontext
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from autointerp.config.tree import Config
-from autointerp.errors import ConfigError
+from autointerp.errors import Interrupted, JudgeError
 from autointerp.event_loop import run_async
-from autointerp.explain.protocol import Explainer
+from autointerp.interruption import Interruption
 from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
 from autointerp.judges.protocol import Capabilities, Judge
-from autointerp.judges.registry import open_judge, open_plugin, split_spec
+from autointerp.judges.registry import open_judge, split_spec
+from autointerp.judges.reply_rules import judge_errors
 from autointerp.progress import Progress
-from autointerp.runs.journal import Journal, open_journal
+from autointerp.runs.journal import Journal, Totals, open_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.reply_cache import default_cache_path, open_reply_cache
-from autointerp.score.protocol import NeedsAbility, Scorer
 from autointerp.stages.asking_display import AskingDisplay
 from autointerp.workers import Progress as WorkProgress
 
-__all__ = ["AskWith", "ask_with", "check_judges", "judge_options", "n_workers"]
+__all__ = ["AskWith", "ask_with", "budget_of", "judge_options", "n_workers", "probe"]
 
 T = TypeVar("T")
 
@@ -37,42 +39,6 @@ class AskWith(Protocol):
     def __call__(
         self, spec: str, step: Step[T], *, config: Config, layout: RunLayout, progress: Progress, label: str
     ) -> T: ...
-
-
-def check_judges(config: Config, layout: RunLayout) -> None:
-    """Open and close the judges of both roles, and find explainer and scorers, so that a wrong name or option, or a
-    scorer that its judge cannot answer, is told before any work is done."""
-    for explainer in config.explain.explainers:
-        open_plugin("autointerp.explainers", explainer.name, explainer, config.explain, protocol=Explainer)
-    asking: dict[str, list[Scorer]] = {config.explain.judge: []}
-    for settings in config.score.scorers:
-        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
-        asking.setdefault(config.score.judge_of(settings), []).append(scorer)
-
-    async def check(spec: str, scorers: Sequence[Scorer]) -> None:
-        judge = open_judge(spec, judge_options(config, layout, spec))
-        try:
-            for scorer in scorers:
-                _check_ability(scorer, spec, judge.capabilities)
-        finally:
-            await judge.aclose()
-
-    for spec, scorers in asking.items():
-        run_async(partial(check, spec, scorers))
-
-
-def _check_ability(scorer: Scorer, spec: str, capabilities: Capabilities) -> None:
-    if not isinstance(scorer, NeedsAbility) or getattr(capabilities, scorer.needed):
-        return
-    use = {
-        "has_similarities": ("compares no texts", "embedding:MODEL, local_embedding:MODEL or bag_of_words"),
-        "has_likelihoods": ("does not say how likely a text is", "local:MODEL"),
-    }
-    lacks, able = use[scorer.needed]
-    raise ConfigError(
-        f"score.scorers: judge '{spec}' {lacks}, which scorer '{scorer.name}' asks for; give the scorer a judge of its "
-        f"own, such as judge = '{able}'"
-    )
 
 
 def judge_options(config: Config, layout: RunLayout, spec: str) -> Mapping[str, Any]:
@@ -94,24 +60,36 @@ def n_workers(config: Config, client: object) -> int:
 def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, progress: Progress, label: str) -> T:
     """Run one stage's work with a client for the judge `spec`: journal, shared cache, budget and limits around it.
 
-    Raises RunStopped when a ceiling is reached or the judge cannot go on; what is done is in the journal then.
+    The first SIGINT, SIGTERM or SIGHUP lets what is in flight finish and sends nothing more, the second ends at once.
+    Raises RunStopped when a ceiling is reached, the judge cannot go on or a signal came; what is done is in the journal
+    then.
     """
 
-    async def work() -> T:
+    async def work(interruption: Interruption) -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        interruption.then(lambda _: loop.call_soon_threadsafe(task.cancel))
         judge = open_judge(spec, judge_options(config, layout, spec))
         place = config.limits.cache and config.limits.cache / "replies.sqlite"
         shared = nullcontext(None) if judge.capabilities.is_local else open_reply_cache(place)
         behind = None if layout.shard is None else RunLayout(layout.root).journal
         with open_journal(layout.journal, behind=behind) as journal, shared as cache:
-            before = journal.totals()
-            budget = Budget(
-                max_usd=config.limits.max_usd,
-                max_requests=config.limits.max_requests,
-                spent_usd=before.usd + before.lost_usd,
-                n_requests=before.n_sent,
-            )
-            await _probe(judge, config=config, layout=layout, budget=budget, progress=progress)
+            budget = budget_of(config, journal)
+            try:
+                await probe(judge, config=config, run=layout.probes, budget=budget, say=progress.say)
+            except BaseException:
+                await judge.aclose()
+                raise
             client = Client(judge, journal=journal, cache=cache, limits=config.limits, budget=budget)
+
+            def stop(reason: Interrupted) -> None:
+                n, patience_s = client.counters.n_in_flight, client.patience_s
+                if n:
+                    wait = f"waiting up to {patience_s:.0f} s for {n:,} under way; once more to end at once"
+                    progress.say(f"{label}: nothing more is asked, {wait}")
+                client.stop(reason)
+
+            interruption.then(lambda reason: loop.call_soon_threadsafe(stop, reason))
             async with client:
                 with progress.bar(label, unit="features") as bar:
                     shown = AskingDisplay(bar, client, budget, progress=progress, label=label, judge=spec)
@@ -120,16 +98,31 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
         progress.say(f"{label}: {sent:,} requests sent, {kept:,} answered from journal or cache, {shown.money}")
         return result
 
-    return run_async(work)
+    with Interruption() as interruption:
+        return run_async(partial(work, interruption))
 
 
-async def _probe(judge: Judge, *, config: Config, layout: RunLayout, budget: Budget, progress: Progress) -> None:
-    """Let a judge find out what its endpoint honours before the client takes down what it can do."""
+def budget_of(config: Config, journal: Journal | None) -> Budget:
+    """What the config's ceilings leave, after what a journal holds."""
+    before = Totals() if journal is None else journal.totals()
+    return Budget(
+        max_usd=config.limits.max_usd,
+        max_requests=config.limits.max_requests,
+        spent_usd=before.usd + before.lost_usd,
+        n_requests=before.n_sent,
+    )
+
+
+async def probe(judge: Judge, *, config: Config, run: Path | None, budget: Budget, say: Callable[[str], None]) -> None:
+    """Let a judge find out what its endpoint honours before anybody takes down what it can do; whatever goes wrong with
+    that but a stop is said, and the judge is asked as it is."""
     if not isinstance(judge, Probed):
         return
-    cache = (config.limits.cache or default_cache_path().parent) / "probes"
+    cache = None
+    with suppress(RuntimeError):  # without HOME there is no such place
+        cache = (config.limits.cache or default_cache_path().parent) / "probes"
     try:
-        await judge.probe(run=layout.probes, cache=cache, budget=budget, say=progress.say)
-    except BaseException:
-        await judge.aclose()
-        raise
+        with judge_errors():
+            await judge.probe(run=run, cache=cache, budget=budget, say=say)
+    except JudgeError as error:
+        say(f"{judge.capabilities.model} at {judge.capabilities.endpoint} could not be probed: {error}")

@@ -126,7 +126,7 @@ def test_interrupted_while_watching_nothing_is_done_twice(
             if seen >= n_looks:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr("autointerp.batch.submitting.time.sleep", sleep)
+        monkeypatch.setattr("autointerp.interruption.time.sleep", sleep)
         with pytest.raises(KeyboardInterrupt):
             submit(world)
         monkeypatch.undo()

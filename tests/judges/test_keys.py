@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key, storable
+from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.protocol import Capabilities, Message, Reply, Usage
+from autointerp.judges.reply_rules import accept
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.runs.journal import open_journal
 from autointerp.runs.reply_cache import open_reply_cache
@@ -113,4 +114,4 @@ def test_asking_again_is_another_question() -> None:
 
 
 def test_half_characters_are_replaced_before_anybody_sees_them() -> None:
-    assert storable(Reply("a\ud800b", "m")).text == "a?b"
+    assert accept(Reply("a\ud800b", "m"), model="m")[0].text == "a?b"

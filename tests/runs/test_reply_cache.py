@@ -84,7 +84,7 @@ def test_a_cache_that_cannot_be_written_warns_once_and_falls_silent(tmp_path: Pa
 
 def test_a_damaged_cache_is_named_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "c").write_text("prose, not a database " * 100)
-    with pytest.raises(ArtefactError, match=r"reply cache .* is damaged .*delete it"):
+    with pytest.raises(ArtefactError, match=r"reply cache .* is damaged .*move it away"):
         open_reply_cache(tmp_path / "c")
 
 

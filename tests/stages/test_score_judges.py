@@ -19,7 +19,7 @@ from autointerp.records.planted import plant_evidence
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.stages import explain, report, score
-from autointerp.stages.asking import check_judges
+from autointerp.stages.asking_check import check_judges
 
 SCORERS = [
     {"name": "detection"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from copy import copy
 
 from autointerp.errors import JudgeRejected, JudgeRetry, JudgeStopped, RunStopped
 from autointerp.judges.engine.schedule import RetrySchedule
@@ -58,7 +59,7 @@ class Breaker:
 
     def raise_if_stopped(self) -> None:
         if self._reason is not None:
-            raise type(self._reason)(str(self._reason))
+            raise copy(self._reason)  # one error for each who waits: a traceback is of one
 
     async def sleep(self, delay_s: float) -> None:
         """Sleep, unless the run is stopped meanwhile, which raises its reason."""

@@ -1,23 +1,29 @@
 """Asking a judge safely: journal first, then the shared cache, then budget, limits and the judge itself.
 
-A `Client` wraps one judge in one run. It takes requests and always gives back an outcome, or stops the run; it
-knows nothing of what is asked. Every paid reply is recorded before anybody sees it.
+A `Client` wraps one judge in one run. It takes requests and always gives back an outcome, or stops the run, whatever a
+judge does; it knows nothing of what is asked. Every paid reply is recorded before anybody sees it, and what may have
+been paid for without one as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from autointerp.config.asking import LimitsConfig
-from autointerp.errors import JudgeError, JudgeRetry, LimitReached, RunStopped
+from autointerp.errors import JudgeError, JudgeRetry, JudgeStopped, LimitReached, RunStopped
 from autointerp.judges.engine.budget import Budget
+from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.engine.limits import Limiter, RetrySchedule
-from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key, storable
+from autointerp.judges.engine.readings import Readings
+from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.protocol import Capabilities, Judge, RateLimits, Reply, Request
+from autointerp.judges.reply_rules import BrokenReply
 from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache
 from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
@@ -25,7 +31,11 @@ from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 __all__ = ["Client", "Counters", "Failure", "Outcome"]
 
 _GRACE_S = 30.0
-"""How long `aclose` waits for requests in flight, whose replies are paid for."""
+"""How long `aclose` waits for requests in flight that no time-out ends. Others end by theirs: they are paid for."""
+
+
+_MOST_MESSAGE = 2_000
+"""Characters of an error that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +68,6 @@ class Counters:
     usd: float = 0.0
 
 
-@runtime_checkable
-class _Priced(Protocol):
-    def bound_usd(self, request: Request) -> float | None:
-        """The most a request can cost, or None when unknown: a judge may offer this beside `ask`."""
-        ...
-
-
 class Client:
     """One judge as a run uses it. To be used from one event loop; close it with `aclose`, or use `async with`."""
 
@@ -83,12 +86,11 @@ class Client:
 
         `schedule` defaults to one made from `limits`.
         """
-        self._judge, self._journal, self._budget = judge, journal, budget
         self.capabilities: Capabilities = judge.capabilities
-        self._cache = cache
-        self._bound_usd = judge.bound_usd if isinstance(judge, _Priced) else self._default_bound_usd
+        self._journal, self._budget, self._cache = journal, budget, cache
         is_batching, n_most = self.capabilities.is_batching, self.capabilities.max_concurrent
         self._timeout_s, self._is_reusing = None if is_batching else limits.timeout_s, limits.reuse
+        self._judge = GuardedJudge(judge, timeout_s=self._timeout_s)
         self._limiter = Limiter(
             endpoint=self.capabilities.endpoint,
             n_concurrent=n_most if is_batching else min(limits.max_concurrent, n_most),
@@ -98,15 +100,20 @@ class Client:
             is_warmed_up=not (self.capabilities.is_local or is_batching),
         )
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
+        self._readings = Readings(f"{self.capabilities.model} at {self.capabilities.endpoint}")
+        self._is_stopping = False
         self.counters = Counters()
 
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
         """The outcome of one request: a Reply, or a Failure that says what became of it.
 
         The journal books what the reply costs to `account`, whoever else asks the same.
-        Raises RunStopped when the run has to stop (a ceiling, a wrong key, a dead endpoint), and ArtefactError when
-        the journal cannot be written. Cancelling the caller does not cancel what was sent: its reply is recorded.
+        Raises RunStopped when the run has to stop (a ceiling, a wrong key, a dead endpoint, replies that nobody can
+        read), and ArtefactError when the journal cannot be written. Cancelling the caller does not cancel what was
+        sent: its reply is recorded.
         """
+        if self._is_stopping:
+            self._limiter.raise_if_stopped()
         self.counters.n_asked += 1
         key = reply_key(self.capabilities, request)
         if account is not None:
@@ -120,22 +127,53 @@ class Client:
             self._limiter.note_earlier_answer()
             return self._outcome(reply_from_record(record))
         self._limiter.raise_if_stopped()
+        if account is not None and (why := self._readings.hopeless(account)) is not None:
+            self.stop(JudgeStopped(f"{why}; what is done is kept"))
+            self._limiter.raise_if_stopped()
         task = asyncio.ensure_future(self._send(request, key))
         self._in_flight[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
         return await asyncio.shield(task)
 
+    def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
+        """Whoever asked says whether the reply could be read. Where the first ten could not, no more is asked for."""
+        self._readings.note_reply(account, request, reply, is_readable=is_readable)
+
+    def note_results(self, explainer: str, scorer: str | None, outcomes: Counter[str]) -> None:
+        """Whoever asked says what came of it: so many results `kept`, and so many lost in one way or another."""
+        self._readings.note_results(explainer, scorer, outcomes)
+
+    def require_results(self) -> None:
+        """Raises JudgeStopped when nothing at all came of what was asked."""
+        why = self._readings.useless()
+        if why is not None:
+            raise JudgeStopped(f"{why}; what is done is kept")
+
+    def stop(self, reason: RunStopped) -> None:
+        """Send nothing more: whoever asks from now on, or waits for a turn, raises `reason`. What is in flight may
+        finish."""
+        self._is_stopping = True
+        self._limiter.stop(reason)
+
+    @property
+    def patience_s(self) -> float:
+        """How long `aclose` waits at most."""
+        return self._timeout_s or _GRACE_S
+
     async def aclose(self) -> None:
         """Wait for what is in flight, so that no paid reply is lost, then close the judge."""
-        self._limiter.stop(RunStopped("the client was closed"))
+        self.stop(RunStopped("the client was closed"))
         if self._in_flight:
-            grace_s = min(_GRACE_S, self._timeout_s or _GRACE_S)
-            _, late = await asyncio.wait(list(self._in_flight.values()), timeout=grace_s)
+            _, late = await asyncio.wait(list(self._in_flight.values()), timeout=self.patience_s)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-        await self._judge.aclose()
+        try:
+            if self._cache is not None:
+                self._journal.flush()  # only then is the cache given what it holds
+        finally:
+            await self._judge.aclose()
 
     async def __aenter__(self) -> Client:
         return self
@@ -176,7 +214,7 @@ class Client:
 
     async def _attempt(self, request: Request, key: str, number: int) -> Reply:
         """One try, within the budget; its reply or its failure is recorded."""
-        bound_usd = self._bound_usd(request)
+        bound_usd = self._judge.bound_usd(request)
         reservation = await self._budget.reserve(bound_usd)
         try:
             self._limiter.raise_if_stopped()  # it may have been while this waited for room
@@ -187,41 +225,41 @@ class Client:
         self.counters.n_sent += 1
         self.counters.n_in_flight += 1
         try:
-            async with asyncio.timeout(self._timeout_s):
-                reply = self._priced(storable(await self._judge.ask(request)))
+            reply = await self._judge.ask(request)
             usd = reply.usage.usd
-        except TimeoutError:
-            # the server may have worked, and charged, all the same: without a price the budget books the bound
-            error = JudgeRetry(f"no reply within limits.timeout_s = {self._timeout_s:g}", is_overload=True)
-            self._record_failure(error, key, number, time.perf_counter() - start, usd_at_most=reservation.bound_usd)
-            raise error from None
-        except JudgeError as error:
+        except (JudgeError, RunStopped) as error:
+            # a server may have worked, and charged, although no reply came: without a price the budget books the bound
             if not isinstance(error, JudgeRetry) or error.is_unpaid:
                 usd = 0.0
             lost_usd = reservation.bound_usd if usd is None else 0.0
             self._record_failure(error, key, number, time.perf_counter() - start, usd_at_most=lost_usd)
+            if isinstance(error, BrokenReply) and bound_usd is None:
+                self._require_price()
+            raise
+        except asyncio.CancelledError:
+            error = JudgeRetry("no reply before the client was closed")
+            self._record_failure(error, key, number, time.perf_counter() - start, usd_at_most=reservation.bound_usd)
             raise
         finally:
             self.counters.n_in_flight -= 1
             self._budget.settle(reservation, usd=usd)
-        self._record(reply, request, key, number, time.perf_counter() - start)
-        if usd is None and bound_usd is None and self._budget.max_usd is not None:
+        unpriced_usd = reservation.bound_usd if usd is None else 0.0
+        self._record(reply, request, key, number, time.perf_counter() - start, usd_at_most=unpriced_usd)
+        if usd is None and bound_usd is None:
+            self._require_price()
+        return reply
+
+    def _require_price(self) -> None:
+        """Raises LimitReached under a ceiling on money, which nobody can keep without a price."""
+        if self._budget.max_usd is not None:
             raise LimitReached(
                 f"limits.max_usd = {self._budget.max_usd:g} cannot be kept: {self.capabilities.endpoint} states no "
                 "price; give the judge's options its prices per million tokens, or drop limits.max_usd"
             )
-        return reply
 
-    def _priced(self, reply: Reply) -> Reply:
-        """The reply as it came; asking a judge that is local costs nothing, which it need not say."""
-        if not self.capabilities.is_local or reply.usage.usd is not None:
-            return reply
-        return replace(reply, usage=replace(reply.usage, usd=0.0))
-
-    def _default_bound_usd(self, _: Request) -> float | None:
-        return 0.0 if self.capabilities.is_local else None
-
-    def _record(self, reply: Reply, request: Request, key: str, n_attempts: int, latency_s: float) -> None:
+    def _record(
+        self, reply: Reply, request: Request, key: str, n_attempts: int, latency_s: float, *, usd_at_most: float
+    ) -> None:
         usage, counters = reply.usage, self.counters
         counters.usd += usage.usd or 0.0
         counters.input_tokens += usage.input_tokens
@@ -235,20 +273,19 @@ class Client:
             n_attempts=n_attempts,
             at=time.time(),
         )
-        self._journal.record_reply(record)
         shared = shared_key(self.capabilities, key)
-        if self._cache is not None and shared is not None:
-            self._cache.store(replace(record, key=shared))
+        then = None if self._cache is None or shared is None else partial(self._cache.store, key=shared)
+        self._journal.record_reply(record, usd_at_most=usd_at_most, then=then)
 
     def _record_failure(
-        self, error: JudgeError, key: str, number: int, latency_s: float, *, usd_at_most: float
+        self, error: JudgeError | RunStopped, key: str, number: int, latency_s: float, *, usd_at_most: float
     ) -> None:
         self._journal.record_failure(
             FailedAttempt(
                 key=key,
                 attempt=number,
                 error_class=type(error).__name__,
-                message=str(error),
+                message=str(error)[:_MOST_MESSAGE],
                 latency_s=latency_s,
                 at=time.time(),
                 usd_at_most=usd_at_most,

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from autointerp.errors import JudgeRejected
 from autointerp.judges.kit.findings import Broken, NotAsked
 from autointerp.judges.kit.json_schema import find_breach
 from autointerp.judges.kit.sitting import SCHEMA, Sitting, explain_question, score_question
-from autointerp.judges.protocol import Reply, Request, Usage
-from autointerp.judges.tasks import ScoreTask
+from autointerp.judges.reply_rules import find_words, short
 
 __all__ = [
     "answers",
@@ -42,7 +39,7 @@ async def answers(sitting: Sitting) -> str:
     reply = await sitting.ask(score_question())
     if reply.finish == "stop" and not reply.text.strip():
         raise Broken("the reply is empty")
-    return _short(reply.text)
+    return short(reply.text)
 
 
 async def explains(sitting: Sitting) -> str:
@@ -50,7 +47,7 @@ async def explains(sitting: Sitting) -> str:
     reply = await sitting.ask(explain_question())
     if reply.finish == "stop" and not reply.text.strip():
         raise Broken("the reply is empty")
-    return _short(reply.text)
+    return short(reply.text)
 
 
 async def honours_token_limit(sitting: Sitting) -> str:
@@ -86,11 +83,11 @@ async def structures(sitting: Sitting) -> str:
     try:
         value = json.loads(reply.text)
     except ValueError:
-        raise Broken(f"has_schema is claimed, but the reply is no JSON: {_short(reply.text)}") from None
+        raise Broken(f"has_schema is claimed, but the reply is no JSON: {short(reply.text)}") from None
     breach = find_breach(value, SCHEMA)
     if breach is not None:
         raise Broken(f"has_schema is claimed, but {breach}")
-    return _short(reply.text)
+    return short(reply.text)
 
 
 async def states_logprobs(sitting: Sitting) -> str:
@@ -103,8 +100,13 @@ async def states_logprobs(sitting: Sitting) -> str:
         return "probabilities of the answers stand in their place"
     if not tokens:
         raise Broken("has_logprobs is claimed, but the reply has no token_logprobs")
-    for entry in tokens:
-        _check_token(entry)
+    words = find_words(reply, score_question().task, "token_logprobs")
+    if words is not None:
+        raise Broken(words)
+    for token, alternatives in tokens:
+        total = math.fsum(math.exp(logprob) for logprob in alternatives.values())
+        if total > 1.0 + _ROUNDING:
+            raise Broken(f"token {short(token)}: the probabilities of its alternatives sum to {total:.3f}")
     if not any(entry[1] for entry in tokens):
         raise Broken("has_logprobs is claimed, but no token of the reply has alternatives")
     return f"{len(tokens)} tokens, {max(len(entry[1]) for entry in tokens)} alternatives at most"
@@ -113,14 +115,16 @@ async def states_logprobs(sitting: Sitting) -> str:
 async def takes_samples(sitting: Sitting) -> str:
     """A question repeated for the sake of another answer: sample 1, temperature 1, a seed."""
     reply = await sitting.ask(replace(score_question(), temperature=1.0, seed=7, sample=1))
-    return _short(reply.text)
+    return short(reply.text)
 
 
 async def states_probabilities(sitting: Sitting) -> str:
     """Of all replies so far: the judge's own probabilities, where it gives any."""
-    given = [(request, reply.probabilities) for request, reply in sitting.replies if reply.probabilities is not None]
-    for request, probabilities in given:
-        _check_probabilities(request, probabilities)
+    given = [(request, reply) for request, reply in sitting.replies if reply.probabilities is not None]
+    for request, reply in given:
+        words = find_words(reply, request.task, "probabilities")
+        if words is not None:
+            raise Broken(words)
     if not given:
         raise NotAsked("no reply stated any")
     return f"in {len(given)} of {len(sitting.replies)} replies"
@@ -128,51 +132,11 @@ async def states_probabilities(sitting: Sitting) -> str:
 
 async def counts_usage(sitting: Sitting) -> str:
     """Of all replies so far: who answered, what it cost in tokens and money."""
-    for _, reply in sitting.replies:
-        if not isinstance(reply.model, str) or not reply.model:
-            raise Broken(f"the model of a reply is {reply.model!r}; say who answered")
-        _check_usage(reply)
+    for request, reply in sitting.replies:
+        words = find_words(reply, request.task, "model", "usage", "rate_limits")
+        if words is not None:
+            raise Broken(words)
     n_tokens = sum(reply.usage.output_tokens for _, reply in sitting.replies)
     prices = [reply.usage.usd for _, reply in sitting.replies if reply.usage.usd is not None]
     cost = f"${sum(prices):.4f}" if prices else "no price stated"
     return f"{n_tokens:,} tokens in {len(sitting.replies)} replies, {cost}"
-
-
-def _check_token(entry: Any) -> None:
-    if not (isinstance(entry, tuple) and len(entry) == 2):
-        raise Broken(f"an entry of token_logprobs is no pair of a token and its alternatives: {_short(entry)}")
-    token, alternatives = entry
-    if not isinstance(token, str) or not isinstance(alternatives, Mapping):
-        raise Broken(f"token {_short(token)} comes with a {type(alternatives).__name__}, not a mapping of alternatives")
-    for text, logprob in alternatives.items():
-        if not isinstance(text, str) or not isinstance(logprob, int | float) or not logprob <= _ROUNDING:
-            raise Broken(f"token {_short(token)}: {_short(text)} has the log-probability {logprob!r}")
-    total = math.fsum(math.exp(logprob) for logprob in alternatives.values())
-    if total > 1.0 + _ROUNDING:
-        raise Broken(f"token {_short(token)}: the probabilities of its alternatives sum to {total:.3f}")
-
-
-def _check_probabilities(request: Request, probabilities: Any) -> None:
-    n = len(request.task.passages) if isinstance(request.task, ScoreTask) else 0
-    if not isinstance(probabilities, tuple) or len(probabilities) != n:
-        raise Broken(f"probabilities must be a tuple of one number per passage ({n}), not {_short(probabilities)}")
-    for number in probabilities:
-        if not isinstance(number, int | float) or not 0.0 <= number <= 1.0:
-            raise Broken(f"a probability is {number!r}, outside 0 to 1")
-
-
-def _check_usage(reply: Reply) -> None:
-    usage = reply.usage
-    if not isinstance(usage, Usage):
-        raise Broken(f"the usage of a reply is a {type(usage).__name__}, not a Usage")
-    for field in ("input_tokens", "output_tokens", "cached_tokens"):
-        count = getattr(usage, field)
-        if not isinstance(count, int) or count < 0:
-            raise Broken(f"usage.{field} is {count!r}")
-    if usage.usd is not None and not (isinstance(usage.usd, int | float) and 0.0 <= usage.usd < math.inf):
-        raise Broken(f"usage.usd is {usage.usd!r}")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:60] + "..."

@@ -14,6 +14,7 @@ from typing import Any
 from autointerp.errors import JudgeRetry
 from autointerp.judges.kit.findings import Broken
 from autointerp.judges.protocol import Capabilities, Judge, Message, Reply, Request
+from autointerp.judges.reply_rules import ESSENTIAL, find_words
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
 
 __all__ = ["SCHEMA", "WORDS", "Sitting", "explain_question", "score_question"]
@@ -74,12 +75,10 @@ class Sitting:
 
     def keep(self, request: Request, reply: object) -> Reply:
         """The reply, remembered for the checks that look at all of them."""
-        if not isinstance(reply, Reply):
-            raise Broken(f"ask gave a {type(reply).__name__}, not a Reply")
-        if not isinstance(reply.text, str):
-            raise Broken(f"the text of the reply is a {type(reply.text).__name__}, not a str")
-        if reply.finish not in ("stop", "length", "refused"):
-            raise Broken(f"finish must be one of stop, length, refused, not {reply.finish!r}")
+        words = find_words(reply, request.task, *ESSENTIAL)
+        if words is not None:
+            raise Broken(words)
+        assert isinstance(reply, Reply)
         self.replies.append((request, reply))
         return reply
 

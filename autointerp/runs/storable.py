@@ -1,0 +1,27 @@
+"""Values as SQLite holds them, whoever computed them: what a server or a plug-in says may be none."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+__all__ = ["storable", "storable_text"]
+
+_LARGEST = 2**63 - 1
+
+
+def storable(value: Any) -> Any:
+    """The value itself, or the nearest one that can be stored: integers are bounded, other numbers become plain ones,
+    half characters `?`, anything else its text."""
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, Integral):
+        return max(-_LARGEST - 1, min(_LARGEST, int(value)))
+    return float(value) if isinstance(value, Real) else storable_text(str(value))
+
+
+def storable_text(text: str) -> str:
+    """The text, in which half characters (a surrogate alone, as broken JSON escapes give) become `?`."""
+    return text if text.isascii() else text.encode("utf-8", errors="replace").decode()

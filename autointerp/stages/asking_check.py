@@ -1,0 +1,188 @@
+"""The judges of a run before any work is done: whether each can be made, can answer what is wanted, and is there.
+
+A wrong name or option costs nothing to find. Whether an endpoint is there, knows the model and takes the key is asked
+with one small question, where hours of training would come before the first real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from autointerp.config.tree import Config
+from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeRetry, JudgeStopped, LimitReached
+from autointerp.event_loop import run_async
+from autointerp.explain.protocol import Explainer
+from autointerp.judges.endpoint.probing import Probed
+from autointerp.judges.engine.budget import Budget
+from autointerp.judges.engine.guarded import GuardedJudge
+from autointerp.judges.protocol import Capabilities, Judge, Message, Request
+from autointerp.judges.registry import open_judge, open_plugin
+from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow, SimilarityTask, Task
+from autointerp.progress import Progress
+from autointerp.runs.journal import open_journal
+from autointerp.runs.layout import RunLayout
+from autointerp.score.protocol import NeedsAbility, Scorer
+from autointerp.stages.asking import budget_of, judge_options, probe
+
+__all__ = ["check_judges", "greet_judges"]
+
+_N_TRIES, _PAUSE_S = 3, 0.3
+"""How often a connection is tried before nobody is said to be there."""
+_SILENT_S = 5.0
+"""A longer wait is told."""
+_HELLO_TOKENS = 16
+
+
+def check_judges(config: Config, layout: RunLayout) -> None:
+    """Open and close the judges of both roles, and find explainer and scorers, so that a wrong name or option, or a
+    scorer that its judge cannot answer, is told before any work is done."""
+
+    async def check(spec: str, scorers: Sequence[Scorer]) -> None:
+        judge = open_judge(spec, judge_options(config, layout, spec))
+        try:
+            for scorer in scorers:
+                _check_ability(scorer, spec, judge.capabilities)
+        finally:
+            await judge.aclose()
+
+    for explainer in config.explain.explainers:
+        open_plugin("autointerp.explainers", explainer.name, explainer, config.explain, protocol=Explainer)
+    asking: dict[str, list[Scorer]] = {config.explain.judge: []}
+    for settings in config.score.scorers:
+        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
+        asking.setdefault(config.score.judge_of(settings), []).append(scorer)
+    for spec, scorers in asking.items():
+        run_async(partial(check, spec, scorers))
+
+
+def _check_ability(scorer: Scorer, spec: str, capabilities: Capabilities) -> None:
+    if not isinstance(scorer, NeedsAbility) or getattr(capabilities, scorer.needed):
+        return
+    use = {
+        "has_similarities": ("compares no texts", "embedding:MODEL, local_embedding:MODEL or bag_of_words"),
+        "has_likelihoods": ("does not say how likely a text is", "local:MODEL"),
+    }
+    lacks, able = use[scorer.needed]
+    raise ConfigError(
+        f"score.scorers: judge '{spec}' {lacks}, which scorer '{scorer.name}' asks for; give the scorer a judge of its "
+        f"own, such as judge = '{able}'"
+    )
+
+
+def greet_judges(
+    config: Config, layout: RunLayout, stages: Collection[str], *, is_fresh: bool, progress: Progress
+) -> None:
+    """Ask the judges of `stages` that are not on this machine one small question each, and what they honour, before
+    anything costs time.
+
+    `layout` is where the run lies or will lie; with `is_fresh` what is there does not count. Raises JudgeStopped for an
+    endpoint that cannot be reached, does not take the key or knows no such model. One that is busy is there.
+    """
+    run = None if is_fresh or not layout.is_run() else layout
+    explains = {config.explain.judge} if "explain" in stages else set[str]()
+    scores = set(config.score.judges) if "score" in stages else set[str]()
+
+    async def greet(spec: str) -> None:
+        judge = open_judge(spec, judge_options(config, layout, spec))
+        try:
+            if not judge.capabilities.is_local:
+                request = _hello(judge.capabilities, is_scoring=spec in scores)
+                await _Greeting(judge, request, _budget(config, run), config, run, progress).give()
+        finally:
+            await judge.aclose()
+
+    for spec in sorted(explains | scores):
+        run_async(partial(greet, spec))
+
+
+def _budget(config: Config, run: RunLayout | None) -> Budget:
+    if run is None or not run.journal.is_file():
+        return budget_of(config, None)
+    with open_journal(run.journal) as journal:
+        return budget_of(config, journal)
+
+
+def _hello(stated: Capabilities, *, is_scoring: bool) -> Request:
+    """The smallest question of the kind that the judge will be asked."""
+    task: Task = ExplainTask((ShownWindow(("one",), (1.0,)),), (), (), ())
+    if stated.has_similarities:
+        task = SimilarityTask("one", (Passage("one"),))
+    elif is_scoring:
+        task = ScoreTask("one", (Passage("one"),))
+    return Request(task, (Message("user", "Say 1 and nothing else."),), max_tokens=_HELLO_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Greeting:
+    """One judge and the question that it is greeted with. `run` is where it is remembered what the judge honours."""
+
+    judge: Judge
+    request: Request
+    budget: Budget
+    config: Config
+    run: RunLayout | None
+    progress: Progress
+
+    async def give(self) -> None:
+        try:
+            try:
+                await self._ask()
+                await self._probe()
+            except JudgeRejected:
+                if isinstance(self.judge, Probed):  # it may be how the question was put
+                    await self._probe()
+                    await self._ask()
+        except LimitReached:
+            return  # what is left of a ceiling is for the run
+        except JudgeRejected as error:
+            stated = self.judge.capabilities
+            raise JudgeStopped(
+                f"{stated.endpoint} refuses the plainest question to model '{stated.model}' ({error}); check both"
+            ) from None
+        except JudgeRetry:
+            return  # it is there
+
+    async def _probe(self) -> None:
+        folder = None if self.run is None else self.run.probes
+        await probe(self.judge, config=self.config, run=folder, budget=self.budget, say=self.progress.say)
+
+    async def _ask(self) -> None:
+        """Raises JudgeStopped where nobody is there, else as the judge does."""
+        timeout_s, endpoint = self.config.limits.timeout_s, self.judge.capabilities.endpoint
+        guarded, start = GuardedJudge(self.judge, timeout_s=timeout_s), time.monotonic()
+        text = f"waiting for {endpoint} to answer a first small question, {timeout_s:.0f} s at most"
+        told = asyncio.get_running_loop().call_later(_SILENT_S, self.progress.say, text)
+        try:
+            for n_left in reversed(range(_N_TRIES)):
+                try:
+                    await self._try(guarded)
+                    return
+                except JudgeRetry as error:
+                    if time.monotonic() - start >= timeout_s:
+                        raise JudgeStopped(
+                            f"judge at {endpoint} did not answer a first small question within limits.timeout_s = "
+                            f"{timeout_s:g}; check that it runs, or raise that"
+                        ) from None
+                    if not error.is_connection:
+                        raise
+                    if not n_left:
+                        raise JudgeStopped(
+                            f"judge at {endpoint} cannot be reached ({error}); check its address and that it runs"
+                        ) from None
+                await asyncio.sleep(_PAUSE_S)
+        finally:
+            told.cancel()
+
+    async def _try(self, guarded: GuardedJudge) -> None:
+        reservation, usd = await self.budget.reserve(guarded.bound_usd(self.request)), None
+        try:
+            usd = (await guarded.ask(self.request)).usage.usd
+        except JudgeError as error:
+            usd = 0.0 if not isinstance(error, JudgeRetry) or error.is_unpaid else None
+            raise
+        finally:
+            self.budget.settle(reservation, usd=usd)
