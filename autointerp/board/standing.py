@@ -34,8 +34,12 @@ class Standing:
 
     @property
     def lost_frac(self) -> float:
-        """Share of answers that were unparsed, refused or in error."""
-        return self.entry["unparsed_frac"] + self.entry["refused_frac"] + self.entry["error_frac"]
+        """Share of what was to be had from judges and is lost: all answers about a feature that no explanation could be
+        had for, and of the others' those that were unparsed, refused or in error."""
+        answers = self.entry["unparsed_frac"] + self.entry["refused_frac"] + self.entry["error_frac"]
+        n_lost = (self.entry.get("unscored") or {}).get("judge", 0)
+        features = n_lost / max(1, n_lost + self.entry["n_scored"])
+        return features + (1.0 - features) * answers
 
     @property
     def score(self) -> Mapping[str, Any] | None:

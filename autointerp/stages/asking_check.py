@@ -30,7 +30,7 @@ from autointerp.stages.asking import budget_of, judge_options, probe
 
 __all__ = ["check_judges", "greet_judges"]
 
-_N_TRIES, _PAUSE_S = 3, 0.3
+_N_TRIES, _PAUSE_S = 2, 0.3
 """How often a connection is tried before nobody is said to be there."""
 _SILENT_S = 5.0
 """A longer wait is told."""

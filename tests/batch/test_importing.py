@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+import os
 import random
+import signal
 import tracemalloc
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +17,8 @@ import pytest
 
 from autointerp.batch.importing import Imported, import_results
 from autointerp.batch.lines import custom_id, key_of
-from autointerp.errors import InputError
+from autointerp.errors import InputError, Interrupted
+from autointerp.judges.endpoint.openai import OpenAIJudge
 from autointerp.runs.journal import open_journal
 from autointerp.runs.reply_record import ReplyRecord
 from tests.batch.world import Endpoint, World, result_line
@@ -124,6 +128,58 @@ def test_the_first_good_line_wins(world: World, lines: list[dict[str, Any]]) -> 
     assert record is not None
     assert record.text == "[EXPLANATION]: one"
     assert record.n_attempts == 2
+
+
+def test_one_poisoned_line_of_each_kind_costs_itself_alone(world: World, lines: list[dict[str, Any]]) -> None:
+    odd = json.loads(good(lines[1]))
+    odd["response"]["body"]["choices"] = [[["deep"]]]
+    huge = result_line(lines[2], "[EXPLANATION]: \ud800 half", completion_tokens=10**400)
+    cached = result_line(lines[3], "[EXPLANATION]: x", prompt_tokens_details={"cached_tokens": 2**64 - 1})
+    said = failure(lines[4], 500, "half \ud800")
+    dear = result_line(lines[5], "[EXPLANATION]: x", cost=1e308)
+    imported = take(world, [good(lines[0]), json.dumps(odd), huge, cached, said, dear])
+    assert imported.n_new + imported.n_failed == 6
+    assert all(found(world, lines[number]) is not None for number in (0, 3, 5))
+    totals = world.totals()
+    assert (totals.n_replies, totals.n_failed_attempts) == (imported.n_new, imported.n_failed)
+    assert math.isfinite(totals.usd) and 0.0 < totals.usd < 10.0
+    # what was answered and cannot be read, or states a price that is none, may have cost what the request could cost
+    assert 0.0 < totals.lost_usd < 100.0
+
+
+def test_whatever_a_reader_raises_costs_its_own_line_alone(
+    world: World, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = OpenAIJudge.read_result
+
+    def stumble(self: OpenAIJudge, status: int, body: Any) -> Any:
+        if "stumble" in json.dumps(body):
+            raise KeyError("choices")
+        return read(self, status, body)
+
+    monkeypatch.setattr(OpenAIJudge, "read_result", stumble)
+    imported = take(world, [good(lines[0]), result_line(lines[1], "stumble"), good(lines[2])])
+    assert (imported.n_new, imported.n_failed) == (2, 1)
+    assert "KeyError" in imported.told[0]
+    assert (world.totals().n_replies, world.totals().n_failed_attempts) == (2, 1)
+    assert world.totals().lost_usd > 0.0
+
+
+def test_a_signal_ends_an_import_after_its_line_and_the_next_goes_on(
+    world: World, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = OpenAIJudge.read_result
+
+    def interrupted(self: OpenAIJudge, status: int, body: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return read(self, status, body)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OpenAIJudge, "read_result", interrupted)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            take(world, [good(line) for line in lines])
+    assert world.totals().n_replies == 1
+    assert take(world, [good(line) for line in lines]).n_new == len(lines) - 1
 
 
 def test_failures_are_attempts_once_and_asked_again(world: World, lines: list[dict[str, Any]]) -> None:

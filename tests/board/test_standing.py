@@ -10,7 +10,7 @@ import pytest
 from autointerp.board.columns import chances_of, measures_of
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.protocol import describe_protocol, hash_protocol
-from autointerp.board.standing import build_sections
+from autointerp.board.standing import Standing, build_sections
 from autointerp.config.loading import parse_config
 from autointerp.stats.ranking import Estimate, rank_places
 from tests.board.test_leaderboard import entry, interval, summary
@@ -172,3 +172,17 @@ def test_secrets_and_places_of_judges_stay_out_of_the_protocol() -> None:
     assert "inside.example" not in str(found)
     assert "MY_KEY" not in str(found)
     assert found["scorer"]["judge_options"].keys() == {"extra_body"}
+
+
+def test_what_was_lost_counts_features_that_got_no_explanation() -> None:
+    """Nothing is asked about them, so shares of answers alone would say that nothing was lost."""
+    shares = {"unparsed_frac": 0.1, "refused_frac": 0.0, "error_frac": 0.0}
+
+    def lost(n_scored: int, n_judge: int, **more: float) -> float:
+        unscored = {"too_few_positives": 50, "judge": n_judge}
+        return Standing("sae", "run", {"n_scored": n_scored, "unscored": unscored, **shares, **more}).lost_frac
+
+    assert lost(0, 40, unparsed_frac=0.0) == 1.0
+    assert lost(40, 0) == pytest.approx(0.1)
+    assert lost(30, 10) == pytest.approx(0.25 + 0.75 * 0.1)
+    assert lost(0, 0, unparsed_frac=0.0) == 0.0

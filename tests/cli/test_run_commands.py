@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,3 +27,21 @@ def test_no_reuse_turns_the_shared_replies_off(
     monkeypatch.setattr(pipeline, "run", stop)
     assert main._run([command, "demo", *([] if is_reusing else ["--no-reuse"])]) == 2
     assert [config.limits.reuse for config in seen] == [is_reusing]
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b"', "back\\slash", "plain", "naïve", "a = 'b'"])
+def test_paths_and_names_reach_the_config_as_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Config] = []
+
+    def stop(*arguments: Any, **_: Any) -> None:
+        seen.append(next(argument for argument in arguments if isinstance(argument, Config)))
+        raise ConfigError("enough seen")
+
+    monkeypatch.setattr(pipeline, "run", stop)
+    monkeypatch.setattr(pipeline, "rescore", stop)
+    assert main._run(["run", "demo", "--cache", name]) == 2
+    assert main._run(["demo", "--judge", name]) == 2
+    monkeypatch.setattr("autointerp.cli.run_commands.RunLayout", lambda _: SimpleNamespace(config="demo"))
+    assert main._run(["rescore", "source", "--out", "plain", "--cache", name]) == 2
+    assert [str(config.limits.cache) for config in seen] == [name, "None", name]
+    assert (seen[1].explain.judge, seen[1].score.judge, seen[2].name) == (name, name, "plain")

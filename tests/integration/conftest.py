@@ -11,6 +11,7 @@ import pytest
 from autointerp import pipeline
 from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
+from autointerp.judges.engine.readings import Readings
 from autointerp.runs.layout import RunLayout
 from tests.integration.world import config_text, save_corpus, save_subject
 
@@ -55,6 +56,13 @@ def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> RunLayou
 def finished_copy(finished: RunLayout, tmp_path: Path) -> RunLayout:
     """A copy of the finished run, to be damaged or gone on with."""
     return RunLayout(shutil.copytree(finished.root, tmp_path / "run"))
+
+
+@pytest.fixture
+def insisting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that nobody can read is asked to the end, to see what a board would say of it."""
+    monkeypatch.setattr(Readings, "hopeless", lambda *_: None)
+    monkeypatch.setattr(Readings, "useless", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

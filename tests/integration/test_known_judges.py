@@ -12,6 +12,8 @@ import pytest
 
 from autointerp.board.score_file import read_scores
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import read_manifest
+from tests.integration.commands import call, one_line
 from tests.integration.conftest import World
 
 SCORERS = ("detection", "marked")
@@ -59,6 +61,17 @@ def test_the_coin_gets_what_is_expected_of_it_and_the_liar_less(world: World, tm
     assert np.mean(close) >= 0.85, "a 95% interval that misses so often is none"
 
 
+@pytest.mark.parametrize("role", ["explain", "score"])
+def test_the_mumbler_ends_the_run_with_the_reason(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], role: str
+) -> None:
+    out = tmp_path / "mumbler"
+    called = call(capsys, "rescore", world.run.root, "--out", out, "--json", "--set", f"{role}.judge=mumbler")
+    one_line(called, "replies of mumbler", "cannot be read", "of another form", "what is done is kept", code=3)
+    assert role not in read_manifest(RunLayout(out))["stages"]
+
+
+@pytest.mark.usefixtures("insisting")
 def test_the_mumbler_is_unparsed_and_never_better_for_it(world: World, tmp_path: Path) -> None:
     run = world.rescored(tmp_path / "mumbler", "score.judge='mumbler'")
     for entry in entries(run):
@@ -68,6 +81,7 @@ def test_the_mumbler_is_unparsed_and_never_better_for_it(world: World, tmp_path:
         assert entry["f1_lenient"] is None
 
 
+@pytest.mark.usefixtures("insisting")
 def test_a_mumbled_explanation_is_never_scored(world: World, tmp_path: Path) -> None:
     run = world.rescored(tmp_path / "mumbled", "explain.judge='mumbler'")
     for entry in entries(run):

@@ -103,6 +103,7 @@ class TestTransformersServe:
         assert reply.token_logprobs is None
         assert find_answers(reply.text, N_PASSAGES) is None
 
+    @pytest.mark.usefixtures("insisting")
     def test_a_run_ends_with_every_verdict_counted(
         self, world: World, model: Path, base_url: str, tmp_path: Path
     ) -> None:

@@ -73,6 +73,59 @@ def test_thousands_of_replies_are_all_kept_and_shared_parts_once(path: Path) -> 
     other.close()
 
 
+def test_one_poisoned_row_of_each_kind_loses_nothing(path: Path) -> None:
+    half, huge = "half \ud800", 2**64 - 1
+    with open_journal(path) as journal:
+        for i in range(59):
+            journal.record_reply(record(f"k{i}"))
+        journal.record_reply(record("poison", text=half, cached_tokens=huge))
+        journal.record_failure(FailedAttempt("k", 1, "JudgeRetry", half, 0.1, 0.0))
+        journal.save_explanations([Explanation("sae", 1, "windows", "j", "p", half)])
+        journal.charge("k1", Account("sae", half, None, huge))
+    with open_journal(path) as journal:
+        totals = journal.totals()
+        found = journal.find_reply("poison")
+        assert (totals.n_replies, totals.n_failed_attempts, totals.n_explanations) == (60, 1, 1)
+        assert found is not None
+        assert (found.text, found.cached_tokens) == ("half ?", 2**63 - 1)
+
+
+def test_what_a_reply_without_a_price_may_have_cost_is_kept(path: Path) -> None:
+    with open_journal(path) as journal:
+        journal.record_reply(record("a", usd=None), usd_at_most=0.25)
+        journal.record_reply(record("b", usd=0.5))
+        journal.record_failure(FailedAttempt("c", 1, "JudgeRetry", "broke", 0.1, 0.0, usd_at_most=0.125))
+    with open_journal(path) as journal:
+        assert (journal.totals().usd, journal.totals().lost_usd, journal.totals().n_unpriced) == (0.5, 0.375, 1)
+
+
+def test_a_follower_gets_a_reply_only_once_it_is_on_disk(path: Path) -> None:
+    """A cache that had it before could hand it back, for free, to the very run that lost it."""
+    seen: list[str] = []
+
+    def follow(record: ReplyRecord) -> None:
+        with sqlite3.connect(path) as other:
+            assert other.execute("SELECT 1 FROM replies WHERE key = ?", (record.key,)).fetchone(), "not on disk yet"
+        other.close()
+        seen.append(record.key)
+
+    with open_journal(path) as journal:
+        writer = journal._store._writer
+        assert writer is not None
+        with sqlite3.connect(path, isolation_level=None) as holder:  # nothing can be committed meanwhile
+            holder.execute("BEGIN IMMEDIATE")
+            for i in range(5):
+                journal.record_reply(record(f"k{i}"), then=follow)
+                assert journal.find_reply(f"k{i}") is not None
+            assert seen == []
+            holder.execute("ROLLBACK")
+        holder.close()
+        journal.flush()
+        assert seen == [f"k{i}" for i in range(5)]
+        journal.flush()
+        assert len(seen) == 5
+
+
 def test_explanations_and_verdicts_come_back_equal_in_a_fixed_order(path: Path) -> None:
     explanations = [
         Explanation("sae", 10, "windows", "j", "p", "cats"),

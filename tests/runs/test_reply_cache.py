@@ -88,6 +88,21 @@ def test_a_damaged_cache_is_named_with_the_fix(tmp_path: Path) -> None:
         open_reply_cache(tmp_path / "c")
 
 
+def test_where_the_users_own_cannot_be_made_nothing_is_shared_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.warns(RuntimeWarning, match="replies are not shared between runs: .*file"):
+        cache = open_reply_cache()
+    with cache:
+        cache.store(record("a"))
+        cache.flush()
+        assert cache.find("a") is None
+    with pytest.raises(ArtefactError, match="cannot be created"):  # one that was asked for by name
+        open_reply_cache(tmp_path / "file" / "c")
+
+
 def test_it_lies_where_the_platform_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache_path() == tmp_path / "autointerp" / "replies.sqlite"

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from autointerp.errors import ArtefactError
@@ -138,6 +140,44 @@ def test_only_what_sqlite_calls_corrupt_is_damaged(path: Path) -> None:
         said = told(None if code is None else code | (3 << 8))
         assert "is damaged" not in said, code
         assert "mend it" not in said and "delete it" not in said, code
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("half \ud800 a character", "half ? a character"),
+        (2**64 - 1, 2**63 - 1),
+        (-(10**400), -(2**63)),
+        (np.float32(0.5), 0.5),
+        (np.int64(7), 7),
+        (np.float64(0.25), 0.25),
+        (True, 1),
+        (b"raw", b"raw"),
+        (["a", "list"], "['a', 'list']"),
+    ],
+)
+def test_every_value_is_made_one_that_can_be_stored(path: Path, value: Any, kept: Any) -> None:
+    store = SqliteStore(path, schema=SCHEMA)
+    store.write((INSERT, row) for row in [(1, "before"), (2, value), (3, "after")])
+    store.flush()
+    stored = kept if isinstance(kept, bytes) else str(kept)  # a column of text keeps numbers as text
+    assert store.read("SELECT text FROM rows ORDER BY number") == [("before",), (stored,), ("after",)]
+    store.close()
+
+
+def test_a_row_that_cannot_be_written_takes_no_other_along(path: Path) -> None:
+    store = SqliteStore(path, schema=SCHEMA)
+    store.write((INSERT, (number, None if number == 29 else "text")) for number in range(59))
+    store.write([(INSERT, (100, "in flight when it was found"))])
+    with pytest.raises(
+        ArtefactError, match=r"ledger .* cannot hold a row it was given \(NOT NULL .*all others are kept"
+    ):
+        store.flush()
+    with pytest.raises(ArtefactError, match="cannot hold a row"):
+        store.require_room()
+    store.write([(INSERT, (101, "came later"))])
+    store.close()
+    assert count(path) == 60
 
 
 def test_one_that_is_being_laid_out_is_not_taken_for_a_strangers(path: Path) -> None:
