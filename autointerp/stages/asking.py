@@ -20,7 +20,8 @@ from autointerp.judges.protocol import Capabilities, Judge
 from autointerp.judges.registry import open_judge, split_spec
 from autointerp.judges.reply_rules import judge_errors
 from autointerp.progress import Progress
-from autointerp.runs.journal import Journal, Totals, open_journal
+from autointerp.runs.journal import Journal, open_journal
+from autointerp.runs.journal_reader import JournalReader, Totals
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.reply_cache import default_cache_path, open_reply_cache
 from autointerp.stages.asking_display import AskingDisplay
@@ -102,7 +103,7 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
         return run_async(partial(work, interruption))
 
 
-def budget_of(config: Config, journal: Journal | None) -> Budget:
+def budget_of(config: Config, journal: JournalReader | None) -> Budget:
     """What the config's ceilings leave, after what a journal holds."""
     before = Totals() if journal is None else journal.totals()
     return Budget(

@@ -16,14 +16,14 @@ from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeRetry, JudgeStopped, LimitReached
 from autointerp.event_loop import run_async
 from autointerp.explain.protocol import Explainer
-from autointerp.judges.endpoint.probing import Probed
+from autointerp.judges.endpoint.probing import Probed, told_when_silent
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.protocol import Capabilities, Judge, Message, Request
 from autointerp.judges.registry import open_judge, open_plugin
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow, SimilarityTask, Task
 from autointerp.progress import Progress
-from autointerp.runs.journal import open_journal
+from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.protocol import NeedsAbility, Scorer
 from autointerp.stages.asking import budget_of, judge_options, probe
@@ -32,8 +32,6 @@ __all__ = ["check_judges", "greet_judges"]
 
 _N_TRIES, _PAUSE_S = 2, 0.3
 """How often a connection is tried before nobody is said to be there."""
-_SILENT_S = 5.0
-"""A longer wait is told."""
 _HELLO_TOKENS = 16
 
 
@@ -102,7 +100,7 @@ def greet_judges(
 def _budget(config: Config, run: RunLayout | None) -> Budget:
     if run is None or not run.journal.is_file():
         return budget_of(config, None)
-    with open_journal(run.journal) as journal:
+    with read_journal(run.journal) as journal:
         return budget_of(config, journal)
 
 
@@ -154,9 +152,8 @@ class _Greeting:
         """Raises JudgeStopped where nobody is there, else as the judge does."""
         timeout_s, endpoint = self.config.limits.timeout_s, self.judge.capabilities.endpoint
         guarded, start = GuardedJudge(self.judge, timeout_s=timeout_s), time.monotonic()
-        text = f"waiting for {endpoint} to answer a first small question, {timeout_s:.0f} s at most"
-        told = asyncio.get_running_loop().call_later(_SILENT_S, self.progress.say, text)
-        try:
+        words = f"waiting for {endpoint} to answer a first small question, {timeout_s:.0f} s at most"
+        with told_when_silent(self.progress.say, words):
             for n_left in reversed(range(_N_TRIES)):
                 try:
                     await self._try(guarded)
@@ -174,8 +171,6 @@ class _Greeting:
                             f"judge at {endpoint} cannot be reached ({error}); check its address and that it runs"
                         ) from None
                 await asyncio.sleep(_PAUSE_S)
-        finally:
-            told.cancel()
 
     async def _try(self, guarded: GuardedJudge) -> None:
         reservation, usd = await self.budget.reserve(guarded.bound_usd(self.request)), None

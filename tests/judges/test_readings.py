@@ -17,7 +17,8 @@ from autointerp.judges.protocol import Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.loop import explain_features, score_features
 from autointerp.records.verdict import Explanation
-from autointerp.runs.journal import Totals, open_journal
+from autointerp.runs.journal import open_journal
+from autointerp.runs.journal_reader import Totals
 from autointerp.score import detection, marked
 from tests.judges.questions import FAST, limits
 from tests.judges.test_client import Handmade

@@ -93,7 +93,7 @@ def test_one_that_is_busy_is_there(tmp_path: Path, status: int, headers: dict[st
 
 
 def test_one_that_never_answers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autointerp.stages.asking_check._SILENT_S", 0.01)
+    monkeypatch.setattr("autointerp.judges.endpoint.probing._SILENT_S", 0.01)
     told = Told()
     with (
         FaultServer(plan=always(Fault("hang"))) as server,
