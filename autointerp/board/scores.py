@@ -104,7 +104,7 @@ def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, i
         if index.setdefault(key, explanation) != explanation:
             raise ArtefactError(
                 f"feature {key[1]} of dictionary '{key[0]}' has several explanations of explainer '{key[2]}', and its "
-                "verdicts do not say which one they judge; start this run anew with --fresh"
+                "verdicts do not say which one they judge; run it again --from explain, which pays nothing twice"
             )
     return index
 
@@ -121,6 +121,6 @@ def group_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, int, ScoreGro
         if group.setdefault((v.control or "", v.window), v) != v:
             raise ArtefactError(
                 f"window '{v.window}' of feature {v.feature} of dictionary '{v.dictionary}' has two verdicts that "
-                "differ; the journal is damaged or of several runs: start this one anew with --fresh"
+                "differ; run it again --from score, which pays nothing twice"
             )
     return {key: tuple(group[cell] for cell in sorted(group)) for key, group in cells.items()}
