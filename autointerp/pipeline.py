@@ -40,11 +40,8 @@ __all__ = ["STAGES", "rescore", "run", "run_shard"]
 STAGES = ("train", "harvest", "explain", "score", "report")
 ASKING = {"explain", "score"}
 """The stages that put questions to a judge."""
-MEASURING = {"train", "harvest"}
-"""The stages before them, which may take hours."""
-
 ENCODING = {"train", "harvest"}
-"""The stages that ask dictionaries for codes."""
+"""The stages that ask dictionaries for codes; they may take hours."""
 
 Stage = Callable[..., dict[str, Any]]
 
@@ -172,7 +169,7 @@ def rescore(
     files += [file for name in names if (file := old.quality(name)).is_file()]
     require_files(old, *files)
     wanted = _between("harvest", last)
-    todo = [stage for stage in _undone(new, wanted) if stage not in MEASURING]
+    todo = [stage for stage in _undone(new, wanted) if stage not in ENCODING]
     _check_judges(config, new, todo, progress=progress)
     with RunLock(new.lock):
         manifest = open_run(new, config)
@@ -198,7 +195,7 @@ def _check_judges(
         return
     config = apply_preset(config)
     check_judges(config, layout)
-    if MEASURING.intersection(todo) and not is_locked(layout.lock):
+    if ENCODING.intersection(todo) and not is_locked(layout.lock):
         greet_judges(config, layout, asking, is_fresh=is_fresh, progress=progress or SilentProgress())
 
 
