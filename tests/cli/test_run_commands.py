@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from autointerp import pipeline
-from autointerp.cli import main
+from autointerp.cli import main, run_commands
+from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 
@@ -41,7 +41,7 @@ def test_paths_and_names_reach_the_config_as_they_are(name: str, monkeypatch: py
     monkeypatch.setattr(pipeline, "rescore", stop)
     assert main._run(["run", "demo", "--cache", name]) == 2
     assert main._run(["demo", "--judge", name]) == 2
-    monkeypatch.setattr("autointerp.cli.run_commands.RunLayout", lambda _: SimpleNamespace(config="demo"))
+    monkeypatch.setattr(run_commands, "load_run_config", lambda _, overrides: load_config("demo", overrides))
     assert main._run(["rescore", "source", "--out", "plain", "--cache", name]) == 2
     assert [str(config.limits.cache) for config in seen] == [name, "None", name]
     assert (seen[1].explain.judge, seen[1].score.judge, seen[2].name) == (name, name, "plain")
