@@ -5,6 +5,7 @@ Takes plain values as TOML gives them; says where a secret stands, never what it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,19 +14,24 @@ from autointerp.safe_text import KEY_SHAPE
 
 __all__ = ["find_secret"]
 
-_NAMES = {"key", "apikey", "token", "secret", "password", "passwd", "pwd", "passphrase", "credential", "credentials"}
-_NAMES |= {"authorization", "bearer", "cookie", "jwt"}
-_JOINED = re.compile(r"(?:api|access|auth|secret|private|client|refresh|session|bearer)(?:key|token|secret)s?$")
-"""Written as one word, or several of them: `apikey`, `access_tokens`."""
-_TEXT_TOKENS = {"bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "start", "end", "image", "special", "think"}
-"""`eos_token` is a token of text."""
-_KEYS_OF_NOTHING = {"prompt_cache_key"}
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_ENDINGS = ("key", "token", "secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase")
+_ENDINGS += ("credential", "credentials", "authorization", "cookie", "bearer", "jwt")
+"""How the last word of a secret's name ends: `apiKey`, `HFTOKEN`, `client_secret`."""
+_SEVERAL = re.compile(r"(?:api|access|auth|secret|private|client|refresh|session|bearer)(?:key|token)s$")
+"""`max_tokens` are no secret."""
+_FILLERS = {"value", "string", "str", "text", "plain", "raw", "pem", "base", "header"}
+"""Words that may follow in such a name."""
+_OF_TEXT = {"bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "start", "end", "image", "special", "think"}
+_OF_ORDER = {"cache", "isolation", "routing", "sort", "partition", "index"}
+"""`eos_token` is a token of text, `prompt_cache_key` the key of a cache."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_PLAIN_WORD = re.compile(r"[A-Za-z]+\d?")
 
 _SAID = r"(?:[\w-]*authorization|cookie|[\w-]*(?:api[-_]?key|token|secret|password))"
 _LOOKS = (
     KEY_SHAPE,
-    re.compile(rf"(?i)^\s*{_SAID}\s*[:=]\s*(?:\S+\s+)?\S{{6,}}\s*$"),  # a header on a line of its own
+    re.compile(rf"(?i)^\s*(?:export\s+)?{_SAID}\s*[:=]\s*(?:\S+\s+)?\S{{6,}}\s*$"),  # a header on a line of its own
     re.compile(r"(?i)[?&;][\w-]*(?:key|token|secret|password|signature|sig)=[^&\s]{6,}"),  # an address with a query
     re.compile(rf"(?i)[\"']{_SAID}[\"']\s*:\s*[\"'][^\"']{{6,}}"),  # JSON in a string
 )
@@ -43,7 +49,7 @@ def _secrets(value: Any, path: str, by_name: bool) -> Iterator[str]:
         yield path
     for key, item, name in _parts(value):
         below = f"{path}.{key}" if path else key
-        if _looks(key) or (by_name and _is_secret_name(name) and _holds(item)):
+        if _looks(key) or (by_name and _is_secret(name, item)):
             yield below
         yield from _secrets(item, below, by_name)
 
@@ -61,21 +67,23 @@ def _parts(value: Any) -> Iterator[tuple[str, Any, str]]:
             yield str(index), item, title if index == 1 else ""
 
 
-def _is_secret_name(name: str) -> bool:
-    """Whether what is called so would be a secret: the last word says it."""
+def _is_secret(name: str, value: Any) -> bool:
+    """Whether what is called so is a secret, or stands where the name of an environment variable belongs."""
     words = [word.lower() for word in _WORD.findall(name)]
-    if not words or "_".join(words) in _KEYS_OF_NOTHING:
+    while len(words) > 1 and words[-1] in _FILLERS:
+        words.pop()
+    if not words or not value or isinstance(value, bool):
         return False
-    if words[-1] == "token" and not _TEXT_TOKENS.isdisjoint(words[:-1]):
+    last, before = words[-1], words[:-1]
+    if last == "env" and "key" in before:
+        return not isinstance(value, str) or not (_VARIABLE.fullmatch(value) or value in os.environ)
+    if last == "auth":
+        return isinstance(value, str) and not _PLAIN_WORD.fullmatch(value)
+    if last == "token" and (isinstance(value, int | float) or not _OF_TEXT.isdisjoint(before)):
         return False
-    return words[-1] in _NAMES or _JOINED.search("".join(words)) is not None
-
-
-def _holds(value: Any) -> bool:
-    """Whether there is anything to be secret: a text, a number of more than three digits, or a tree of them."""
-    if isinstance(value, bool):
+    if last == "key" and not _OF_ORDER.isdisjoint(before):
         return False
-    return len(str(value)) > 3 if isinstance(value, int | float) else bool(value)
+    return last in ("pass", "pw") or last.endswith(_ENDINGS) or _SEVERAL.search("".join(words)) is not None
 
 
 def _looks(text: str) -> bool:
