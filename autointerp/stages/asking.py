@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -28,6 +28,8 @@ from autointerp.stages.asking_display import AskingDisplay
 from autointerp.workers import Progress as WorkProgress
 
 __all__ = ["AskWith", "ask_with", "budget_of", "judge_options", "n_workers", "probe"]
+
+_BEAT_S = 1.0
 
 T = TypeVar("T")
 
@@ -94,13 +96,30 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
             async with client:
                 with progress.bar(label, unit="features") as bar:
                     shown = AskingDisplay(bar, client, budget, progress=progress, label=label, judge=spec)
-                    result = await step(client, journal, shown.show)
+                    async with _beating(shown.beat):
+                        result = await step(client, journal, shown.show)
         sent, kept = client.counters.n_sent, client.counters.n_from_journal + client.counters.n_from_cache
         progress.say(f"{label}: {sent:,} requests sent, {kept:,} answered from journal or cache, {shown.money}")
         return result
 
     with Interruption() as interruption:
         return run_async(partial(work, interruption))
+
+
+@asynccontextmanager
+async def _beating(beat: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `beat` every second, whatever goes on inside."""
+
+    async def go_on() -> None:
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            beat()
+
+    task = asyncio.ensure_future(go_on())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def budget_of(config: Config, journal: JournalReader | None) -> Budget:

@@ -6,12 +6,14 @@ cache answered says nothing about the rest.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
-from autointerp.progress import Bar, Progress, Speed
+from autointerp.judges.engine.limits import Waiting
+from autointerp.progress import WORTH_A_LINE_S, Bar, Progress, Speed
 from autointerp.workers import Progress as WorkProgress
 
 __all__ = ["AskingDisplay"]
@@ -19,6 +21,10 @@ __all__ = ["AskingDisplay"]
 _UNREADABLE_FRAC = 0.2
 _ENOUGH_VERDICTS = 50
 """From so many verdicts on, a share of unreadable ones above that is worth a warning."""
+_STILL_S = 5.0
+"""When nothing has come back for so long, how many questions are under way is worth telling."""
+_SAY_OTHER_S, _SAY_EVERY_S = 10.0, 60.0
+"""Seconds between two lines about waits of different reasons, and of the same."""
 
 
 class AskingDisplay:
@@ -37,24 +43,61 @@ class AskingDisplay:
     ) -> None:
         self._bar, self._client, self._budget = bar, client, budget
         self._progress, self._label, self._judge = progress, label, judge
-        self._speed = Speed(clock=clock)
+        self._clock, self._speed = clock, Speed(clock=clock)
+        self._state = WorkProgress(n_features=0)
         self._is_warned, self._n_unpriced = False, 0
+        self._n_ended, self._ended_at = 0, clock()
+        self._waiting_since: float | None = None
+        self._said, self._said_at = "", -math.inf
 
     def show(self, state: WorkProgress) -> None:
-        """Bring the bar up to date."""
-        n_fresh = self._n_fresh(state)
-        self._speed.note(n_fresh)
-        per_s = self._speed.per_s
-        parts = [] if per_s is None else [f"{_rate(per_s)}/s"]
-        self._n_unpriced = state.n_unpriced
-        parts.append(self.money)
+        """Bring the bar up to date with what the loop has counted."""
+        self._state, self._n_unpriced = state, state.n_unpriced
+        self._speed.note(self._n_fresh(state))
+        self._draw()
+        self._warn(state)
+
+    def beat(self) -> None:
+        """To be called every second or so: keeps the bar alive while nothing ends, and says why a wait lasts."""
+        counters, now = self._client.counters, self._clock()
+        if counters.n_sent - counters.n_in_flight != self._n_ended:
+            self._n_ended, self._ended_at = counters.n_sent - counters.n_in_flight, now
+        waiting = self._client.waiting
+        if waiting is None:
+            self._waiting_since = None
+        else:
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
+            self._say_wait(waiting, now)
+        self._draw()
+
+    def _draw(self) -> None:
+        state, per_s = self._state, self._speed.per_s
+        parts = [self._standstill(), "" if per_s is None else f"{_rate(per_s)}/s", self.money]
         if state.n_verdicts:
             parts.append(f"{state.n_unparsed / state.n_verdicts:.0%} unparsed")
         parts.append(f"{self._client.counters.n_sent:,} sent")
         if state.n_reasked:
             parts.append(f"{state.n_reasked:,} asked again")
-        self._bar.update(state.n_done, total=state.n_features, note=", ".join(parts), eta_s=self._left_s(state, per_s))
-        self._warn(state)
+        note = ", ".join(filter(None, parts))
+        total = state.n_features or None
+        self._bar.update(state.n_done, total=total, note=note, eta_s=self._left_s(state, per_s))
+
+    def _standstill(self) -> str:
+        """What is waited for, where nothing has come back for a while."""
+        waiting, counters = self._client.waiting, self._client.counters
+        if waiting is not None:
+            return _pause(waiting)
+        still_s = self._clock() - self._ended_at
+        is_still = counters.n_in_flight > 0 and still_s >= _STILL_S
+        return f"{counters.n_in_flight:,} under way for {still_s:.0f} s" if is_still else ""
+
+    def _say_wait(self, waiting: Waiting, now: float) -> None:
+        since = now if self._waiting_since is None else self._waiting_since
+        is_long = max(waiting.pause_s, now - since) > WORTH_A_LINE_S
+        if not is_long or now - self._said_at < (_SAY_EVERY_S if waiting.reason == self._said else _SAY_OTHER_S):
+            return
+        self._said, self._said_at = waiting.reason, now
+        self._progress.say(f"{self._label}: {_pause(waiting)}: {waiting.reason}")
 
     def _n_fresh(self, state: WorkProgress) -> int:
         """Requests that this sitting had answered by the judge."""
@@ -88,6 +131,10 @@ class AskingDisplay:
             f"{self._label}: {frac:.0%} of the answers of {self._judge} cannot be read: {fix}; "
             "`autointerp journal RUN --feature DICTIONARY/INDEX` shows what it replied"
         )
+
+
+def _pause(waiting: Waiting) -> str:
+    return f"waits {math.ceil(waiting.pause_s)} s" if waiting.pause_s >= 1 else "tries again"
 
 
 def _rate(per_s: float) -> str:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from autointerp.errors import JudgeRetry, JudgeStopped
+from autointerp.errors import JudgeRetry, JudgeStopped, RunStopped
 from autointerp.judges.engine.limits import Limiter, RetrySchedule
 from autointerp.judges.protocol import RateLimits
 
@@ -301,3 +301,29 @@ def test_trouble_stays_with_few_requests_and_their_places_come_back() -> None:
     outcomes = asyncio.run(main())
     assert sum(outcome == "ok" for outcome in outcomes) >= 32
     assert len(shown) == 40
+
+
+def test_why_nothing_is_answered_can_be_asked_until_something_is() -> None:
+    async def inner() -> None:
+        pausing = Limiter(endpoint="e", n_concurrent=2, schedule=RetrySchedule())
+        assert pausing.waiting is None
+
+        async def refused() -> None:
+            raise JudgeRetry("HTTP 429: slow down", retry_after_s=60.0)
+
+        async def answered() -> None:
+            return None
+
+        task = asyncio.ensure_future(pausing.run(refused, key="k"))
+        while (waiting := pausing.waiting) is None:
+            await asyncio.sleep(0)
+        assert waiting.reason == "HTTP 429: slow down"
+        assert 0 < waiting.pause_s <= 60
+        pausing.stop(RunStopped("enough"))
+        with pytest.raises(RunStopped):
+            await task
+        healthy = Limiter(endpoint="e", n_concurrent=2, schedule=RetrySchedule())
+        await healthy.run(answered, key="k")
+        assert healthy.waiting is None
+
+    asyncio.run(inner())

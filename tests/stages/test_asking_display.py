@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Counters
+from autointerp.judges.engine.limits import Waiting
 from autointerp.progress import SilentProgress
 from autointerp.stages.asking_display import AskingDisplay
 from autointerp.workers import Progress
@@ -36,6 +37,7 @@ class Clock:
 class FakeClient:
     def __init__(self) -> None:
         self.counters = Counters()
+        self.waiting: Waiting | None = None
 
 
 def display() -> tuple[AskingDisplay, Shown, FakeClient, Clock]:
@@ -100,3 +102,40 @@ def test_many_unreadable_answers_are_warned_of_once_and_with_the_fix() -> None:
         "score: 22% of the answers of openai:m cannot be read: set judges.openai.reply_format"
     )
     assert "\n" not in shown.said[0]
+
+
+def test_a_pause_is_told_with_its_reason_once() -> None:
+    made, shown, client, clock = display()
+    client.waiting = Waiting("HTTP 429: slow down", 20.0)
+    for _ in range(20):
+        made.beat()
+        clock.now += 1.0
+        client.waiting = Waiting("HTTP 429: slow down", client.waiting.pause_s - 1.0)
+    assert shown.said == ["score: waits 20 s: HTTP 429: slow down"]
+    assert shown.updates[3]["note"].startswith("waits 17 s, $1.50")
+    client.waiting = None
+    made.beat()
+    assert shown.updates[-1]["note"].startswith("$1.50")
+
+
+def test_a_short_pause_is_no_line_but_trouble_that_lasts_is() -> None:
+    made, shown, client, clock = display()
+    client.waiting = Waiting("HTTP 500: broken", 0.5)
+    made.beat()
+    assert shown.said == []
+    assert shown.updates[-1]["note"].startswith("tries again, ")
+    clock.now += 3.0
+    made.beat()
+    assert shown.said == ["score: tries again: HTTP 500: broken"]
+
+
+def test_questions_that_nobody_answers_are_counted() -> None:
+    made, shown, client, clock = display()
+    client.counters.n_sent = client.counters.n_in_flight = 64
+    made.beat()
+    clock.now += 40.0
+    made.beat()
+    assert shown.updates[-1]["note"].startswith("64 under way for 40 s, ")
+    client.counters.n_in_flight = 63
+    made.beat()
+    assert "under way" not in shown.updates[-1]["note"]

@@ -41,7 +41,7 @@ class Breaker:
     ) -> None:
         """`on_stop` is called once, when the run is stopped."""
         self._endpoint, self._schedule, self._on_stop, self._clock = endpoint, schedule, on_stop, clock
-        self._resume_at, self._spread_s = 0.0, 0.0
+        self._resume_at, self._spread_s, self._why = 0.0, 0.0, ""
         self._n_unreached, self._unreached_since = 0, 0.0
         self._n_failed, self._failing_since = 0, 0.0
         self._n_lost = 0
@@ -68,6 +68,11 @@ class Breaker:
         except TimeoutError:
             return
         self.raise_if_stopped()
+
+    @property
+    def pause(self) -> tuple[float, str]:
+        """How long nothing will be sent yet, 0 for no pause, and why."""
+        return max(0.0, self._resume_at - self._clock()), self._why
 
     async def wait_out_pause(self, key: str) -> None:
         """Wait until the shared pause is over, each request a little longer by a hash of its `key`."""
@@ -115,7 +120,7 @@ class Breaker:
             self._pausing_since = now
         if now - self._pausing_since > schedule.max_pause_s:
             self._give_up(f"asks for one pause after the other and answers nothing; try again later ({error})")
-        self._open_until(now + pause_s, spread_s=pause_s * _SPREAD)
+        self._open_until(now + pause_s, spread_s=pause_s * _SPREAD, why=str(error))
         self._n_failed = 0
 
     def _count_unreached(self, error: JudgeRetry) -> None:
@@ -125,7 +130,7 @@ class Breaker:
         self._n_unreached += 1
         if self._n_unreached >= schedule.n_dead and now - self._unreached_since >= schedule.dead_after_s:
             self._give_up(f"cannot be reached ({error}); check its address and that it runs")
-        self._open_until(now + schedule.probe_delay_s, spread_s=0.0)
+        self._open_until(now + schedule.probe_delay_s, spread_s=0.0, why=str(error))
 
     def _count_silence(self, error: JudgeRetry) -> None:
         schedule, now = self._schedule, self._clock()
@@ -136,9 +141,9 @@ class Breaker:
         if self._n_failed >= schedule.n_silent and failing_s >= schedule.silent_after_s:
             self._give_up(f"has answered nothing for {failing_s:.0f} s, {self._n_failed} tries failed: {error}")
 
-    def _open_until(self, moment: float, *, spread_s: float) -> None:
+    def _open_until(self, moment: float, *, spread_s: float, why: str) -> None:
         if moment > self._resume_at:
-            self._resume_at, self._spread_s = moment, spread_s
+            self._resume_at, self._spread_s, self._why = moment, spread_s, why
 
     def _give_up(self, why: str) -> None:
         self.stop(JudgeStopped(f"judge at {self._endpoint} {why}; what is done is kept"))

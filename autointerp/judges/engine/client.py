@@ -19,7 +19,7 @@ from autointerp.config.asking import LimitsConfig
 from autointerp.errors import JudgeError, JudgeRetry, JudgeStopped, LimitReached, RunStopped
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
-from autointerp.judges.engine.limits import Limiter, RetrySchedule
+from autointerp.judges.engine.limits import Limiter, RetrySchedule, Waiting
 from autointerp.judges.engine.readings import Readings
 from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.protocol import Capabilities, Judge, RateLimits, Reply, Request
@@ -103,6 +103,11 @@ class Client:
         self._readings = Readings(f"{self.capabilities.model} at {self.capabilities.endpoint}")
         self._is_stopping = False
         self.counters = Counters()
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """Why no answer comes for now; None while all is well."""
+        return self._limiter.waiting
 
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
         """The outcome of one request: a Reply, or a Failure that says what became of it.

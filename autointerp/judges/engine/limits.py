@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type
 
@@ -21,10 +21,17 @@ from autointerp.judges.engine.schedule import Patience, RetrySchedule
 from autointerp.judges.engine.warmup import Warmup
 from autointerp.judges.protocol import RateLimits
 
-__all__ = ["Limiter", "RetrySchedule"]
+__all__ = ["Limiter", "RetrySchedule", "Waiting"]
 
 Answer = TypeVar("Answer")
 Meter = Callable[[Any], tuple[RateLimits | None, int]]
+
+
+class Waiting(NamedTuple):
+    """Why no answer comes, and for how many seconds at least nothing is sent; 0 where tries go on."""
+
+    reason: str
+    pause_s: float
 
 
 @dataclass(slots=True)
@@ -58,11 +65,22 @@ class Limiter:
         self._slots = Slots(ceiling=n_concurrent, quota=self._quota, start=n_start or START)
         self._breaker = Breaker(endpoint=endpoint, schedule=schedule, on_stop=self._slots.open_wide)
         self._warmup = Warmup() if is_warmed_up else None
+        self._failing: JudgeRetry | None = None
 
     @property
     def limit(self) -> int:
         """How many attempts may be under way now."""
         return self._slots.limit
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """Why no answer comes for now; None while all is well."""
+        (pause_s, why), hold_s = self._breaker.pause, self._quota.hold_s()
+        if hold_s > pause_s:
+            return Waiting("the endpoint says that its limit for this window is used up", hold_s)
+        if pause_s > 0:
+            return Waiting(why, pause_s)
+        return None if self._failing is None else Waiting(str(self._failing), 0.0)
 
     def stop(self, reason: RunStopped) -> None:
         """Let nothing more be sent: whoever waits raises `reason`. What is in flight may finish."""
@@ -119,13 +137,13 @@ class Limiter:
             await self._breaker.wait_out_pause(patience.key)
             self._breaker.raise_if_stopped()
             answer = await attempt()
-            ending = Ending.ANSWERED
+            ending, self._failing = Ending.ANSWERED, None
             self._breaker.note_answer()
             limits, n_tokens = self._meter(answer)
             self._quota.note(number, limits, n_tokens=n_tokens)
             return answer
         except JudgeRetry as error:
-            ending = _ending(error)
+            ending, self._failing = _ending(error), error
             place.is_held = ending is Ending.FAILED
             patience.count(error)
             if self._breaker.note_failure(error):
