@@ -20,7 +20,7 @@ from autointerp.board.leaderboard import FORMATS, render_leaderboard
 from autointerp.board.pareto import render_pareto
 from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.standing import build_sections
-from autointerp.cli.display import TerminalProgress, echo, stderr
+from autointerp.cli.display import TerminalProgress, echo, tell
 from autointerp.cli.page_server import serve_page
 from autointerp.errors import ConfigError
 from autointerp.run import Run
@@ -114,7 +114,7 @@ def compare(
         shared = {f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(a.layout, b.layout, f.stem)}
         rows = compare_runs(mine, theirs, labels=labels, shared=shared, metric=metric, seed=seed, margin=margin)
         for line in find_unpaired(mine, theirs, labels=labels):
-            stderr.print(f"note: {line}; left out", markup=False, soft_wrap=True)
+            tell(f"note: {line}; left out")
         if not as_json:
             _note_differences(a.summary, b.summary)
     echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
