@@ -164,7 +164,7 @@ class TerminalProgress:
         with Progress(*columns, console=self._console, expand=False, transient=is_wait) as progress:
             task = progress.add_task(label, total=total, unit=unit, note="", eta_s=None)
             yield _TerminalBar(progress, task)
-            progress.update(task, total=progress.tasks[0].total or progress.tasks[0].completed)
+            progress.update(task, total=progress.tasks[0].completed)  # a total may have been the most there could be
 
     def say(self, text: str) -> None:
         self._console.print(safe_text(text), markup=False, soft_wrap=True)

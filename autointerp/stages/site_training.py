@@ -66,9 +66,8 @@ def train_site(
     seen = 0
     batches = _batches(bench, point, layout, facts, ranks, progress)
     with ExitStack() as opened:
-        bar = opened.enter_context(
-            progress.bar(f"train {point}", total=bench.config.corpus.dictionary_tokens, unit="tok")
-        )
+        total = max(training.n_tokens for _, training in configs.values())
+        bar = opened.enter_context(progress.bar(f"train {point}", total=total, unit="tok"))
         bar.update(0, note="shuffling activations")
         charts = None
         if train.wandb_project is not None and ranks.is_first:

@@ -55,7 +55,9 @@ def frames(width: int, note: str, *, eta_s: float | None = 754.0, label: str = "
     console = Console(file=text, force_terminal=True, width=width, color_system=None, highlight=False)
     with TerminalProgress(console).bar(label, unit="features") as bar:
         bar.update(1234, total=5600, note=note, eta_s=eta_s)
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue().replace("\r", "\n"))
+        bar._progress.refresh()  # type: ignore[attr-defined]
+        shown = text.getvalue()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.replace("\r", "\n"))
     return [line for line in plain.split("\n") if line.strip()]
 
 
@@ -89,6 +91,16 @@ def test_bar_count_and_time_left_come_before_all_else(width: int, label: str) ->
     if label.startswith("train"):
         assert ("sae fvu 0.34 l0 1024" in line) == (width >= 80)
         assert ("random" in line) == (width == 200)
+
+
+def test_a_piece_of_work_that_ends_has_no_time_left() -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=80, color_system=None, highlight=False)
+    with TerminalProgress(console).bar("harvest: statistics", total=1000, unit="tok") as bar:
+        bar.update(900, eta_s=5.0)
+    last = text.getvalue().replace("\r", "\n").split("\n")[-2]
+    assert "900/900" in last
+    assert "left" not in last
 
 
 def test_a_wait_shows_how_long_it_has_lasted(monkeypatch: pytest.MonkeyPatch) -> None:
