@@ -18,6 +18,7 @@ from autointerp.cli import (
     board_commands,
     config_commands,
     dictionary_commands,
+    evidence_commands,
     export_commands,
     journal_commands,
     judge_commands,
@@ -81,6 +82,7 @@ for commands in (
 app.add_typer(judge_commands.app, name="judges")
 app.add_typer(batch_commands.app, name="batch")
 app.add_typer(dictionary_commands.app, name="dictionaries")
+app.add_typer(evidence_commands.app, name="evidence")
 app.add_typer(source_commands.subject_app, name="subject")
 app.command("corpus")(source_commands.corpus)
 

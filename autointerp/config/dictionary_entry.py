@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
 
-__all__ = ["DERIVED_KINDS", "FIXED_KINDS", "READY_KINDS", "DictionaryEntry", "Site"]
+__all__ = ["DERIVED_KINDS", "EVIDENCE_KIND", "FIXED_KINDS", "READY_KINDS", "DictionaryEntry", "Site"]
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 DictionaryKind = Literal[
@@ -32,11 +32,14 @@ DictionaryKind = Literal[
     "load",
     "plugin",
     "object",
+    "evidence",
 ]
 InferenceMethod = Literal["gradient_pursuit", "omp", "matching_pursuit", "fista", "ista", "adam", "lasso_lars"]
 READY_KINDS = frozenset({"load", "plugin", "object"})
 """Kinds that come from elsewhere as they are."""
-FIXED_KINDS = frozenset({"inferred", "identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS
+EVIDENCE_KIND = "evidence"
+"""The kind whose evidence alone is there."""
+FIXED_KINDS = frozenset({"inferred", "identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS | {EVIDENCE_KIND}
 """Kinds without weights to train."""
 DERIVED_KINDS = frozenset({"inferred", "shuffled"})
 """Kinds made of another entry's directions."""
@@ -50,8 +53,9 @@ class DictionaryEntry(Section):
     `random` random directions; `inferred` another entry's directions with codes found by optimisation; `shuffled`
     another entry's directions, each coordinate's entries shuffled among the features; `load` reads one from a
     directory, in any format `autointerp dictionaries inspect` knows; `plugin` takes what a plug-in makes, `object` an
-    object handed over in Python (see sae_core.adapter for what it must have). What is left out of a kind's own
-    settings takes sae_core's default (see docs/sae_core.md).
+    object handed over in Python (see sae_core.adapter for what it must have); `evidence` is what `autointerp evidence
+    import` brought in, without weights. What is left out of a kind's own settings takes sae_core's default (see
+    docs/sae_core.md).
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -91,7 +95,7 @@ class DictionaryEntry(Section):
     n_inference_steps: Positive | None = None
     """inferred, sparse_coding: steps of the iterative methods."""
     path: Path | None = None
-    """Where `load` finds the dictionary."""
+    """Where `load` finds the dictionary; where `evidence` was imported from."""
     plugin: str | None = None
     """The name of the plug-in, an entry point of `autointerp.dictionaries`."""
     options: dict[str, Any] = Field(default_factory=dict)

@@ -6,13 +6,14 @@ Writes nothing: `records.evidence_file` does. Does not know judges or scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
 from autointerp.config.tree import HarvestConfig
+from autointerp.harvest.contexts import ContextCollector
 from autointerp.harvest.effects import HasLogitEffects, find_effects
 from autointerp.harvest.passes import (
     Harvest,
@@ -26,14 +27,15 @@ from autointerp.harvest.passes import (
 from autointerp.harvest.predictability import context_predictability
 from autointerp.harvest.selection import select_windows
 from autointerp.harvest.statistics import ROLES, FeatureStatistics
+from autointerp.harvest.windows import WindowCollector
 from autointerp.progress import Progress, SilentProgress
 from autointerp.records.document import Role
-from autointerp.records.evidence import Evidence, TokenUse
+from autointerp.records.evidence import Evidence, FiringRule, TokenUse
 from autointerp.records.window import ACTIVATING, Window
 from autointerp.seeds import stream
 from autointerp.subject.tokens import TokenText
 
-__all__ = ["HarvestSubject", "LoadedDictionary", "Need", "build_evidence", "harvest"]
+__all__ = ["HarvestSubject", "LoadedDictionary", "Need", "build_evidence", "counted_evidence", "harvest"]
 
 N_TOKEN_USES = 100
 
@@ -110,37 +112,71 @@ def build_evidence(
     directions = loaded.dictionary.directions.detach()[chosen.to(loaded.dictionary.directions.device)]
     directions = directions * loaded.rules.sign[chosen][:, None].to(directions)
     effects = find_effects(subject, loaded.point, directions, n_logits=config.n_logits, text=text)
-    windows = select_windows(collected.windows, config, text=text)
     neurons = collected.neurons.best()
-    contexts = collected.contexts.occurrences()
-    drawn_from = collected.windows.counts()
     near = collected.windows.plan.neighbours or ((),) * len(features)
+    rows = counted_evidence(
+        collected.windows,
+        statistics,
+        places=features.tolist(),
+        contexts=collected.contexts,
+        site=str(loaded.point),
+        rule=loaded.rules.rule,
+        config=config,
+        text=text,
+        needs=needs,
+    )
+    return [
+        replace(row, top_logits=top, bottom_logits=bottom, neuron=neuron, neighbours=neighbours)
+        for row, (top, bottom), neuron, neighbours in zip(rows, effects, neurons, near, strict=True)
+    ]
+
+
+def counted_evidence(
+    collected: WindowCollector,
+    statistics: FeatureStatistics,
+    *,
+    places: Sequence[int],
+    contexts: ContextCollector | None,
+    site: str,
+    rule: Callable[[int], FiringRule],
+    config: HarvestConfig,
+    text: TokenText,
+    needs: Mapping[Role, Need] | None = None,
+) -> list[Evidence]:
+    """The records of one dictionary as far as its firings tell: no logit effects, no neuron, no neighbours.
+
+    places: where in `statistics` each of the plan's features is counted.
+    """
+    name, features = collected.plan.dictionary, collected.plan.features.tolist()
+    windows = select_windows(collected, config, text=text)
+    samples = None if contexts is None else contexts.occurrences()
+    drawn_from = collected.counts()
     wanted: Mapping[Role, Need] = {role: Need() for role in ROLES} if needs is None else needs
     rows = []
-    for place, feature in enumerate(features.tolist()):
-        _assert_disjoint(windows[place])
-        edges, counts = statistics.histogram_of(feature)
+    for number, (feature, place) in enumerate(zip(features, places, strict=True)):
+        _assert_disjoint(windows[number])
+        edges, counts = statistics.histogram_of(place)
+        rng = stream(feature, "context", name)
         rows.append(
             Evidence(
                 dictionary=name,
                 feature=feature,
-                site=str(loaded.point),
-                rule=loaded.rules.rule(feature),
+                site=site,
+                rule=rule(feature),
                 n_tokens=int(statistics.n_tokens.sum()),
-                n_firing=int(statistics.n_firing[:, feature].sum()),
-                density=statistics.density(feature),
-                max_activation=float(statistics.maximum[:, feature].max()),
+                n_firing=int(statistics.n_firing[:, place].sum()),
+                density=statistics.density(place),
+                max_activation=float(statistics.maximum[:, place].max()),
                 histogram_edges=edges,
                 histogram_counts=counts,
-                windows=windows[place],
-                top_logits=effects[place][0],
-                bottom_logits=effects[place][1],
-                token_uses=_token_uses(statistics, feature, text),
-                neuron=neurons[place],
-                context=context_predictability(*contexts[place], rng=stream(feature, "context", name)),
-                unscored=_unscored(windows[place], wanted),
-                counts=drawn_from[place],
-                neighbours=near[place],
+                windows=windows[number],
+                top_logits=(),
+                bottom_logits=(),
+                token_uses=_token_uses(statistics, place, text),
+                neuron=None,
+                context=None if samples is None else context_predictability(*samples[number], rng=rng),
+                unscored=_unscored(windows[number], wanted),
+                counts=drawn_from[number],
             )
         )
     return rows

@@ -36,6 +36,7 @@ __all__ = [
     "ReadableSubject",
     "collect_statistics",
     "collect_windows",
+    "near_tokens_of",
     "plan_windows",
 ]
 
@@ -119,7 +120,7 @@ def plan_windows(
     n = None if config.n_features == "all" else config.n_features
     features = statistics.draw(n, min_firing=config.min_firing)
     low, high = statistics.range(features)
-    near_tokens = tuple(_near_tokens(statistics, int(f)) for f in features)
+    near_tokens = tuple(near_tokens_of(statistics, int(f)) for f in features)
     if loaded is None:
         return Plan(name, features, low, high, near_tokens)
     directions = loaded.dictionary.directions.detach().float().cpu() * loaded.rules.sign[:, None]
@@ -212,7 +213,7 @@ def _neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | Non
     return neurons
 
 
-def _near_tokens(statistics: FeatureStatistics, feature: int) -> tuple[int, ...]:
+def near_tokens_of(statistics: FeatureStatistics, feature: int) -> tuple[int, ...]:
     """The tokens on which a feature fires most often, at least twice and twice as often as on the average token."""
     density = statistics.density(feature)
     often = min(2 * density, (1 + density) / 2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.dictionary_entry import EVIDENCE_KIND, DictionaryEntry
 from autointerp.config.tree import Config
+from autointerp.errors import ConfigError
 from autointerp.records.document import Role
 from autointerp.stages.objects import Objects, held_model, held_texts
 from autointerp.subject.corpus import Corpus, open_corpus
@@ -59,6 +60,12 @@ def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:
     Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus that is missing,
     empty or shorter than asked for.
     """
+    imported = next((entry for entry in config.dictionaries if entry.kind == EVIDENCE_KIND), None)
+    if imported is not None:
+        raise ConfigError(
+            f"dictionaries.{imported.name} has kind '{EVIDENCE_KIND}': only its evidence is there, to be explained and "
+            "scored; to harvest anew, give the dictionary itself (kind = 'load')"
+        )
     held = held_model(objects or {})
     if held is None:
         subject = load_subject(config.subject, device=config.device, seed=config.seed)
