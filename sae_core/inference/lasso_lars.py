@@ -57,6 +57,8 @@ def lasso_lars(
             positive=is_non_negative,
         )
     codes = torch.from_numpy(codes)
+    if is_non_negative:
+        codes.clamp_(min=0)  # on some processors the path ends at -6e-19 where it ends at 0
     missed = kkt_residual(signals, atoms, codes, l1_weight=l1_weight, is_non_negative=is_non_negative)
     largest = (signals @ atoms.T).abs().amax(dim=1)
     rows = (~(missed <= ACCEPTED_RESIDUAL * largest)).nonzero()[:, 0]

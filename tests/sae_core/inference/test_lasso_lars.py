@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn import decomposition
 
 from sae_core.inference.lasso_lars import lasso_lars
 
@@ -46,6 +47,21 @@ def test_a_path_cut_short_is_finished() -> None:
     x = torch.randn(5, 6, generator=draw).double()
     whole = lasso_lars(x, directions, l1_weight=0.05)
     torch.testing.assert_close(lasso_lars(x, directions, l1_weight=0.05, n_steps=1), whole, atol=1e-6, rtol=0)
+
+
+def test_codes_that_round_below_0_are_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = decomposition.sparse_encode
+
+    def rounding(*arguments, **options):
+        codes = encode(*arguments, **options)
+        return np.where(codes == 0, -5.9e-19, codes)
+
+    monkeypatch.setattr(decomposition, "sparse_encode", rounding)
+    draw = torch.Generator().manual_seed(2)
+    x = torch.randn(5, 6, generator=draw).double()
+    directions = torch.nn.functional.normalize(torch.randn(12, 6, generator=draw).double(), dim=1)
+    found = lasso_lars(x, directions, l1_weight=0.3)
+    assert bool((found >= 0).all()) and bool((found == 0).any())
 
 
 def test_errors_name_the_value() -> None:
