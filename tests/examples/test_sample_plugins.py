@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from autointerp.config.loading import parse_config, render_config
+from autointerp.errors import ConfigError
 from autointerp.records.evidence_file import write_evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.runs.layout import RunLayout
@@ -122,7 +125,7 @@ def test_the_readmes_commands_find_check_and_use_the_plugins(place: Place) -> No
     assert commands[4][0] == "rescore"
     listed, *checked, scored = place.call(*commands)
     assert listed.code == 0
-    for name in ("keyword", "top-token", "last-token"):
+    for name in ("keyword", "top-token", "last-token", "halves"):
         assert re.search(rf"^{name} [ ?]+autointerp-sample-plugins", listed.out, flags=re.MULTILINE)
     assert listed.loaded == []
     for called in checked:
@@ -180,6 +183,24 @@ def test_a_broken_plugin_fails_when_it_is_named_with_the_name_of_its_distributio
             "'broken' of broken-plugins cannot be loaded from broken_plugins:make (SubprocessError: no)" in called.err
         )
         assert "uninstall broken-plugins" in called.err
+
+
+def test_the_sample_dictionary_is_the_activations_by_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from sae_core.adapter import adapt
+
+    monkeypatch.syspath_prepend(str(SAMPLE))
+    factory = importlib.import_module("autointerp_sample_plugins.dictionary").open_dictionary
+    (block,) = re.findall(r"^```toml\n(.*?)^```", (SAMPLE / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    (entry,) = parse_config(tomllib.loads(block)).dictionaries
+    assert (entry.kind, entry.plugin) == ("plugin", "halves")
+    dictionary = adapt(factory(entry.model_copy(update={"options": {"scale": 2}}), 5))
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(dictionary(x), x)
+    torch.testing.assert_close(dictionary.encode_dense(x), torch.cat([x, -x], dim=1).relu())
+    assert dictionary.is_dense
+    with pytest.raises(ConfigError, match=r"dictionaries\.halves\.options\.size"):
+        factory(entry.model_copy(update={"options": {"size": 2}}), 5)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
