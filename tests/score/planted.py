@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +18,11 @@ NAMES = [" alpha", " beta", " gamma", " delta", " self", " None", " def", " clas
 SIGNS = [".", ",", ":", "(", ")", "\n", " =", ' "']
 FILLERS = [f" w{chr(97 + i)}{chr(97 + j)}" for i in range(12) for j in range(12)]
 VOCABULARY = [*STEMS, *NAMES, *SIGNS, "ing", "ed", "s", *FILLERS]
+PLACES = {piece: place for place, piece in enumerate(VOCABULARY)}
+WORDS = [*STEMS, *NAMES, *SIGNS, *FILLERS]
+WEIGHTS = np.concatenate([np.full(len(WORDS) - len(FILLERS), 3.0), np.full(len(FILLERS), 0.6)])
+UP_TO = (np.cumsum(WEIGHTS) / WEIGHTS.sum()).tolist()
+"""The share of all draws that fall on a word or one before it."""
 
 
 def fires_on(*tokens: str) -> Rule:
@@ -31,11 +37,9 @@ def fires_after(token: str, context: str) -> Rule:
 
 def make_text(rng: np.random.Generator, n_tokens: int) -> list[str]:
     """A document as pieces: words with Zipf-like frequencies, some of them with endings."""
-    words = [*STEMS, *NAMES, *SIGNS, *FILLERS]
-    weights = np.concatenate([np.full(len(STEMS) + len(NAMES) + len(SIGNS), 3.0), np.full(len(FILLERS), 0.6)])
     pieces: list[str] = []
     while len(pieces) < n_tokens:
-        word = words[int(rng.choice(len(words), p=weights / weights.sum()))]
+        word = WORDS[bisect_right(UP_TO, rng.random())]
         pieces.append(word)
         if word in STEMS and rng.random() < 0.6:
             pieces.append(("ing", "ed", "s")[int(rng.integers(3))])
@@ -63,7 +67,7 @@ def make_window(
         kind=kind,
         bin=bin_index,
         text="".join(pieces),
-        token_ids=tuple(VOCABULARY.index(p) if p in VOCABULARY else 0 for p in pieces),
+        token_ids=tuple(PLACES.get(piece, 0) for piece in pieces),
         token_starts=tuple(int(start) for start in starts),
         activations=tuple(float(a) for a in activations),
         candidate=candidate,
@@ -83,6 +87,7 @@ def make_evidence(
 ) -> Evidence:
     """The evidence of a planted feature, every window from a document of its own."""
     rng = stream(seed, "planted", dictionary, feature)
+    may_fire = {piece for piece in VOCABULARY if fires_somewhere(rule, piece)}
     windows: list[Window] = []
     counts: dict[tuple[str, str], int] = {}
     n_firing = 0
@@ -94,7 +99,7 @@ def make_evidence(
         for index in fired:
             activations[index] = float(np.exp(rng.uniform(0.0, 2.0)))
         n_firing += len(fired)
-        tokens = {piece for piece in pieces if fires_somewhere(rule, piece)}
+        tokens = may_fire.intersection(pieces)
         kind: Kind = "random"
         candidate, bin_index = int(rng.integers(length)), None
         if fired:
