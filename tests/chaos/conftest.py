@@ -12,6 +12,7 @@ from autointerp.runs.layout import RunLayout
 from tests.chaos.client import words
 from tests.chaos.run_source import save_source
 from tests.chaos.server import ChaosServer
+from tests.sharing import made_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,15 @@ class Calm:
 
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    root = tmp_path_factory.mktemp("calm")
-    source = save_source(root / "source", n_features=1)
-    with ChaosServer(root / "calm.log") as server:
-        assert _run(words(source, root / "run", server.base_url, cache=root / "cache")) == 0
-        assert set(server.arrivals.values()) == {1}
-        return Calm(source, RunLayout(root / "run"), server.n_arrivals)
+    def make(root: Path) -> None:
+        source = save_source(root / "source", n_features=1)
+        with ChaosServer(root / "calm.log") as server:
+            assert _run(words(source, root / "run", server.base_url, cache=root / "cache")) == 0
+            assert set(server.arrivals.values()) == {1}
+            (root / "n_requests").write_text(str(server.n_arrivals))
+
+    root = made_once(tmp_path_factory, "calm", make)
+    return Calm(root / "source", RunLayout(root / "run"), int((root / "n_requests").read_text()))
 
 
 @pytest.fixture(autouse=True)

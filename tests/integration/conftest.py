@@ -1,4 +1,4 @@
-"""The world every test of whole runs shares: trained and harvested once, then copied or scored anew."""
+"""The world every test of whole runs shares: trained and harvested once a test run, then copied or scored anew."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from autointerp.config.tree import Config
 from autointerp.judges.engine.readings import Readings
 from autointerp.runs.layout import RunLayout
 from tests.integration.world import config_text, save_corpus, save_subject
+from tests.sharing import made_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +37,25 @@ class World:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    root = tmp_path_factory.mktemp("world")
-    corpus = save_corpus(root / "corpus.jsonl")
-    model = save_subject(root / "model", corpus)
-    config_file = root / "tiny.toml"
-    config_file.write_text(config_text(model=model, corpus=corpus))
-    run = pipeline.run(load_config(config_file), out=root / "run", last="harvest")
-    return World(root, corpus, model, config_file, run)
+    def make(root: Path) -> None:
+        corpus = save_corpus(root / "corpus.jsonl")
+        model = save_subject(root / "model", corpus)
+        config_file = root / "tiny.toml"
+        config_file.write_text(config_text(model=model, corpus=corpus))
+        pipeline.run(load_config(config_file), out=root / "run", last="harvest")
+
+    root = made_once(tmp_path_factory, "world", make)
+    return World(root, root / "corpus.jsonl", root / "model", root / "tiny.toml", RunLayout(root / "run"))
 
 
 @pytest.fixture(scope="session")
 def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> RunLayout:
     """A copy of the world's run brought to its end with the pattern judge; nobody writes into it."""
-    root = shutil.copytree(world.run.root, tmp_path_factory.mktemp("finished") / "run")
-    return pipeline.run(world.config(), out=root)
+
+    def make(root: Path) -> None:
+        pipeline.run(world.config(), out=Path(shutil.copytree(world.run.root, root / "run")))
+
+    return RunLayout(made_once(tmp_path_factory, "finished", make) / "run")
 
 
 @pytest.fixture
