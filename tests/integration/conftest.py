@@ -13,26 +13,30 @@ from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.judges.engine.readings import Readings
 from autointerp.runs.layout import RunLayout
-from tests.integration.world import config_text, save_corpus, save_subject
+from tests.integration.world import FEW, config_text, save_corpus, save_subject
 from tests.sharing import made_once
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the world lies. `run` is harvested and no more; nobody writes into it."""
+    """Where the world lies. `run` is harvested and no more, and `few` has the evidence of two of its dictionaries, for
+    tests of how is asked rather than of what is found; nobody writes into either."""
 
     root: Path
     corpus: Path
     model: Path
     config_file: Path
     run: RunLayout
+    few: RunLayout
 
     def config(self, *overrides: str) -> Config:
         return load_config(self.config_file, overrides)
 
-    def rescored(self, out: Path, *overrides: str) -> RunLayout:
-        """The world's evidence explained and scored under other settings."""
-        return pipeline.rescore(self.run.root, self.config(f"name='{out.name}'", *overrides), out=out)
+    def rescored(self, out: Path, *overrides: str, source: RunLayout | None = None) -> RunLayout:
+        """The evidence of the world's run, or of `few`, explained and scored under other settings."""
+        source = source or self.run
+        config = load_config(source.config, [f"name='{out.name}'", *overrides])
+        return pipeline.rescore(source.root, config, out=out)
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +46,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         model = save_subject(root / "model", corpus)
         config_file = root / "tiny.toml"
         config_file.write_text(config_text(model=model, corpus=corpus))
-        pipeline.run(load_config(config_file), out=root / "run", last="harvest")
+        run = pipeline.run(load_config(config_file), out=root / "run", last="harvest")
+        few = config_text(model=model, corpus=corpus, dictionaries=FEW)
+        (root / "few.toml").write_text(few)
+        pipeline.rescore(run.root, load_config(root / "few.toml"), out=root / "few", last="harvest")
 
     root = made_once(tmp_path_factory, "world", make)
-    return World(root, root / "corpus.jsonl", root / "model", root / "tiny.toml", RunLayout(root / "run"))
+    run, few = (RunLayout(root / name) for name in ("run", "few"))
+    return World(root, root / "corpus.jsonl", root / "model", root / "tiny.toml", run, few)
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,13 @@ from tests.integration.conftest import World
 from tests.judges.fault_server import FaultServer
 from tests.judges.journalled import journalled
 
-N_REQUESTS = 320
-"""About as many as the world's scoring sends."""
+N_REQUESTS = 128
+"""About as many as scoring the evidence of two dictionaries sends."""
 
 
 def start(world: World, out: Path, base_url: str, cache: Path) -> subprocess.Popen[bytes]:
     words = command(
-        *("rescore", world.run.root, "--out", out, "--cache", cache, "--json"),
+        *("rescore", world.few.root, "--out", out, "--cache", cache, "--json"),
         *arguments(*endpoint(base_url), "limits.max_concurrent=4"),
     )
     return subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -63,6 +63,6 @@ def test_a_killed_run_goes_on_where_it_was(world: World, tmp_path: Path, n_kills
         n_distinct = len(server.arrivals)
         assert len(journalled(journal, model="served")) == n_distinct
     with FaultServer(answer=answer) as server:
-        whole = world.rescored(tmp_path / "whole", "name='killed'", *endpoint(server.base_url))
+        whole = world.rescored(tmp_path / "whole", "name='killed'", *endpoint(server.base_url), source=world.few)
         assert len(server.arrivals) == n_distinct
     assert RunLayout(out).scores.read_bytes() == whole.scores.read_bytes()

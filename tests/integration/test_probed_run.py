@@ -12,15 +12,18 @@ from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout
 from tests.integration.commands import Called, arguments, call, endpoint, one_line
 from tests.integration.conftest import World
+from tests.integration.world import FEW, N_FEATURES
 from tests.judges.fault_server import FaultServer
 from tests.judges.personalities import KINDS_OF_SERVER, Kind
 
 KEY = "sk-test-a4d92c5e713b4f68"
+N_EXPLAINED = len(FEW) * N_FEATURES
+"""The explanations of the pattern judge, which are requests of a run, too."""
 
 
 def rescore(capsys: pytest.CaptureFixture[str], world: World, out: Path, server: FaultServer, *more: str) -> Called:
     chosen = arguments(*endpoint(server.base_url, probe="auto"), *more)
-    return call(capsys, "rescore", world.run.root, "--out", out, "--json", "--cache", out.parent / "cache", *chosen)
+    return call(capsys, "rescore", world.few.root, "--out", out, "--json", "--cache", out.parent / "cache", *chosen)
 
 
 def is_probe(body: dict[str, object]) -> bool:
@@ -46,7 +49,7 @@ def test_a_run_finds_out_once_and_asks_accordingly(
         assert again.code == 0, again.err
         assert len(server.bodies) == n_asked, "the finding or the replies were not remembered"
     with open_journal(run.journal, must_exist=True) as journal:
-        assert journal.totals().n_replies == len(scoring) + 40  # the pattern judge's explanations
+        assert journal.totals().n_replies == len(scoring) + N_EXPLAINED
     left, right = (read_scores(RunLayout(tmp_path / name).scores) for name in ("run", "again"))
     assert left.equals(right)
 
@@ -57,9 +60,9 @@ def test_a_stopped_run_goes_on_with_what_it_found_though_the_server_has_changed(
     run = RunLayout(tmp_path / "run")
     kinds = [Kind(), KINDS_OF_SERVER["ignores all but the limit"]]
     with FaultServer(personality=lambda path, body: kinds[0](path, body)) as server:
-        stopped = rescore(capsys, world, run.root, server, "limits.max_requests=60")
-        one_line(stopped, "limits.max_requests = 60", code=3)
-        assert len(server.bodies) == 60 - 40, "probes and questions count alike"
+        stopped = rescore(capsys, world, run.root, server, f"limits.max_requests={N_EXPLAINED + 20}")
+        one_line(stopped, f"limits.max_requests = {N_EXPLAINED + 20}", code=3)
+        assert len(server.bodies) == 20, "probes and questions count alike"
         kinds.pop(0)
         for file in (tmp_path / "cache" / "probes").iterdir():
             file.unlink()
@@ -94,7 +97,7 @@ def test_a_key_from_a_file_is_sent_and_written_nowhere(
             server,
             f"judges.openai.key_file='{file}'",
             "limits.max_attempts=1",
-            "limits.max_requests=80",
+            f"limits.max_requests={N_EXPLAINED + 40}",
         )
         assert called.code == 3
         assert all(headers["Authorization"] == f"Bearer {KEY}" for _, headers in server.seen)

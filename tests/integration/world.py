@@ -6,15 +6,19 @@ Everything is made from seeds on the spot; nothing is downloaded and nothing is 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from autointerp.seeds import stream
 
-__all__ = ["DICTIONARIES", "config_text", "save_chat_subject", "save_corpus", "save_subject"]
+__all__ = ["DICTIONARIES", "FEW", "N_FEATURES", "config_text", "save_chat_subject", "save_corpus", "save_subject"]
 
 DICTIONARIES = ("neurons", "sae", "topk", "mlp", "random")
+FEW = ("neurons", "sae")
+N_FEATURES = 8
+"""Features of each dictionary that evidence is collected about."""
 CONTEXT_TOKENS = 48
 
 # fmt: off
@@ -26,6 +30,15 @@ _WORDS = [
 # fmt: on
 _VERBS = ["crossed", "carried", "painted", "followed", "opened", "lifted", "counted", "mended", "watched", "buried"]
 _NAMES = ["Ada", "Boris", "Chen", "Dalia", "Emeka", "Freya", "Goran", "Hana"]
+
+
+_ENTRIES = {
+    "neurons": 'kind = "identity"\nmatch_density = "sae"',
+    "sae": 'kind = "relu"\nn_features = 96\nl1_weight = 0.2',
+    "topk": 'kind = "topk"\nn_features = 96\nk = 6',
+    "mlp": 'kind = "mlp"\nn_features = 96\nhidden = [48]\nl1_weight = 0.1',
+    "random": 'kind = "random"\nn_features = 96\nmatch_density = "sae"',
+}
 
 
 def _sentence(rng: np.random.Generator) -> str:
@@ -129,8 +142,11 @@ def save_chat_subject(directory: Path, corpus: Path) -> Path:
     return directory
 
 
-def config_text(*, model: Path | str, corpus: Path | str, name: str = "tiny") -> str:
-    """The world's config: five dictionaries of one site, both scorers, the pattern judge, a few hundred requests."""
+def config_text(
+    *, model: Path | str, corpus: Path | str, name: str = "tiny", dictionaries: Sequence[str] = DICTIONARIES
+) -> str:
+    """The world's config: dictionaries of one site, both scorers, the pattern judge, 70 requests per dictionary."""
+    entries = "".join(f'\n[[dictionaries]]\nname = "{name}"\n{_ENTRIES[name]}\n' for name in dictionaries)
     return f"""
 name = "{name}"
 seed = 0
@@ -151,39 +167,9 @@ evidence_tokens = 16_000
 batch_tokens = 256
 buffer_tokens = 4096
 learning_rate = 3e-3
-
-[[dictionaries]]
-name = "neurons"
-kind = "identity"
-match_density = "sae"
-
-[[dictionaries]]
-name = "sae"
-kind = "relu"
-n_features = 96
-l1_weight = 0.2
-
-[[dictionaries]]
-name = "topk"
-kind = "topk"
-n_features = 96
-k = 6
-
-[[dictionaries]]
-name = "mlp"
-kind = "mlp"
-n_features = 96
-hidden = [48]
-l1_weight = 0.1
-
-[[dictionaries]]
-name = "random"
-kind = "random"
-n_features = 96
-match_density = "sae"
-
+{entries}
 [harvest]
-n_features = 8
+n_features = {N_FEATURES}
 window_left = 6
 window_right = 5
 n_top = 6
