@@ -13,7 +13,7 @@ from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
 from tests.integration.commands import Called, arguments, call, run_elsewhere
 from tests.integration.conftest import World
-from tests.integration.world import DICTIONARIES
+from tests.integration.world import DICTIONARIES, LITTLE_TEXT
 
 ENTRY_KEYS = {
     *("name", "dictionary", "site", "explainer", "scorer", "judge", "n_sampled", "n_scored", "unscored"),
@@ -80,10 +80,9 @@ def test_the_same_config_gives_the_same_bytes(elsewhere: tuple[Called, RunLayout
     assert run.summary.read_bytes() == finished.summary.read_bytes()
 
 
-def test_concurrency_changes_no_score(world: World, tmp_path: Path, finished: RunLayout) -> None:
-    for n in (1, 16):
-        run = world.rescored(tmp_path / f"at{n}", f"limits.max_concurrent={n}")
-        assert run.scores.read_bytes() == finished.scores.read_bytes(), n
+def test_concurrency_changes_no_score(world: World, tmp_path: Path) -> None:
+    runs = [world.rescored(tmp_path / f"at{n}", f"limits.max_concurrent={n}", source=world.few) for n in (1, 16)]
+    assert runs[0].scores.read_bytes() == runs[1].scores.read_bytes()
 
 
 def test_a_second_call_does_nothing_again(
@@ -113,18 +112,20 @@ def test_from_a_stage_does_it_and_all_after_it_again(
     assert finished_copy.scores.read_bytes() == scores
 
 
-def test_from_train_trains_again(world: World, finished_copy: RunLayout, capsys: pytest.CaptureFixture[str]) -> None:
-    weights = next(finished_copy.dictionary("sae").glob("sae_weights*"))
+def test_from_train_trains_again(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunLayout(tmp_path / "run")
+    words = ["run", world.few.config, "--out", run.root, *arguments(*LITTLE_TEXT), "--until"]
+    assert call(capsys, *words, "harvest").code == 0
+    weights = next(run.dictionary("sae").glob("sae_weights*"))
     before, content = weights.stat().st_mtime_ns, weights.read_bytes()
-    called = call(capsys, "run", world.config_file, "--out", finished_copy.root, "--from", "train", "--until", "train")
-    assert called.code == 0
+    assert call(capsys, *words, "train", "--from", "train").code == 0
     assert weights.stat().st_mtime_ns > before
     assert weights.read_bytes() == content
-    assert set(read_manifest(finished_copy)["stages"]) == {"train"}
+    assert set(read_manifest(run)["stages"]) == {"train"}
 
 
 def test_fresh_starts_anew(world: World, finished_copy: RunLayout, capsys: pytest.CaptureFixture[str]) -> None:
-    changed = arguments("seed=1", "corpus.dictionary_tokens=1024")
+    changed = arguments("seed=1", *LITTLE_TEXT)
     refused = call(capsys, "train", world.config_file, "--out", finished_copy.root, *changed)
     assert refused.code == 2
     assert "seed: 0 -> 1" in refused.err
@@ -166,7 +167,7 @@ def test_runs_are_compared(
     within = call(capsys, "compare", finished.root, "--json")
     assert within.code == 0
     assert json.loads(within.out)
-    oracle = world.rescored(tmp_path / "oracle", "score.judge='oracle'")
+    oracle = world.rescored(tmp_path / "oracle", "score.judge='oracle'", source=world.few)
     between = call(capsys, "compare", finished.root, oracle.root, "--json")
     assert between.code == 0
     assert json.loads(between.out)

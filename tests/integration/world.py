@@ -13,13 +13,24 @@ import numpy as np
 
 from autointerp.seeds import stream
 
-__all__ = ["DICTIONARIES", "FEW", "N_FEATURES", "config_text", "save_chat_subject", "save_corpus", "save_subject"]
+__all__ = [
+    "DICTIONARIES",
+    "FEW",
+    "LITTLE_TEXT",
+    "N_FEATURES",
+    "config_text",
+    "save_chat_subject",
+    "save_corpus",
+    "save_subject",
+]
 
 DICTIONARIES = ("neurons", "sae", "topk", "mlp", "random")
 FEW = ("neurons", "sae")
 N_FEATURES = 8
 """Features of each dictionary that evidence is collected about."""
 CONTEXT_TOKENS = 48
+LITTLE_TEXT = ("corpus.dictionary_tokens=1024", "corpus.evidence_tokens=4000", "harvest.min_firing=8")
+"""Overrides for runs of which it does not matter what is learned."""
 
 # fmt: off
 _WORDS = [
