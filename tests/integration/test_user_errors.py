@@ -81,9 +81,9 @@ def test_a_judge_misspelt_deletes_nothing(
     [
         (("run", "nowhere.toml"), ("'nowhere.toml'", "does not exist", "demo")),
         (("run", "dmo"), ("'dmo'", "recipes", "demo")),
-        (("leaderboard", "nowhere"), ("nowhere", "does not exist")),
+        (("leaderboard", "nowhere"), ("nowhere", "no such directory")),
         (("report", "nowhere"), ("nowhere",)),
-        (("journal", "nowhere"), ("nowhere", "does not exist")),
+        (("journal", "nowhere"), ("nowhere", "no such directory")),
         (("compare", "nowhere"), ("nowhere",)),
         (("rescore", "nowhere", "--out", "x"), ("nowhere",)),
         (("judges", "check", "patern"), ("did you mean 'pattern'?",)),
@@ -143,7 +143,7 @@ def test_a_dictionary_of_another_width_is_one_line(
     config.write_text(f"{before}{loaded}[harvest]{after}")
     same = call(capsys, "train", config, "--out", tmp_path / "same", *arguments(*LITTLE_TEXT))
     assert same.code == 0, same.err
-    config.write_text(f"{before}{loaded}site = 'resid_post'\n[harvest]{after}")
+    config.write_text(f"{before}{loaded}site = 'resid_post'\nforce = true\n[harvest]{after}")
     one_line(
         call(capsys, "run", config, "--out", tmp_path / "other", "--json"), "dictionaries.loaded.path", "48", "24 wide"
     )
