@@ -14,7 +14,10 @@ from autointerp.board.summary import build_summary, write_summary
 from autointerp.cli import board_commands, main
 from autointerp.cli.page_server import serve_page
 from autointerp.errors import ConfigError
+from autointerp.pipeline import STAGES
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import open_run
+from tests.stages.harvested import make_config
 
 PAGE = b"<!doctype html>the page"
 
@@ -74,9 +77,12 @@ def test_a_port_that_is_taken_is_one_line(run: RunLayout, capsys: pytest.Capture
 
 
 def test_a_run_without_its_page_says_how_to_build_it(run: RunLayout, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = open_run(run, make_config())
+    for stage in STAGES:
+        manifest.finish(stage, {})
     run.report.unlink()
     assert main._run(["serve", str(run.root)]) == 2
-    assert f"`autointerp report {run.root}` builds it" in capsys.readouterr().err
+    assert f"`autointerp report {run.root}` makes it anew" in capsys.readouterr().err
 
 
 def test_serve_says_where(run: RunLayout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
