@@ -147,11 +147,11 @@ def _maker(layout: RunLayout, path: Path) -> str:
 
 
 def _remedy(layout: RunLayout, stage: str, line: Mapping[str, Any], stages: Mapping[str, Any]) -> str:
-    if not layout.is_run():
+    if not layout.root.is_dir():
         return "give the folder of a run, as named by --out"
     if "taken_from" in line:
         return f"copy it again from the run '{line['taken_from']}', whose evidence this run was made from"
-    if stage not in stages:
+    if layout.is_run() and stage not in stages:
         return f"the stage '{stage}' is not finished; {layout.go_on()} goes on"
     return f"{layout.remake(stage)} makes it anew"
 
