@@ -126,9 +126,12 @@ def require_journal(layout: RunLayout, *, stages: Iterable[str] = tuple(_TABLES)
 
 
 def has_its_replies(layout: RunLayout) -> bool:
-    """Whether the replies, that the journal held when a stage ended last, are still in it as they were."""
-    wanted = read_manifest(layout).get("replies")
-    return wanted is None or digest_replies(layout.journal, last=wanted["last"]) == wanted
+    """Whether the replies that the journal held when a stage ended last are in it as they were. Others may have come
+    after, unless all is asked."""
+    content = read_manifest(layout)
+    wanted = content.get("replies")
+    last = None if wanted is None or "score" in content["stages"] else wanted["last"]
+    return wanted is None or digest_replies(layout.journal, last=last) == wanted
 
 
 def _files(layout: RunLayout, stage: str, dictionaries: Iterable[str]) -> list[Path]:

@@ -43,7 +43,7 @@ def make_target(root: Path, *, seed: int = 0) -> RunLayout:
     Another `seed` gives another run of the same names."""
     with FaultServer(answer=_answer) as server:
         config = _config(server.base_url, seed)
-        layout = make_harvested(root, config)
+        layout = make_harvested(root, config, has_weights=True)
         for last in ("explain", "score"):
             for shard in ("1/2", "2/2"):
                 pipeline.run_shard(config, out=root, shard=parse_shard(shard), last=last)
@@ -52,13 +52,15 @@ def make_target(root: Path, *, seed: int = 0) -> RunLayout:
     return layout
 
 
-def make_harvested(root: Path, config: Config) -> RunLayout:
-    """The run in `root` up to its evidence."""
+def make_harvested(root: Path, config: Config, *, has_weights: bool = False) -> RunLayout:
+    """The run in `root` up to its evidence, with dictionaries that could be harvested again if that is asked for."""
     layout = RunLayout(root)
     manifest = open_run(layout, config)
     for name in DICTIONARIES:
         write_evidence(layout.evidence_file(name), _evidence(name, config.seed))
         layout.dictionary(name).mkdir(parents=True)
+        if has_weights:
+            _save_dictionary(layout.dictionary(name), seed=len(name) + config.seed)
         layout.quality(name).write_text(json.dumps(_QUALITY | {"l0": len(name) + config.seed}, indent=1))
     for stage in ("train", "harvest"):
         finish_stage(manifest, layout, stage, {}, dictionaries=DICTIONARIES)
@@ -81,6 +83,16 @@ def _config(base_url: str, seed: int) -> Config:
         score={"scorers": [_SCORER]},
         name="target",
     )
+
+
+def _save_dictionary(folder: Path, *, seed: int) -> None:
+    from autointerp.harvest.firing import FiringRules
+    from sae_core.build import build_dictionary
+    from sae_core.checkpoint import save_dictionary
+    from sae_core.config import DictionaryConfig
+
+    save_dictionary(build_dictionary(DictionaryConfig(kind="topk", n_features=12, k=3), d_in=6, seed=seed), folder)
+    FiringRules.above_zero(12).save(folder)
 
 
 def _evidence(dictionary: str, seed: int) -> list[Evidence]:

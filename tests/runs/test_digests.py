@@ -18,7 +18,7 @@ from autointerp.cli.main import _run
 from autointerp.errors import AutointerpError
 from autointerp.records.evidence_file import read_evidence
 from autointerp.run import Run
-from autointerp.runs.digests import require_journal
+from autointerp.runs.digests import require_journal, unsealed_journal
 from autointerp.runs.journal_digests import ASKED, ASKED_FOR, TABLES
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import Manifest, load_run_config, read_manifest
@@ -229,10 +229,19 @@ def test_a_run_of_an_older_release_opens_as_before_but_for_rows_that_are_gone(ru
         Run(run.root).open_journal()
 
 
-def test_replies_that_come_later_are_none_of_the_stages_business(run: RunLayout) -> None:
+def test_replies_may_come_while_questions_are_asked_and_not_after(run: RunLayout) -> None:
     columns = ASKED["replies"]
     given = columns.replace("key,", "'f00',", 1)
     execute(run, f"INSERT INTO replies ({columns}) SELECT {given} FROM replies LIMIT 1")
+    with pytest.raises(AutointerpError, match="not the replies"):
+        require_journal(run)
+    manifest = Manifest(run, read_manifest(run))
+    manifest.forget("score")
+    require_journal(run)
+    manifest.finish("score", {})
+    with unsealed_journal(manifest, run):
+        require_journal(run)
+        execute(run, "DELETE FROM replies WHERE key = 'f00'")
     require_journal(run)
 
 
