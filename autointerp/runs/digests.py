@@ -23,6 +23,7 @@ __all__ = [
     "dictionary_files",
     "finish_stage",
     "has_its_replies",
+    "is_stated",
     "require_files",
     "require_journal",
     "seal_journal",
@@ -77,6 +78,13 @@ def dictionary_files(layout: RunLayout, name: str) -> list[Path]:
     folder = layout.dictionary(name)
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [path for path in found if path.is_file() and path.name not in _UNHASHED]
+
+
+def is_stated(layout: RunLayout, path: Path) -> bool:
+    """Whether a stage's line says that it left the file."""
+    whole = RunLayout(layout.root)
+    stages = read_manifest(whole)["stages"] if whole.is_run() else {}
+    return any(_name(whole, path) in line.get("files", {}) for line in stages.values())
 
 
 def require_files(layout: RunLayout, *paths: Path) -> None:

@@ -14,14 +14,12 @@ from typing import Any, NamedTuple
 
 from autointerp.cli.main import _run
 from autointerp.errors import AutointerpError
-from autointerp.harvest.firing import FiringRules
 from autointerp.run import Run
 from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.runs.layout import RunLayout
-from sae_core.checkpoint import load_dictionary
 from sae_core.errors import SaeCoreError
 from tests.attack.mutations import mutate, targets
-from tests.attack.target import DICTIONARIES, make_target
+from tests.attack.target import DICTIONARIES, make_small, make_target
 
 __all__ = ["Attack", "Found"]
 
@@ -66,6 +64,9 @@ def _show_page(run: Path) -> dict[str, bytes]:
 
 def _load_dictionaries(run: Path) -> dict[str, bytes]:
     """What the harvest reads of the dictionaries."""
+    from autointerp.harvest.firing import FiringRules
+    from sae_core.checkpoint import load_dictionary
+
     found = {}
     layout = RunLayout(run)
     for name in DICTIONARIES:
@@ -85,24 +86,31 @@ _READERS = {
     "report.html": ("page",),
     "journal.sqlite": ("export", "merge", "report"),
     "evidence": ("merge", "export", "report"),
-    "dictionaries": ("quality", "harvest", "report"),
+    "quality.json": ("quality", "report"),
+    "dictionaries": ("harvest",),
     "shards": ("merge", "report"),
 }
-"""The commands that read a file, or files in a folder; any other file is read by all of them."""
-_RESCORED = {"evidence", "dictionaries", "config.toml", "manifest.json"}
+"""The commands that read a file, by its name or its folder's; any other file is read by all of them."""
+_EVERY = tuple(name for name in (*COMMANDS, *CALLS) if name != "rescore")
+_RESCORED = {"evidence", "quality.json", "config.toml", "manifest.json"}
 _RESCORED_FRAC = 0.2
+_QUICK = ("leaderboard", "export", "report", "page")
 
 
 class Attack:
-    """A whole run, another one of the same names, and a place where copies are damaged."""
+    """A whole run, another one of the same names, and a place where copies are damaged. A quick one has no shards, no
+    prices and no weights, and less is asked of it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_quick: bool = False) -> None:
         gc.freeze()  # a stage's end collects garbage, among all that pytest and torch have
-        self.whole = make_target(root / "whole").root
-        self.other = make_target(root / "other", seed=1).root
+        if is_quick:
+            self.whole = self.other = make_small(root / "whole").root
+        else:
+            self.whole = make_target(root / "whole").root
+            self.other = make_target(root / "other", seed=1).root
         self.run, self.out = root / "run", root / "out"
         self._restore()
-        self.expected = {name: self._do(name) for name in (*COMMANDS, *CALLS)}
+        self.expected = {name: self._do(name) for name in (_QUICK if is_quick else (*COMMANDS, *CALLS))}
         faults = [found for found in self.expected.values() if isinstance(found, Found)]
         assert not faults, faults
 
@@ -114,10 +122,11 @@ class Attack:
         """What was done to a file, and what became of every command."""
         self._restore()
         did = mutate(self.run, self.other, relative, rng)
-        readers = _READERS.get(relative.parts[0], tuple(name for name in (*COMMANDS, *CALLS) if name != "rescore"))
-        if relative.parts[0] in _RESCORED and rng.random() < _RESCORED_FRAC:
+        places = ("shards",) if relative.parts[0] == "shards" else (relative.name, relative.parts[0])
+        readers = next((_READERS[place] for place in places if place in _READERS), _EVERY)
+        if _RESCORED.intersection(places) and rng.random() < _RESCORED_FRAC:
             readers = (*readers, "rescore")
-        return did, [self._judge(name, self._do(name)) for name in readers]
+        return did, [self._judge(name, self._do(name)) for name in readers if name in self.expected]
 
     def _restore(self) -> None:
         for folder in (self.run, self.out):

@@ -17,9 +17,8 @@ N_MUTATIONS = 600
 N_FEW = 20
 
 
-def attack(root: Path, n: int) -> Counter[str]:
+def attack(target: Attack, n: int) -> Counter[str]:
     """How many of `n` mutations came to what; every command that reads the file counts."""
-    target = Attack(root)
     files = target.files()
     counts: Counter[str] = Counter()
     faults = []
@@ -34,12 +33,12 @@ def attack(root: Path, n: int) -> Counter[str]:
 
 
 def test_twenty_mutations(tmp_path: Path) -> None:
-    assert attack(tmp_path, N_FEW)["refused"] > N_FEW // 2
+    assert attack(Attack(tmp_path, is_quick=True), N_FEW)["refused"] > N_FEW // 2
 
 
 @pytest.mark.full
 def test_six_hundred_mutations(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    counts = attack(tmp_path, N_MUTATIONS)
+    counts = attack(Attack(tmp_path), N_MUTATIONS)
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")  # none in a worker of several
     if terminal is not None:
         terminal.write_line(f"{N_MUTATIONS} mutations of a run's files: {dict(counts)}")

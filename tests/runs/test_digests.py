@@ -85,7 +85,7 @@ MUTATIONS: dict[str, tuple[Callable[[RunLayout], object], str]] = {
     "a price changed": (lambda run: execute(run, "UPDATE replies SET usd = 27.0"), "not the replies .*--recover"),
     "a reply changed": (lambda run: execute(run, "UPDATE replies SET text = '[1]'"), "not the replies .*--recover"),
     "a charge gone": (lambda run: execute(run, "DELETE FROM charges WHERE dictionary = 'sae'"), "not the replies"),
-    "a question gone": (lambda run: execute(run, "DROP TABLE questions"), "damaged|not the replies"),
+    "a question gone": (lambda run: execute(run, "DROP TABLE questions"), "no such table: questions"),
     "a reason more": (
         lambda run: execute(run, "INSERT INTO unscored VALUES ('sae', 2, 'windows', 'detection', 'judge', 'lost')"),
         r"holds other unscored .*--from score",
