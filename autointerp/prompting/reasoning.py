@@ -139,6 +139,8 @@ def _stands_apart(text: str, tag: re.Match[str]) -> bool:
 
 def _without_quoted(text: str, matches: list[re.Match[str]]) -> list[re.Match[str]]:
     """Those that stand neither in quotation marks shut again in the same line nor alone between marks of any kind."""
+    if not matches:
+        return []
     marks = [mark.start() for mark in QUOTATION.finditer(text)]
 
     def is_quoted(match: re.Match[str], is_open: bool) -> bool:
