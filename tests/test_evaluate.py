@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,23 +76,53 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(corpus, texts, directory, model, AutoTokenizer.from_pretrained(directory))
 
 
-BASE = {"kind": "random", "n_features": 16, "match_density": "mine"}
+BASE = {"kind": "random", "match_density": "my_sae"}
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def shown(world: World, out: Path) -> tuple[str, str]:
+    """The README's example in this world: how a run is made, and how it is read."""
+    (example,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    for there, here in (
+        ("layer=5", "layer=0"),
+        ("openai:gpt-4o-mini", "pattern"),
+        ('settings={"limits": {"max_usd": 5.0}}', "settings=SETTINGS, progress=SilentProgress()"),
+        ("results/runs/mine", str(out)),
+    ):
+        assert there in example
+        example = example.replace(there, here)
+    made, read = example.split("\nrun.leaderboard")
+    return made, f"run.leaderboard{read}"
 
 
 @pytest.fixture(scope="module")
 def plain(world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of a model, texts and a dictionary that are all in memory, made within an event loop as in a notebook."""
+    """The README's run of a model, texts and a dictionary in memory, made within an event loop as in a notebook."""
+    names: dict[str, Any] = {"model": world.model, "tokenizer": world.tokenizer, "texts": world.texts, "sae": Own()}
+    names |= {"SETTINGS": SETTINGS, "SilentProgress": SilentProgress}
 
-    async def cell() -> Run:
-        return world.evaluate({"mine": Own(), "base": BASE}, tmp_path_factory.mktemp("plain") / "first run")
+    async def cell() -> None:
+        made, _ = shown(world, tmp_path_factory.mktemp("plain") / "first run")
+        exec(
+            compile(made, "README.md", "exec"), names | {"SETTINGS": SETTINGS, "SilentProgress": SilentProgress}, names
+        )
 
-    return asyncio.run(cell())
+    asyncio.run(cell())
+    return names["run"]
+
+
+def test_the_readmes_example_reads_it(world: World, plain: Run) -> None:
+    _, read = shown(world, plain.path)
+    names = {"run": plain, "Run": Run}
+    sampled = plain.evidence("my_sae")[0].feature
+    exec(compile(read.replace("my_sae/60", f"my_sae/{sampled}"), "README.md", "exec"), names)
+    assert len(plain.feature(f"my_sae/{sampled}").windows) == len(plain.evidence("my_sae")[0].windows)
 
 
 def test_objects_in_memory_are_scored(world: World, plain: Run) -> None:
     assert all("_original_component" not in name for name, _ in world.model.named_parameters())  # it was copied
-    assert set(plain.leaderboard.index) == {"mine", "base"}
-    assert len(plain.evidence("mine")) == 4
+    assert set(plain.leaderboard.index) == {"my_sae", "random"}
+    assert len(plain.evidence("my_sae")) == 4
     assert plain.config.name == "first-run"
     assert (plain.config.subject.model, plain.config.corpus.path) == ("memory:tiny", "memory:texts")
 
@@ -99,7 +130,7 @@ def test_objects_in_memory_are_scored(world: World, plain: Run) -> None:
 def test_the_manifest_knows_what_came_from_memory(world: World, plain: Run) -> None:
     noted = plain.manifest["objects"]
     assert {name: found["class"] for name, found in noted.items()} == {
-        "mine": "Own",
+        "my_sae": "Own",
         "subject.model": "GPT2LMHeadModel",
         "corpus.path": f"{len(world.texts)} texts",
     }
@@ -108,11 +139,11 @@ def test_the_manifest_knows_what_came_from_memory(world: World, plain: Run) -> N
 
 def test_the_same_call_does_nothing_again_and_another_object_is_refused(world: World, plain: Run) -> None:
     before = plain.layout.summary.read_bytes()
-    world.evaluate({"mine": Own(), "base": BASE}, plain.path)
-    with pytest.raises(ConfigError, match=r"made with another 'mine' \(Own, .* than is given now .*fresh=True"):
-        world.evaluate({"mine": Own(seed=1), "base": BASE}, plain.path)
+    world.evaluate({"my_sae": Own(), "random": BASE}, plain.path)
+    with pytest.raises(ConfigError, match=r"made with another 'my_sae' \(Own, .* than is given now .*fresh=True"):
+        world.evaluate({"my_sae": Own(seed=1), "random": BASE}, plain.path)
     with pytest.raises(ConfigError, match=r"another 'corpus\.path'"):
-        world.evaluate({"mine": Own(), "base": BASE}, plain.path, corpus=world.texts[1:])
+        world.evaluate({"my_sae": Own(), "random": BASE}, plain.path, corpus=world.texts[1:])
     with pytest.raises(SubjectError, match="lives in memory only"):  # as the command line would
         pipeline.run(load_config(plain.layout.config), out=plain.path, last="harvest", first="harvest")
     assert plain.layout.summary.read_bytes() == before
@@ -120,11 +151,11 @@ def test_the_same_call_does_nothing_again_and_another_object_is_refused(world: W
 
 def test_names_and_paths_give_the_same_evidence(world: World, plain: Run, tmp_path: Path) -> None:
     path = save_dictionary(made(), tmp_path / "sae")
-    dictionaries = {"mine": Own(), "base": BASE, "filed": path}
+    dictionaries = {"my_sae": Own(), "random": BASE, "filed": path}
     run = world.evaluate(dictionaries, tmp_path / "run", model=str(world.directory), tokenizer=None)
-    assert set(run.manifest["objects"]) == {"mine", "corpus.path"}
+    assert set(run.manifest["objects"]) == {"my_sae", "corpus.path"}
     assert (run.config.subject.model, run.config.dictionaries[2].path) == (str(world.directory), path)
-    assert run.layout.evidence_file("mine").read_bytes() == plain.layout.evidence_file("mine").read_bytes()
+    assert run.layout.evidence_file("my_sae").read_bytes() == plain.layout.evidence_file("my_sae").read_bytes()
     density = {evidence.feature: evidence.n_firing for evidence in run.evidence("filed")}
     assert all(n >= SETTINGS["harvest"]["min_firing"] for n in density.values())
 
@@ -135,14 +166,14 @@ def test_a_bridge_is_read_as_it_is(world: World, plain: Run, tmp_path: Path) -> 
     hf_model = AutoModelForCausalLM.from_pretrained(world.directory, attn_implementation="eager")
     bridge = TransformerBridge.boot_transformers(str(world.directory), hf_model=hf_model, tokenizer=world.tokenizer)
     before = [parameter.clone() for parameter in bridge.parameters()]
-    run = world.evaluate({"mine": Own(), "base": BASE}, tmp_path / "bridge", model=bridge, tokenizer=None)
-    assert run.layout.evidence_file("mine").read_bytes() == plain.layout.evidence_file("mine").read_bytes()
+    run = world.evaluate({"my_sae": Own(), "random": BASE}, tmp_path / "bridge", model=bridge, tokenizer=None)
+    assert run.layout.evidence_file("my_sae").read_bytes() == plain.layout.evidence_file("my_sae").read_bytes()
     assert all(torch.equal(a, b) for a, b in zip(before, bridge.parameters(), strict=True))
     with pytest.raises(SubjectError, match=r"is in torch\.float64; give it in float32"):
-        world.evaluate({"mine": Own()}, tmp_path / "double", model=bridge.to(torch.float64), tokenizer=None)
+        world.evaluate({"my_sae": Own()}, tmp_path / "double", model=bridge.to(torch.float64), tokenizer=None)
     bridge.to(torch.float32).enable_compatibility_mode()
     with pytest.raises(SubjectError, match="weights were processed"):
-        world.evaluate({"mine": Own()}, tmp_path / "processed", model=bridge, tokenizer=None)
+        world.evaluate({"my_sae": Own()}, tmp_path / "processed", model=bridge, tokenizer=None)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +191,13 @@ def test_a_bridge_is_read_as_it_is(world: World, plain: Run, tmp_path: Path) -> 
 )
 def test_a_mistake_is_one_line(world: World, tmp_path: Path, changes: Any, error: Any, said: str) -> None:
     with pytest.raises(error, match=said) as raised:
-        world.evaluate({"mine": Own()}, tmp_path / "run", **changes)
+        world.evaluate({"my_sae": Own()}, tmp_path / "run", **changes)
     assert "\n" not in str(raised.value)
 
 
 def test_an_object_that_is_no_dictionary_is_one_line(world: World, tmp_path: Path) -> None:
     with pytest.raises(SaeCoreError, match=r"a 'object', cannot serve as a dictionary: it has no `encode`"):
-        world.evaluate({"mine": object()}, tmp_path / "run")
+        world.evaluate({"my_sae": object()}, tmp_path / "run")
 
 
 def test_what_is_in_memory_must_be_so_in_the_config(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ class Export:
         records = {index: self.features[index] for index in chosen}
         roles = _roles(records.values())
         texts = [tokens for record in records.values() for tokens, _ in record.texts.values()]
-        spellings = sorted({token for tokens in texts for token in tokens})
+        effects = [entry for record in records.values() for side in ("pos", "neg") for entry in _entries(record, side)]
+        spellings = sorted({token for tokens in (*texts, effects) for token in tokens})
         text = TokenText(tuple(_spelled(spellings)), adds_space=False)
         number = {spelling: place for place, spelling in enumerate(spellings)}
         rows: list[Evidence] = []
@@ -267,22 +268,28 @@ def _with_facts(row: Evidence, record: FeatureRecord, number: Mapping[str, int],
         max_activation=max(row.max_activation, _number(facts.get("maxActApprox"))),
         histogram_edges=(),
         histogram_counts=(),
-        top_logits=_effects(facts, "pos", number)[:n_logits],
-        bottom_logits=_effects(facts, "neg", number)[:n_logits],
+        top_logits=_effects(record, "pos", number)[:n_logits],
+        bottom_logits=_effects(record, "neg", number)[:n_logits],
         neuron=NeuronMatch(int(neurons[0][0]), neurons[1][0]) if all(neurons) else None,
         context=None,
         counts=None,
     )
 
 
-def _effects(facts: Mapping[str, Any], side: str, number: Mapping[str, int]) -> tuple[TokenEffect, ...]:
-    """Entries of the vocabulary with their effects; one that no text holds has the number -1."""
-    spelled, values = facts.get(f"{side}_str"), _numbers(facts.get(f"{side}_values"))
-    if not isinstance(spelled, list) or len(spelled) != len(values):
+def _entries(record: FeatureRecord, side: str) -> list[str]:
+    """The spellings of the entries of the vocabulary on one side of the logit effects, empty where they are no list."""
+    found = record.facts.get(f"{side}_str")
+    return [str(entry) for entry in found] if isinstance(found, list) else []
+
+
+def _effects(record: FeatureRecord, side: str, number: Mapping[str, int]) -> tuple[TokenEffect, ...]:
+    """Entries of the vocabulary with their effects."""
+    entries, values = _entries(record, side), _numbers(record.facts.get(f"{side}_values"))
+    if len(entries) != len(values):
         return ()
+    shown = [piece.decode() for piece in _spelled(entries)]
     return tuple(
-        TokenEffect(number.get(str(token), -1), next(_spelled([str(token)])).decode(), value)
-        for token, value in zip(spelled, values, strict=True)
+        TokenEffect(number[entry], text, value) for entry, text, value in zip(entries, shown, values, strict=True)
     )
 
 
