@@ -102,7 +102,9 @@ class JudgeRetry(JudgeError):
 
     `retry_after_s` is the pause the server asked for, in seconds, or None; one of no length or without end is None.
     `is_connection` is True when no server answered at all, which counts against the endpoint rather than the request.
-    `is_overload` is True where fewer requests at once would help (429, 503, a time-out). `is_unpaid` is True where the
+    `is_overload` is True where fewer requests at once would help (429, 503, a time-out), `is_turned_away` where the
+    endpoint did not even look at the request for having too many (429, 503): not the request's fault; whoever names a
+    pause, even one of no length, turns away. `is_unpaid` is True where the
     endpoint answered with an error, which it charges nothing for; a reply that was lost on its way may have cost its
     full price.
     """
@@ -114,13 +116,15 @@ class JudgeRetry(JudgeError):
         retry_after_s: float | None = None,
         is_connection: bool = False,
         is_overload: bool = False,
+        is_turned_away: bool = False,
         is_unpaid: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s if retry_after_s is not None and 0.0 < retry_after_s < math.inf else None
         self.is_connection = is_connection
-        self.is_overload = is_overload
-        self.is_unpaid = is_unpaid or is_connection or retry_after_s is not None
+        self.is_turned_away = is_turned_away or retry_after_s is not None
+        self.is_overload = is_overload or self.is_turned_away
+        self.is_unpaid = is_unpaid or is_connection or self.is_turned_away
 
 
 class JudgeRejected(JudgeError):

@@ -258,7 +258,7 @@ def test_what_may_have_been_charged_counts_against_the_ceiling(tmp_path: Path, e
     async def fail(request: Request) -> Reply:
         raise error
 
-    judge, schedule = Priced(fail), replace(FAST, max_pauses=6, n_dead=99)
+    judge, schedule = Priced(fail), replace(FAST, max_turned_away=6, n_dead=99)
     outcomes = run(tmp_path / "j", judge, lambda c: ask_many(c, 1), budget=Budget(max_usd=2.2), schedule=schedule)
     assert len(judge.asked) == n_asked
     assert isinstance(outcomes[0], LimitReached if n_asked == 4 else Failure)

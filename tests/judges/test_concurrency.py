@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autointerp.judges.engine.concurrency import Ending, Slots
+from autointerp.judges.engine.concurrency import Ending, Slots, Turn
 from autointerp.judges.engine.quota import Quota
 from autointerp.judges.protocol import RateLimits
 
@@ -145,22 +145,22 @@ def test_probing_lets_one_through_until_something_sent_since_was_answered() -> N
 def test_repeated_tries_go_first_and_the_others_in_their_order() -> None:
     order: list[str] = []
 
-    async def ask(slots: Slots, name: str, is_repeated: bool) -> None:
-        number = await slots.take(is_repeated=is_repeated)
+    async def ask(slots: Slots, name: str, turn: Turn) -> None:
+        number = await slots.take(turn)
         order.append(name)
         slots.give_back(number, OK)
 
     async def main() -> None:
         slots = Slots(ceiling=1)
         held = await slots.take()
-        waiting = [("a", False), ("b", False), ("again", True), ("c", False)]
-        asking = [asyncio.ensure_future(ask(slots, *each)) for each in waiting]
+        turns = {"a": Turn.LAST, "b": Turn.LAST, "again": Turn.FIRST, "turned away": Turn.BEHIND_ONE, "c": Turn.LAST}
+        asking = [asyncio.ensure_future(ask(slots, *each)) for each in turns.items()]
         await asyncio.sleep(0)
         slots.give_back(held, OK)
         await asyncio.gather(*asking)
 
     asyncio.run(main())
-    assert order == ["again", "a", "b", "c"]
+    assert order == ["again", "a", "turned away", "b", "c"]
 
 
 def test_whoever_stops_waiting_leaves_no_hole() -> None:

@@ -27,7 +27,8 @@ __all__ = [
 _NO_CREDITS = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_credits"}
 _TEXT_PARTS = {"text", "output_text"}
 _TRY_AGAIN = {408, 409, 425, 429, 498, 529}
-_OVERLOAD = {408, 429, 498, 503, 504, 529}
+_TURNED_AWAY = {429, 498, 503, 529}
+_OVERLOAD = {408, 504, *_TURNED_AWAY}
 _BROKEN_OFF = {
     *("error", "network_error", "server_error", "upstream_error", "abort", "aborted", "cancelled", "timeout"),
     *("insufficient_system_resource", "engine_overloaded"),
@@ -131,11 +132,13 @@ def status_error(
             "judges.openai.base_url"
         )
     if status in _TRY_AGAIN or status >= 500:
+        is_unpaid, is_overloaded = not _is_charged(body), code == "overloaded_error"
         return JudgeRetry(
             f"HTTP {status}: {said}",
             retry_after_s=retry_after_s(headers, now=time.time()),
-            is_overload=status in _OVERLOAD or code == "overloaded_error",
-            is_unpaid=not _is_charged(body),
+            is_overload=is_overloaded or status in _OVERLOAD,
+            is_turned_away=is_unpaid and (is_overloaded or status in _TURNED_AWAY),
+            is_unpaid=is_unpaid,
         )
     return JudgeRejected(f"HTTP {status}: {said}")
 

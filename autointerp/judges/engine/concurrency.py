@@ -12,9 +12,10 @@ import asyncio
 from collections import deque
 from enum import Enum
 
+from autointerp.judges.engine.pace import Pace
 from autointerp.judges.engine.quota import Quota
 
-__all__ = ["START", "Ending", "Slots"]
+__all__ = ["START", "Ending", "Slots", "Turn"]
 
 START = 8
 """Places at first, where nothing is known of the endpoint."""
@@ -34,12 +35,24 @@ class Ending(Enum):
     UNSENT = "unsent"
 
 
+class Turn(Enum):
+    """Where whoever asks for a place stands among those that wait."""
+
+    FIRST = "first"
+    """Behind others that are to be first."""
+    BEHIND_ONE = "behind one"
+    LAST = "last"
+
+
 class Slots:
     """Places for attempts at one endpoint, handed out in the order they are asked for, repeated tries first."""
 
-    def __init__(self, *, ceiling: int, quota: Quota | None = None, start: int = START) -> None:
-        """At most `ceiling` at once, at first `start`; never more than `quota` allows to be sent."""
-        self._ceiling, self._quota = max(1, ceiling), quota or Quota()
+    def __init__(
+        self, *, ceiling: int, quota: Quota | None = None, pace: Pace | None = None, start: int = START
+    ) -> None:
+        """At most `ceiling` at once, at first `start`; never more than `quota` allows to be sent, nor faster than
+        `pace`."""
+        self._ceiling, self._quota, self._pace = max(1, ceiling), quota or Quota(), pace
         self._limit = float(min(start, self._ceiling))
         self._is_slow_start, self._is_probing, self._is_open = True, False, False
         self._n_taken, self._n_given, self._last_fall, self._probed_from = 0, 0, 0, 0
@@ -57,12 +70,15 @@ class Slots:
         """How many are."""
         return self._n_taken
 
-    async def take(self, *, is_repeated: bool = False) -> int:
+    async def take(self, turn: Turn = Turn.LAST) -> int:
         """Wait for a place; gives the number of this attempt. The place goes back by `give_back` exactly once."""
         if not self._repeated and not self._waiting and self._has_room():
             return self._give()
         place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        (self._repeated if is_repeated else self._waiting).append(place)
+        if turn is Turn.BEHIND_ONE:
+            self._waiting.insert(1, place)
+        else:
+            (self._repeated if turn is Turn.FIRST else self._waiting).append(place)
         self._hand_out()
         try:
             return await place
@@ -73,10 +89,10 @@ class Slots:
 
     async def take_again(self) -> int:
         """The number of another attempt in a place still held, or in a new one where there are too few by now."""
-        if self._is_open or (self._n_taken <= self.limit and self._quota.hold_s() == 0.0):
+        if self._is_open or (self._n_taken <= self.limit and self._hold_s() == 0.0):
             return self._number()
         self._n_taken -= 1
-        return await self.take(is_repeated=True)
+        return await self.take(Turn.FIRST)
 
     def give_back(self, number: int, ending: Ending) -> None:
         """The attempt `number` is over, and its place is free."""
@@ -86,6 +102,8 @@ class Slots:
 
     def note(self, number: int, ending: Ending) -> None:
         """The attempt `number` is over, and its place is held for another."""
+        if self._pace is not None:
+            self._pace.note_end()
         if ending in (Ending.ANSWERED, Ending.FAILED) and number > self._probed_from:
             self._is_probing = False
         if ending is Ending.ANSWERED and self._n_taken >= self.limit:
@@ -109,7 +127,11 @@ class Slots:
         self._hand_out()
 
     def _has_room(self) -> bool:
-        return self._is_open or (self._n_taken < self.limit and self._quota.hold_s() == 0.0)
+        return self._is_open or (self._n_taken < self.limit and self._hold_s() == 0.0)
+
+    def _hold_s(self) -> float:
+        """Until quota and pace let the next one go."""
+        return max(self._quota.hold_s(), self._pace.hold_s() if self._pace is not None else 0.0)
 
     def _give(self) -> int:
         self._n_taken += 1
@@ -118,6 +140,8 @@ class Slots:
     def _number(self) -> int:
         self._n_given += 1
         self._quota.n_sent = self._n_given
+        if self._pace is not None:
+            self._pace.note_sent(self._n_given, is_alone=self._n_taken == 1)
         return self._n_given
 
     def _hand_out(self) -> None:
@@ -131,9 +155,12 @@ class Slots:
                 return
 
     def _wake_after_hold(self) -> None:
-        """When it is the quota that holds back, nobody may be left to give a place back: a timer asks again."""
-        if self._timer is None and self._n_taken < self.limit:
-            self._timer = asyncio.get_running_loop().call_later(self._quota.hold_s(), self._on_timer)
+        """When it is quota or pace that holds back, nobody may be left to give a place back: a timer asks again."""
+        if self._timer is not None:
+            self._timer.cancel()  # what holds back may have changed
+            self._timer = None
+        if self._n_taken < self.limit:
+            self._timer = asyncio.get_running_loop().call_later(self._hold_s(), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

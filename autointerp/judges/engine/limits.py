@@ -1,12 +1,14 @@
 """One endpoint and how hard it is pressed: each attempt waits for its place, and failed ones are repeated.
 
 A `Limiter` stands before one endpoint and model. It takes a coroutine function that makes one attempt, and puts
-together what its parts know: `concurrency` how many at once, `quota` what may still be sent, `breaker` when to pause
-and when to give up, `schedule` when to repeat, `warmup` who goes first. Knows nothing of requests, prices or journals.
+together what its parts know: `concurrency` how many at once, `quota` what may still be sent, `pace` how fast,
+`breaker` when to pause and when to give up, `schedule` when to repeat, `warmup` who goes first. Knows nothing of
+requests, prices or journals.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +17,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type
 
 from autointerp.errors import JudgeRejected, JudgeRetry, RunStopped
 from autointerp.judges.engine.breaker import Breaker
-from autointerp.judges.engine.concurrency import START, Ending, Slots
+from autointerp.judges.engine.concurrency import START, Ending, Slots, Turn
+from autointerp.judges.engine.pace import Pace
 from autointerp.judges.engine.quota import Quota
 from autointerp.judges.engine.schedule import Patience, RetrySchedule
 from autointerp.judges.engine.warmup import Warmup
@@ -53,6 +56,7 @@ class Limiter:
         meter: Meter = lambda _: (None, 0),
         is_warmed_up: bool = False,
         n_start: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """At most `n_concurrent` attempts at once, fewer while that is too much for the endpoint; `n_start` of them at
         first, a few where it is left out.
@@ -61,9 +65,10 @@ class Limiter:
         first request of each prefix goes alone.
         """
         self._schedule, self._meter = schedule, meter
-        self._quota = Quota()
-        self._slots = Slots(ceiling=n_concurrent, quota=self._quota, start=n_start or START)
-        self._breaker = Breaker(endpoint=endpoint, schedule=schedule, on_stop=self._slots.open_wide)
+        self._quota = Quota(clock=clock)
+        self._pace = Pace(first_delay_s=schedule.first_delay_s, max_delay_s=schedule.max_delay_s, clock=clock)
+        self._slots = Slots(ceiling=n_concurrent, quota=self._quota, pace=self._pace, start=n_start or START)
+        self._breaker = Breaker(endpoint=endpoint, schedule=schedule, on_stop=self._slots.open_wide, clock=clock)
         self._warmup = Warmup() if is_warmed_up else None
         self._failing: JudgeRetry | None = None
 
@@ -97,7 +102,8 @@ class Limiter:
         """Make attempts until one succeeds. `key` names the request and decides its jitter; `prefix` is what it shares.
 
         A request keeps its place between two tries, so that trouble slows the run down instead of spreading over all of
-        it; only where the endpoint had too much it goes without, and comes back before those that were never tried.
+        it; only where the endpoint had too much it goes without, and comes back before those that were never tried,
+        behind one of them where it was turned away: then the next to go may be taken where this one is not.
         Raises JudgeRetry (the last one) when tries are used up, JudgeRejected at once, RunStopped when the endpoint is
         given up here or anywhere else.
         """
@@ -132,13 +138,15 @@ class Limiter:
 
     async def _attempt(self, attempt: Callable[[], Awaitable[Answer]], patience: Patience, place: _Place) -> Answer:
         was_held, place.is_held, ending = place.is_held, False, Ending.UNSENT
-        number = await (self._slots.take_again() if was_held else self._slots.take(is_repeated=patience.has_tried))
+        turn = Turn.BEHIND_ONE if patience.is_turned_away else Turn.FIRST if patience.has_tried else Turn.LAST
+        number = await (self._slots.take_again() if was_held else self._slots.take(turn))
         try:
             await self._breaker.wait_out_pause(patience.key)
             self._breaker.raise_if_stopped()
             answer = await attempt()
             ending, self._failing = Ending.ANSWERED, None
             self._breaker.note_answer()
+            self._pace.note_answer(number)
             limits, n_tokens = self._meter(answer)
             self._quota.note(number, limits, n_tokens=n_tokens)
             return answer
@@ -146,6 +154,10 @@ class Limiter:
             ending, self._failing = _ending(error), error
             place.is_held = ending is Ending.FAILED
             patience.count(error)
+            if patience.is_turned_away:
+                is_again = patience.n_turned_away > 1
+                is_telling = self._pace.note_turned_away(number, patience.key, is_again=is_again)
+                ending = Ending.OVERLOADED if is_telling else Ending.FAILED
             if self._breaker.note_failure(error):
                 self._slots.probe()
             raise
