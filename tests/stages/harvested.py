@@ -47,12 +47,12 @@ def make_config(*overrides: str, **sections: object) -> Config:
     return parse_config(tree | sections, overrides)
 
 
-def make_run(root: Path, config: Config) -> RunLayout:
-    """A run of which train and harvest are done."""
+def make_run(root: Path, config: Config, *, n_features: int | None = None) -> RunLayout:
+    """A run of which train and harvest are done; of `n_features` per dictionary where fewer are enough."""
     layout = RunLayout(root)
     manifest = open_run(layout, config)
     for name in DICTIONARIES:
-        write_evidence(layout.evidence_file(name), evidence_of(name))
+        write_evidence(layout.evidence_file(name), evidence_of(name)[-(n_features or 0) :])
     for stage in ("train", "harvest"):
         finish_stage(manifest, layout, stage, {}, dictionaries=DICTIONARIES)
     return layout
