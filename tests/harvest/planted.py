@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ class PlantedDictionary(Dictionary):
         return x.clamp(min=0)
 
 
-@dataclass
+@dataclass(eq=False)
 class PlantedCorpus:
     """Documents of random tokens packed as `[BOS] text [BOS] text`; `repeats` documents hold one repeated passage."""
 
@@ -104,19 +105,25 @@ class PlantedCorpus:
             self.roles[name] = "explain" if number % 2 else "score"
 
     def open(self) -> Iterator[PackedBatch]:
-        for role in ("explain", "score"):
-            rows = self._rows(role)
-            for start in range(0, len(rows), self.batch_rows):
-                part = rows[start : start + self.batch_rows]
-                names = sorted({name for row in part for _, name, _ in row if name is not None})
-                index = {name: place for place, name in enumerate(names)} | {None: -1}
-                yield PackedBatch(
-                    torch.tensor([[token for token, _, _ in row] for row in part]),
-                    torch.tensor([[index[name] for _, name, _ in row] for row in part]),
-                    torch.tensor([[offset for _, _, offset in row] for row in part]),
-                    tuple(names),
-                    role,
-                )
+        return iter(self._batches)
+
+    @cached_property
+    def _batches(self) -> list[PackedBatch]:
+        return [batch for role in ("explain", "score") for batch in self._packed(role)]
+
+    def _packed(self, role: Role) -> Iterator[PackedBatch]:
+        rows = self._rows(role)
+        for start in range(0, len(rows), self.batch_rows):
+            part = rows[start : start + self.batch_rows]
+            names = sorted({name for row in part for _, name, _ in row if name is not None})
+            index = {name: place for place, name in enumerate(names)} | {None: -1}
+            yield PackedBatch(
+                torch.tensor([[token for token, _, _ in row] for row in part]),
+                torch.tensor([[index[name] for _, name, _ in row] for row in part]),
+                torch.tensor([[offset for _, _, offset in row] for row in part]),
+                tuple(names),
+                role,
+            )
 
     def _rows(self, role: Role) -> list[list[tuple[int, str | None, int]]]:
         rows: list[list[tuple[int, str | None, int]]] = [[(BOS, None, -1)]]
@@ -136,6 +143,10 @@ class PlantedCorpus:
 
     def truth(self) -> dict[tuple[str, int], tuple[int, np.ndarray]]:
         """(document, offset) -> (token, activations [n_features]) of every text token."""
+        return self._truth
+
+    @cached_property
+    def _truth(self) -> dict[tuple[str, int], tuple[int, np.ndarray]]:
         subject, found = PlantedSubject(), {}
         for batch in self.open():
             x = subject.activations(batch.tokens, [POINT])[POINT].numpy()

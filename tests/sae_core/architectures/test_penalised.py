@@ -22,6 +22,7 @@ def _build(**fields: object) -> PenalisedDictionary:
     return dictionary
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("kind", "weight"), [("relu", 0.02), ("relu", 1.0), ("prolu", 0.2), ("gated", 0.2), ("mlp", 0.2)]
 )

@@ -17,6 +17,7 @@ TRAINING = TrainingConfig(
 )
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("fields", "cosine", "fvu"),
     [

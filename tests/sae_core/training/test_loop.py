@@ -48,6 +48,7 @@ def _batches(n_batches: int = 30, batch_tokens: int = 64) -> Iterator[torch.Tens
     return PLANTED.iter_batches(n_batches, batch_tokens=batch_tokens, seed=1)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("name", "cosine", "fvu"), [("relu", 0.97, 0.25), ("topk", 0.97, 0.15), ("mlp", 0.9, 0.3)])
 def test_planted_directions_are_found(name: str, cosine: float, fvu: float) -> None:
     trained = train_dictionaries({name: CONFIGS[name]}, _batches(400, 256), device="cpu")[name]
@@ -218,6 +219,7 @@ class _Products(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_autocast_takes_the_products_in_bfloat16_and_stays_close(name: str) -> None:
     """Tolerance: over 60 steps of noisy training FVU differs by less than 5% of itself, the first loss by 1%."""
