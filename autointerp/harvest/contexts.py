@@ -52,14 +52,7 @@ class ContextCollector:
         fires = np.isin(key, firings.feature * batch.n_tokens + firings.row)
         slot = (feature * len(ROLES) + ROLES.index(batch.role)) * 2 + fires
         priority = mix(batch.here[anchor] ^ self._code[feature])
-
-        def build(indices: np.ndarray) -> dict[str, np.ndarray]:
-            at = anchor[indices]
-            place = at[:, None] - np.arange(1 + N_BEFORE)
-            is_own = place >= batch.start[at][:, None]
-            return {"token": np.where(is_own, batch.token[place.clip(0)], -1).astype(np.int32)}
-
-        self.pools.offer(slot, priority, build)
+        self.pools.offer(slot, priority, lambda at: {"token": _tokens_up_to(batch, anchor[at])})
 
     def merge(self, other: ContextCollector) -> None:
         """Add the samples of another part of the stream, collected under the same plan."""
@@ -82,3 +75,10 @@ class ContextCollector:
                 sides.append(Occurrences(columns["token"][low:high], fires))
             found.append((sides[0], sides[1]))
         return found
+
+
+def _tokens_up_to(batch: TextBatch, at: np.ndarray) -> np.ndarray:
+    """[n, 1 + N_BEFORE] the token at each place, then those before it, -1 beyond the segment's start."""
+    place = at[:, None] - np.arange(1 + N_BEFORE)
+    is_own = place >= batch.start[at][:, None]
+    return np.where(is_own, batch.token[place.clip(0)], -1).astype(np.int32)

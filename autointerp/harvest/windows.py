@@ -276,20 +276,28 @@ class WindowCollector:
         """Offer windows around anchors; `values` gives the firings to look activations up in, `must_be_silent` the
         keys of firings none of which may stand in the window.
         """
+        self.pools.offer(
+            slot, priority, lambda at: self._candidates(batch, feature[at], anchor[at], values, must_be_silent)
+        )
 
-        def build(indices: np.ndarray) -> dict[str, np.ndarray]:
-            at, of = anchor[indices], feature[indices]
-            first, past = self._spans(batch, at)
-            is_good = past - first >= self.placement.min_tokens
-            if must_be_silent is not None:
-                base = of * batch.n_tokens
-                n_firing = np.searchsorted(must_be_silent, base + past) - np.searchsorted(must_be_silent, base + first)
-                is_good &= n_firing == 0
-            chosen = np.flatnonzero(is_good)
-            payload = self._payload(batch, of[chosen], at[chosen], first[chosen], past[chosen], values)
-            return {"chosen": chosen, **payload}
-
-        self.pools.offer(slot, priority, build)
+    def _candidates(
+        self,
+        batch: TextBatch,
+        feature: np.ndarray,
+        anchor: np.ndarray,
+        values: tuple[np.ndarray, np.ndarray] | None,
+        must_be_silent: np.ndarray | None,
+    ) -> dict[str, np.ndarray]:
+        """The windows around anchors that will do, and which of the anchors they belong to."""
+        first, past = self._spans(batch, anchor)
+        is_good = past - first >= self.placement.min_tokens
+        if must_be_silent is not None:
+            base = feature * batch.n_tokens
+            n_firing = np.searchsorted(must_be_silent, base + past) - np.searchsorted(must_be_silent, base + first)
+            is_good &= n_firing == 0
+        chosen = np.flatnonzero(is_good)
+        payload = self._payload(batch, feature[chosen], anchor[chosen], first[chosen], past[chosen], values)
+        return {"chosen": chosen, **payload}
 
     def _payload(
         self,

@@ -80,6 +80,21 @@ def load_subject(
     return subject
 
 
+def _keep(x: Tensor, found: dict[SitePoint, Tensor], *, point: SitePoint, n_wanted: int) -> None:
+    """Keep what a hook sees; raises _Enough at the last that is wanted."""
+    found[point] = x.flatten(2).float() if x.dim() > 2 else x
+    if len(found) == n_wanted:
+        raise _Enough
+
+
+def _put(x: Tensor, mask: Tensor, replace: Replace, *, change: list[Tensor]) -> Tensor:
+    """What a hook gives back with the rows of `mask` replaced; leaves the difference in `change`."""
+    flat = x.flatten(2).clone()
+    flat[mask] = replace(flat[mask].float()).to(flat.dtype)
+    change.append(flat.view_as(x) - x)
+    return flat.view_as(x)
+
+
 class Subject:
     """A model under study. All passes run without gradients in float32; the model is never changed.
 
@@ -165,17 +180,9 @@ class Subject:
     def _read(self, tokens: Tensor, points: Sequence[SitePoint]) -> dict[SitePoint, Tensor]:
         wanted = set(points)
         found: dict[SitePoint, Tensor] = {}
-
-        def reader(point: SitePoint) -> Callable[[Tensor, Any], None]:
-            def read(x: Tensor, hook: Any) -> None:
-                found[point] = x.flatten(2).float() if x.dim() > 2 else x
-                if len(found) == len(wanted):
-                    raise _Enough
-
-            return read
-
+        readers = {p: lambda x, hook, p=p: _keep(x, found, point=p, n_wanted=len(wanted)) for p in wanted}
         with suppress(_Enough):
-            self._run(tokens, {p: reader(p) for p in wanted}, stop=1 + max(point.layer for point in points))
+            self._run(tokens, readers, stop=1 + max(point.layer for point in points))
         return found
 
     def loss(self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
@@ -262,17 +269,9 @@ class Subject:
         self, mask: Tensor, point: SitePoint, replace: Replace
     ) -> dict[SitePoint, Callable[[Tensor, Any], Tensor]]:
         change: list[Tensor] = []
-
-        def put(x: Tensor, hook: Any) -> Tensor:
-            flat = x.flatten(2).clone()
-            flat[mask] = replace(flat[mask].float()).to(flat.dtype)
-            change.append(flat.view_as(x) - x)
-            return flat.view_as(x)
-
+        put = {point: lambda x, hook: _put(x, mask, replace, change=change)}
         skip = SITES[point.site].skip
-        if skip is None:
-            return {point: put}
-        return {point: put, SitePoint(skip, point.layer): lambda x, hook: x + change.pop()}
+        return put if skip is None else put | {SitePoint(skip, point.layer): lambda x, hook: x + change.pop()}
 
     def _loss(
         self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], dict[SitePoint, Callable[[Tensor, Any], Any]]]

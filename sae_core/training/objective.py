@@ -5,6 +5,8 @@ Takes a dictionary, a batch and how far the schedules are; gives the pass and it
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -34,11 +36,8 @@ def objective(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=is_half):
         passed = _in_full_precision(dictionary.training_pass(x), x.dtype)
 
-    def loss_of(reconstruction: Tensor) -> Tensor:
-        return reconstruction_loss(
-            x, reconstruction, kind=config.loss, input_scale=dictionary.scale, ranks=dictionary.ranks
-        )
-
+    # a partial and not a function: what is defined in a step would be checked anew in every step of a test
+    loss_of = partial(reconstruction_loss, x, kind=config.loss, input_scale=dictionary.scale, ranks=dictionary.ranks)
     nested = [loss_of(each) for each in (passed.reconstruction, *passed.partial_reconstructions)]
     loss = torch.stack(nested).mean() + penalty_share * passed.penalty
     for side in passed.side_reconstructions:

@@ -51,6 +51,12 @@ def run(corpus: PlantedCorpus, config: HarvestConfig, **options) -> list[Evidenc
     return found["planted"]
 
 
+@pytest.fixture(scope="module")
+def whole(config: HarvestConfig, corpus: PlantedCorpus) -> list[Evidence]:
+    """The harvest in one pass, by one process, in batches of seven rows."""
+    return run(corpus, config)
+
+
 def test_every_window_tells_the_truth(evidence: EXAMPLES, corpus: PlantedCorpus) -> None:
     truth = corpus.truth()
     n_windows = 0
@@ -243,14 +249,18 @@ def test_the_sample_is_seeded_and_only_of_live_features(config: HarvestConfig) -
     assert len(samples) > 1
 
 
-def test_the_same_config_twice_gives_equal_bytes(config: HarvestConfig, corpus: PlantedCorpus, tmp_path) -> None:
-    for name in ("one", "two"):
-        write_evidence(tmp_path / name, run(corpus, config))
+def test_the_same_config_twice_gives_equal_bytes(
+    config: HarvestConfig, corpus: PlantedCorpus, whole: list[Evidence], tmp_path
+) -> None:
+    for name, found in (("one", whole), ("two", run(corpus, config))):
+        write_evidence(tmp_path / name, found)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 @pytest.mark.parametrize("n_shards", [2, 3])
-def test_shards_merge_to_one_pass(config: HarvestConfig, corpus: PlantedCorpus, n_shards: int) -> None:
+def test_shards_merge_to_one_pass(
+    config: HarvestConfig, corpus: PlantedCorpus, whole: list[Evidence], n_shards: int
+) -> None:
     subject, dictionaries, shown = PlantedSubject(), {"planted": loaded()}, SilentProgress()
     shards = [(index, n_shards) for index in range(n_shards)]
     parts = [
@@ -272,7 +282,6 @@ def test_shards_merge_to_one_pass(config: HarvestConfig, corpus: PlantedCorpus, 
     merged = build_evidence(
         subject, dictionaries["planted"], statistics, harvests[0], config, name="planted", text=planted_text()
     )
-    whole = run(corpus, config)
     assert [item.windows for item in merged] == [item.windows for item in whole]
     for one, other in zip(merged, whole, strict=True):
         assert one.neuron and other.neuron
@@ -280,9 +289,9 @@ def test_shards_merge_to_one_pass(config: HarvestConfig, corpus: PlantedCorpus, 
         assert (one.histogram_counts, one.token_uses) == (other.histogram_counts, other.token_uses)
 
 
-def test_another_batch_size_gives_the_same_windows(config: HarvestConfig, corpus: PlantedCorpus) -> None:
+def test_another_batch_size_gives_the_same_windows(config: HarvestConfig, whole: list[Evidence]) -> None:
     other = run(PlantedCorpus(batch_rows=3), config)
-    assert [item.windows for item in other] == [item.windows for item in run(corpus, config)]
+    assert [item.windows for item in other] == [item.windows for item in whole]
 
 
 def test_an_unknown_site_is_the_users_error(config: HarvestConfig, corpus: PlantedCorpus) -> None:
