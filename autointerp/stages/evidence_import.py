@@ -20,6 +20,7 @@ from autointerp.harvest.imported.kept import Imported
 from autointerp.harvest.imported.neuronpedia import Export, find_exports
 from autointerp.progress import Progress
 from autointerp.records.evidence_file import write_evidence
+from autointerp.runs.digests import finish_stage
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
 from autointerp.runs.manifest import open_run
@@ -134,5 +135,6 @@ def _write(layout: RunLayout, config: Config, imported: Sequence[Imported]) -> N
             "imported": {each.name: list(each.lacks) for each in imported},
             "n_features": {each.name: len(each.evidence) for each in imported},
         }
-        manifest.finish("train", {"imported": True})
-        manifest.finish("harvest", facts)
+        names = [each.name for each in imported]
+        finish_stage(manifest, layout, "train", {"imported": True}, dictionaries=names)
+        finish_stage(manifest, layout, "harvest", facts, dictionaries=names)

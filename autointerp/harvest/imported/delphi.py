@@ -6,7 +6,6 @@ START. All activations above 0 are kept, so what is not listed is silent.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from autointerp.harvest.firing import Firings
 from autointerp.harvest.imported.kept import SHARES, Imported, collect_kept
 from autointerp.harvest.statistics import drawing_order
 from autointerp.records.document import Role, role_of
+from autointerp.small_files import read_json
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.tokens import TokenText, special_ids, style_of
 
@@ -56,14 +56,9 @@ class DelphiCache:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What delphi wrote of how it was made; nothing where it wrote none. Raises InputError where it is damaged."""
+        """What delphi wrote of how it was made; nothing where it wrote none. Raises UnreadableFile."""
         path = self.folder / "config.json"
-        if not path.is_file():
-            return {}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path} is damaged ({error}); delete it, or copy it again") from None
+        found = read_json(path) if path.exists() else {}
         return found if isinstance(found, dict) else {}
 
     @property

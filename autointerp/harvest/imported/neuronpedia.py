@@ -8,7 +8,6 @@ and of each feature only the texts that were kept because it fires there. So sil
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from autointerp.harvest.imported.kept import SHARES, Imported, collect_kept
 from autointerp.harvest.statistics import drawing_order
 from autointerp.records.document import Role, role_of
 from autointerp.records.evidence import Evidence, NeuronMatch, TokenEffect
+from autointerp.small_files import parse_json
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sources.streams import TextStream, unpacked
 from autointerp.subject.sources.text import decode_text
@@ -126,7 +126,7 @@ def _iter_rows(path: Path, *, max_mb: int) -> Iterator[tuple[str, dict[str, Any]
             opened = unpacked(stream, name=path.name, place=f"'{path}'", max_mb=max_mb)
             if ".jsonl" in path.name.lower():
                 parsed: Iterable[tuple[str, Any]] = (
-                    (f"{path}, line {line}", _parsed(text, f"{path}, line {line}"))
+                    (f"{path}, line {line}", parse_json(text, place=f"{path}, line {line}"))
                     for line, text in opened.lines()
                     if text.strip()
                 )
@@ -138,17 +138,9 @@ def _iter_rows(path: Path, *, max_mb: int) -> Iterator[tuple[str, dict[str, Any]
 
 
 def _of_list(path: Path, opened: TextStream) -> Iterator[tuple[str, Any]]:
-    found = _parsed(decode_text(opened.whole(), place=f"'{path}'"), str(path))
+    found = parse_json(decode_text(opened.whole(), place=f"'{path}'"), place=str(path))
     rows = found if isinstance(found, list) else [found]
     yield from ((f"{path}, item {place}" if len(rows) > 1 else str(path), row) for place, row in enumerate(rows))
-
-
-def _parsed(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        raise InputError(f"{place} is no valid JSON ({reason}); copy or download it again") from None
 
 
 def _take(exports: dict[str, Export], row: Mapping[str, Any], place: str) -> None:

@@ -224,8 +224,8 @@ def test_what_is_missing_around_a_cache_is_one_line(
         ('{"index": "1", "tokens": ["a"], "values": ["x"]}', "line 1: 'values' must be numbers"),
         ('{"index": "1", "tokens": ["a"], "values": [NaN]}', "line 1: a value is not finite"),
         ('{"index": "one", "tokens": ["a"], "values": [1]}', "line 1: index = 'one' is no feature's number"),
-        ('{"index": "1", "tokens": ["a"], "values"', "line 1 is no valid JSON"),
-        ("[" * 100_000, "is no valid JSON (RecursionError)"),
+        ('{"index": "1", "tokens": ["a"], "values"', "line 1 is damaged: no JSON"),
+        ("[" * 100_000, "line 1 is damaged: nested too deeply"),
         ('{"a": 1}', "no JSON of activations with tokens and values"),
     ],
 )
