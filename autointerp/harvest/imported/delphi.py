@@ -196,7 +196,8 @@ def _blocks(n_rows: int) -> list[tuple[Role, np.ndarray]]:
     blocks: list[tuple[Role, np.ndarray]] = []
     for role in SHARES:
         rows = np.array([row for row, own in enumerate(roles) if own == role], dtype=np.int64)
-        blocks += [(role, rows[start : start + ROWS_PER_BATCH]) for start in range(0, len(rows), ROWS_PER_BATCH)]
+        for start in range(0, len(rows), ROWS_PER_BATCH):
+            blocks.append((role, rows[start : start + ROWS_PER_BATCH]))  # noqa: PERF401
     return blocks
 
 

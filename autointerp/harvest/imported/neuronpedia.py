@@ -97,7 +97,7 @@ class Export:
         return Imported(name, tuple(rows), self.model, self.corpus, sum(map(len, texts)), self._lacks(records))
 
     def _lacks(self, records: Mapping[int, FeatureRecord]) -> tuple[str, ...]:
-        lacks = list(LACKS)
+        lacks: list[str] = [*LACKS]
         if not all("frac_nonzero" in record.facts for record in records.values()):
             lacks.append("how often features fire is not said of all: a density of 0 is an unknown one")
         if not all(record.facts.get("pos_str") for record in records.values()):
@@ -240,7 +240,8 @@ def _batch(
             if token not in SPECIAL:
                 document[row, place], offset[row, place], value[row, place] = row, place, activation
     is_text = document >= 0
-    batch = PackedBatch(*(torch.from_numpy(array) for array in (tokens, document, offset)), tuple(names), role)
+    spread = torch.from_numpy(tokens), torch.from_numpy(document), torch.from_numpy(offset)
+    batch = PackedBatch(*spread, tuple(names), role)
     kept = value[is_text]
     place = np.flatnonzero(kept > 0)
     return batch, Firings(np.zeros(len(place), dtype=np.int64), place, kept[place])
