@@ -414,7 +414,7 @@ def test_a_judge_bound_to_one_event_loop_is_found() -> None:
 def test_a_judge_that_does_not_answer_is_asked_no_further() -> None:
     judge = dead(JudgeStopped("no credits left"))
     found = results(judge, reopen=Fine)
-    assert found[FIRST_QUESTION].detail == "JudgeStopped: no credits left"
+    assert found[FIRST_QUESTION].detail.startswith("JudgeStopped: no credits left; asked: ScoreTask of ")
     assert found["closing twice is harmless"].is_passed
     assert {result.is_passed for name, result in found.items() if "question" in name and name != FIRST_QUESTION} == {
         None

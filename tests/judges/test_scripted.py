@@ -181,7 +181,10 @@ def evidence(feature: int, windows: tuple[Window, ...]) -> Evidence:
 
 
 def window(text: str, role: Role, kind: Kind) -> Window:
-    return Window(f"{role}-{text}", "d", 0, role, kind, None, text, (1,), (0, len(text.encode())), (1.0,), 0)
+    activation = 0.0 if kind == "random" else 1.0
+    return Window(
+        f"{role}-{text}", f"{role}.txt", 0, role, kind, None, text, (1,), (0, len(text.encode())), (activation,), 0
+    )
 
 
 def test_judges_with_a_key_read_it_from_a_runs_evidence(tmp_path: Path) -> None:
