@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,11 @@ for package in [*packages.split(), "stages.asking"]:
 slow = {{"scipy.stats", "scipy.optimize", "sklearn", "openai"}} & set(sys.modules)
 print(json.dumps({{"n": n, "banned": sorted(BANNED & set(sys.modules)), "slow": sorted(slow)}}))
 """
-COMMAND = f"{PROGRAM}\nfrom autointerp.cli.main import main\nmain(sys.argv[1:])\n"
+COMMANDS = f"""{PROGRAM}
+from autointerp.cli.main import _run
+codes = [_run(words) for words in json.loads(sys.argv[1])]
+print(json.dumps(codes))
+"""
 
 
 def python(program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -71,26 +76,33 @@ def run(finished: RunLayout, tmp_path_factory: pytest.TempPathFactory) -> RunLay
     return RunLayout(shutil.copytree(finished.root, tmp_path_factory.mktemp("copy") / "run"))
 
 
+def commands(*lines: Sequence[str | Path]) -> tuple[list[int], subprocess.CompletedProcess[str]]:
+    """The commands one after another in one process: their exit codes, and what they all said."""
+    done = python(COMMANDS, json.dumps([[str(word) for word in line] for line in lines]))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done
+
+
 def test_a_finished_run_is_shown_and_scored_anew(run: RunLayout, tmp_path: Path) -> None:
     page = run.report.read_bytes()
-    for words, said in (
-        (("judges", "list"), "pattern"),
-        (("leaderboard", run.root), "neurons"),
-        (("report", run.root), "report.html"),
-        (("rescore", run.root, "--out", tmp_path / "again", "--set", "score.judge='coin'"), "neurons"),
-    ):
-        done = python(COMMAND, *words)
-        assert done.returncode == 0, done.stderr
+    codes, done = commands(
+        ("judges", "list"),
+        ("leaderboard", run.root),
+        ("report", run.root),
+        ("rescore", run.root, "--out", tmp_path / "again", "--set", "score.judge='coin'"),
+    )
+    assert codes == [0] * 4, done.stderr
+    for said in ("pattern", "neurons", str(run.report), str(tmp_path / "again" / "report.html")):
         assert said in done.stdout
     assert run.report.read_bytes() == page
     assert RunLayout(tmp_path / "again").scores.is_file()
 
 
-@pytest.mark.parametrize("words", [("train", "demo"), ("corpus",)])
-def test_a_command_of_the_tensor_half_says_what_to_install(words: tuple[str, ...], tmp_path: Path) -> None:
-    out = ["--out", str(tmp_path / "run")] if words[0] == "train" else []
-    done = python(COMMAND, *words, *out)
-    assert done.returncode == 2, done.stderr
+def test_a_command_of_the_tensor_half_says_what_to_install(tmp_path: Path) -> None:
+    codes, done = commands(("train", "demo", "--out", tmp_path / "run"), ("corpus",))
+    assert codes == [2, 2], done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "pip install '.[models]' in a checkout" in done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert "pip install '.[models]' in a checkout" in line

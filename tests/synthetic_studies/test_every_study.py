@@ -41,6 +41,7 @@ def test_every_study_has_a_miniature() -> None:
     assert set(MINIATURE) == set(STUDIES)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_in_miniature(name: str, tmp_path: Path) -> None:
     study = open_study(name)
