@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from tests.integration.commands import answer
 from tests.judges.fault_server import completion, content_hash
+from tests.local_server import LocalServer
 
 __all__ = ["MODES", "Hostile", "HostileServer"]
 
@@ -238,43 +237,32 @@ MODES: dict[str, Mode] = {
 }
 
 
-class HostileServer:
-    """The server, up between `__enter__` and `__exit__`. Every `every`-th arrival gets the mode's answer.
+class HostileServer(LocalServer):
+    """The server. Every `every`-th arrival gets the mode's answer.
 
     `sent` counts by content the good replies that went out whole.
     """
 
     def __init__(self, mode: Mode, *, every: int = 1, delay_s: float = 0.0) -> None:
+        super().__init__()
         self._mode, self._every, self._delay_s = mode, every, delay_s
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
-        self.base_url = ""
         self.arrivals, self.sent = Counter[str](), Counter[str]()
         self.n_arrivals = 0
 
-    def __enter__(self) -> HostileServer:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._loop.call_soon_threadsafe(self._server.close)
-        self._loop.call_soon_threadsafe(self._stop)
-        self._thread.join(timeout=10)
-
-    def _stop(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.call_later(0.05, self._loop.stop)
-
-    async def _start(self) -> None:
+    async def _open(self) -> tuple[str, int]:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()[:2]
-        self.base_url = f"http://{host}:{port}/v1"
+        return host, port
+
+    async def _close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        serving = asyncio.all_tasks(self._loop) - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        if serving:
+            await asyncio.wait(serving, timeout=1)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

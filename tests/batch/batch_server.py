@@ -16,12 +16,12 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
 
 from tests.judges.fault_server import completion
+from tests.local_server import LocalServer
 
 __all__ = ["STATES", "BatchServer"]
 
@@ -29,8 +29,8 @@ STATES = ("validating", "in_progress", "finalizing")
 Line = dict[str, Any]
 
 
-class BatchServer:
-    """The service, up between `__enter__` and `__exit__`."""
+class BatchServer(LocalServer):
+    """The service."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class BatchServer:
         states: Sequence[str] = STATES,
     ) -> None:
         """`answer` and `fails` take a request's body. Each look at a batch moves it on through `states` to `end`."""
+        super().__init__()
         self.answer, self.fails, self.is_unsent, self.end, self.key = answer, fails, is_unsent, end, key
         self.states = states
         self.files: dict[str, dict[str, Any]] = {}
@@ -58,31 +59,13 @@ class BatchServer:
         """Given a call and how often it came before, the status it fails with."""
         self.missing: set[str] = set()
         """Calls that this service does not know."""
-        self.base_url = ""
         self._numbers = itertools.count(1)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._runner: web.AppRunner | None = None
-
-    def __enter__(self) -> BatchServer:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._runner is not None
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(timeout=10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
 
     def inputs(self) -> list[str]:
         """The contents of the files that were put up, in order."""
         return [file["content"].decode() for file in self.files.values() if file["purpose"] == "batch"]
 
-    async def _start(self) -> None:
+    def application(self) -> web.Application:
         application = web.Application(client_max_size=2**28, middlewares=[self._guard])
         router = application.router
         router.add_post("/v1/files", self._create_file)
@@ -92,11 +75,7 @@ class BatchServer:
         router.add_get("/v1/batches", self._list_batches)
         router.add_get("/v1/batches/{id}", self._retrieve)
         router.add_post("/v1/chat/completions", self._chat)
-        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}/v1"
+        return application
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:

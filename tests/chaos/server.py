@@ -11,13 +11,11 @@ import asyncio
 import email.utils
 import json
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from aiohttp import web
@@ -25,6 +23,7 @@ from aiohttp import web
 from autointerp.seeds import derive, unit_hash
 from tests.integration.commands import answer
 from tests.judges.fault_server import completion, content_hash
+from tests.local_server import LocalServer
 
 __all__ = ["CALM", "STORM", "ChaosServer", "Event", "Weather"]
 
@@ -95,33 +94,15 @@ class Event(NamedTuple):
     fault: str | None
 
 
-class ChaosServer:
-    """The server, up between `__enter__` and `__exit__`, in a thread of its own."""
+class ChaosServer(LocalServer):
+    """The server; `events` reads its log."""
 
     def __init__(self, log: Path, *, weather: Weather = CALM, delay_s: float = 0.005) -> None:
+        super().__init__()
         self._weather, self._delay_s = weather, delay_s
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._path = log
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._runner: web.AppRunner | None = None
-        self.base_url = ""
         self.arrivals = Counter[str]()
-
-    def __enter__(self) -> ChaosServer:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._runner is not None
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(timeout=10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
-        os.close(self._log)
 
     def events(self) -> list[Event]:
         """All that is in the log."""
@@ -131,14 +112,14 @@ class ChaosServer:
     def n_arrivals(self) -> int:
         return self.arrivals.total()
 
-    async def _start(self) -> None:
+    def application(self) -> web.Application:
         application = web.Application(client_max_size=2**26)
         application.router.add_post("/v1/chat/completions", self._serve)
-        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}/v1"
+        return application
+
+    async def _close(self) -> None:
+        await super()._close()
+        os.close(self._log)
 
     def _note(self, what: str, name: str, fault: str | None) -> None:
         os.write(self._log, (json.dumps([time.monotonic(), what, name, fault]) + "\n").encode())

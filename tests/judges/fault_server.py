@@ -13,17 +13,16 @@ import asyncio
 import hashlib
 import json
 import ssl
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
 
 from autointerp.seeds import derive, unit_hash
+from tests.local_server import LocalServer
 
 __all__ = ["KINDS", "Fault", "FaultServer", "Said", "a_share_fails", "always", "completion", "content_hash"]
 
@@ -101,7 +100,7 @@ def completion(text: str, *, finish: str = "stop", **message: Any) -> dict[str, 
     }
 
 
-class FaultServer:
+class FaultServer(LocalServer):
     """The server, up between `__enter__` and `__exit__`. `answer` makes the reply's text from the request's body."""
 
     def __init__(
@@ -114,12 +113,9 @@ class FaultServer:
         personality: Personality | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._personality, self._tls = personality, tls
+        super().__init__(tls=tls)
+        self._personality = personality
         self._plan, self._answer, self._key, self._delay_s = plan, answer, key, delay_s
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._runner: web.AppRunner | None = None
-        self.base_url = ""
         self.models: list[dict[str, Any]] | None = None
         """What it says it serves; None has no list of models."""
         self.bodies: list[dict[str, Any]] = []
@@ -134,41 +130,13 @@ class FaultServer:
         self.n_endless_bytes = 0
         """How much of bodies without end was taken."""
 
-    def __enter__(self) -> FaultServer:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(timeout=10)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
-
-    async def _start(self) -> None:
+    def application(self) -> web.Application:
         application = web.Application(client_max_size=2**26)
         if self._personality is None:
             application.router.add_post("/v1/chat/completions", self._serve)
         else:
             application.router.add_post("/{path:.*}", self._speak)
-        application.router.add_get("/v1/models", self._list)
-        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http{'s' if self._tls else ''}://{host}:{port}/v1"
-
-    async def _stop(self) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
-
-    async def _list(self, request: web.Request) -> web.StreamResponse:
-        if self.models is None:
-            return web.json_response({"error": {"message": "Not Found"}}, status=404)
-        return web.json_response({"object": "list", "data": self.models})
+        return application
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         assert self._personality is not None
