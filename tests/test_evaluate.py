@@ -61,6 +61,7 @@ class World:
             "tokenizer": self.tokenizer,
             "settings": SETTINGS,
             "progress": SilentProgress(),
+            "judge": "coin",
         }
         chosen |= changes
         return evaluate(chosen.pop("model", self.model), dictionaries, out=out, **chosen)
@@ -85,7 +86,7 @@ def shown(world: World, out: Path) -> tuple[str, str]:
     (example,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     for there, here in (
         ("layer=5", "layer=0"),
-        ("openai:gpt-4o-mini", "pattern"),
+        ("openai:gpt-4o-mini", "coin"),
         ('settings={"limits": {"max_usd": 5.0}}', "settings=SETTINGS, progress=SilentProgress()"),
         ("results/runs/mine", str(out)),
     ):
