@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autointerp.board.quality_file import is_measured
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.memory import release_memory
@@ -166,7 +167,7 @@ def rescore(
         raise ConfigError(f"--out {out} is the run whose evidence is used; choose another directory")
     names = _names(config)
     files = [old.evidence_file(name) for name in names]
-    files += [file for name in names if (file := old.quality(name)).is_file()]
+    files += [old.quality(name) for name in names if is_measured(old, name)]
     require_files(old, *files)
     wanted = _between("harvest", last)
     todo = [stage for stage in _undone(new, wanted) if stage not in ENCODING]

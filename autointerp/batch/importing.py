@@ -26,9 +26,11 @@ from autointerp.interruption import Interruption
 from autointerp.judges.keys import request_of, shared_key, with_reply
 from autointerp.judges.reply_rules import accept, is_price, judge_errors
 from autointerp.progress import Progress, SilentProgress
+from autointerp.runs.digests import unsealed_journal
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
+from autointerp.runs.manifest import Manifest, read_manifest
 from autointerp.runs.reply_cache import ReplyCache, open_reply_cache
 from autointerp.runs.reply_record import FailedAttempt
 
@@ -79,6 +81,8 @@ def import_results(
     if not layout.batch_requests.is_file():
         raise ConfigError(f"{layout.root} has exported nothing that results could be of; run batch export first")
     with RunLock(layout.lock), Interruption() as interruption, ExitStack() as stack:
+        if layout.is_run():
+            stack.enter_context(unsealed_journal(Manifest(layout, read_manifest(layout)), layout))
         outstanding = stack.enter_context(open_outstanding(layout.batch_requests))
         journal = stack.enter_context(open_journal(layout.journal, must_exist=True))
         place = config.limits.cache and config.limits.cache / "replies.sqlite"

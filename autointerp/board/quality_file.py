@@ -10,11 +10,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autointerp.errors import ArtefactError, UnreadableFile
-from autointerp.runs.digests import require_files
+from autointerp.runs.digests import is_stated, require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.small_files import read_json
 
-__all__ = ["FidelityRecord", "QualityRecord", "load_quality"]
+__all__ = ["FidelityRecord", "QualityRecord", "is_measured", "load_quality"]
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=0)]
@@ -55,13 +55,19 @@ class QualityRecord(BaseModel):
         return self
 
 
+def is_measured(layout: RunLayout, name: str) -> bool:
+    """Whether the dictionary `name` has a record, or had one."""
+    path = layout.quality(name)
+    return path.exists() or is_stated(layout, path)
+
+
 def load_quality(layout: RunLayout, name: str) -> QualityRecord | None:
     """The record of the dictionary `name`, None where it was never measured.
 
     Raises ArtefactError when it is damaged, or not what the training stage wrote.
     """
     path = layout.quality(name)
-    if not path.exists():
+    if not is_measured(layout, name):
         return None
     require_files(layout, path)
     fix = f"{layout.remake('train')} makes it anew; without it the run is reported without its figures"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from autointerp.board.quality_file import load_quality
+from autointerp.board.quality_file import is_measured, load_quality
 from autointerp.errors import ArtefactError
 from autointerp.runs.layout import RunLayout
 from autointerp.safe_text import csv_cell
@@ -55,10 +55,11 @@ def read_quality(layout: RunLayout) -> list[QualityRow]:
 
     Raises ArtefactError when the run has none, or when a file is damaged.
     """
-    paths = sorted(layout.dictionaries.glob("*/quality.json"))
-    if not paths:
+    folders = sorted(layout.dictionaries.iterdir()) if layout.dictionaries.is_dir() else []
+    names = [folder.name for folder in folders if is_measured(layout, folder.name)]
+    if not names:
         raise ArtefactError(f"{layout.root}: no dictionary has been measured; `autointerp train CONFIG` does so")
-    return [_row(layout, path.parent.name) for path in paths]
+    return [_row(layout, name) for name in names]
 
 
 def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:

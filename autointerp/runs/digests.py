@@ -23,6 +23,7 @@ __all__ = [
     "dictionary_files",
     "finish_stage",
     "has_its_replies",
+    "is_stated",
     "require_files",
     "require_journal",
     "seal_journal",
@@ -79,6 +80,13 @@ def dictionary_files(layout: RunLayout, name: str) -> list[Path]:
     return [path for path in found if path.is_file() and path.name not in _UNHASHED]
 
 
+def is_stated(layout: RunLayout, path: Path) -> bool:
+    """Whether a stage's line says that it left the file."""
+    whole = RunLayout(layout.root)
+    stages = read_manifest(whole)["stages"] if whole.is_run() else {}
+    return any(_name(whole, path) in line.get("files", {}) for line in stages.values())
+
+
 def require_files(layout: RunLayout, *paths: Path) -> None:
     """Raise ArtefactError for a file that is missing, or no longer what its stage left, and name the command that makes
     it anew."""
@@ -126,9 +134,12 @@ def require_journal(layout: RunLayout, *, stages: Iterable[str] = tuple(_TABLES)
 
 
 def has_its_replies(layout: RunLayout) -> bool:
-    """Whether the replies, that the journal held when a stage ended last, are still in it as they were."""
-    wanted = read_manifest(layout).get("replies")
-    return wanted is None or digest_replies(layout.journal, last=wanted["last"]) == wanted
+    """Whether the replies that the journal held when a stage ended last are in it as they were. Others may have come
+    after, unless all is asked."""
+    content = read_manifest(layout)
+    wanted = content.get("replies")
+    last = None if wanted is None or "score" in content["stages"] else wanted["last"]
+    return wanted is None or digest_replies(layout.journal, last=last) == wanted
 
 
 def _files(layout: RunLayout, stage: str, dictionaries: Iterable[str]) -> list[Path]:
@@ -147,11 +158,11 @@ def _maker(layout: RunLayout, path: Path) -> str:
 
 
 def _remedy(layout: RunLayout, stage: str, line: Mapping[str, Any], stages: Mapping[str, Any]) -> str:
-    if not layout.is_run():
+    if not layout.root.is_dir():
         return "give the folder of a run, as named by --out"
     if "taken_from" in line:
         return f"copy it again from the run '{line['taken_from']}', whose evidence this run was made from"
-    if stage not in stages:
+    if layout.is_run() and stage not in stages:
         return f"the stage '{stage}' is not finished; {layout.go_on()} goes on"
     return f"{layout.remake(stage)} makes it anew"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from autointerp.runs.journal import open_reader
 
-__all__ = ["ASKED", "TABLES", "count_rows", "digest_replies", "digest_table"]
+__all__ = ["ASKED", "ASKED_FOR", "TABLES", "count_rows", "digest_replies", "digest_table"]
 
 TABLES = {
     "explanations": "dictionary, feature, explainer, judge, prompt_hash, text, failure",
@@ -35,17 +35,22 @@ ASKED = {
     "repeats": _REPLY,
     "failed_attempts": "key, attempt, error_class, message, latency_s, at, usd_at_most",
 }
+"""What is never changed, only added to."""
+ASKED_FOR = {
+    "charges": "key, dictionary, explainer, scorer",
+    "questions": "key, dictionary, feature, explainer, scorer, control, windows",
+}
+"""Whom a reply is for."""
 _CHUNK_ROWS = 1000
 
 
 def digest_table(path: Path, table: str) -> dict[str, Any]:
     """`rows` by dictionary and the `sha256` of all of them. Raises ArtefactError when the journal cannot be read."""
     columns = TABLES[table]
-    order = ", ".join(str(place) for place in range(1, columns.count(",") + 2))
     n_rows: Counter[str] = Counter()
     digest = hashlib.sha256()
     with open_reader(path) as reader:
-        for rows in _chunks(reader.iter_rows(f"SELECT {columns} FROM {table} ORDER BY {order}")):
+        for rows in _chunks(reader.iter_rows(f"SELECT {columns} FROM {table} ORDER BY {_order(columns)}")):
             n_rows.update(str(row[0]) for row in rows)
             _add(digest, rows)
     return {"rows": dict(sorted(n_rows.items())), "sha256": digest.hexdigest()}
@@ -58,7 +63,7 @@ def count_rows(path: Path, table: str) -> int:
 
 
 def digest_replies(path: Path, *, last: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """The `sha256` of replies, failed attempts and what they are charged to, up to the `last` row of each table: of all
+    """The `sha256` of replies, failed attempts and what was asked for whom, up to the `last` row of each table: of all
     there are, where none is given. Raises ArtefactError when the journal cannot be read."""
     digest = hashlib.sha256()
     with open_reader(path) as reader:
@@ -68,13 +73,19 @@ def digest_replies(path: Path, *, last: Mapping[str, int] | None = None) -> dict
             query = f"SELECT {columns} FROM {table} WHERE rowid <= ? ORDER BY rowid"
             for rows in _chunks(reader.iter_rows(query, (last[table],))):
                 _add(digest, rows)
-        charges = (
-            "SELECT key, dictionary, explainer, scorer FROM charges "
-            "WHERE key IN (SELECT key FROM replies WHERE rowid <= ?) ORDER BY 1, 2, 3, 4"
-        )
-        for rows in _chunks(reader.iter_rows(charges, (last["replies"],))):
-            _add(digest, rows)
+        for table, columns in ASKED_FOR.items():
+            query = (
+                f"SELECT {columns} FROM {table} WHERE key IN (SELECT key FROM replies WHERE rowid <= ?) "
+                f"ORDER BY {_order(columns)}"
+            )
+            for rows in _chunks(reader.iter_rows(query, (last["replies"],))):
+                _add(digest, rows)
     return {"last": dict(last), "sha256": digest.hexdigest()}
+
+
+def _order(columns: str) -> str:
+    """All columns, as ORDER BY takes them."""
+    return ", ".join(str(place) for place in range(1, columns.count(",") + 2))
 
 
 def _chunks(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:

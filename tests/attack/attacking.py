@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 from autointerp.cli.main import _run
 from autointerp.errors import AutointerpError
 from autointerp.run import Run
+from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.runs.layout import RunLayout
+from sae_core.errors import SaeCoreError
 from tests.attack.mutations import mutate, targets
-from tests.attack.target import make_target
+from tests.attack.target import DICTIONARIES, make_small, make_target
 
 __all__ = ["Attack", "Found"]
 
@@ -46,7 +48,6 @@ COMMANDS: dict[str, Words] = {
     "compare": lambda run, out: ["compare", str(run), "--json"],
     "quality": lambda run, out: ["dictionaries", "quality", str(run), "--format", "json"],
     "export": lambda run, out: ["export", str(run), "--to", "parquet", "--out", str(out / "export")],
-    "page": lambda run, out: [],
     "merge": lambda run, out: ["merge", str(run), "--json"],
     "report": lambda run, out: ["report", str(run)],
     "rescore": lambda run, out: [
@@ -54,30 +55,62 @@ COMMANDS: dict[str, Words] = {
         *("--set", "score.judge='coin'", "--set", "explain.judge='coin'"),
     ],
 }
+
+
+def _show_page(run: Path) -> dict[str, bytes]:
+    """What `serve` serves."""
+    return {"page": Run(run).page}
+
+
+def _load_dictionaries(run: Path) -> dict[str, bytes]:
+    """What the harvest reads of the dictionaries."""
+    from autointerp.harvest.firing import FiringRules
+    from sae_core.checkpoint import load_dictionary
+
+    found = {}
+    layout = RunLayout(run)
+    for name in DICTIONARIES:
+        require_files(layout, *dictionary_files(layout, name))
+        folder = layout.dictionary(name)
+        rules = FiringRules.load(folder)
+        state = load_dictionary(folder).state_dict() | {"threshold": rules.threshold, "sign": rules.sign}
+        found |= {f"{name}.{key}": tensor.numpy().tobytes() for key, tensor in state.items()}
+    return found
+
+
+CALLS: dict[str, Callable[[Path], dict[str, bytes]]] = {"page": _show_page, "harvest": _load_dictionaries}
+"""What a command would read first that takes too long here, or does not end."""
 _READERS = {
     "summary.json": ("leaderboard", "report"),
     "scores.parquet": ("compare", "export"),
     "report.html": ("page",),
     "journal.sqlite": ("export", "merge", "report"),
     "evidence": ("merge", "export", "report"),
-    "dictionaries": ("quality", "report"),
+    "quality.json": ("quality", "report"),
+    "dictionaries": ("harvest",),
     "shards": ("merge", "report"),
 }
-"""The commands that read a file, or files in a folder; any other file is read by all of them."""
-_RESCORED = {"evidence", "dictionaries", "config.toml", "manifest.json"}
+"""The commands that read a file, by its name or its folder's; any other file is read by all of them."""
+_EVERY = tuple(name for name in (*COMMANDS, *CALLS) if name != "rescore")
+_RESCORED = {"evidence", "quality.json", "config.toml", "manifest.json"}
 _RESCORED_FRAC = 0.2
+_QUICK = ("leaderboard", "export", "report", "page")
 
 
 class Attack:
-    """A whole run, another one of the same names, and a place where copies are damaged."""
+    """A whole run, another one of the same names, and a place where copies are damaged. A quick one has no shards, no
+    prices and no weights, and less is asked of it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_quick: bool = False) -> None:
         gc.freeze()  # a stage's end collects garbage, among all that pytest and torch have
-        self.whole = make_target(root / "whole").root
-        self.other = make_target(root / "other", seed=1).root
+        if is_quick:
+            self.whole = self.other = make_small(root / "whole").root
+        else:
+            self.whole = make_target(root / "whole").root
+            self.other = make_target(root / "other", seed=1).root
         self.run, self.out = root / "run", root / "out"
         self._restore()
-        self.expected = {name: self._do(name) for name in COMMANDS}
+        self.expected = {name: self._do(name) for name in (_QUICK if is_quick else (*COMMANDS, *CALLS))}
         faults = [found for found in self.expected.values() if isinstance(found, Found)]
         assert not faults, faults
 
@@ -89,10 +122,11 @@ class Attack:
         """What was done to a file, and what became of every command."""
         self._restore()
         did = mutate(self.run, self.other, relative, rng)
-        readers = _READERS.get(relative.parts[0], tuple(name for name in COMMANDS if name != "rescore"))
-        if relative.parts[0] in _RESCORED and rng.random() < _RESCORED_FRAC:
+        places = ("shards",) if relative.parts[0] == "shards" else (relative.name, relative.parts[0])
+        readers = next((_READERS[place] for place in places if place in _READERS), _EVERY)
+        if _RESCORED.intersection(places) and rng.random() < _RESCORED_FRAC:
             readers = (*readers, "rescore")
-        return did, [self._judge(name, self._do(name)) for name in readers]
+        return did, [self._judge(name, self._do(name)) for name in readers if name in self.expected]
 
     def _restore(self) -> None:
         for folder in (self.run, self.out):
@@ -112,10 +146,10 @@ class Attack:
         out, err = io.StringIO(), io.StringIO()
         try:
             with _alarm(), redirect_stdout(out), redirect_stderr(err):
-                if name == "page":
-                    return {"page": Run(self.run).page}
+                if name in CALLS:
+                    return CALLS[name](self.run)
                 code = _run(COMMANDS[name](self.run, self.out))
-        except AutointerpError as error:
+        except (AutointerpError, SaeCoreError) as error:
             return Found("refused", name, str(error))
         except _Hang:
             return Found("hang", name, "")
@@ -126,7 +160,8 @@ class Attack:
             is_plain = code in (2, 3) and len(lines) == 1 and not _CONTROL.search(lines[0])
             is_last = is_plain and err.getvalue().strip().endswith(lines[0])
             return Found("refused" if is_last else "wordy", name, f"{code}: {err.getvalue().strip()}")
-        return {"printed": out.getvalue(), **self._written(name)}
+        printed = re.sub(r'"n_changed": \d+', "", out.getvalue())  # a row that is missing is merged once more
+        return {"printed": printed, **self._written(name)}
 
     def _written(self, name: str) -> dict[str, bytes]:
         layouts = {"report": RunLayout(self.run), "rescore": RunLayout(self.out / "rescored")}

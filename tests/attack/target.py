@@ -21,11 +21,12 @@ from tests.judges.fault_server import FaultServer
 from tests.score.planted import NAMES, fires_on, make_evidence
 from tests.stages.harvested import make_config
 
-__all__ = ["DICTIONARIES", "make_target"]
+__all__ = ["DICTIONARIES", "make_harvested", "make_small", "make_target"]
 
 DICTIONARIES = ("neurons", "sae")
 _FEATURES = (2, 3, 13, 15)
 """Two of either shard."""
+_SCORER = {"name": "detection", "n_positive": 5, "n_negative": 5, "n_near_miss": 2}
 _QUALITY = {
     "kind": "topk",
     "n_features": 64,
@@ -42,14 +43,7 @@ def make_target(root: Path, *, seed: int = 0) -> RunLayout:
     Another `seed` gives another run of the same names."""
     with FaultServer(answer=_answer) as server:
         config = _config(server.base_url, seed)
-        layout = RunLayout(root)
-        manifest = open_run(layout, config)
-        for name in DICTIONARIES:
-            write_evidence(layout.evidence_file(name), _evidence(name, seed))
-            layout.dictionary(name).mkdir(parents=True)
-            layout.quality(name).write_text(json.dumps(_QUALITY | {"l0": len(name) + seed}, indent=1))
-        for stage in ("train", "harvest"):
-            finish_stage(manifest, layout, stage, {}, dictionaries=DICTIONARIES)
+        layout = make_harvested(root, config, has_weights=True)
         for last in ("explain", "score"):
             for shard in ("1/2", "2/2"):
                 pipeline.run_shard(config, out=root, shard=parse_shard(shard), last=last)
@@ -58,14 +52,47 @@ def make_target(root: Path, *, seed: int = 0) -> RunLayout:
     return layout
 
 
+def make_harvested(root: Path, config: Config, *, has_weights: bool = False) -> RunLayout:
+    """The run in `root` up to its evidence, with dictionaries that could be harvested again if that is asked for."""
+    layout = RunLayout(root)
+    manifest = open_run(layout, config)
+    for name in DICTIONARIES:
+        write_evidence(layout.evidence_file(name), _evidence(name, config.seed))
+        layout.dictionary(name).mkdir(parents=True)
+        if has_weights:
+            _save_dictionary(layout.dictionary(name), seed=len(name) + config.seed)
+        layout.quality(name).write_text(json.dumps(_QUALITY | {"l0": len(name) + config.seed}, indent=1))
+    for stage in ("train", "harvest"):
+        finish_stage(manifest, layout, stage, {}, dictionaries=DICTIONARIES)
+    return layout
+
+
+def make_small(root: Path, *overrides: str) -> RunLayout:
+    """A finished run without a server: one process, a judge that guesses."""
+    config = make_config(*overrides, score={"scorers": [_SCORER], "judge": "coin"}, explain={"judge": "coin"})
+    layout = make_harvested(root, config)
+    pipeline.run(config, out=root)
+    return layout
+
+
 def _config(base_url: str, seed: int) -> Config:
     prices = {"usd_per_million_input_tokens": 2.0, "usd_per_million_output_tokens": 8.0}
     return make_config(
         *("explain.judge='openai:served'", "score.judge='openai:served'", "limits.reuse=false", f"seed={seed}"),
         judges={"openai": {"base_url": base_url, "key_env": "", "probe": "off", **prices}},
-        score={"scorers": [{"name": "detection", "n_positive": 5, "n_negative": 5, "n_near_miss": 2}]},
+        score={"scorers": [_SCORER]},
         name="target",
     )
+
+
+def _save_dictionary(folder: Path, *, seed: int) -> None:
+    from autointerp.harvest.firing import FiringRules
+    from sae_core.build import build_dictionary
+    from sae_core.checkpoint import save_dictionary
+    from sae_core.config import DictionaryConfig
+
+    save_dictionary(build_dictionary(DictionaryConfig(kind="topk", n_features=12, k=3), d_in=6, seed=seed), folder)
+    FiringRules.above_zero(12).save(folder)
 
 
 def _evidence(dictionary: str, seed: int) -> list[Evidence]:
