@@ -112,12 +112,13 @@ def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[st
     """What `compare_runs` leaves out, in words: entries of one run that the other has none of the same name for."""
     keys = ["scorer", "explainer", "dictionary"]
     mine, theirs = ([key for key, _ in _groups(scores, keys)] for scores in (first, second))
-    return [
-        f"{labels[side]}/{name} ({scorer} of {explainer}) has no entry of its name in {labels[1 - side]}"
-        for side, (own, others) in enumerate(((mine, theirs), (theirs, mine)))
-        for scorer, explainer, name in own
-        if (scorer, explainer, name) not in others
-    ]
+    found = []
+    for side, (own, others) in enumerate(((mine, theirs), (theirs, mine))):
+        for scorer, explainer, name in own:
+            asked = f"{scorer} of {explainer}" if explainer else scorer
+            if (scorer, explainer, name) not in others:
+                found.append(f"{labels[side]}/{name} ({asked}) has no entry of its name in {labels[1 - side]}")
+    return found
 
 
 def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], pd.DataFrame]]:

@@ -18,8 +18,10 @@ from autointerp.cli.display import echo, tell
 from autointerp.cli.journal_text import render_asked, render_failures, render_slowest, render_summary
 from autointerp.errors import ConfigError
 from autointerp.run import Run
+from autointerp.runs.digests import require_journal
 from autointerp.runs.journal_entries import Asked, Attempt, Work
 from autointerp.runs.journal_view import JournalView
+from autointerp.runs.layout import RunLayout
 from autointerp.runs.recovery import recover_run
 from autointerp.safe_text import csv_cell
 
@@ -67,6 +69,8 @@ def journal(
             slow = view.find_slowest(slowest)
             echo(_json(slow) if as_json else render_slowest(slow, width=width), nl=as_json)
         else:
+            for layout in (RunLayout(run), *RunLayout(run).find_shards()):
+                require_journal(layout)
             _show_summary(view, as_csv=as_csv, as_json=as_json, width=width)
 
 

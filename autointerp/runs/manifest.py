@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -225,9 +227,17 @@ def refuse_changes(layout: RunLayout, config: Config) -> None:
 def _what_to_do(layout: RunLayout, changed: Sequence[str]) -> str:
     """Where only what is asked of whom differs, the evidence that is there serves."""
     if all(key.startswith(_ASKING) for key in changed) and layout.evidence.is_dir():
-        keys = " ".join(f"--set {key.partition(':')[0]}=..." for key in changed)
-        return f"`autointerp rescore {layout.root} --out OTHER {keys}` asks so about this evidence, in a run of its own"
+        options = " ".join(_option(key) for key in changed if not key.startswith("name:"))
+        command = f"autointerp rescore {shlex.quote(str(layout.root))} --out OTHER {options}".rstrip()
+        return f"`{command}` asks so about this evidence, in a run of its own"
     return "Choose another --out, restore the values, or use --fresh to start anew"
+
+
+def _option(changed: str) -> str:
+    """`key: before -> after` as the option that asks for it; a value that is no single word is left to the user."""
+    key, _, values = changed.partition(": ")
+    value = values.rpartition(" -> ")[2].strip("'")
+    return f"--set {key}={value if re.fullmatch(r'[A-Za-z0-9_.:/+-]+', value) else '...'}"
 
 
 def _versions() -> dict[str, str]:

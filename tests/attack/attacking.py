@@ -28,8 +28,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Found(NamedTuple):
-    """What became of a command: `same` output as of the whole run, `refused` in one line, or what must not be:
-    `different` output, `traceback`, `hang`, `wordy` (a refusal of several lines, or with control characters)."""
+    """What became of a command: `same` output as of the whole run, `refused` in one line, or what must
+    not be: `different` output, `traceback`, `hang`, `wordy` (a refusal of several lines or with control characters)."""
 
     outcome: str
     command: str
@@ -48,6 +48,7 @@ COMMANDS: dict[str, Words] = {
     "compare": lambda run, out: ["compare", str(run), "--json"],
     "quality": lambda run, out: ["dictionaries", "quality", str(run), "--format", "json"],
     "export": lambda run, out: ["export", str(run), "--to", "parquet", "--out", str(out / "export")],
+    "journal": lambda run, out: ["journal", str(run), "--json"],
     "merge": lambda run, out: ["merge", str(run), "--json"],
     "report": lambda run, out: ["report", str(run)],
     "rescore": lambda run, out: [
@@ -81,19 +82,21 @@ def _load_dictionaries(run: Path) -> dict[str, bytes]:
 CALLS: dict[str, Callable[[Path], dict[str, bytes]]] = {"page": _show_page, "harvest": _load_dictionaries}
 """What a command would read first that takes too long here, or does not end."""
 _READERS = {
-    "summary.json": ("leaderboard", "report"),
+    "summary.json": ("leaderboard",),
     "scores.parquet": ("compare", "export"),
     "report.html": ("page",),
-    "journal.sqlite": ("export", "merge", "report"),
+    "journal.sqlite": ("journal", "export", "merge", "report"),
     "evidence": ("merge", "export", "report"),
     "quality.json": ("quality", "report"),
     "dictionaries": ("harvest",),
-    "shards": ("merge", "report"),
+    "shards": ("journal", "merge"),
 }
 """The commands that read a file, by its name or its folder's; any other file is read by all of them."""
 _EVERY = tuple(name for name in (*COMMANDS, *CALLS) if name != "rescore")
 _RESCORED = {"evidence", "quality.json", "config.toml", "manifest.json"}
-_RESCORED_FRAC = 0.2
+_REWRITTEN = {"summary.json", "scores.parquet", "shards"}
+_SLOW_FRAC = 0.2
+"""How often a slow command is tried that needs little of a file, or writes it anew."""
 _QUICK = ("leaderboard", "export", "report", "page")
 
 
@@ -124,8 +127,10 @@ class Attack:
         did = mutate(self.run, self.other, relative, rng)
         places = ("shards",) if relative.parts[0] == "shards" else (relative.name, relative.parts[0])
         readers = next((_READERS[place] for place in places if place in _READERS), _EVERY)
-        if _RESCORED.intersection(places) and rng.random() < _RESCORED_FRAC:
-            readers = (*readers, "rescore")
+        slow = {"rescore": _RESCORED, "report": _REWRITTEN}
+        readers += tuple(
+            name for name, files in slow.items() if files.intersection(places) and rng.random() < _SLOW_FRAC
+        )
         return did, [self._judge(name, self._do(name)) for name in readers if name in self.expected]
 
     def _restore(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autointerp.board.comparison import compare_runs, compare_within, render_comparisons
+from autointerp.board.comparison import compare_runs, compare_within, find_unpaired, render_comparisons
 
 
 def table(means: dict[str, float], *, seed: int = 0, n: int = 150) -> pd.DataFrame:
@@ -59,3 +59,14 @@ def test_shared_features_are_paired_and_sharper() -> None:
 def test_the_smallest_difference_matches_the_formula() -> None:
     (row,) = compare_within(table({"a": 0.5, "b": 0.5}, n=400), metric="f1", seed=0)
     assert row.smallest == pytest.approx(2.8016 * 0.15 * (2 / 400) ** 0.5, rel=0.06)
+
+
+def test_entries_without_a_partner_are_named() -> None:
+    first, second = table({"a": 0.5, "b": 0.5}), table({"a": 0.5, "c": 0.5})
+    assert len(compare_runs(first, second, labels=("x", "y"), shared=set(), metric="f1", seed=0)) == 1
+    left_out = find_unpaired(first, second, labels=("x", "y"))
+    assert [line.split(" has no entry of its name in ") for line in left_out] == [
+        ["x/b (detection)", "y"],
+        ["y/c (detection)", "x"],
+    ]
+    assert not find_unpaired(first, first, labels=("x", "y"))

@@ -154,12 +154,13 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-# A directory without a manifest is no run, and without its quality a dictionary is still scored: only damage is wrong.
-DAMAGED_ONLY = [("dictionaries/sae/quality.json", "report"), ("manifest.json", "report")]
+# A directory without a manifest is no run: only damage is wrong.
+DAMAGED_ONLY = [("manifest.json", "report")]
 DAMAGED_OR_MISSING = [
     ("dictionaries/sae/sae_weights.safetensors", "harvest"),
     ("dictionaries/sae/firing_rules.safetensors", "harvest"),
     ("dictionaries/sae/cfg.json", "harvest"),
+    ("dictionaries/sae/quality.json", "report"),
     ("evidence/sae.parquet", "explain"),
     ("evidence/sae.parquet", "report"),
     ("journal.sqlite", "score"),

@@ -105,6 +105,7 @@ MUTATIONS: dict[str, tuple[Callable[[RunLayout], object], str]] = {
         lambda run: edit_json(run.quality("sae"), lambda facts: facts.update(l0=7.0)),
         "quality.json is damaged: not what the stage 'train' wrote",
     ),
+    "no quality": (lambda run: run.quality("sae").unlink(), "quality.json does not exist; .*--from train"),
     "another seed in the config": (
         lambda run: run.config.write_text(run.config.read_text().replace("seed = 0", "seed = 1")),
         "config.toml is not the one the run began with .*autointerp run CONFIG",
@@ -160,6 +161,16 @@ def test_a_board_that_is_not_what_the_report_wrote_is_not_shown(
     assert re.search(said, err), err
     assert _run(["report", str(run.root)]) == 0
     assert (run.scores.read_bytes(), run.summary.read_bytes()) == before
+
+
+def test_a_journal_that_changed_is_not_summed_up_and_can_be_looked_into(
+    run: RunLayout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(["journal", str(run.root), "--json"]) == 0
+    execute(run, "DELETE FROM verdicts WHERE dictionary = 'sae'")
+    assert _run(["journal", str(run.root), "--json"]) == 2
+    assert re.search(r"error: journal .* holds other verdicts \(0 of 'sae', not \d+\)", capsys.readouterr().err)
+    assert _run(["journal", str(run.root), "--feature", "sae/2"]) == 0
 
 
 def test_evidence_that_is_not_the_harvests_is_not_scored_anew(run: RunLayout, tmp_path: Path) -> None:

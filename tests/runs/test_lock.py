@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from autointerp.config.loading import load_config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.runs.layout import RunLayout
-from autointerp.runs.lock import RunLock
+from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.manifest import open_run
 
 _ROOT = Path(__file__).parents[2]
@@ -41,6 +42,9 @@ def test_another_process_is_told_who_holds_it_until_that_one_is_killed(path: Pat
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(ArtefactError, match=rf"^run .*run is being written by process {holder.pid} on .*--out$"):
+        RunLock(path).__enter__()
+    path.unlink()
+    with pytest.raises(ArtefactError, match="is being written by another process"):
         RunLock(path).__enter__()
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
@@ -75,6 +79,36 @@ def test_a_lock_file_deleted_under_its_opener_is_opened_anew(path: Path, monkeyp
         assert n_calls == 3
         with pytest.raises(ArtefactError, match="is being written"):
             RunLock(path).__enter__()
+
+
+def test_deleting_the_lock_file_lets_nobody_in(path: Path) -> None:
+    """The folder is locked, too, and that nobody deletes by accident."""
+    with RunLock(path):
+        path.unlink()
+        assert is_locked(path)
+        with pytest.raises(ArtefactError, match=r"^run .*run is being written by another process; wait"):
+            RunLock(path).__enter__()
+        path.unlink()
+    assert not is_locked(path)
+    with RunLock(path):
+        pass
+
+
+def test_whoever_only_looks_is_in_nobodys_way(path: Path) -> None:
+    path.parent.mkdir()
+    looking = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    Timer(0.01, os.close, [looking]).start()
+    with RunLock(path):
+        pass
+
+
+def test_a_pipe_in_place_of_the_lock_file_holds_nobody_up(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    assert not is_locked(path)
+    with RunLock(path):
+        assert is_locked(path)
 
 
 def test_an_error_inside_releases_it(path: Path) -> None:

@@ -77,7 +77,8 @@ def iter_parquet_rows(file: TextStream, *, text_field: str) -> Iterator[Content]
     try:
         # parquet jumps about in its file, which what is unpacked can only do slowly or not at all
         is_plain = isinstance(file.stream, io.BufferedReader) and file.stream.seekable()
-        table = parquet.ParquetFile(file.stream if is_plain else io.BytesIO(file.whole()))
+        source = file.stream if is_plain else io.BytesIO(file.whole())
+        table = parquet.ParquetFile(source, page_checksum_verification=True)
         column = field_of(table.schema_arrow.names, place=file.place, text_field=text_field)
         row_number = 0
         for batch in table.iter_batches(columns=[column], batch_size=PARQUET_ROWS):
