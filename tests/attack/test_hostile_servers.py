@@ -8,11 +8,14 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autointerp.judges.engine import client
+from autointerp.judges.engine.schedule import RetrySchedule
 from autointerp.runs.layout import RunLayout
 from tests.attack.hostile_server import MODES, HostileServer
 from tests.chaos.reading import read_replies
@@ -31,6 +34,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = RunLayout(root).config  # fewer questions, of several windows each: 280 runs are made of it
     config.write_text(config.read_text().replace("windows_per_request = 1", "windows_per_request = 5"))
     return root
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that answers nothing is given up after seconds instead of minutes."""
+    schedule = partial(RetrySchedule, first_delay_s=0.05, silent_after_s=3.0, dead_after_s=1.0, max_pause_s=5.0)
+    monkeypatch.setattr(client, "RetrySchedule", schedule)
 
 
 @contextmanager
