@@ -34,7 +34,7 @@ def test_has_the_documented_keys_in_their_order(summary: dict, tmp_path: Path):
     for entry in stored["entries"]:
         assert list(entry)[: len(KEYS)] == KEYS
         assert list(entry["unscored"]) == ["too_few_positives", "too_few_negatives", "judge"]
-        assert list(entry["baselines"]) == ["always_yes_f1", "always_no_accuracy", "coin_f1"]
+        assert list(entry["baselines"])[:3] == ["always_yes_f1", "always_no_accuracy", "coin_f1"]
         assert list(entry["f1"]) == ["mean", "lo", "hi", "n"]
     assert stored["entries"][0]["f1_lenient"] is None
 
