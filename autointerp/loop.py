@@ -193,9 +193,12 @@ async def _read_one(
         replies.append(outcome)
     if not replies:
         return "missing"
-    reading = explainer.read(replies)
-    for request, reply in zip(requests, replies, strict=True):
-        _note(work, account, request, reply, reading)
+    reading = Reading(None, "unparsed")
+    try:
+        reading = explainer.read(replies)
+    finally:
+        for request, reply in zip(requests, replies, strict=True):
+            _note(work, account, request, reply, reading)
     return reading
 
 
@@ -344,11 +347,14 @@ async def _answer(
                 write((AnswerRead(outcome.kind),) * n)
             return
         replies.append(outcome)
-        read = scorer.read(question, outcome)
-        if len(read) != n:
-            raise ValueError(f"scorer '{scorer.name}' read {len(read)} answers about {n} windows")
+        said: set[str] = {"unparsed"}
+        try:
+            read = scorer.read(question, outcome)
+            if len(read) != n:
+                raise ValueError(f"scorer '{scorer.name}' read {len(read)} answers about {n} windows")
+            said = {answer.answer for answer in read} - {"refused"}
+        finally:
+            if said:
+                work.note_reading(account, request, outcome, is_readable=said != {"unparsed"})
         write(read)
-        said = {answer.answer for answer in read} - {"refused"}
-        if said:
-            work.note_reading(account, request, outcome, is_readable=said != {"unparsed"})
         request = scorer.reask(question, replies) if isinstance(scorer, ScorerAsksAgain) else None

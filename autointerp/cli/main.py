@@ -1,6 +1,7 @@
 """The command `autointerp`: one line per error of the user's, a traceback only for a bug.
 
-Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a failing judge (what is done is kept).
+Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a failing judge, 130, 143 and
+129 by Ctrl-C, SIGTERM and SIGHUP (what is done is kept).
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ from tests.chaos.server import ChaosServer
 from tests.integration.commands import call, one_line
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.full)]
+)
 def test_a_run_that_is_interrupted_loses_and_repeats_nothing(
     calm: Calm, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
 ) -> None:

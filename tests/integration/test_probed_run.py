@@ -16,6 +16,8 @@ from tests.integration.world import FEW, N_FEATURES
 from tests.judges.fault_server import FaultServer
 from tests.judges.personalities import KINDS_OF_SERVER, Kind
 
+pytestmark = pytest.mark.usefixtures("insisting")  # what these servers say is no answer
+
 KEY = "sk-test-a4d92c5e713b4f68"
 N_EXPLAINED = len(FEW) * N_FEATURES
 """The explanations of the pattern judge, which are requests of a run, too."""

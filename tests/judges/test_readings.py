@@ -20,6 +20,7 @@ from autointerp.records.verdict import Explanation
 from autointerp.runs.journal import open_journal
 from autointerp.runs.journal_reader import Totals
 from autointerp.score import detection, marked
+from autointerp.score.listing import ListScorer
 from tests.judges.questions import FAST, limits
 from tests.judges.test_client import Handmade
 from tests.score.planted import fires_on, make_evidence
@@ -137,6 +138,22 @@ def test_nor_are_failures_alone(tmp_path: Path, work: Any) -> None:
 
     _, why = ask(tmp_path / "j", Handmade(answer), work(1))
     assert why.startswith("none of the ") and " error)" in why
+
+
+def test_a_reader_that_fails_on_every_reply_reads_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in a scorer or an explainer of others costs ten replies, not all of them."""
+
+    def stumble(*_: Any) -> Any:
+        raise KeyError("answers")
+
+    async def answer(request: Request) -> Reply:
+        return told(None, request)
+
+    monkeypatch.setattr(ListScorer, "read", stumble)
+    judge = Handmade(answer)
+    _, why = ask(tmp_path / "j", judge, scoring(30))
+    assert "cannot be read" in why
+    assert len(judge.asked) < 30
 
 
 def test_one_reply_that_can_be_read_lets_the_run_go_on(tmp_path: Path) -> None:
