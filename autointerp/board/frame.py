@@ -21,8 +21,8 @@ _MINOR = 10
 def leaderboard_frame(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Entries best first, by label. Each section's heading metric stands under its own name, or under `score` beside
     `metric` where sections differ in it; `chance` is what answering yes, or guessing, reaches in it, `n` how many
-    features were scored. What all rows share (scorer, explainer, judge) is in `attrs`, and a column that says nothing
-    is left out."""
+    features were scored, `dead_frac` which share of all never fired. What all rows share (scorer, explainer, judge) is
+    in `attrs`, and a column that says nothing is left out."""
     sections = build_sections(summaries)
     is_one_metric = len({section.metric for section in sections}) == 1
     rows = [row for section in sections for row in _rows(section, is_one_metric=is_one_metric)]
@@ -52,6 +52,7 @@ def _rows(section: Section, *, is_one_metric: bool) -> list[dict[str, Any]]:
                 "chance": next((chance.value for chance in chances_of(entry)), None),
                 **{key: (entry.get(key) or {}).get("mean") for key in shown},
                 "n": entry["n_scored"],
+                "dead_frac": (entry.get("quality") or {}).get("dead_frac"),
                 "lost_frac": standing.lost_frac,
                 "usd": entry["usd"],
             }

@@ -14,6 +14,7 @@ import pytest
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.progress import SilentProgress
 from autointerp.records.evidence_file import write_evidence
+from autointerp.run import Run
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.runs.manifest import open_run
 from autointerp.stages import explain, report, score
@@ -85,6 +86,11 @@ def test_every_form_of_the_board_shows_it_and_the_dead_share_beside_every_score(
     assert "sae 1.50; was the dictionary made for this model" in " ".join(table.split())
     page = run.report.read_text()
     assert page.count(">100%<") >= 2
+
+
+def test_the_frame_has_its_row_too(run: RunLayout) -> None:
+    frame = Run(run.root).leaderboard.loc["sae"]
+    assert set(frame["n"]) == {0} and set(frame["dead_frac"]) == {1.0}
 
 
 def test_where_a_dictionary_comes_from_stands_beside_the_figures(run: RunLayout) -> None:
