@@ -136,7 +136,13 @@ class FaultServer(LocalServer):
             application.router.add_post("/v1/chat/completions", self._serve)
         else:
             application.router.add_post("/{path:.*}", self._speak)
+        application.router.add_get("/v1/models", self._list)
         return application
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if self.models is None:
+            return web.json_response({"error": {"message": "Not Found"}}, status=404)
+        return web.json_response({"object": "list", "data": self.models})
 
     async def _speak(self, request: web.Request) -> web.StreamResponse:
         assert self._personality is not None

@@ -78,7 +78,10 @@ def spoilt(draw: st.DrawFn) -> tuple[int, str]:
 
 def spelled_lists(text: str) -> Iterator[list[int | None]]:
     """Every list of answers that is spelled anywhere in the text, found in another way than the parser's."""
-    for segment in re.split(r"[\[\]{}:=\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", reasoning.blank_reasoning(text)):
+    text = reasoning.blank_reasoning(text)
+    # within brackets a line end is a blank
+    bracketed = re.findall(r"\[([^\[\]{}]*)\]", text)
+    for segment in [*re.split(r"[\[\]{}:=\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", text), *bracketed]:
         parts = segment.strip().strip("*`.").strip().rstrip(",").split(",")
         words = [part.strip().strip("\"'").strip().lower() for part in parts]
         unknown = ("null", "none", "?", "-", "unknown", "unsure", "unclear", "n/a", "na", "maybe")
