@@ -106,7 +106,7 @@ class _Encoder:
 
     def _tokenise(self, texts: list[str]) -> list[tuple[np.ndarray, bytes | None, np.ndarray | None]]:
         """(ids, text, spans) of each text."""
-        if self._spells:
+        if self._spells or self._backend is None:
             return [(np.asarray(ids, dtype=np.int64), None, None) for ids in encode_texts(self._tokenizer, texts)]
         encodings = self._backend.encode_batch(texts, add_special_tokens=False)
         return [

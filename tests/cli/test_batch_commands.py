@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from autointerp.judges.engine.readings import Readings
 from tests.batch.batch_server import BatchServer
 from tests.batch.world import Endpoint, World, request_lines, result_line
 from tests.integration.commands import answer, call, one_line
@@ -22,6 +23,9 @@ def test_a_run_goes_from_evidence_to_scores_by_files_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
+    # every answer is a refusal here: the run goes to its end all the same
+    monkeypatch.setattr(Readings, "hopeless", lambda *_: None)
+    monkeypatch.setattr(Readings, "useless", lambda *_: None)
     world = World.make(tmp_path / "run")
     run = world.layout.root
     exported = call(capsys, "batch", "export", run)

@@ -122,7 +122,7 @@ def test_a_users_error_is_one_line(
 def test_quality_of_a_run_and_its_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = RunLayout(tmp_path / "run")
     layout.dictionary("sae").mkdir(parents=True)
-    facts = {"kind": "topk", "n_features": 8, "l0": 3.25, "explained_variance": 0.75, "dead_frac": 0.125}
+    facts = {"kind": "topk", "n_features": 8, "l0": 3.25, "fvu": 0.25, "explained_variance": 0.75, "dead_frac": 0.125}
     layout.quality("sae").write_text(json.dumps(facts))
     assert _run(["dictionaries", "quality", str(layout.root), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["dictionary"] == "sae"
