@@ -12,19 +12,25 @@ from torch import Tensor
 
 __all__ = ["free_least_squares", "non_negative_least_squares"]
 
+ROUNDING = 10
+"""A squared pivot of no more than so many units of rounding of its diagonal entry counts as 0."""
+
 
 def free_least_squares(
     gram: Float[Tensor, "batch k k"], target: Float[Tensor, "batch k"], *, is_free: Bool[Tensor, "batch k"]
 ) -> tuple[Float[Tensor, "batch k"], Float[Tensor, "batch k k"]]:
     """Per row the codes that solve the normal equations of the free features (others 0), and their Cholesky factor.
 
-    Rows and columns of other features are replaced by the identity's. The factor of a singular matrix is not a
-    number from its first bad pivot on.
+    Rows and columns of other features are replaced by the identity's. The factor of a singular matrix is not a number;
+    singular is one with a pivot that rounding alone may have left, on whatever processor.
     """
     free = is_free.to(gram.dtype)
     masked = gram * free[:, :, None] * free[:, None, :] + torch.diag_embed(1 - free)
     factor, info = torch.linalg.cholesky_ex(masked)
-    factor = torch.where((info > 0)[:, None, None], torch.full_like(factor, torch.nan), factor)
+    pivots, norms = (torch.diagonal(each, dim1=-2, dim2=-1) for each in (factor, masked))
+    is_rounding = (pivots.square() <= ROUNDING * torch.finfo(gram.dtype).eps * norms).any(dim=1)
+    is_singular = (info > 0) | is_rounding
+    factor = torch.where(is_singular[:, None, None], torch.full_like(factor, torch.nan), factor)
     return torch.cholesky_solve((target * free)[:, :, None], factor)[:, :, 0], factor
 
 
