@@ -1,4 +1,7 @@
-"""Signals at scattered moments of a run: the first lets what is in flight come home, the second ends at once."""
+"""Signals at scattered moments of a run: the first lets what is in flight come home, the second ends at once.
+
+Small siblings of the long ones are in tests/chaos/test_signals.py.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.full] * (n > 1)) for n in range(N_SIGNALS)])
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.full] * (n > 0)) for n in range(N_SIGNALS)])
 def test_what_is_in_flight_at_a_signal_is_kept(number: int, source: Path, tmp_path: Path) -> None:
     which = SIGNALS[number % len(SIGNALS)]
     run = RunLayout(tmp_path / "run")
@@ -79,6 +82,7 @@ def test_a_second_signal_ends_at_once(which: signal.Signals, source: Path, tmp_p
         assert time.monotonic() - begin < 10
 
 
+@pytest.mark.full
 def test_interrupted_runs_end_with_the_results_of_a_calm_one(source: Path, tmp_path: Path) -> None:
     calm, torn = RunLayout(tmp_path / "calm" / "run"), RunLayout(tmp_path / "torn" / "run")
     with HostileServer(Hostile, every=10**9, delay_s=0.01) as server:
