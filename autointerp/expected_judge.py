@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.begun_run import BegunRun, Pace
+from autointerp.builtin_plugins import JUDGES
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.dialects import thinks
@@ -22,7 +23,6 @@ from autointerp.judges.endpoint.probe_memory import recall
 from autointerp.judges.endpoint.token_counting import TokenCounter, find_counter
 from autointerp.judges.options import read_options
 from autointerp.judges.protocol import Request
-from autointerp.judges.registry import BUILTIN, list_judges, load_plugin, split_spec
 from autointerp.judges.tasks import (
     GroupTask,
     IntruderTask,
@@ -32,6 +32,7 @@ from autointerp.judges.tasks import (
     SimilarityTask,
     SimulateTask,
 )
+from autointerp.plugins import list_judges, load_plugin, split_spec
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.reply_cache import default_cache_path
 
@@ -109,7 +110,7 @@ class ExpectedJudge:
         counter = tokenizer or (None if model is None else find_counter(model))
         n_concurrent = config.limits.max_concurrent
         if name not in ("openai", "embedding"):
-            is_builtin = name in BUILTIN["autointerp.judges"]
+            is_builtin = name in JUDGES
             return cls(spec, model, n_concurrent, is_builtin, counter=counter, begun=begun)
         if model is None:
             raise ConfigError(f"judge '{name}' needs a model: write {name}:MODEL")

@@ -12,7 +12,7 @@ from autointerp.config.asking import ExplainerConfig, ScorerConfig
 from autointerp.config.tree import Config, HarvestConfig
 from autointerp.explain.protocol import AsksInRounds, Explainer, Reading
 from autointerp.judges.protocol import Reply, Request
-from autointerp.judges.registry import open_plugin
+from autointerp.plugins import open_plugin
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence, FiringRule, PinnedEffect, TokenEffect
 from autointerp.records.window import ACTIVATING, Kind, Window

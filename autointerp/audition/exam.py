@@ -25,8 +25,8 @@ from autointerp.audition.concepts import Concept, Told, Wording, chosen, explana
 from autointerp.audition.planting import Counts, plant
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.errors import ConfigError
-from autointerp.judges.registry import open_plugin
 from autointerp.judges.tasks import ScoreTask
+from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.score.protocol import Question, Scorer, Unscorable, scale_of
 from autointerp.seeds import stream

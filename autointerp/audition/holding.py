@@ -23,7 +23,7 @@ from autointerp.config.tree import Config
 from autointerp.expected_judge import ASSUMED, Assumptions, ExpectedJudge
 from autointerp.judges.engine.client import Client
 from autointerp.judges.protocol import Capabilities
-from autointerp.judges.registry import open_judge
+from autointerp.plugins import open_judge
 from autointerp.progress import Progress
 from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.journal import Journal

@@ -20,7 +20,7 @@ from autointerp.judges.endpoint.credentials import server_words
 from autointerp.judges.endpoint.endpoint import OPENAI_URL, OpenAIOptions, read_key
 from autointerp.judges.endpoint.transport import check_proxies
 from autointerp.judges.options import read_options
-from autointerp.judges.registry import split_spec
+from autointerp.plugins import split_spec
 from autointerp.runs.layout import write_atomically
 
 if TYPE_CHECKING:

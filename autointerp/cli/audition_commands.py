@@ -22,7 +22,7 @@ from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
-from autointerp.judges.registry import split_spec
+from autointerp.plugins import split_spec
 from autointerp.progress import SilentProgress
 
 __all__ = ["register"]

@@ -17,7 +17,7 @@ from autointerp.board.foreign.run_records import RunRecords
 from autointerp.board.foreign.writing import WRITERS
 from autointerp.cli.display import echo
 from autointerp.errors import ConfigError
-from autointerp.judges.registry import load_plugin
+from autointerp.plugins import load_plugin
 from autointerp.run import Run
 from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout, write_atomically

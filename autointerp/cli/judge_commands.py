@@ -16,25 +16,17 @@ from typing import Annotated, Any
 
 import typer
 
+from autointerp.builtin_plugins import BUILTIN, JUDGES, Abilities
 from autointerp.cli import audition_commands
 from autointerp.cli.display import echo
 from autointerp.cli.judge_tables import render_findings, render_judges, render_plugins
 from autointerp.errors import AutointerpError, ConfigError
 from autointerp.explain.contract import check_explainer
-from autointerp.judges.abilities import BUILTIN_ABILITIES, abilities_of
 from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.kit.contract import check_judge, count_questions
 from autointerp.judges.kit.findings import CheckResult
 from autointerp.judges.protocol import Judge
-from autointerp.judges.registry import (
-    GROUPS,
-    list_judges,
-    list_plugins,
-    load_plugin,
-    noun_of,
-    open_judge,
-    split_spec,
-)
+from autointerp.plugins import list_judges, list_plugins, load_plugin, noun_of, open_judge, split_spec
 from autointerp.score.contract import check_scorer
 
 __all__ = ["app"]
@@ -65,13 +57,13 @@ def list_all(
 ) -> None:
     """List the judges that are built in or installed and what each can do; none is imported but the one named."""
     listings = [listing for listing in list_judges() if judge is None or listing.name == split_spec(judge)[0]]
-    known = {listing.name: BUILTIN_ABILITIES.get(listing.name) if listing.is_builtin else None for listing in listings}
+    known = {row.name: JUDGES[row.name].abilities if row.is_builtin else None for row in listings}
     stated = None
     if judge is not None:
         stated = _opened(open_judge(judge, _options(options)))
         name = split_spec(judge)[0]
-        known[name] = known[name] or abilities_of(stated)
-    groups = [group for group in GROUPS if is_all and group != "autointerp.judges"]
+        known[name] = known[name] or Abilities.stated_by(stated)
+    groups = [group for group in BUILTIN if is_all and group != "autointerp.judges"]
     others = {noun_of(group): list_plugins(group) for group in groups}
     if as_json:
         rows = [{"kind": "judge", **_plain(listing), "abilities": known[listing.name]} for listing in listings]

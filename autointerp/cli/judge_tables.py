@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autointerp.builtin_plugins import Abilities
 from autointerp.distribution import how_to_install
-from autointerp.judges.abilities import Abilities
 from autointerp.judges.kit.findings import CheckResult
-from autointerp.judges.registry import PluginListing
+from autointerp.plugins import PluginListing
 
 __all__ = ["render_findings", "render_judges", "render_plugins"]
 

@@ -19,8 +19,8 @@ from autointerp.errors import ConfigError
 from autointerp.explain.prompted import refuse_unread
 from autointerp.explain.protocol import AsksAgain, AsksInRounds, Explainer, ExplainsAlone, Reading, Round
 from autointerp.judges.protocol import Reply, Request
-from autointerp.judges.registry import open_plugin
 from autointerp.judges.tasks import ExplainTask
+from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.score.protocol import AnswerRead, Item, Measure, NeedsAbility, Scorer, Unscorable, scale_of
 from autointerp.stats.metrics import auroc

@@ -17,8 +17,8 @@ from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
 from autointerp.judges.protocol import Capabilities, Judge
-from autointerp.judges.registry import open_judge, split_spec
 from autointerp.judges.reply_rules import judge_errors
+from autointerp.plugins import open_judge, split_spec
 from autointerp.progress import Progress
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.journal_reader import JournalReader, Totals

@@ -20,8 +20,8 @@ from autointerp.judges.endpoint.probing import Probed, told_when_silent
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.protocol import Capabilities, Judge, Message, Request
-from autointerp.judges.registry import open_judge, open_plugin
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow, SimilarityTask, Task
+from autointerp.plugins import open_judge, open_plugin
 from autointerp.progress import Progress
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout

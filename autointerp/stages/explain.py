@@ -9,8 +9,8 @@ from typing import Any
 from autointerp.config.tree import Config
 from autointerp.explain.protocol import Explainer
 from autointerp.judges.engine.client import Client
-from autointerp.judges.registry import open_plugin
 from autointerp.loop import explain_features
+from autointerp.plugins import open_plugin
 from autointerp.progress import Progress
 from autointerp.records.verdict import Explanation
 from autointerp.run import Run

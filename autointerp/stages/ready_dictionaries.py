@@ -14,7 +14,7 @@ import torch
 
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.errors import SubjectError
-from autointerp.judges.registry import open_plugin
+from autointerp.plugins import open_plugin
 from autointerp.runs.layout import RunLayout
 from autointerp.stages.objects import Objects
 from autointerp.stages.origin import Origin, check_origin

@@ -16,7 +16,7 @@ from autointerp.board.score_file import write_scores
 from autointerp.board.scores import build_scores, group_verdicts, own_groups
 from autointerp.board.summary import build_summary, write_summary
 from autointerp.config.tree import Config
-from autointerp.judges.registry import load_plugin
+from autointerp.plugins import load_plugin
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict

@@ -12,8 +12,8 @@ from typing import Any
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.engine.client import Client
-from autointerp.judges.registry import open_plugin
 from autointerp.loop import score_features
+from autointerp.plugins import open_plugin
 from autointerp.progress import Progress
 from autointerp.run import Run
 from autointerp.runs.journal import Journal

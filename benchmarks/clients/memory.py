@@ -71,7 +71,7 @@ async def _run(base_url: str, job: MemoryJob, folder: Path) -> dict[str, object]
     from autointerp.config.asking import LimitsConfig
     from autointerp.judges.engine.budget import Budget
     from autointerp.judges.engine.client import Client
-    from autointerp.judges.registry import open_judge
+    from autointerp.plugins import open_judge
     from autointerp.runs.journal import open_journal
     from autointerp.runs.reply_cache import open_reply_cache
     from autointerp.workers import Progress, Work, run_steps

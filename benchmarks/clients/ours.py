@@ -11,8 +11,8 @@ from autointerp.config.asking import LimitsConfig
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure
 from autointerp.judges.protocol import Message, Request
-from autointerp.judges.registry import open_judge
 from autointerp.judges.tasks import Passage, ScoreTask
+from autointerp.plugins import open_judge
 from autointerp.runs.journal import open_journal
 from autointerp.runs.reply_cache import open_reply_cache
 from autointerp.runs.reply_record import Account

@@ -18,7 +18,7 @@ from autointerp.cli.config_reference import (
 )
 from autointerp.config.loading import load_config, parse_config, read_tree
 from autointerp.errors import ConfigError, PluginError
-from autointerp.judges.registry import list_judges, open_judge
+from autointerp.plugins import list_judges, open_judge
 from autointerp.resources import resource
 from tests.integration.commands import call, one_line
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.cli import judge_commands
 from autointerp.cli.judge_tables import render_findings, render_judges
 from autointerp.cli.main import _run
@@ -14,7 +15,7 @@ from autointerp.judges.kit.contract import FIRST_QUESTION
 from autointerp.judges.kit.findings import CheckResult
 from autointerp.judges.offline.scripted import coin
 from autointerp.judges.protocol import Reply, Request
-from autointerp.judges.registry import BUILTIN, PluginListing
+from autointerp.plugins import PluginListing
 
 BUILTIN_NAMES = set(BUILTIN["autointerp.judges"])
 

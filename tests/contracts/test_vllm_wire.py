@@ -21,8 +21,8 @@ from autointerp.config.asking import LimitsConfig, ScoreConfig
 from autointerp.judges.endpoint.decisions import MOST_QUESTIONS, decision_body, read_decisions
 from autointerp.judges.endpoint.openai import open_judge
 from autointerp.judges.protocol import Message, Request
-from autointerp.judges.registry import open_judge as open_any
 from autointerp.judges.tasks import Passage, ScoreTask
+from autointerp.plugins import open_judge as open_any
 from autointerp.score.listing import reply_schema
 from tests.contracts.record_vllm import VERSION
 from tests.contracts.vllm_record import RECORD, FakeVllm, breaches, fields

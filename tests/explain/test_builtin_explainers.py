@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.offline.scripted import oracle
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.registry import BUILTIN
 from autointerp.judges.tasks import ExplainTask
 from autointerp.planning import make_plan
 from autointerp.prompting.templates import load_prompt

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.explain.contract import check_explainer
 from autointerp.explain.none import EmptyExplainer
@@ -16,8 +17,8 @@ from autointerp.explain.prompted import PromptedExplainer
 from autointerp.explain.protocol import Reading, Round
 from autointerp.explain.windows import show_windows
 from autointerp.judges.protocol import Message, Reply, Request
-from autointerp.judges.registry import BUILTIN, load_plugin
 from autointerp.judges.tasks import ScoreTask
+from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 
 

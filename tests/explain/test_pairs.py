@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.judges.registry import BUILTIN, open_plugin
 from autointerp.loop import explain_features, score_features
+from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Verdict
 from autointerp.score.protocol import Scorer, scale_of

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import json
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import click
 import pandas as pd
 from typer.main import get_command
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.cli.main import app
 from autointerp.progress import SilentProgress
 from autointerp.stages import explain, report, score
@@ -25,7 +25,6 @@ from tests.stages.harvested import make_config, make_run
 __all__ = ["FACTS", "FROZEN"]
 
 FROZEN = Path(__file__).parent
-ROOT = FROZEN.parents[1]
 DIGITS = 9
 """Significant digits of a frozen float: sums differ in the last ones between processors."""
 PUBLIC_MODULES = (
@@ -87,8 +86,7 @@ def frozen_names() -> str:
     lines = []
     for module in PUBLIC_MODULES:
         lines += [f"{module}.{name}" for name in sorted(getattr(importlib.import_module(module), "__all__", ()))]
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
-    lines += [f"{group}: {name}" for group in sorted(groups) for name in sorted(groups[group])]
+    lines += [f"{group}: {name}" for group in sorted(BUILTIN) for name in sorted(BUILTIN[group])]
     return "\n".join(lines) + "\n"
 
 

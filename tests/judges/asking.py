@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
-from autointerp.judges.registry import open_judge
+from autointerp.plugins import open_judge
 from autointerp.runs.journal import open_journal
 from tests.judges.questions import FAST, limits, question
 

@@ -16,8 +16,8 @@ import pytest
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped, RunStopped
 from autointerp.judges.kit.contract import FIRST_QUESTION, CheckResult, check_judge, count_questions
 from autointerp.judges.protocol import Capabilities, Judge, Reply, Request, Usage
-from autointerp.judges.registry import open_judge
 from autointerp.judges.tasks import ScoreTask
+from autointerp.plugins import open_judge
 
 EVERY_CLAIM = {"has_schema": True, "has_logprobs": True, "is_deterministic": True, "is_local": True}
 CUT_HUGE = 1_000

@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.errors import JudgeRejected
 from autointerp.judges.protocol import Message, Reply, Request
-from autointerp.judges.registry import open_judge
 from autointerp.judges.tasks import GroupTask, IntruderTask, LikelihoodTask, Passage
+from autointerp.plugins import open_judge
 from autointerp.prompting.numbered import number_schema, parse_number
 from autointerp.prompting.parsing import parse_answers
 from autointerp.score.listing import reply_schema

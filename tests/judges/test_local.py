@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError
 from autointerp.judges.kit.contract import check_judge
 from autointerp.judges.protocol import Message, Reply, Request
-from autointerp.judges.registry import open_judge
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
+from autointerp.plugins import open_judge
 from autointerp.prompting.parsing import find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.score.listing import reply_schema

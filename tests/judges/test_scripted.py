@@ -13,8 +13,8 @@ from autointerp.judges.kit.contract import check_judge
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.truth import Truth
 from autointerp.judges.protocol import Message, Reply, Request
-from autointerp.judges.registry import open_judge
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
+from autointerp.plugins import open_judge
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence, FiringRule
 from autointerp.records.evidence_file import write_evidence

@@ -15,9 +15,9 @@ import torch
 
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped
 from autointerp.judges.protocol import Message, Reply, Request
-from autointerp.judges.registry import open_judge
 from autointerp.judges.similarity import similarity_reply
 from autointerp.judges.tasks import Passage, ScoreTask, SimilarityTask
+from autointerp.plugins import open_judge
 from tests.judges.fault_server import FaultServer, Said
 from tests.judges.tiny_models import save_llama
 

@@ -17,8 +17,8 @@ from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
 from autointerp.judges.kit.contract import check_judge
 from autointerp.judges.protocol import Message, Reply, Request
-from autointerp.judges.registry import open_judge
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
+from autointerp.plugins import open_judge
 from autointerp.prompting.parsing import find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.runs.journal import open_journal

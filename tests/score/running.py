@@ -9,8 +9,8 @@ from typing import Any
 from autointerp.board.score_row import score_feature
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Judge, Reply, Request
-from autointerp.judges.registry import load_plugin
 from autointerp.loop import score_features
+from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.reply_record import Account

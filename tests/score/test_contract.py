@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.judges.protocol import Message, Reply
-from autointerp.judges.registry import BUILTIN, load_plugin
+from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.score.contract import check_scorer
 from autointerp.score.listing import ListScorer

@@ -21,12 +21,13 @@ from autointerp.audition.concepts import CONCEPTS, Concept, chosen, foreign_of
 from autointerp.audition.planting import DICTIONARY, Counts, plant
 from autointerp.audition.texts import read_passages
 from autointerp.board.scores import build_scores
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.offline.scripted import literal
 from autointerp.judges.protocol import Reply, Request
-from autointerp.judges.registry import BUILTIN, open_plugin
 from autointerp.judges.tasks import GroupTask, IntruderTask
 from autointerp.loop import score_features
+from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account

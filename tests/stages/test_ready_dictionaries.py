@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from autointerp import pipeline
+from autointerp import pipeline, plugins
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.loading import parse_config
 from autointerp.errors import ConfigError, PluginError, SubjectError
-from autointerp.judges import registry
 from autointerp.progress import SilentProgress
 from autointerp.records.evidence_file import read_evidence
 from autointerp.runs.layout import RunLayout
@@ -184,8 +183,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Make a factory the plug-in `mine`."""
 
     def install(factory: Any) -> None:
-        monkeypatch.setitem(registry.BUILTIN, "autointerp.dictionaries", {"mine": f"{__name__}:factory"})
-        monkeypatch.setattr(registry, "_load", lambda group, listing: factory)
+        monkeypatch.setitem(plugins.BUILTIN, "autointerp.dictionaries", {"mine": f"{__name__}:factory"})
+        monkeypatch.setattr(plugins, "_load", lambda group, listing: factory)
 
     return install
 

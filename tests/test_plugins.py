@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.errors import ConfigError, PluginError
-from autointerp.judges.registry import (
-    BUILTIN,
-    list_judges,
-    list_plugins,
-    load_plugin,
-    open_judge,
-    open_plugin,
-    split_spec,
-)
+from autointerp.plugins import list_judges, list_plugins, load_plugin, open_judge, open_plugin, split_spec
 from autointerp.score.protocol import Scorer
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -171,11 +163,6 @@ def test_judges_with_a_key_say_where_it_comes_from() -> None:
         open_judge("noisy", {"evidence": "x", "sensitivity": 1.5})
 
 
-def test_the_builtin_table_equals_the_projects_entry_points() -> None:
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"] == BUILTIN
-
-
 def test_every_builtin_plugin_loads() -> None:
     for group in BUILTIN:
         for entry in list_plugins(group):
@@ -191,7 +178,7 @@ import autointerp.judges, autointerp.runs
 for package in (autointerp.judges, autointerp.runs):
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-from autointerp.judges.registry import list_judges, open_judge
+from autointerp.plugins import list_judges, open_judge
 list_judges(), open_judge("coin")
 print(sorted({"torch", "openai", "transformers", "pandas", "aiohttp"} & set(sys.modules)))
 open_judge("openai:m", {"base_url": "http://localhost:1/v1"})

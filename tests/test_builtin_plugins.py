@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
+from autointerp.builtin_plugins import JUDGES, Abilities
 from autointerp.errors import AutointerpError
-from autointerp.judges.abilities import BUILTIN_ABILITIES, abilities_of
 from autointerp.judges.in_process import local, local_embedding
 from autointerp.judges.protocol import Capabilities
-from autointerp.judges.registry import BUILTIN, open_judge
+from autointerp.plugins import open_judge
 
 HERE = {"base_url": "http://localhost:1/v1", "key_env": ""}
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "pattern": [{}],
     "openai": [
         {**HERE, "reply_format": "json_schema", "top_logprobs": 5},
         {**HERE, "reply_format": "none", "top_logprobs": 0},
@@ -26,16 +25,12 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "local": [{"batch_size": 1}, {"batch_size": 8, "reply_format": "none"}],
     "vllm": [{}, {"reply_format": "none"}],
     "embedding": [HERE],
-    "local_embedding": [{}],
-    "bag_of_words": [{}],
     "oracle": [{"evidence": "x"}],
     "liar": [{"evidence": "x"}],
     "noisy": [{"evidence": "x"}, {"evidence": "x", "sensitivity": 0.1}],
     "coin": [{}, {"heads": 0.9}],
-    "mumbler": [{}],
-    "literal": [{}],
 }
-"""Options with which each judge is made; where an ability is by option, both answers are among them."""
+"""Options with which a judge is made that needs some; where an ability is by option, both answers are among them."""
 
 
 class Model:
@@ -69,32 +64,36 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
+def settings_of(name: str) -> list[dict[str, Any]]:
+    return SETTINGS.get(name, [{}])
+
+
 def spec(name: str) -> str:
-    return f"{name}:m" if BUILTIN_ABILITIES[name].model == "needed" else name
+    return f"{name}:m" if JUDGES[name].abilities.model == "needed" else name
 
 
-def test_every_builtin_judge_has_a_row_and_nothing_else_has() -> None:
-    assert BUILTIN_ABILITIES.keys() == BUILTIN["autointerp.judges"].keys() == SETTINGS.keys()
+def test_settings_are_of_judges_that_there_are() -> None:
+    assert SETTINGS.keys() <= JUDGES.keys()
 
 
-@pytest.mark.parametrize("name", sorted(SETTINGS))
+@pytest.mark.parametrize("name", sorted(JUDGES))
 def test_a_row_says_what_the_judge_says(name: str) -> None:
-    row = BUILTIN_ABILITIES[name]
-    said = [abilities_of(open_judge(spec(name), options).capabilities) for options in SETTINGS[name]]
+    row = JUDGES[name].abilities
+    said = [Abilities.stated_by(open_judge(spec(name), options).capabilities) for options in settings_of(name)]
     for field in ("local", "task", "logprobs", "schema", "same"):
         words = {getattr(abilities, field) for abilities in said}
         assert words == ({"yes", "no"} if getattr(row, field) == "option" else {getattr(row, field)}), field
 
 
-@pytest.mark.parametrize("name", sorted(SETTINGS))
+@pytest.mark.parametrize("name", sorted(JUDGES))
 def test_what_a_row_says_is_needed_is_needed(name: str) -> None:
-    row = BUILTIN_ABILITIES[name]
+    row = JUDGES[name].abilities
     if row.model == "needed":
         with pytest.raises(AutointerpError, match="needs a model"):
-            open_judge(name, SETTINGS[name][0])
+            open_judge(name, settings_of(name)[0])
     for option in row.needs:
         with pytest.raises(AutointerpError, match=option):
-            open_judge(spec(name), {key: value for key, value in SETTINGS[name][0].items() if key != option})
+            open_judge(spec(name), {key: value for key, value in settings_of(name)[0].items() if key != option})
     if not row.needs and row.model == "none":
         open_judge(name)
 
@@ -102,17 +101,17 @@ def test_what_a_row_says_is_needed_is_needed(name: str) -> None:
 def test_the_extra_of_a_row_is_one_of_the_packages() -> None:
     import tomllib
 
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    extras = {row.extra for row in BUILTIN_ABILITIES.values()} - {None}
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = {row.abilities.extra for row in JUDGES.values()} - {None}
     assert extras == {"models", "vllm"} <= project["optional-dependencies"].keys()
 
 
 def test_every_row_says_what_the_judge_is() -> None:
-    assert all(row.about for row in BUILTIN_ABILITIES.values())
+    assert all(row.abilities.about for row in JUDGES.values())
 
 
 def test_what_a_stranger_says_is_taken_as_it_stands() -> None:
     stated = Capabilities("e", "m", is_local=True, has_schema=True)
-    row = abilities_of(stated, "a sample")
+    row = Abilities.stated_by(stated, "a sample")
     assert (row.about, row.local, row.task, row.schema, row.same) == ("a sample", "yes", "no", "yes", "no")
-    assert abilities_of(replace(stated, is_local=False, is_deterministic=True)).same == "yes"
+    assert Abilities.stated_by(replace(stated, is_local=False, is_deterministic=True)).same == "yes"

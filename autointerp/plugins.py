@@ -1,26 +1,24 @@
 """Finding judges, explainers, scorers and dictionaries by name: built in, or installed by others as entry points.
 
 A plug-in is a factory at a dotted path. Only the one that is named gets imported, so a broken neighbour does no
-harm; one that is named and broken fails with the name of the distribution that brings it. The module knows nothing
-of what the factories make.
+harm; one that is named and broken fails with the name of the distribution that brings it.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import metadata
 from typing import Any, TypeVar
 
+from autointerp.builtin_plugins import BUILTIN
 from autointerp.distribution import DISTRIBUTION
 from autointerp.errors import AutointerpError, PluginError
 from autointerp.judges.protocol import Judge
 
 __all__ = [
-    "BUILTIN",
-    "GROUPS",
     "PluginListing",
     "list_judges",
     "list_plugins",
@@ -32,57 +30,6 @@ __all__ = [
 ]
 
 Plugin = TypeVar("Plugin")
-
-BUILTIN: dict[str, dict[str, str]] = {
-    "autointerp.judges": {
-        "pattern": "autointerp.judges.offline.pattern:open_judge",
-        "openai": "autointerp.judges.endpoint.openai:open_judge",
-        "local": "autointerp.judges.in_process.local:open_judge",
-        "vllm": "autointerp.judges.in_process.vllm:open_judge",
-        "embedding": "autointerp.judges.endpoint.embedding:open_judge",
-        "local_embedding": "autointerp.judges.in_process.local_embedding:open_judge",
-        "bag_of_words": "autointerp.judges.offline.bag_of_words:open_judge",
-        "oracle": "autointerp.judges.offline.scripted:open_oracle",
-        "liar": "autointerp.judges.offline.scripted:open_liar",
-        "coin": "autointerp.judges.offline.scripted:open_coin",
-        "mumbler": "autointerp.judges.offline.scripted:open_mumbler",
-        "noisy": "autointerp.judges.offline.scripted:open_noisy",
-        "literal": "autointerp.judges.offline.scripted:open_literal",
-    },
-    "autointerp.explainers": {
-        "windows": "autointerp.explain.windows:open_explainer",
-        "token_pairs": "autointerp.explain.token_pairs:open_explainer",
-        "contrastive": "autointerp.explain.contrastive:open_explainer",
-        "quantiles": "autointerp.explain.quantiles:open_explainer",
-        "single_token": "autointerp.explain.single_token:open_explainer",
-        "logits": "autointerp.explain.logits:open_explainer",
-        "pinned": "autointerp.explain.pinned:open_explainer",
-        "ensemble": "autointerp.explain.ensemble:open_explainer",
-        "logit_weights": "autointerp.explain.logit_weights:open_explainer",
-        "best_of": "autointerp.explain.best_of:open_explainer",
-        "pattern": "autointerp.explain.pattern:open_explainer",
-        "none": "autointerp.explain.none:open_explainer",
-        "from_file": "autointerp.explain.from_file:open_explainer",
-    },
-    "autointerp.scorers": {
-        "marked": "autointerp.score.marked:open_scorer",
-        "detection": "autointerp.score.detection:open_scorer",
-        "fuzzing": "autointerp.score.fuzzing:open_scorer",
-        "recall": "autointerp.score.recall:open_scorer",
-        "simulation": "autointerp.score.simulation:open_scorer",
-        "logit_weights": "autointerp.score.logit_weights:open_scorer",
-        "pattern_tokens": "autointerp.score.pattern_tokens:open_scorer",
-        "intruder": "autointerp.score.intruder:open_scorer",
-        "clustering": "autointerp.score.clustering:open_scorer",
-        "embedding": "autointerp.score.embedding:open_scorer",
-        "surprisal": "autointerp.score.surprisal:open_scorer",
-        "intervention": "autointerp.score.intervention:open_scorer",
-    },
-}
-"""The package's own plug-ins, the same as its entry points: a checkout that was never installed has no metadata."""
-
-GROUPS = (*BUILTIN, "autointerp.dictionaries")
-"""The kinds of plug-ins there are, as groups of entry points; dictionaries are built in as kinds of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +51,19 @@ class PluginListing:
 
 def list_plugins(group: str) -> list[PluginListing]:
     """The plug-ins of a group (`autointerp.judges`, ...) without importing any, built-in ones first, by name."""
-    found = {name: PluginListing(name, target, DISTRIBUTION) for name, target in BUILTIN.get(group, {}).items()}
+    listings = {name: PluginListing(name, target, DISTRIBUTION) for name, target in BUILTIN[group].items()}
     for point in metadata.entry_points(group=group):
-        known = found.get(point.name)
+        known = listings.get(point.name)
         if known is not None and known.target == point.value:
-            continue  # who brings it is a file to be read, so nobody is asked without need
+            continue
         distribution = point.dist.name if point.dist is not None else "unknown"
+        if distribution == DISTRIBUTION:
+            continue  # a checkout that was installed when it had entry points of its own
         if known is None:
-            found[point.name] = PluginListing(point.name, point.value, distribution)
-        elif distribution != DISTRIBUTION:
-            rivals = (*known.rivals, distribution)
-            found[point.name] = PluginListing(point.name, known.target, known.distribution, rivals)
-    return sorted(found.values(), key=lambda listing: (not listing.is_builtin, listing.name))
+            listings[point.name] = PluginListing(point.name, point.value, distribution)
+        else:
+            listings[point.name] = replace(known, rivals=(*known.rivals, distribution))
+    return sorted(listings.values(), key=lambda listing: (not listing.is_builtin, listing.name))
 
 
 def list_judges() -> list[PluginListing]:
