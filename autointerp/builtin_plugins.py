@@ -1,7 +1,7 @@
 """The built-in judges, explainers and scorers: a name, the dotted path of its factory, and what a judge can do.
 
-A row and the file it names are all that a built-in plug-in needs. Nothing is imported from here; other packages' plug-ins
-are entry points, found by `autointerp.plugins`. A test opens every judge and holds its row against its `Capabilities`.
+A row and the file it names are all that a built-in plug-in needs; other packages bring theirs as entry points
+(`autointerp.plugins`). A test opens every judge and holds its row against its own `Capabilities`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ JUDGES: dict[str, BuiltinJudge] = {
     "embedding": BuiltinJudge(
         "autointerp.judges.endpoint.embedding:open_judge",
         Abilities(
-            about="compares texts by the vectors of any endpoint that embeds as OpenAI's does; for the scorer `embedding`",
+            about="compares texts by the vectors of any endpoint that embeds as OpenAI's does; "
+            "for the scorer `embedding`",
             local="no",
             task="yes",
             logprobs="no",
