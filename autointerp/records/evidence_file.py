@@ -267,8 +267,9 @@ def _windows_of(column: Any) -> list[tuple[Window, ...]]:
 
 def _tuples(column: Any) -> list[tuple[Any, ...]]:
     # one object per distinct value, shared by all windows that hold it
-    values, places = np.unique(column.flatten().to_numpy(zero_copy_only=False), return_inverse=True)
-    flat = np.array(values.tolist(), dtype=object)[places].tolist() if len(values) else []
+    encoded = column.flatten().dictionary_encode()
+    values = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    flat = values[encoded.indices.to_numpy()].tolist() if len(values) else []
     edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
     return [tuple(flat[a:b]) for a, b in pairwise(edges)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from autointerp.records.document import Document, Role, role_of
 from autointerp.subject.builtin.generated import iter_generated_documents
@@ -35,9 +36,13 @@ def iter_builtin_documents() -> Iterator[Document]:
     `role_of(document.id, BUILTIN_SHARES)` gives a document's role; a source file is one document, never cut, so
     all of it has one role. Raises InputError where the Python has no sources.
     """
-    yield from iter_stdlib_documents()
-    yield from iter_locale_documents()
-    yield from iter_generated_documents()
+    return iter(_documents())
+
+
+@cache
+def _documents() -> tuple[Document, ...]:
+    # made once: a run reads its corpus a dozen times, and making it takes two seconds
+    return (*iter_stdlib_documents(), *iter_locale_documents(), *iter_generated_documents())
 
 
 def part_of(document: Document) -> str:
