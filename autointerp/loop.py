@@ -11,18 +11,15 @@ from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, S
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
 
-from autointerp.explain.protocol import AsksAgain as ExplainerAsksAgain
-from autointerp.explain.protocol import AsksInRounds, Explainer, ExplainsAlone, Reading
+from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.engine.client import Failure, Outcome
 from autointerp.judges.protocol import Reply, Request
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import NO_EXPLAINER, NO_JUDGE, Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score.controls import by_dictionary, fixed_controls, shuffled_partners
-from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable, scale_of
-from autointerp.score.protocol import AsksAgain as ScorerAsksAgain
+from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.score.results import Scoring
 from autointerp.score.sampling import assert_apart, fixed_others
 from autointerp.seeds import stream
@@ -100,8 +97,8 @@ async def score_features(
         if (only is None or evidence.feature in only)
         and (wanted is None or (evidence.dictionary, evidence.feature) in wanted)
     ]
-    explained = [scorer for scorer in scorers if scale_of(scorer).needs_explanation]
-    unexplained = [scorer for scorer in scorers if not scale_of(scorer).needs_explanation]
+    explained = [scorer for scorer in scorers if scorer.scale.needs_explanation]
+    unexplained = [scorer for scorer in scorers if not scorer.scale.needs_explanation]
     progress = Progress(len(mine) * (len(explainers) * len(explained) + len(unexplained)))
     work = Work(client, judge, recorder, progress, on_progress, is_recorded_only)
 
@@ -149,67 +146,54 @@ def _place(v: Verdict) -> tuple[str | int, ...]:
 
 async def _explain_one(work: Work, explainer: Explainer, evidence: Evidence, seed: int) -> None:
     name = f"explaining {evidence.dictionary}/{evidence.feature}"
-    reading = await guard(name, _read_one(work, explainer, evidence, seed))
-    text, failure = (reading.text, reading.failure) if isinstance(reading, Reading) else (None, reading)
+    reading = await guard(name, _read_one(work, explainer, evidence, seed)) or Reading(None, "error")
     explanation = Explanation(
         dictionary=evidence.dictionary,
         feature=evidence.feature,
         explainer=explainer.name,
-        judge=NO_JUDGE if isinstance(explainer, ExplainsAlone) else work.judge,
+        judge=NO_JUDGE if explainer.asks == "nobody" else work.judge,
         prompt_hash=explainer.prompt_hash,
-        text=text,
-        failure=None if text is not None else failure or "error",
+        text=reading.text,
+        failure=None if reading.text is not None else reading.failure or "error",
     )
     work.add_explanation(explanation)
     work.finish_one()
 
 
-async def _read_one(
-    work: Work, explainer: Explainer, evidence: Evidence, seed: int
-) -> Reading | Literal["refused", "error", "missing"]:
+async def _read_one(work: Work, explainer: Explainer, evidence: Evidence, seed: int) -> Reading:
     use = ("explain", explainer.name, evidence.dictionary, evidence.feature)
-    if isinstance(explainer, ExplainsAlone):
+    if explainer.asks == "nobody":
         return explainer.explain(evidence, stream(seed, *use))
-    requests = explainer.requests(evidence, stream(seed, *use))
     account = Account(evidence.dictionary, explainer.name, None, evidence.feature)
-    if isinstance(explainer, AsksInRounds):
-        first = requests
-        rounds: list[list[Reply | None]] = []
-        while requests:
-            rounds.append([_reply(await _last_word(work, explainer, request, account)) for request in requests])
+    first = requests = explainer.requests(evidence, stream(seed, *use))
+    rounds: list[list[Reply | None]] = []
+    while requests:
+        rounds.append([_reply(await _last_word(work, explainer, request, account)) for request in requests])
+        following: tuple[Request, ...] | Reading = Reading(None, "unparsed")
+        try:
             following = explainer.follow(evidence, rounds, stream(seed, *use))
+        finally:
             if isinstance(following, Reading):
-                asked = ((request, reply) for request, reply in zip(first, rounds[0], strict=True) if reply is not None)
-                for request, reply in asked:
-                    _note(work, account, request, reply, following)
-                return following
-            requests = following
-        return "missing"
-    replies: list[Reply] = []
-    for request in requests:
-        outcome = await _last_word(work, explainer, request, account)
-        if isinstance(outcome, Failure):
-            return outcome.kind
-        replies.append(outcome)
-    if not replies:
-        return "missing"
-    reading = Reading(None, "unparsed")
-    try:
-        reading = explainer.read(replies)
-    finally:
-        for request, reply in zip(requests, replies, strict=True):
-            _note(work, account, request, reply, reading)
-    return reading
+                _note_first(work, account, first, rounds[0], following)
+        if isinstance(following, Reading):
+            return following
+        requests = following
+    return Reading(None, "missing")
 
 
-def _note(work: Work, account: Account, request: Request, reply: Reply, reading: Reading) -> None:
-    """Say whether a reply that an explanation came of could be read; a refusal is neither."""
-    if reading.text is not None or reading.failure == "unparsed":
-        work.note_reading(account, request, reply, is_readable=reading.text is not None)
+def _note_first(
+    work: Work, account: Account, requests: Sequence[Request], replies: Sequence[Reply | None], reading: Reading
+) -> None:
+    """Say whether the replies of the first round, of which an explanation came, could be read; a refusal is neither."""
+    if reading.text is None and reading.failure != "unparsed":
+        return
+    for request, reply in zip(requests, replies, strict=True):
+        if reply is not None:
+            work.note_reading(account, request, reply, is_readable=reading.text is not None)
 
 
 def _reply(outcome: Outcome) -> Reply | None:
-    """What an explainer that asks in rounds sees of an outcome: a refusal as such, any other failure as nothing."""
+    """What an explainer sees of an outcome: a refusal as such, any other failure as nothing."""
     if isinstance(outcome, Failure):
         return Reply("", "", finish="refused") if outcome.kind == "refused" else None
     return outcome
@@ -221,7 +205,7 @@ async def _last_word(work: Work, explainer: Explainer, request: Request, account
     replies: list[Reply] = []
     while not isinstance(outcome, Failure):
         replies.append(outcome)
-        again = explainer.reask(request, replies) if isinstance(explainer, ExplainerAsksAgain) else None
+        again = explainer.reask(request, replies)
         if again is None:
             return outcome
         work.note_reading(account, request, outcome, is_readable=False)
@@ -270,7 +254,7 @@ async def _sample(feature: _Feature, others: Sequence[Evidence]) -> tuple[Item, 
     items = await guard(f"sampling {evidence.dictionary}/{evidence.feature}", sample())
     if items is None:
         return Unscorable("judge", "its windows could not be chosen; the log says why")
-    if feature.text is None and scale_of(scorer).needs_explanation and not isinstance(items, Unscorable):
+    if feature.text is None and scorer.scale.needs_explanation and not isinstance(items, Unscorable):
         return Unscorable("judge", "no explanation could be had")
     return items
 
@@ -357,4 +341,4 @@ async def _answer(
             if said:
                 work.note_reading(account, request, outcome, is_readable=said != {"unparsed"})
         write(read)
-        request = scorer.reask(question, replies) if isinstance(scorer, ScorerAsksAgain) else None
+        request = scorer.reask(question, replies)

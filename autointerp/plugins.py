@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.distribution import DISTRIBUTION
@@ -76,8 +76,8 @@ def load_plugin(group: str, name: str) -> Callable[..., Any]:
     return _load(group, _find(group, name))
 
 
-def open_plugin(group: str, name: str, *arguments: Any, protocol: type[Plugin]) -> Plugin:
-    """What the factory called `name` makes of `arguments`, which has to be what `protocol` says.
+def open_plugin(group: str, name: str, *arguments: Any, kind: type[Plugin]) -> Plugin:
+    """What the factory called `name` makes of `arguments`: a `kind`, which is a base class or a protocol.
 
     Raises PluginError for an unknown or broken plug-in, AutointerpError as the factory raises it (a wrong option).
     """
@@ -98,11 +98,12 @@ def open_plugin(group: str, name: str, *arguments: Any, protocol: type[Plugin]) 
             f"{_called(group, listing)} cannot be made by {listing.target} ({_said(error)}); "
             f"check its options, or repair or uninstall {listing.distribution}"
         ) from error
-    missing = [member for member in _members(protocol) if not hasattr(made, member)]
-    if missing:
+    if not isinstance(made, kind):
+        lacks = [member for member in _members(kind) if not hasattr(made, member)]
+        is_protocol = Protocol in kind.__mro__
+        fix = f"it lacks {', '.join(lacks)}" if is_protocol else f"derive it from {kind.__module__}.{kind.__name__}"
         raise PluginError(
-            f"{_called(group, listing)}: its factory made a {type(made).__name__}, which is no {noun_of(group)}: "
-            f"it lacks {', '.join(missing)}"
+            f"{_called(group, listing)}: its factory made a {type(made).__name__}, which is no {noun_of(group)}: {fix}"
         )
     return made
 
@@ -119,7 +120,7 @@ def open_judge(spec: str, options: Mapping[str, Any] | None = None) -> Judge:
     Raises PluginError for an unknown or broken judge, ConfigError for a wrong option.
     """
     name, model = split_spec(spec)
-    return open_plugin("autointerp.judges", name, model, dict(options or {}), protocol=Judge)
+    return open_plugin("autointerp.judges", name, model, dict(options or {}), kind=Judge)
 
 
 def _load(group: str, listing: PluginListing) -> Callable[..., Any]:

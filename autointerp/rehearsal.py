@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 from autointerp.config.asking import ExplainerConfig, ScorerConfig
 from autointerp.config.tree import Config, HarvestConfig
-from autointerp.explain.protocol import AsksInRounds, Explainer, Reading
+from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.protocol import Reply, Request
 from autointerp.plugins import open_plugin
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence, FiringRule, PinnedEffect, TokenEffect
 from autointerp.records.window import ACTIVATING, Kind, Window
-from autointerp.score.protocol import Scorer, Unscorable, scale_of
+from autointerp.score.protocol import Scorer, Unscorable
 from autointerp.score.sampling import N_OTHERS
 from autointerp.seeds import stream
 
@@ -47,11 +47,9 @@ def rehearse_explaining(config: Config, settings: ExplainerConfig) -> tuple[Requ
 
     Raises PluginError for an unknown explainer.
     """
-    explainer = open_plugin("autointerp.explainers", settings.name, settings, config.explain, protocol=Explainer)
+    explainer = open_plugin("autointerp.explainers", settings.name, settings, config.explain, kind=Explainer)
     evidence = _evidence(config.harvest, 0)
     asked = explainer.requests(evidence, stream(config.seed, "plan"))
-    if not isinstance(explainer, AsksInRounds):
-        return asked
     requests, rounds = list(asked), []
     while asked and len(rounds) < _MOST_ROUNDS:
         # no two candidates alike, so that a choice among them is asked for
@@ -81,11 +79,11 @@ def rehearse_scoring(
 
 def needs_explanation(config: Config, settings: ScorerConfig) -> bool:
     """Whether a scorer scores every explanation, and not each feature once. Raises PluginError for an unknown one."""
-    return scale_of(_open_scorer(config, settings)).needs_explanation
+    return _open_scorer(config, settings).scale.needs_explanation
 
 
 def _open_scorer(config: Config, settings: ScorerConfig) -> Scorer:
-    return open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
+    return open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
 
 
 def window_tokens(harvest: HarvestConfig) -> int:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
+from autointerp.score.protocol import Scorer
 from autointerp.score.results import Scoring
 from autointerp.workers import Asker, Progress
 from tests.score.planted import fires_on, make_evidence
@@ -296,12 +298,23 @@ def test_asking_again_stays_within_the_budget(tmp_path: Path) -> None:
 
 
 def test_a_plug_in_that_does_not_ask_again_is_left_alone() -> None:
-    class Plain:
+    class Plain(Scorer):
         """A scorer that has all but `reask`."""
 
+        prompt_hash = "plain"
+
         def __init__(self, inner: ListScorer) -> None:
-            self.name, self.prompt_hash = inner.name, inner.prompt_hash
-            self.sample, self.questions, self.read = inner.sample, inner.questions, inner.read
+            super().__init__(ScorerConfig(name="plain"), ScoreConfig())
+            self._inner = inner
+
+        def sample(self, *given: Any, **others: Any) -> Any:
+            return self._inner.sample(*given, **others)
+
+        def questions(self, *given: Any) -> Any:
+            return self._inner.questions(*given)
+
+        def read(self, *given: Any) -> Any:
+            return self._inner.read(*given)
 
     client = Asked(lambda _: Reply(MUMBLE, "m"))
     scoring = asyncio.run(
@@ -319,7 +332,7 @@ def test_a_plug_in_that_fails_while_asking_again_keeps_what_was_read() -> None:
             raise KeyError("no such prompt")
 
     settings = ScorerConfig(name="detection", n_positive=6, n_negative=6, n_near_miss=0, windows_per_request=6)
-    broken = Broken("detection", settings, ScoreConfig(), has_marks=False)
+    broken = Broken(settings, ScoreConfig(), prompt="detection", has_marks=False)
     client = Asked(lambda _: Reply(MUMBLE, "m"))
     scoring = asyncio.run(
         score_features(EVIDENCE, TOLD, explainers=["windows"], scorers=[broken], client=client, judge="j", seed=0)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,6 +27,7 @@ from autointerp.runs.reply_cache import ReplyCache, open_reply_cache
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.controls import GENERIC
+from autointerp.score.listing import ListScorer
 from autointerp.score.results import Scoring
 from autointerp.workers import Progress
 from tests.score.planted import fires_on, make_evidence
@@ -270,13 +272,12 @@ def test_one_broken_request_costs_its_own_windows_only() -> None:
 
 
 def test_a_broken_scorer_leaves_counted_features() -> None:
-    class Broken:
-        name, prompt_hash = "broken", "h"
-
-        def sample(self, *_: object, **__: object) -> None:
+    class Broken(ListScorer):
+        def sample(self, *_: object, **__: object) -> NoReturn:
             raise KeyError("no such window")
 
-    scoring = score(Scripted(oracle), scorers=[Broken()])
+    broken = Broken(ScorerConfig(name="broken"), ScoreConfig(), prompt="detection", has_marks=False)
+    scoring = score(Scripted(oracle), scorers=[broken])
     assert len(scoring.unscored) == len(EVIDENCE)
     assert {u.reason for u in scoring.unscored} == {"judge"}
 

@@ -102,8 +102,8 @@ def test_what_is_no_scorer_is_named(install: Callable[..., None], tmp_path: Path
     install("half-scorer", "unused", "class make:\n    name = 'half'\n    def sample(self): ...")
     points = tmp_path / "half_scorer-1.0.dist-info" / "entry_points.txt"
     points.write_text("[autointerp.scorers]\nhalf = half_scorer:make\n")
-    with pytest.raises(PluginError, match=r"scorer 'half' of half-scorer: .* it lacks prompt_hash, questions, read"):
-        open_plugin("autointerp.scorers", "half", protocol=Scorer)
+    with pytest.raises(PluginError, match=r"scorer 'half' of half-scorer: .* from autointerp\.score\.protocol\.Scorer"):
+        open_plugin("autointerp.scorers", "half", kind=Scorer)
 
 
 def test_a_factory_that_makes_no_judge_is_named(install: Callable[..., None]) -> None:

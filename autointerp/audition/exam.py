@@ -28,7 +28,7 @@ from autointerp.errors import ConfigError
 from autointerp.judges.tasks import ScoreTask
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import Question, Scorer, Unscorable, scale_of
+from autointerp.score.protocol import Question, Scorer, Unscorable
 from autointerp.seeds import stream
 
 __all__ = ["EXAM_VERSION", "SIZES", "Asked", "Balance", "Exam", "Sitting", "Size", "make_exam"]
@@ -146,10 +146,10 @@ def _open(name: str, score: ScoreConfig) -> dict[Balance, Scorer]:
             n_near_miss=0,
             windows_per_request=_PER_SHEET,
         )
-        return open_plugin("autointerp.scorers", name, settings, score, protocol=Scorer)
+        return open_plugin("autointerp.scorers", name, settings, score, kind=Scorer)
 
     scorers: dict[Balance, Scorer] = {balance: opened(*numbers) for balance, numbers in _BALANCES.items()}
-    scale = scale_of(scorers["5+5"])
+    scale = scorers["5+5"].scale
     if scale.measure not in ("windows", "marks") or not scale.needs_explanation:
         raise ConfigError(
             f"--scorer {name}: it asks no yes or no about explained windows, so no judge can be examined with it; "

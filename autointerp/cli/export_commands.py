@@ -22,7 +22,6 @@ from autointerp.run import Run
 from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import scale_of
 
 __all__ = ["register"]
 
@@ -65,7 +64,7 @@ def _records(run: Run) -> RunRecords:
         evidences=run.evidence(),
         explanations=explanations,
         verdicts=verdicts,
-        measures={scorer.name: scale_of(scorer).measure for scorer in scorers},
+        measures={scorer.name: scorer.scale.measure for scorer in scorers},
     )
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import ConfigError
 from autointerp.explain.prompted import refuse_unread
-from autointerp.explain.protocol import AsksAgain, AsksInRounds, Explainer, ExplainsAlone, Reading, Round
+from autointerp.explain.protocol import Explainer, Reading, Round
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import AnswerRead, Item, Measure, NeedsAbility, Scorer, Unscorable, scale_of
+from autointerp.score.protocol import AnswerRead, Item, Measure, Scorer, Unscorable
 from autointerp.stats.metrics import auroc
 from autointerp.stats.simulation import correlation
 
@@ -44,8 +44,8 @@ def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> BestOfEx
         raise ConfigError("explain.explainers: candidates_of = 'best_of' names itself; name another explainer")
     passed = {key: getattr(settings, key) for key in _PASSED_ON}
     asked = ExplainerConfig(name=settings.candidates_of, **passed)
-    explainer = open_plugin("autointerp.explainers", asked.name, asked, config, protocol=Explainer)
-    if isinstance(explainer, AsksInRounds | ExplainsAlone):
+    explainer = open_plugin("autointerp.explainers", asked.name, asked, config, kind=Explainer)
+    if explainer.asks != "once":
         raise ConfigError(
             f"explain.explainers: candidates_of = '{asked.name}' gives no two candidates by one question; "
             "name an explainer that asks a judge once, such as 'windows'"
@@ -54,38 +54,36 @@ def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> BestOfEx
         name=settings.chosen_by, n_positive=N_VALIDATION, n_negative=N_VALIDATION, n_near_miss=N_VALIDATION // 2
     )
     score = ScoreConfig(max_tokens=config.max_tokens)
-    scorer = open_plugin("autointerp.scorers", judged.name, judged, score, protocol=Scorer)
+    scorer = open_plugin("autointerp.scorers", judged.name, judged, score, kind=Scorer)
     why = _unfit(scorer)
     if why is not None:
         raise ConfigError(
             f"explain.explainers: chosen_by = '{judged.name}' {why}; name a scorer of windows such as 'detection'"
         )
-    return BestOfExplainer(settings, explainer, scorer)
+    return BestOfExplainer(settings, config, explainer, scorer)
 
 
 def _unfit(scorer: Scorer) -> str | None:
     """Why a scorer cannot choose, or None when it can."""
-    scale = scale_of(scorer)
-    if not scale.needs_explanation:
+    if not scorer.scale.needs_explanation:
         return "needs no explanation"
-    if scale.measure == "tokens":
+    if scorer.scale.measure == "tokens":
         return "asks about the very tokens that are scored"
-    if isinstance(scorer, NeedsAbility):
+    if scorer.needed is not None:
         return "takes a judge of its own kind, and here the one that explains chooses"
     return None
 
 
-class BestOfExplainer:
+class BestOfExplainer(Explainer):
     """Asks `explainer` for candidates, then has `scorer` ask about each of them, and keeps the best; ties go to the
     first.
     """
 
-    def __init__(self, settings: ExplainerConfig, explainer: Explainer, scorer: Scorer) -> None:
-        self._settings, self._explainer, self._scorer = settings, explainer, scorer
+    asks = "in rounds"
 
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._settings.name
+    def __init__(self, settings: ExplainerConfig, config: ExplainConfig, explainer: Explainer, scorer: Scorer) -> None:
+        super().__init__(settings, config)
+        self._explainer, self._scorer = explainer, scorer
 
     @property
     def prompt_hash(self) -> str:
@@ -111,9 +109,7 @@ class BestOfExplainer:
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
         """As the explainer of the candidates does; the questions that choose are asked once."""
-        if not isinstance(self._explainer, AsksAgain) or not isinstance(request.task, ExplainTask):
-            return None
-        return self._explainer.reask(request, replies)
+        return self._explainer.reask(request, replies) if isinstance(request.task, ExplainTask) else None
 
     def follow(
         self, evidence: Evidence, rounds: Sequence[Round], rng: np.random.Generator
@@ -138,7 +134,7 @@ class BestOfExplainer:
                 lost = (AnswerRead("error"),) * len(question.items)
                 read = lost if reply is None else self._scorer.read(question, reply)
                 pairs += zip(question.items, read, strict=True)
-            values.append(_value(scale_of(self._scorer).measure, pairs))
+            values.append(_value(self._scorer.scale.measure, pairs))
         return Reading(texts[int(np.argmax(values))])
 
     def _candidates(self, replies: Round) -> list[Reading]:

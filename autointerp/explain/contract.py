@@ -11,7 +11,7 @@ from functools import partial
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.errors import ConfigError
-from autointerp.explain.protocol import AsksAgain, AsksInRounds, Explainer, ExplainsAlone, Reading
+from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.kit.findings import Broken, CheckResult, NotAsked, find_now
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
@@ -40,9 +40,12 @@ def check_explainer(factory: Factory, name: str) -> list[CheckResult]:
 
     def opened(label: str | None = None) -> Explainer:
         try:
-            return factory(ExplainerConfig(name=name, label=label), ExplainConfig())
+            explainer = factory(ExplainerConfig(name=name, label=label), ExplainConfig())
         except ConfigError as error:
             raise NotAsked(f"default settings do not make it: {str(error).partition(': ')[2] or error}") from error
+        if not isinstance(explainer, Explainer):
+            raise Broken("its class is not derived from autointerp.explain.protocol.Explainer")
+        return explainer
 
     checks: dict[str, Callable[[], str]] = {
         "it has a name, a label and a prompt's hash": partial(_is_named, opened, name),
@@ -66,11 +69,11 @@ def _requests(explainer: Explainer, evidence: Evidence, seed: int = 0) -> tuple[
 
 def _says(explainer: Explainer, evidence: Evidence, seed: int = 0) -> _Said:
     """All requests about a feature, those of later rounds included; of an explainer that asks nobody, what it says."""
-    if isinstance(explainer, ExplainsAlone):
+    if explainer.asks == "nobody":
         return explainer.explain(evidence, stream(seed, "contract"))
     asked = _requests(explainer, evidence, seed)
-    if not isinstance(explainer, AsksInRounds) or not asked:
-        return asked
+    if not asked:
+        return ()
     requests, rounds = list(asked), []
     while len(rounds) < _MOST_ROUNDS:
         rounds.append([Reply(f"[EXPLANATION]: {_EXPLAINED} {number}", "m") for number in range(len(asked))])
@@ -79,6 +82,8 @@ def _says(explainer: Explainer, evidence: Evidence, seed: int = 0) -> _Said:
             return tuple(requests)
         if not following:
             raise Broken(f"after {len(rounds)} rounds it neither asks nor explains; give a Reading at the end")
+        if explainer.asks == "once":
+            raise Broken('it asks again after the first round; say `asks = "in rounds"` in its class')
         asked = following
         requests += asked
     raise Broken(f"it still asks after {_MOST_ROUNDS} rounds")
@@ -99,7 +104,7 @@ def _is_named(opened: Callable[..., Explainer], name: str) -> str:
 
 def _asks(explainer: Explainer) -> str:
     requests = _requests(explainer, plant_evidence())
-    if isinstance(explainer, ExplainsAlone):
+    if explainer.asks == "nobody":
         if tuple(requests) != ():
             raise Broken(f"{len(requests)} requests by an explainer that explains alone; give an empty tuple")
         reading = explainer.explain(plant_evidence(), stream(0, "contract"))
@@ -174,13 +179,14 @@ def _invents_nothing(explainer: Explainer) -> str:
 
 def _stays_with_question(explainer: Explainer) -> str:
     """Where it asks again, it asks about the same windows, and not for ever."""
-    if not isinstance(explainer, AsksAgain):
-        raise NotAsked("it never asks again")
+    _needs_judge(explainer)
     request = _requests(explainer, plant_evidence())[0]
     replies: list[Reply] = []
     while len(replies) < _MOST_ASKED:
         replies.append(Reply("Hmm.", "m"))
         again = explainer.reask(request, replies)
+        if again is None and len(replies) == 1:
+            raise NotAsked("it never asks again")
         if again is None:
             break
         if again.task != request.task:
@@ -195,7 +201,7 @@ def _stays_with_question(explainer: Explainer) -> str:
 
 
 def _needs_judge(explainer: Explainer) -> None:
-    if isinstance(explainer, ExplainsAlone):
+    if explainer.asks == "nobody":
         raise NotAsked("it asks nobody")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.explain.explanation_files import Explanations, read_explanation_file
 from autointerp.explain.prompted import refuse_unread
-from autointerp.explain.protocol import Reading
-from autointerp.judges.protocol import Reply, Request
+from autointerp.explain.protocol import Explainer, Reading
 from autointerp.records.evidence import Evidence
 
 __all__ = ["FileExplainer", "open_explainer"]
@@ -25,36 +23,26 @@ __all__ = ["FileExplainer", "open_explainer"]
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> FileExplainer:
     """The explainer `from_file`. Raises ConfigError without a path, InputError for a file that cannot be used."""
-    return FileExplainer(settings)
+    return FileExplainer(settings, config)
 
 
-class FileExplainer:
+class FileExplainer(Explainer):
     """Gives each feature the file's text about it."""
 
-    def __init__(self, settings: ExplainerConfig) -> None:
+    asks = "nobody"
+
+    def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
+        super().__init__(settings, config)
         refuse_unread(settings, {"path", "dictionary", "source"})
         if settings.path is None:
             raise ConfigError("explain.explainers: 'from_file' needs path, a file of explanations")
-        self._settings = settings
         self._texts = _assign(settings, read_explanation_file(settings.path))
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._settings.name
 
     @property
     def prompt_hash(self) -> str:
         """That of the explanations: it stands for what was explained with."""
         ordered = sorted((name, sorted(texts.items())) for name, texts in self._texts.items())
         return hashlib.sha256(json.dumps(ordered).encode()).hexdigest()[:16]
-
-    def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
-        """None: nobody is asked."""
-        return ()
-
-    def read(self, replies: Sequence[Reply]) -> Reading:
-        """Nothing: no reply is asked for."""
-        return Reading(None, "missing")
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         """The text about the feature, `missing` where the file has none."""

@@ -10,17 +10,15 @@ them and can be scored by any judge.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.explain.prompted import refuse_unread
-from autointerp.explain.protocol import Reading
+from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.offline.pattern import ALGORITHM
 from autointerp.judges.offline.pattern_language import render_pattern
 from autointerp.judges.offline.pattern_learning import learn_pattern
-from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.choosing import distinct
 from autointerp.prompting.marking import show
@@ -31,29 +29,15 @@ __all__ = ["PatternExplainer", "open_explainer"]
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PatternExplainer:
     """The explainer `pattern`."""
-    return PatternExplainer(settings)
+    refuse_unread(settings, ())
+    return PatternExplainer(settings, config)
 
 
-class PatternExplainer:
+class PatternExplainer(Explainer):
     """Explains by a learnt pattern; the result depends on the windows alone."""
 
+    asks = "nobody"
     prompt_hash = hashlib.sha256(f"pattern {ALGORITHM}".encode()).hexdigest()[:16]
-
-    def __init__(self, settings: ExplainerConfig) -> None:
-        refuse_unread(settings, ())
-        self._settings = settings
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._settings.name
-
-    def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
-        """None: nobody is asked."""
-        return ()
-
-    def read(self, replies: Sequence[Reply]) -> Reading:
-        """Nothing: no reply is asked for."""
-        return Reading(None, "missing")
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         """The pattern, `missing` where nothing fires in the windows."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.errors import ConfigError
-from autointerp.explain.protocol import Reading, read_explanation, reask_explanation
+from autointerp.explain.protocol import Explainer, reask_explanation
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.templates import joint_hash, load_prompt
@@ -35,19 +35,16 @@ Ask = Callable[[ExplainerConfig, Evidence, np.random.Generator], Shown | None]
 _OF_ALL = frozenset({"name", "label"})
 
 
-class PromptedExplainer:
+class PromptedExplainer(Explainer):
     """Explains by one request: the prompt `explain/PROMPT` about what `ask` picks. It obeys the settings `reads`."""
 
     def __init__(
         self, settings: ExplainerConfig, config: ExplainConfig, *, prompt: str, ask: Ask, reads: Collection[str] = ()
     ) -> None:
         refuse_unread(settings, reads)
-        self._settings, self._config, self._ask = settings, config, ask
+        super().__init__(settings, config)
+        self._ask = ask
         self._prompt, self._again = load_prompt(f"explain/{prompt}"), load_prompt("explain/reask")
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._settings.name
 
     @property
     def prompt_hash(self) -> str:
@@ -62,11 +59,6 @@ class PromptedExplainer:
         limit, temperature = self._config.max_tokens, self._config.temperature
         messages = self._prompt.render(**shown.values)
         return (Request(task=shown.task, messages=messages, max_tokens=limit, temperature=temperature),)
-
-    def read(self, replies: Sequence[Reply]) -> Reading:
-        """The explanation of the one reply."""
-        (reply,) = replies
-        return read_explanation(reply)
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
         """Once more, as often as `explain.reasks` says, where the last reply holds no explanation."""

@@ -1,19 +1,20 @@
 """The seam of explainers: WHAT is asked so that a feature gets an explanation. One small file each.
 
-An explainer is found by the entry point `autointerp.explainers`, a factory
-`(ExplainerConfig, ExplainConfig) -> Explainer`. It turns
-evidence into requests and replies into an explanation; it does not send anything and knows no judge. Beside what all
-have, one may ask again (`AsksAgain`), ask in several rounds (`AsksInRounds`), or ask nobody (`ExplainsAlone`).
+An explainer turns evidence into requests and replies into an explanation; it sends nothing. Its factory
+`(ExplainerConfig, ExplainConfig) -> Explainer` is a row of `builtin_plugins.EXPLAINERS` or an entry point
+`autointerp.explainers`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.judges.protocol import Reply, Request
 from autointerp.prompting.parsing import parse_explanation
 from autointerp.prompting.reasking import reask
@@ -21,16 +22,7 @@ from autointerp.prompting.refusals import is_refusal
 from autointerp.prompting.templates import Prompt
 from autointerp.records.evidence import Evidence
 
-__all__ = [
-    "AsksAgain",
-    "AsksInRounds",
-    "Explainer",
-    "ExplainsAlone",
-    "Reading",
-    "Round",
-    "read_explanation",
-    "reask_explanation",
-]
+__all__ = ["Explainer", "Reading", "Round", "read_explanation", "reask_explanation"]
 
 Round = Sequence[Reply | None]
 """The replies to the requests of one round, in order; None where a request failed."""
@@ -47,46 +39,42 @@ class Reading:
     failure: Literal["unparsed", "refused", "error", "missing"] | None = None
 
 
-@runtime_checkable
-class Explainer(Protocol):
-    """A way of asking for an explanation."""
+class Explainer(ABC):
+    """A way to have a feature explained. A subclass says what is asked (`requests`); the rest has a default.
+
+    `asks` is "in rounds" where later questions depend on earlier replies (`follow`), and "nobody" where the explainer
+    explains by itself (`explain`). Nothing but windows of the role `explain` is used, and randomness comes from `rng`.
+    """
+
+    asks: ClassVar[Literal["once", "in rounds", "nobody"]] = "once"
+
+    def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
+        """`settings` is an entry of explain.explainers, `config` the whole section."""
+        self._settings, self._config = settings, config
 
     @property
     def name(self) -> str:
         """What its results are called: the label of its settings, or its own name."""
-        ...
+        return self._settings.label or self._settings.name
 
     @property
+    @abstractmethod
     def prompt_hash(self) -> str:
         """Hash of the prompt file, stored with every explanation."""
-        ...
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
-        """The requests about one feature; none when its evidence holds nothing to explain from.
-
-        Uses windows of the role `explain` only, and draws from `rng` alone.
-        """
-        ...
+        """The requests about one feature; none when its evidence holds nothing to explain from."""
+        return ()
 
     def read(self, replies: Sequence[Reply]) -> Reading:
         """The explanation that the replies, one per request and in order, amount to."""
-        ...
-
-
-@runtime_checkable
-class AsksAgain(Protocol):
-    """What an explainer may offer beside: to ask once more where a reply could not be read."""
+        return read_explanation(replies[0])
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
         """The request that follows the replies to one request so far, at least one, or None when the last of them is
         taken as it is.
         """
-        ...
-
-
-@runtime_checkable
-class AsksInRounds(Protocol):
-    """What an explainer may offer beside: questions that depend on the replies to earlier ones."""
+        return None
 
     def follow(
         self, evidence: Evidence, rounds: Sequence[Round], rng: np.random.Generator
@@ -95,16 +83,12 @@ class AsksInRounds(Protocol):
 
         `rng` is the stream that `requests` drew from, at its beginning. A refused request counts as a refused reply.
         """
-        ...
-
-
-@runtime_checkable
-class ExplainsAlone(Protocol):
-    """What an explainer offers that asks nobody; its `requests` are always none."""
+        replies = [reply for reply in rounds[0] if reply is not None]
+        return self.read(replies) if len(replies) == len(rounds[0]) else Reading(None, "error")
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        """The explanation, from windows of the role `explain` only; draws from `rng` alone."""
-        ...
+        """The explanation by one that asks nobody."""
+        return Reading(None, "missing")
 
 
 def read_explanation(reply: Reply) -> Reading:

@@ -18,12 +18,11 @@ from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import GroupTask
 from autointerp.prompting.choosing import distinct
 from autointerp.prompting.parsing import diagnose, parse_answers
-from autointerp.prompting.reasking import reask
 from autointerp.prompting.refusals import is_refusal
-from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 from autointerp.score.listing import reply_schema
+from autointerp.score.prompted import PromptedScorer
 from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
 from autointerp.score.sampling import MIN_WINDOWS, besides, choose_positives
 from autointerp.score.trials import as_passage, deal, render_passage
@@ -41,25 +40,13 @@ def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> ClusteringScorer:
     return ClusteringScorer(settings, score)
 
 
-class ClusteringScorer:
+class ClusteringScorer(PromptedScorer):
     """`n_trials` trials, one request each; an item is a pair of windows, which fires where it is of one feature."""
 
+    scale = Scale("choices", chance=0.5, needs_explanation=False)
+
     def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
-        self._settings, self._score = settings, score
-        self._prompt, self._again = load_prompt("score/clustering"), load_prompt("score/reask")
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or "clustering"
-
-    @property
-    def scale(self) -> Scale:
-        return Scale("choices", chance=0.5, needs_explanation=False)
-
-    @property
-    def prompt_hash(self) -> str:
-        """That of the prompt, jointly with the one that asks again where that may happen."""
-        return joint_hash(self._prompt, self._again) if self._score.reasks else self._prompt.hash
+        super().__init__(settings, score, prompt="clustering", again="reask")
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
@@ -92,18 +79,10 @@ class ClusteringScorer:
         pairs = (item.places for item in question.items)
         return tuple(AnswerRead("fires" if groups[a] == groups[b] else "silent") for a, b in pairs)
 
-    def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
-        """Once more, as often as `score.reasks` says, where no groups could be read in the last reply."""
-        is_lost = self.read(question, replies[-1])[0].answer == "unparsed"
-        if not is_lost or len(replies) > self._score.reasks:
-            return None
+    def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
         n = len(question.items[0].shown)
-
-        def describe(reply: Reply) -> dict[str, object]:
-            problem = diagnose(reply.text, n, is_cut=reply.finish == "length")
-            return {"n_answers": n, "noun": "windows", "problem": problem}
-
-        return reask(question.request, replies, prompt=self._again, describe=describe)
+        problem = diagnose(reply.text, n, is_cut=reply.finish == "length")
+        return {"n_answers": n, "noun": "windows", "problem": problem}
 
     def _lent(self, evidence: Evidence, other: Evidence, rng: np.random.Generator) -> list[list[list[Window]]]:
         """The hands that one other feature lends, in a list of its own; nothing where it has too few windows.
@@ -143,14 +122,8 @@ class ClusteringScorer:
         windows = [window for window in item.shown if isinstance(window, Window)]
         task = GroupTask(tuple(as_passage(window, has_marks=has_marks) for window in windows))
         shown = [render_passage(passage, has_marks=has_marks) for passage in task.passages]
-        return Request(
-            task=task,
-            messages=self._prompt.render(has_marks=has_marks, n_windows=len(shown), windows=shown),
-            max_tokens=self._score.max_tokens,
-            temperature=self._score.temperature,
-            reply_schema=reply_schema(len(shown)),
-            want_logprobs=self._score.want_logprobs,
-        )
+        messages = self._prompt.render(has_marks=has_marks, n_windows=len(shown), windows=shown)
+        return self._ask(task, messages, reply_schema(len(shown)))
 
     @staticmethod
     def _groups(question: Question, reply: Reply) -> list[int] | None:

@@ -2,7 +2,7 @@
 
 It takes the factory, makes scorers of it and hands them made-up evidence and replies; nothing is sent. What no request
 may tell (labels, kinds, activations, documents) is changed behind the scorer's back: the requests must stay the same.
-What holds for a yes or no about each window only is asked of scorers of that scale only (`scale_of`).
+What holds for a yes or no about each window only is asked of scorers of that scale only (`Scorer.scale`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from autointerp.judges.tasks import ExplainTask, IntruderTask, PickEffectTask, S
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import TRAP, plant_evidence
 from autointerp.records.window import ACTIVATING, Kind, Window
-from autointerp.score.protocol import AnswerRead, AsksAgain, Item, Question, Scale, Scorer, Unscorable, scale_of
+from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Scorer, Unscorable
 from autointerp.seeds import stream
 
 __all__ = ["Factory", "check_scorer"]
@@ -43,7 +43,10 @@ def check_scorer(factory: Factory, name: str) -> list[CheckResult]:
         settings = ScorerConfig(
             name=name, label=label, n_positive=7, n_negative=7, n_near_miss=3, windows_per_request=size
         )
-        return factory(settings, ScoreConfig())
+        scorer = factory(settings, ScoreConfig())
+        if not isinstance(scorer, Scorer):
+            raise Broken("its class is not derived from autointerp.score.protocol.Scorer")
+        return scorer
 
     checks: dict[str, Callable[[], str]] = {
         "it has a name, a label and a prompt's hash": partial(_is_named, opened, name),
@@ -148,7 +151,7 @@ def _asks_each_once(opened: Callable[..., Scorer]) -> str:
         if asked != Counter(item.key for item in items):
             raise Broken(f"the window {max(asked, key=lambda key: asked[key])} is asked about more than once")
         for question in questions:
-            _check_question(question, scale_of(scorer))
+            _check_question(question, scorer.scale)
         n_questions.append(len(questions))
     return f"{len(items)} windows in {', '.join(map(str, n_questions))} questions"
 
@@ -167,7 +170,7 @@ def _check_question(question: Question, scale: Scale) -> None:
 
 def _leaks_nothing(scorer: Scorer) -> str:
     """The same texts and candidates with everything else turned round give the same requests."""
-    if scale_of(scorer).measure == "choices":
+    if scorer.scale.measure == "choices":
         return _leaks_no_place(scorer)
     items = _items(scorer)
     wanted = [question.request for question in scorer.questions(_EXPLANATION, items)]
@@ -223,7 +226,7 @@ def _turned(item: Item) -> Item:
 
 def _reads_each(scorer: Scorer) -> str:
     """A reply as the task asks for it, a JSON list of 0 and 1, is read window by window."""
-    if scale_of(scorer).measure in _PER_TOKEN:
+    if scorer.scale.measure in _PER_TOKEN:
         return _reads_each_token(scorer)
     if any(item.shown for item in _items(scorer)):
         return _reads_each_trial(scorer)
@@ -291,13 +294,13 @@ def _pads_nothing(scorer: Scorer) -> str:
 
 def _stays_with_question(scorer: Scorer) -> str:
     """Where it asks again, it asks the same about the same windows, and not for ever."""
-    if not isinstance(scorer, AsksAgain):
-        raise NotAsked("it never asks again")
     question = scorer.questions(_EXPLANATION, _items(scorer))[0]
     replies: list[Reply] = []
     while len(replies) < _MOST_ASKED:
         replies.append(Reply("Hmm.", "m"))
         again = scorer.reask(question, replies)
+        if again is None and len(replies) == 1:
+            raise NotAsked("it never asks again")
         if again is None:
             break
         if again.task != question.request.task:
@@ -314,12 +317,12 @@ def _stays_with_question(scorer: Scorer) -> str:
 
 
 def _is_yes_or_no(scorer: Scorer) -> bool:
-    return scale_of(scorer).measure in _YES_OR_NO
+    return scorer.scale.measure in _YES_OR_NO
 
 
 def _require_yes_or_no(scorer: Scorer) -> None:
     if not _is_yes_or_no(scorer):
-        raise NotAsked(f"its verdicts are {scale_of(scorer).measure}, no yes or no about windows")
+        raise NotAsked(f"its verdicts are {scorer.scale.measure}, no yes or no about windows")
 
 
 def _unfit(n: int) -> list[str]:

@@ -13,4 +13,4 @@ __all__ = ["open_scorer"]
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> ListScorer:
     """The scorer `detection`."""
-    return ListScorer("detection", settings, score, has_marks=False)
+    return ListScorer(settings, score, prompt="detection", has_marks=False)

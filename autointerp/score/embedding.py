@@ -7,8 +7,6 @@ an explanation (Paulo et al. 2024, arXiv 2410.13928, "embedding").
 
 from __future__ import annotations
 
-from typing import Literal
-
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Message
 from autointerp.judges.tasks import Passage, SimilarityTask
@@ -19,13 +17,13 @@ __all__ = ["EmbeddingScorer", "open_scorer"]
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> EmbeddingScorer:
     """The scorer `embedding`."""
-    return EmbeddingScorer("embedding", settings, score)
+    return EmbeddingScorer(settings, score, prompt="embedding")
 
 
 class EmbeddingScorer(GradedScorer):
     """One request per feature: the explanation and all windows."""
 
-    needed: Literal["has_similarities", "has_likelihoods"] = "has_similarities"
+    needed = "has_similarities"
 
     def task(self, explanation: str, passages: tuple[Passage, ...]) -> SimilarityTask:
         return SimilarityTask(explanation, passages)

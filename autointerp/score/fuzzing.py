@@ -127,4 +127,4 @@ def _matched_places(
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> FuzzingScorer:
     """The scorer `fuzzing`."""
-    return FuzzingScorer("fuzzing", settings, score, has_marks=True)
+    return FuzzingScorer(settings, score, prompt="fuzzing", has_marks=True)

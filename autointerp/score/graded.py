@@ -8,39 +8,30 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import Passage, Task
-from autointerp.prompting.templates import Prompt, load_prompt
+from autointerp.prompting.templates import load_prompt
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
+from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
 
 __all__ = ["GradedScorer"]
 
 
-class GradedScorer(ABC):
+class GradedScorer(Scorer):
     """Asks for one number per window; a subclass names the task, its words, and what a number means."""
 
-    needed: Literal["has_similarities", "has_likelihoods"]
+    scale = Scale("ranks")
 
-    def __init__(self, name: str, settings: ScorerConfig, score: ScoreConfig) -> None:
-        self._name, self._settings, self._score = name, settings, score
-        self._prompt: Prompt = load_prompt(f"score/{name}")
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._name
-
-    @property
-    def scale(self) -> Scale:
-        return Scale("ranks")
+    def __init__(self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str) -> None:
+        super().__init__(settings, score)
+        self._prompt = load_prompt(f"score/{prompt}")
 
     @property
     def prompt_hash(self) -> str:

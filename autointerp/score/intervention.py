@@ -32,15 +32,13 @@ _FARTHEST = 1.5
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> InterventionScorer:
     """The scorer `intervention`."""
-    return InterventionScorer("intervention", settings, score, noun="changes")
+    return InterventionScorer(settings, score, prompt="intervention", noun="changes")
 
 
 class InterventionScorer(TrialScorer):
     """`n_trials` trials, in which the other features take turns."""
 
-    @property
-    def scale(self) -> Scale:
-        return Scale("choices", chance=0.5)
+    scale = Scale("choices", chance=0.5)
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]

@@ -36,12 +36,10 @@ def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> IntruderScorer:
 class IntruderScorer(TrialScorer):
     """`n_trials` trials, the intruders of the kind that the settings say."""
 
-    def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
-        super().__init__("intruder", settings, score, noun="windows")
+    scale = Scale("choices", chance=1 / N_SHOWN, needs_explanation=False)
 
-    @property
-    def scale(self) -> Scale:
-        return Scale("choices", chance=1 / N_SHOWN, needs_explanation=False)
+    def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
+        super().__init__(settings, score, prompt="intruder", noun="windows")
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]

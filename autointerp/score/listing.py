@@ -1,7 +1,7 @@
 """Scorers that ask by the list: one 0 or 1 per window. What `marked`, `detection`, `fuzzing`, `recall` and
 `logit_weights` have in common.
 
-Takes a prompt and whether the candidate token is marked; what else a scorer does otherwise, it overrides.
+Takes a prompt and whether the candidate token is marked.
 """
 
 from __future__ import annotations
@@ -9,64 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.marking import mark, quote
 from autointerp.prompting.parsing import Bit, diagnose, find_answers
 from autointerp.prompting.probabilities import answer_probabilities
-from autointerp.prompting.reasking import reask
 from autointerp.prompting.refusals import is_refusal
-from autointerp.prompting.templates import joint_hash, load_prompt
-from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Answer
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
-from autointerp.score.sampling import sample_items
+from autointerp.score.prompted import PromptedScorer
+from autointerp.score.protocol import AnswerRead, Item, Question, Scale
 
 __all__ = ["ListScorer", "reply_schema"]
 
 _ANSWERS: dict[Bit | None, Answer] = {1: "fires", 0: "silent", None: "unparsed"}
 
 
-class ListScorer:
+class ListScorer(PromptedScorer):
     """Asks about `windows_per_request` windows at a time; the last, shorter batch is asked like the others."""
 
     def __init__(
-        self,
-        name: str,
-        settings: ScorerConfig,
-        score: ScoreConfig,
-        *,
-        has_marks: bool,
-        prompt: str | None = None,
-        noun: str = "windows",
+        self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, has_marks: bool, noun: str = "windows"
     ) -> None:
-        """`prompt` is that of the name where left out; `noun` is what a judge that is asked again is told that the
-        answers are about."""
-        self._name, self._settings, self._score, self._has_marks = name, settings, score, has_marks
-        self._prompt, self._again = load_prompt(f"score/{prompt or name}"), load_prompt("score/reask")
-        self._noun = noun
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._name
+        """`noun` names what the answers are about, where the judge is asked again."""
+        super().__init__(settings, score, prompt=prompt, again="reask")
+        self._has_marks, self._noun = has_marks, noun
 
     @property
     def scale(self) -> Scale:
         return Scale("marks" if self._has_marks else "windows", heading=self._settings.heading)
-
-    @property
-    def prompt_hash(self) -> str:
-        """That of the prompt, jointly with the one that asks again where that may happen."""
-        return joint_hash(self._prompt, self._again) if self._score.reasks else self._prompt.hash
-
-    def sample(
-        self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
-    ) -> tuple[Item, ...] | Unscorable:
-        """The windows to judge, shuffled (see `sampling.sample_items`)."""
-        return sample_items(evidence, self._settings, rng, others=others)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
         """The items cut into batches in the order given, so what a batch holds depends on the shuffle alone."""
@@ -87,24 +58,10 @@ class ListScorer:
         probabilities = answer_probabilities(reply, answers)
         return tuple(AnswerRead(_ANSWERS[v], p) for v, p in zip(answers.values, probabilities, strict=True))
 
-    def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
-        """Once more, as often as `score.reasks` says, where no list could be read in the last reply.
-
-        An answer that is missing in a list that could be read (`null`) is the judge's own, and no reason to ask again.
-        """
+    def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
         n = len(question.items)
-        is_lost = all(read.answer == "unparsed" for read in self.read(question, replies[-1]))
-        if not is_lost or len(replies) > self._score.reasks:
-            return None
-
-        def describe(reply: Reply) -> dict[str, object]:
-            return {
-                "n_answers": n,
-                "noun": self._noun,
-                "problem": diagnose(reply.text, n, is_cut=reply.finish == "length"),
-            }
-
-        return reask(question.request, replies, prompt=self._again, describe=describe)
+        problem = diagnose(reply.text, n, is_cut=reply.finish == "length")
+        return {"n_answers": n, "noun": self._noun, "problem": problem}
 
     def _request(self, explanation: str, items: Sequence[Item]) -> Request:
         task = self._task(explanation, tuple(self._passage(item) for item in items))
@@ -113,14 +70,7 @@ class ListScorer:
             n_windows=len(task.passages),
             windows=[quote(_marked(passage)) for passage in task.passages],
         )
-        return Request(
-            task=task,
-            messages=messages,
-            max_tokens=self._score.max_tokens,
-            temperature=self._score.temperature,
-            reply_schema=reply_schema(len(task.passages)),
-            want_logprobs=self._score.want_logprobs,
-        )
+        return self._ask(task, messages, reply_schema(len(task.passages)))
 
     def _task(self, explanation: str, passages: tuple[Passage, ...]) -> ScoreTask:
         return ScoreTask(explanation, passages)

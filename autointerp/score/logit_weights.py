@@ -30,9 +30,7 @@ _Entry = tuple[int, str, Kind]
 class LogitWeightsScorer(ListScorer):
     """Asks about `windows_per_request` entries of the vocabulary at a time."""
 
-    @property
-    def scale(self) -> Scale:
-        return Scale("tokens")
+    scale = Scale("tokens")
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
@@ -115,4 +113,4 @@ def _as_window(entry: _Entry) -> Window:
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> LogitWeightsScorer:
     """The scorer `logit_weights`."""
-    return LogitWeightsScorer("logit_weights", settings, score, has_marks=False, noun="entries")
+    return LogitWeightsScorer(settings, score, prompt="logit_weights", has_marks=False, noun="entries")

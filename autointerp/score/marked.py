@@ -13,4 +13,4 @@ __all__ = ["open_scorer"]
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> ListScorer:
     """The scorer `marked`."""
-    return ListScorer("marked", settings, score, has_marks=True)
+    return ListScorer(settings, score, prompt="marked", has_marks=True)

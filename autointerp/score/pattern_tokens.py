@@ -17,7 +17,7 @@ from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.parsing import diagnose, find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.score.listing import reply_schema
-from autointerp.score.protocol import Scale
+from autointerp.score.protocol import Question, Scale
 from autointerp.score.token_by_token import TokenScorer
 
 __all__ = ["PatternTokensScorer", "open_scorer"]
@@ -26,7 +26,7 @@ __all__ = ["PatternTokensScorer", "open_scorer"]
 class PatternTokensScorer(TokenScorer):
     """A yes or no about every token."""
 
-    measure = Scale("firings")
+    scale = Scale("firings")
 
     def _task(self, explanation: str, text: str, spans: tuple[tuple[int, int], ...]) -> ScoreTask:
         return ScoreTask(explanation, tuple(Passage(text, span) for span in spans))
@@ -43,13 +43,11 @@ class PatternTokensScorer(TokenScorer):
         values = [float(value) if p is None else p for value, p in graded if value is not None]
         return values if len(values) == n else None
 
-    def _diagnose(self, reply: Reply, n: int) -> str:
-        return diagnose(reply.text, n, is_cut=reply.finish == "length")
-
-    def _describe(self, n: int, problem: str) -> Mapping[str, object]:
-        return {"n_answers": n, "noun": "tokens", "problem": problem}
+    def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
+        n = self._n_asked(question.items[0])
+        return {"n_answers": n, "noun": "tokens", "problem": diagnose(reply.text, n, is_cut=reply.finish == "length")}
 
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> PatternTokensScorer:
     """The scorer `pattern_tokens`."""
-    return PatternTokensScorer("pattern_tokens", settings, score, prompt="score/pattern_tokens", again="score/reask")
+    return PatternTokensScorer(settings, score, prompt="pattern_tokens", again="reask")

@@ -1,37 +1,27 @@
 """The seam of scorers: WHAT is asked so that an explanation can be held against the truth. One small file each.
 
-A scorer is found by the entry point `autointerp.scorers`, a factory `(ScorerConfig, ScoreConfig) -> Scorer`. It
-chooses windows, turns them and an explanation into requests, and replies into answers; it does not send anything and
-knows no judge. Windows are chosen before and apart from the explanation, so a feature's own explanation and a
-control's are judged on the same windows in the same batches.
+A scorer chooses windows, turns them and an explanation into requests, and replies into answers; it sends nothing.
+Windows are chosen before and apart from the explanation, so a feature's own explanation and a control's are judged on
+the same windows in the same batches. Its factory `(ScorerConfig, ScoreConfig) -> Scorer` is a row of
+`builtin_plugins.SCORERS` or an entry point `autointerp.scorers`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Reply, Request
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import Answer, Reason
 from autointerp.records.window import Kind, Window
 
-__all__ = [
-    "AnswerRead",
-    "AsksAgain",
-    "HasScale",
-    "Item",
-    "Measure",
-    "NeedsAbility",
-    "Question",
-    "Scale",
-    "Scorer",
-    "Unscorable",
-    "scale_of",
-]
+__all__ = ["AnswerRead", "Item", "Measure", "Question", "Scale", "Scorer", "Unscorable"]
 
 Measure = Literal["windows", "marks", "strata", "tokens", "firings", "activations", "ranks", "choices"]
 """What verdicts are about, and so which metric heads the board.
@@ -108,20 +98,32 @@ class AnswerRead(NamedTuple):
     predictions: tuple[float, ...] | None = None
 
 
-@runtime_checkable
-class Scorer(Protocol):
-    """A way of asking whether an explanation predicts a feature."""
+class Scorer(ABC):
+    """A way to ask whether an explanation predicts a feature. A subclass says which windows it asks about, in which
+    words, and how a reply is read.
+
+    `scale` is how its verdicts are read, as a yes or no about whole windows where a subclass says nothing. `needed` is
+    what of its `Capabilities` a judge has to state, where only some judges can answer.
+    """
+
+    needed: ClassVar[Literal["has_similarities", "has_likelihoods"] | None] = None
+    scale: Scale = Scale()
+
+    def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
+        """`settings` is an entry of score.scorers, `score` the whole section."""
+        self._settings, self._score = settings, score
 
     @property
     def name(self) -> str:
         """What its results are called: the label of its settings, or its own name."""
-        ...
+        return self._settings.label or self._settings.name
 
     @property
+    @abstractmethod
     def prompt_hash(self) -> str:
         """Hash of the prompt file, stored with every verdict."""
-        ...
 
+    @abstractmethod
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
@@ -129,46 +131,17 @@ class Scorer(Protocol):
 
         `others` are the dictionary's fixed other features, for negatives taken from one of them.
         """
-        ...
 
+    @abstractmethod
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
         """The requests that ask about `items`, each item exactly once."""
-        ...
 
+    @abstractmethod
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
         """One answer per item of the question, in order."""
-        ...
-
-
-@runtime_checkable
-class AsksAgain(Protocol):
-    """What a scorer may offer beside: to ask once more where a reply could not be read."""
 
     def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
         """The request that follows the replies to a question so far, at least one, or None when the last of them is
         taken as it is. It asks about the same items in the same order, and `read` reads its reply.
         """
-        ...
-
-
-@runtime_checkable
-class HasScale(Protocol):
-    """What a scorer offers beside whose verdicts are no plain yes or no about whole windows."""
-
-    @property
-    def scale(self) -> Scale: ...
-
-
-@runtime_checkable
-class NeedsAbility(Protocol):
-    """What a scorer offers beside whose questions only some judges can answer."""
-
-    @property
-    def needed(self) -> Literal["has_similarities", "has_likelihoods"]:
-        """What of its `Capabilities` a judge has to state."""
-        ...
-
-
-def scale_of(scorer: Scorer) -> Scale:
-    """How a scorer's verdicts are read: its own statement, or that of a yes or no about whole windows."""
-    return scorer.scale if isinstance(scorer, HasScale) else Scale()
+        return None

@@ -27,9 +27,7 @@ __all__ = ["RecallScorer", "open_scorer"]
 class RecallScorer(ListScorer):
     """Activating windows by the bin, and silent ones as catch trials."""
 
-    @property
-    def scale(self) -> Scale:
-        return Scale("strata")
+    scale = Scale("strata")
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
@@ -43,4 +41,4 @@ class RecallScorer(ListScorer):
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> RecallScorer:
     """The scorer `recall`."""
-    return RecallScorer("recall", settings, score, has_marks=False, prompt="detection")
+    return RecallScorer(settings, score, prompt="detection", has_marks=False)

@@ -20,7 +20,7 @@ from autointerp.prompting.marking import mark, quote
 from autointerp.prompting.numbers import diagnose_numbers, find_numbers
 from autointerp.records.evidence import Evidence
 from autointerp.records.token_key import name_tokens, named_tokens
-from autointerp.score.protocol import Item, Scale, Unscorable
+from autointerp.score.protocol import Item, Question, Scale, Unscorable
 from autointerp.score.token_by_token import TokenScorer
 
 __all__ = ["OneByOneSimulation", "SimulationScorer", "open_scorer"]
@@ -29,7 +29,7 @@ __all__ = ["OneByOneSimulation", "SimulationScorer", "open_scorer"]
 class SimulationScorer(TokenScorer):
     """All tokens of a window at once."""
 
-    measure = Scale("activations")
+    scale = Scale("activations")
 
     def _task(self, explanation: str, text: str, spans: tuple[tuple[int, int], ...]) -> SimulateTask:
         return SimulateTask(explanation, text, spans)
@@ -49,10 +49,9 @@ class SimulationScorer(TokenScorer):
             return None if numbers is None else numbers.values
         return expected_values(reply, numbers, highest=HIGHEST)
 
-    def _diagnose(self, reply: Reply, n: int) -> str:
-        return diagnose_numbers(reply.text, n, highest=HIGHEST, is_cut=reply.finish == "length")
-
-    def _describe(self, n: int, problem: str) -> Mapping[str, object]:
+    def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
+        n = self._n_asked(question.items[0])
+        problem = diagnose_numbers(reply.text, n, highest=HIGHEST, is_cut=reply.finish == "length")
         return {"n_tokens": n, "problem": problem}
 
 
@@ -92,10 +91,10 @@ class OneByOneSimulation(SimulationScorer):
             text=quote(mark(text[:end], [(start, end)])),
             token=quote(text[start:end]),
         )
-        return self._asking(messages, self._task(explanation, text, ((start, end),)), 1)
+        return self._ask_about(1, self._task(explanation, text, ((start, end),)), messages)
 
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> SimulationScorer:
     """The scorer `simulation`, all at once or one by one as the settings say."""
     made, prompt = (SimulationScorer, "simulation") if settings.at_once else (OneByOneSimulation, "simulation_single")
-    return made("simulation", settings, score, prompt=f"score/{prompt}", again="score/reask_numbers")
+    return made(settings, score, prompt=prompt, again="reask_numbers")

@@ -9,7 +9,6 @@ how well the gain, in nats per token, tells firing windows from silent ones (AUR
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Message
@@ -24,13 +23,13 @@ _FARTHEST = 700.0
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> SurprisalScorer:
     """The scorer `surprisal`."""
-    return SurprisalScorer("surprisal", settings, score)
+    return SurprisalScorer(settings, score, prompt="surprisal")
 
 
 class SurprisalScorer(GradedScorer):
     """One request per feature: two beginnings, then all windows."""
 
-    needed: Literal["has_similarities", "has_likelihoods"] = "has_likelihoods"
+    needed = "has_likelihoods"
 
     def task(self, explanation: str, passages: tuple[Passage, ...]) -> LikelihoodTask:
         return LikelihoodTask(explanation, passages)

@@ -7,23 +7,20 @@ prediction of the token whose piece of the text it belongs to.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import ScoreTask, SimulateTask
 from autointerp.prompting.marking import quote
-from autointerp.prompting.reasking import reask
 from autointerp.prompting.refusals import is_refusal
-from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import HARD, Window
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
-from autointerp.score.sampling import sample_items
+from autointerp.score.prompted import PromptedScorer
+from autointerp.score.protocol import AnswerRead, Item, Question, Unscorable
 
 __all__ = ["FIRES_FROM", "ShownTokens", "TokenScorer", "shown_tokens"]
 
@@ -50,34 +47,15 @@ def shown_tokens(window: Window) -> ShownTokens:
     return ShownTokens(tuple(spans[owner] for owner in shown), tuple(place[owner] for owner in owners))
 
 
-class TokenScorer(ABC):
+class TokenScorer(PromptedScorer):
     """Asks about all tokens of one window at a time; in which words and for what, subclasses say."""
-
-    measure: Scale
-
-    def __init__(self, name: str, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, again: str) -> None:
-        self._name, self._settings, self._score = name, settings, score
-        self._prompt, self._again = load_prompt(prompt), load_prompt(again)
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._name
-
-    @property
-    def scale(self) -> Scale:
-        return self.measure
-
-    @property
-    def prompt_hash(self) -> str:
-        """That of the prompt, jointly with the one that asks again where that may happen."""
-        return joint_hash(self._prompt, self._again) if self._score.reasks else self._prompt.hash
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
         """Firing and silent windows, shuffled (see `sampling.sample_items`). Near misses and the like are not asked
         about: what is scored is where in a window the feature fires, and there each window counts alike."""
-        items = sample_items(evidence, self._settings, rng, others=others)
+        items = super().sample(evidence, rng, others=others)
         return items if isinstance(items, Unscorable) else tuple(item for item in items if item.kind not in HARD)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
@@ -96,18 +74,6 @@ class TokenScorer(ABC):
         answer = "fires" if max(values) >= FIRES_FROM else "silent"
         return (AnswerRead(answer, predictions=self._predictions(item, values)),)
 
-    def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
-        """Once more, as often as `score.reasks` says, where no list could be read in the last reply."""
-        if self.read(question, replies[-1])[0].answer != "unparsed" or len(replies) > self._score.reasks:
-            return None
-        n = self._n_asked(question.items[0])
-        return reask(
-            question.request,
-            replies,
-            prompt=self._again,
-            describe=lambda reply: self._describe(n, self._diagnose(reply, n)),
-        )
-
     def _n_asked(self, item: Item) -> int:
         return len(shown_tokens(item.window).spans)
 
@@ -122,17 +88,10 @@ class TokenScorer(ABC):
             n_tokens=len(spans),
             tokens=[quote(text[start:end]) for start, end in spans],
         )
-        return self._asking(messages, self._task(explanation, text, spans), len(spans))
+        return self._ask_about(len(spans), self._task(explanation, text, spans), messages)
 
-    def _asking(self, messages: tuple[Message, ...], task: ScoreTask | SimulateTask, n: int) -> Request:
-        return Request(
-            task=task,
-            messages=messages,
-            max_tokens=max(self._score.max_tokens, _REPLY_TOKENS_AROUND + _REPLY_TOKENS_EACH * n),
-            temperature=self._score.temperature,
-            reply_schema=self._schema(n),
-            want_logprobs=self._score.want_logprobs,
-        )
+    def _ask_about(self, n: int, task: ScoreTask | SimulateTask, messages: tuple[Message, ...]) -> Request:
+        return self._ask(task, messages, self._schema(n), min_tokens=_REPLY_TOKENS_AROUND + _REPLY_TOKENS_EACH * n)
 
     @abstractmethod
     def _task(self, explanation: str, text: str, spans: tuple[tuple[int, int], ...]) -> ScoreTask | SimulateTask: ...
@@ -143,10 +102,3 @@ class TokenScorer(ABC):
     @abstractmethod
     def _values(self, reply: Reply, n: int) -> Sequence[float] | None:
         """One number per token that was asked about, or None where they cannot be read."""
-
-    @abstractmethod
-    def _diagnose(self, reply: Reply, n: int) -> str: ...
-
-    @abstractmethod
-    def _describe(self, n: int, problem: str) -> Mapping[str, object]:
-        """The variables of the prompt that asks again."""

@@ -6,8 +6,8 @@ What `intruder` and `intervention` have in common: the reply is the number of an
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,31 +17,21 @@ from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import Passage, Task
 from autointerp.prompting.marking import firing_spans, mark, quote
 from autointerp.prompting.numbered import diagnose_number, number_schema, parse_number
-from autointerp.prompting.reasking import reask
 from autointerp.prompting.refusals import is_refusal
-from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.window import Window
+from autointerp.score.prompted import PromptedScorer
 from autointerp.score.protocol import AnswerRead, Item, Question
 
 __all__ = ["TrialScorer", "as_passage", "deal", "render_passage"]
 
 
-class TrialScorer(ABC):
+class TrialScorer(PromptedScorer):
     """Asks about one trial at a time; a subclass samples them and puts them into words."""
 
-    def __init__(self, name: str, settings: ScorerConfig, score: ScoreConfig, *, noun: str) -> None:
-        """`noun` is what a judge that is asked again is told that the options are."""
-        self._name, self._settings, self._score, self._noun = name, settings, score, noun
-        self._prompt, self._again = load_prompt(f"score/{name}"), load_prompt("score/reask_number")
-
-    @property
-    def name(self) -> str:
-        return self._settings.label or self._name
-
-    @property
-    def prompt_hash(self) -> str:
-        """That of the prompt, jointly with the one that asks again where that may happen."""
-        return joint_hash(self._prompt, self._again) if self._score.reasks else self._prompt.hash
+    def __init__(self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, noun: str) -> None:
+        """`noun` names the options, where the judge is asked again."""
+        super().__init__(settings, score, prompt=prompt, again="reask_number")
+        self._noun = noun
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
         """One request per trial."""
@@ -57,18 +47,10 @@ class TrialScorer(ABC):
             return (AnswerRead("refused" if is_refusal(reply.text) else "unparsed"),)
         return (AnswerRead("fires" if number - 1 in item.places else "silent"),)
 
-    def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
-        """Once more, as often as `score.reasks` says, where no number could be read in the last reply."""
+    def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
         n = len(question.items[0].shown)
-        is_lost = self.read(question, replies[-1])[0].answer == "unparsed"
-        if not is_lost or len(replies) > self._score.reasks:
-            return None
-
-        def describe(reply: Reply) -> dict[str, object]:
-            problem = diagnose_number(reply.text, n, is_cut=reply.finish == "length")
-            return {"n_options": n, "noun": self._noun, "problem": problem}
-
-        return reask(question.request, replies, prompt=self._again, describe=describe)
+        problem = diagnose_number(reply.text, n, is_cut=reply.finish == "length")
+        return {"n_options": n, "noun": self._noun, "problem": problem}
 
     @abstractmethod
     def words(self, explanation: str, item: Item) -> tuple[Task, dict[str, Any]]:
@@ -76,14 +58,7 @@ class TrialScorer(ABC):
 
     def _request(self, explanation: str, item: Item) -> Request:
         task, variables = self.words(explanation, item)
-        return Request(
-            task=task,
-            messages=self._prompt.render(**variables),
-            max_tokens=self._score.max_tokens,
-            temperature=self._score.temperature,
-            reply_schema=number_schema(len(item.shown)),
-            want_logprobs=self._score.want_logprobs,
-        )
+        return self._ask(task, self._prompt.render(**variables), number_schema(len(item.shown)))
 
 
 def as_passage(window: Window, *, has_marks: bool) -> Passage:

@@ -25,7 +25,7 @@ from autointerp.plugins import open_judge, open_plugin
 from autointerp.progress import Progress
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
-from autointerp.score.protocol import NeedsAbility, Scorer
+from autointerp.score.protocol import Scorer
 from autointerp.stages.asking import budget_of, judge_options, probe
 
 __all__ = ["check_judges", "greet_judges"]
@@ -48,17 +48,17 @@ def check_judges(config: Config, layout: RunLayout) -> None:
             await judge.aclose()
 
     for explainer in config.explain.explainers:
-        open_plugin("autointerp.explainers", explainer.name, explainer, config.explain, protocol=Explainer)
+        open_plugin("autointerp.explainers", explainer.name, explainer, config.explain, kind=Explainer)
     asking: dict[str, list[Scorer]] = {config.explain.judge: []}
     for settings in config.score.scorers:
-        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
+        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
         asking.setdefault(config.score.judge_of(settings), []).append(scorer)
     for spec, scorers in asking.items():
         run_async(partial(check, spec, scorers))
 
 
 def _check_ability(scorer: Scorer, spec: str, capabilities: Capabilities) -> None:
-    if not isinstance(scorer, NeedsAbility) or getattr(capabilities, scorer.needed):
+    if scorer.needed is None or getattr(capabilities, scorer.needed):
         return
     use = {
         "has_similarities": ("compares no texts", "embedding:MODEL, local_embedding:MODEL or bag_of_words"),

@@ -27,7 +27,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     """Explain every feature that can be scored; gives the facts for the manifest."""
     config = apply_preset(config)
     explainers = [
-        open_plugin("autointerp.explainers", e.name, e, config.explain, protocol=Explainer)
+        open_plugin("autointerp.explainers", e.name, e, config.explain, kind=Explainer)
         for e in config.explain.explainers
     ]
     with progress.bar("explain: read evidence"):

@@ -117,7 +117,7 @@ def _object(entry: DictionaryEntry, width: int, objects: Objects) -> object:
     """What the entry's plug-in makes, or the object handed over for it."""
     if entry.kind == "plugin":
         assert entry.plugin is not None
-        return open_plugin(GROUP, entry.plugin, entry, width, protocol=HasEncoder)
+        return open_plugin(GROUP, entry.plugin, entry, width, kind=HasEncoder)
     if entry.name not in objects:
         raise SubjectError(
             f"dictionaries.{entry.name} has kind '{entry.kind}': its object lives in Python only, so this run goes on "

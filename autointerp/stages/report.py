@@ -24,7 +24,7 @@ from autointerp.run import Run
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.runs.manifest import read_manifest
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import Scale, scale_of
+from autointerp.score.protocol import Scale
 from autointerp.stages.looking import asked_features
 
 __all__ = ["run"]
@@ -107,7 +107,7 @@ def _yes_or_no(verdicts: Iterable[Verdict], scales: Mapping[str, Scale]) -> Iter
 def _scales(config: Config) -> dict[str, Scale]:
     """How the verdicts of each of the run's scorers are read, by label. Raises PluginError for one that is gone."""
     opened = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
-    return {scorer.name: scale_of(scorer) for scorer in opened}
+    return {scorer.name: scorer.scale for scorer in opened}
 
 
 def _dead(

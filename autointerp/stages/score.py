@@ -19,7 +19,7 @@ from autointerp.run import Run
 from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import Scorer, scale_of
+from autointerp.score.protocol import Scorer
 from autointerp.score.results import Scoring
 from autointerp.stages.asking import AskWith, ask_with, n_workers
 from autointerp.stages.explanations import load_explanations
@@ -36,7 +36,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     config = apply_preset(config)
     asked: dict[str, list[Scorer]] = {spec: [] for spec in config.score.judges}
     for settings in config.score.scorers:
-        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, protocol=Scorer)
+        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
         asked[config.score.judge_of(settings)].append(scorer)
     with progress.bar("score: read evidence"):
         evidences = Run(layout.root, config=config).evidence()
@@ -71,7 +71,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
             evidences=evidences,
             explanations=explanations,
             settings=config.score.sequential,
-            scales={scorer.name: scale_of(scorer) for scorer in asked[spec]},
+            scales={scorer.name: scorer.scale for scorer in asked[spec]},
             seed=config.seed,
         )
         return looked[spec].scoring

@@ -27,7 +27,6 @@ from autointerp.records.planted import plant_evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
 from autointerp.score.detection import open_scorer
-from autointerp.score.protocol import scale_of
 from autointerp.seeds import stream
 
 N_WINDOWS = 10
@@ -117,4 +116,4 @@ def draw_run(
             seed=seed,
         )
     )
-    return build_scores(evidences, explanations, scoring.verdicts, scorers={"detection": scale_of(scorer)})
+    return build_scores(evidences, explanations, scoring.verdicts, scorers={"detection": scorer.scale})

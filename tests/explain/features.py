@@ -62,7 +62,7 @@ def make_feature(rule: Rule, *, token: str | None = None, **changes: Any) -> Evi
 
 def opened(name: str, **settings: Any) -> Explainer:
     given = ExplainerConfig(name=name, **settings)
-    return open_plugin("autointerp.explainers", name, given, ExplainConfig(), protocol=Explainer)
+    return open_plugin("autointerp.explainers", name, given, ExplainConfig(), kind=Explainer)
 
 
 def ask(evidence: Evidence, name: str, seed: int = 0, **settings: Any) -> Request:

@@ -21,7 +21,6 @@ from autointerp.errors import AutointerpError, ConfigError, InputError
 from autointerp.explain.contract import check_explainer
 from autointerp.explain.explanation_files import read_explanation_file
 from autointerp.explain.from_file import open_explainer
-from autointerp.explain.protocol import ExplainsAlone
 from autointerp.judges.offline.pattern import simulate
 from autointerp.judges.tasks import SimulateTask
 from autointerp.loop import explain_features
@@ -38,7 +37,7 @@ def test_nobody_is_asked(name: str) -> None:
     client = Direct()
     explain(FEATURE, name, client)
     assert client.asked == []
-    assert isinstance(opened(name), ExplainsAlone)
+    assert opened(name).asks == "nobody"
 
 
 def test_none_is_an_empty_text_and_no_failure() -> None:

@@ -12,7 +12,7 @@ import pytest
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.errors import ConfigError, PluginError
 from autointerp.explain.best_of import BestOfExplainer, open_explainer, split_evidence
-from autointerp.explain.protocol import AsksInRounds, Reading
+from autointerp.explain.protocol import Reading
 from autointerp.judges.engine.client import Failure, Outcome
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.protocol import Reply, Request
@@ -132,7 +132,6 @@ def test_an_unreadable_candidate_is_asked_for_again() -> None:
 
 def test_the_same_stream_gives_the_same_questions_round_by_round() -> None:
     explainer = opened("best_of")
-    assert isinstance(explainer, AsksInRounds)
     first = explainer.requests(FEATURE, stream(0, "t"))
     rounds = [[Reply(f"[EXPLANATION]: {text}", "m") for text in TOLD]]
     assert first == explainer.requests(FEATURE, stream(0, "t"))

@@ -161,7 +161,7 @@ def test_whatever_an_explainer_raises_is_a_finding() -> None:
     def broken(settings: Any, config: Any) -> Any:
         raise LookupError("no")
 
-    place = f"{__file__}:{broken.__code__.co_firstlineno + 1} in broken, called as `return factory("
+    place = f"{__file__}:{broken.__code__.co_firstlineno + 1} in broken, called as `explainer = factory("
     for said in failed(broken).values():
         assert said.startswith(f"raised what is no error of this package: LookupError: no, {place}")
 
@@ -169,12 +169,18 @@ def test_whatever_an_explainer_raises_is_a_finding() -> None:
 class Rounds(Fine):
     """Asks one more round: a second opinion on what the first reply said."""
 
+    asks = "in rounds"
+
     def follow(self, evidence: Evidence, rounds: Sequence[Round], rng: np.random.Generator) -> Said:
         return self.next_round(evidence, rounds) if len(rounds) < 2 else Reading("so")
 
     def next_round(self, evidence: Evidence, rounds: Sequence[Round]) -> Said:
         request = self.requests(evidence, np.random.default_rng(0))[0]
         return saying(str([reply and reply.text for reply in rounds[-1]]), (request,))
+
+
+class Undeclared(Rounds):
+    asks = "once"
 
 
 class Endless(Rounds):
@@ -198,6 +204,7 @@ class Peeking(Rounds):
 @pytest.mark.parametrize(
     ("factory", "detail"),
     [
+        (Undeclared, "in rounds"),
         (Endless, "still asks after 10 rounds"),
         (Silent, "neither asks nor explains"),
         (Peeking, "scoring needs unseen"),
@@ -211,9 +218,6 @@ def test_later_rounds_are_held_to_the_contract(factory: type[Rounds], detail: st
 
 class Alone(EmptyExplainer):
     """Explains alone; tests break it in one place each."""
-
-    def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
-        super().__init__(settings)
 
 
 class Asking(Alone):

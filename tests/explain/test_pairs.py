@@ -19,7 +19,7 @@ from autointerp.loop import explain_features, score_features
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Verdict
-from autointerp.score.protocol import Scorer, scale_of
+from autointerp.score.protocol import Scorer
 from tests.explain.features import Direct, effects, make_feature, opened
 from tests.score.planted import fires_after, fires_on
 
@@ -35,7 +35,7 @@ SAYS_WHERE_IT_FIRES = "a pattern holds the tokens that a feature fires on and no
 
 def no_sense(explainer: str, scorer: str) -> str | None:
     """Why a pair is not worth asking about, or None when it is."""
-    if not scale_of(opened_scorer(scorer)).needs_explanation:
+    if not opened_scorer(scorer).scale.needs_explanation:
         return WITHOUT_EXPLANATION
     if explainer == "logit_weights" and scorer not in OUTPUT_SIDE:
         return SAYS_WHAT_IT_DOES
@@ -46,11 +46,11 @@ def no_sense(explainer: str, scorer: str) -> str | None:
 
 def opened_scorer(name: str) -> Scorer:
     settings = ScorerConfig(name=name, n_positive=6, n_negative=6, n_near_miss=3, windows_per_request=8, n_trials=4)
-    return open_plugin("autointerp.scorers", name, settings, ScoreConfig(), protocol=Scorer)
+    return open_plugin("autointerp.scorers", name, settings, ScoreConfig(), kind=Scorer)
 
 
 PAIRS = [(explainer, scorer) for explainer in EXPLAINERS for scorer in SCORERS if no_sense(explainer, scorer) is None]
-ALONE = [scorer for scorer in SCORERS if not scale_of(opened_scorer(scorer)).needs_explanation]
+ALONE = [scorer for scorer in SCORERS if not opened_scorer(scorer).scale.needs_explanation]
 
 
 def feature(number: int, token: str) -> Evidence:

@@ -14,7 +14,7 @@ from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.reply_record import Account
-from autointerp.score.protocol import Item, Scorer, Unscorable, scale_of
+from autointerp.score.protocol import Item, Scorer, Unscorable
 from autointerp.seeds import stream
 
 
@@ -55,4 +55,4 @@ def row_of(scorer: Scorer, evidence: Evidence, judge: Judge, explanation: str = 
     """The feature's row of the table of scores."""
     told = Explanation(evidence.dictionary, evidence.feature, "e", "j", "h", explanation)
     verdicts = judged(scorer, evidence, judge, explanation)
-    return score_feature(evidence, told, verdicts, scale=scale_of(scorer), borrowed={})
+    return score_feature(evidence, told, verdicts, scale=scorer.scale, borrowed={})

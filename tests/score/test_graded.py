@@ -16,7 +16,7 @@ from autointerp.judges.protocol import Judge, Reply
 from autointerp.judges.tasks import LikelihoodTask, SimilarityTask
 from autointerp.score.embedding import EmbeddingScorer
 from autointerp.score.graded import GradedScorer
-from autointerp.score.protocol import Item, NeedsAbility, Unscorable
+from autointerp.score.protocol import Item, Unscorable
 from autointerp.score.surprisal import SurprisalScorer
 from autointerp.seeds import stream
 from autointerp.stats.metrics import auroc
@@ -24,8 +24,8 @@ from tests.score.planted import fires_on, make_evidence
 
 EVIDENCE = make_evidence(fires_on(" return"), feature=1)
 SCORERS: list[GradedScorer] = [
-    EmbeddingScorer("embedding", ScorerConfig(name="embedding"), ScoreConfig()),
-    SurprisalScorer("surprisal", ScorerConfig(name="surprisal"), ScoreConfig()),
+    EmbeddingScorer(ScorerConfig(name="embedding"), ScoreConfig(), prompt="embedding"),
+    SurprisalScorer(ScorerConfig(name="surprisal"), ScoreConfig(), prompt="surprisal"),
 ]
 BOTH = pytest.mark.parametrize("scorer", SCORERS, ids=["embedding", "surprisal"])
 
@@ -52,7 +52,7 @@ def test_all_windows_are_asked_about_at_once(scorer: GradedScorer) -> None:
     words = "\n".join(message.content for message in question.request.messages)
     assert "what it says" in words
     assert all(item.window.text in words for item in question.items)
-    assert isinstance(scorer, NeedsAbility)
+    assert scorer.needed is not None
 
 
 @BOTH

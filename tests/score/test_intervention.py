@@ -19,7 +19,7 @@ from autointerp.judges.tasks import PickEffectTask
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.score.intervention import N_TOKENS, InterventionScorer, open_scorer
-from autointerp.score.protocol import Item, Unscorable, scale_of
+from autointerp.score.protocol import Item, Unscorable
 from autointerp.seeds import stream
 
 FEATURE, *OTHERS = (plant_evidence(number) for number in range(5))
@@ -65,7 +65,7 @@ def test_a_trial_shows_the_features_own_change_and_anothers() -> None:
 
 def test_judges_of_known_quality_score_as_they_should() -> None:
     truth = Truth.of_evidence([FEATURE, *OTHERS])
-    assert scale_of(scorer()).chance == 0.5
+    assert scorer().scale.chance == 0.5
     assert accuracy(scripted.oracle(truth), "feature planted/0") == 1.0
     assert accuracy(scripted.liar(truth), "feature planted/0") == 0.0
     assert accuracy(scripted.coin(), "e") == pytest.approx(0.5, abs=0.25)

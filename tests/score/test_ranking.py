@@ -31,7 +31,7 @@ from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
-from autointerp.score.protocol import Scorer, scale_of
+from autointerp.score.protocol import Scorer
 
 TOLD = ("right", "wrong", "foreign")
 COUNTS = Counts(
@@ -51,11 +51,11 @@ def opened(name: str) -> Scorer:
     n = N_WINDOWS.get(name, 20)
     n_trials = 100 if name == "intervention" else 10  # of two options a guess is right half of the time
     settings = ScorerConfig(name=name, n_positive=n, n_negative=n, n_near_miss=0, n_trials=n_trials)
-    return open_plugin("autointerp.scorers", name, settings, SCORE, protocol=Scorer)
+    return open_plugin("autointerp.scorers", name, settings, SCORE, kind=Scorer)
 
 
 SCORERS = sorted(BUILTIN["autointerp.scorers"])
-EXPLAINED = [name for name in SCORERS if scale_of(opened(name)).needs_explanation]
+EXPLAINED = [name for name in SCORERS if opened(name).scale.needs_explanation]
 UNEXPLAINED = [name for name in SCORERS if name not in EXPLAINED]
 
 
@@ -96,7 +96,7 @@ def scores(name: str, evidences: Sequence[Evidence], told: Sequence[Explanation]
         told,
         found.verdicts,
         explainers=TOLD,
-        scorers={scorer.name: scale_of(scorer)},
+        scorers={scorer.name: scorer.scale},
         judge="judge",
         unscored=found.unscored,
     )

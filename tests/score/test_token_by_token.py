@@ -14,7 +14,7 @@ from autointerp.judges.tasks import Passage, ScoreTask, SimulateTask
 from autointerp.prompting.marking import token_pieces, unmark
 from autointerp.records.token_key import named_tokens
 from autointerp.records.window import Window
-from autointerp.score.protocol import AsksAgain, Item, scale_of
+from autointerp.score.protocol import Item
 from autointerp.score.token_by_token import shown_tokens
 from tests.score.planted import fires_on, make_evidence, make_window
 from tests.score.running import items_of, open_scorer
@@ -97,7 +97,6 @@ def test_replies_are_read(name: str, reply: str, answer: str, predictions: tuple
 @pytest.mark.parametrize("name", BOTH)
 def test_an_unreadable_reply_is_asked_for_again_once(name: str) -> None:
     scorer = open_scorer(name)
-    assert isinstance(scorer, AsksAgain)
     (question,) = scorer.questions("cats", [ITEM])
     again = scorer.reask(question, [Reply("[1, 0]", "m")])
     assert again is not None
@@ -151,7 +150,7 @@ def test_token_patterns_take_the_judges_probabilities() -> None:
 
 def test_one_by_one_shows_no_more_than_the_text_up_to_the_token() -> None:
     scorer = open_scorer("simulation", at_once=False)
-    assert scale_of(scorer).measure == "activations"
+    assert scorer.scale.measure == "activations"
     items = [Item(WINDOW, "top", WINDOW.activations[i] > 0, f"d@0#{i}") for i in range(4)]
     questions = scorer.questions("cats", items)
     assert len(questions) == 4

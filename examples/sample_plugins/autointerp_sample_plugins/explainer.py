@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.explain.protocol import Reading, read_explanation
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.explain.protocol import Explainer
+from autointerp.judges.protocol import Message, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.choosing import strongest
 from autointerp.prompting.marking import quote, show
@@ -22,12 +21,8 @@ Say in one sentence what they share. End with one line that begins with [EXPLANA
 N_TOKENS_BEFORE = 5
 
 
-class TopTokenExplainer:
+class TopTokenExplainer(Explainer):
     prompt_hash = hashlib.sha256(PROMPT.encode()).hexdigest()[:16]
-
-    def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
-        self._settings, self._config = settings, config
-        self.name = settings.label or settings.name
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
         """One request, from windows of the role `explain` only; the role `score` is what scoring needs unseen."""
@@ -43,9 +38,6 @@ class TopTokenExplainer:
                 temperature=self._config.temperature,
             ),
         )
-
-    def read(self, replies: Sequence[Reply]) -> Reading:
-        return read_explanation(replies[0])
 
 
 def _until_top(window: Window) -> str:

@@ -14,7 +14,7 @@ from autointerp.prompting.marking import quote
 from autointerp.prompting.parsing import parse_answers
 from autointerp.records.evidence import Evidence
 from autointerp.score.listing import reply_schema
-from autointerp.score.protocol import AnswerRead, Item, Question, Unscorable
+from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
 
 PROMPT = """A feature of a language model fires when: {explanation}
@@ -23,12 +23,8 @@ Say for each text (quoted data) whether it fires on the last token: 1 if it does
 Reply with one JSON object and nothing else, one entry per text: {{"answers": [...]}}"""
 
 
-class LastTokenScorer:
+class LastTokenScorer(Scorer):
     prompt_hash = hashlib.sha256(PROMPT.encode()).hexdigest()[:16]
-
-    def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
-        self._settings, self._score = settings, score
-        self.name = settings.label or settings.name
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
