@@ -1,14 +1,17 @@
 """What a dictionary is and how it is trained, as plain frozen dataclasses.
 
-Takes numbers, checks them, and raises ValueError naming the field, the value and what is allowed. Torch-free, so that
-a configuration can be read where no torch is installed; knows nothing of tensors, files or language models.
+A field states its default, its bounds and the kinds that use it, once: whoever offers these settings elsewhere (the run
+config does) takes them from here. Checks raise ValueError naming the field, the value and what is allowed. Torch-free,
+so that a configuration can be read where no torch is installed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sae_core.requirement import require
 
@@ -22,6 +25,8 @@ __all__ = [
     "LossKind",
     "MlpOutput",
     "TrainingConfig",
+    "kinds_of",
+    "uses",
 ]
 
 DictionaryKind = Literal[
@@ -55,12 +60,26 @@ TRAINED_KINDS: frozenset[str] = frozenset(
 TOPK_KINDS: frozenset[str] = frozenset({"topk", "batchtopk", "abstopk", "matryoshka"})
 """Kinds that keep a given number of codes; `mlp` joins them when its output is topk."""
 
+_ALL_KINDS = frozenset(get_args(DictionaryKind))
+_PENALISED_KINDS = frozenset({"relu", "gated", "prolu"})
+_ENCODER_KINDS = TRAINED_KINDS - {"sparse_coding"}
 _OPTIONAL_WIDTH_KINDS = frozenset({"identity", "pca", "ica"})
+_BOUNDS = {
+    "gt": (operator.gt, "above"),
+    "ge": (operator.ge, "at least"),
+    "lt": (operator.lt, "below"),
+    "le": (operator.le, "at most"),
+}
+
+
+def _of(kinds: Iterable[str], **bounds: int) -> dict[str, Any]:
+    """What a field says of itself: the kinds that use it, and its bounds (of a list: those of each number in it)."""
+    return {"kinds": frozenset(kinds), "bounds": bounds}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DictionaryConfig:
-    """One dictionary. Fields that a kind does not use are ignored by it.
+    """One dictionary. Fields that a kind does not use are ignored by it; `mlp` uses what the kind of its `output` does.
 
     Trained kinds: `relu` a sparse autoencoder f = ReLU(W_e (x - b_d) + b_e) under an L1 penalty (Bricken et al. 2023);
     `topk` keeps the k largest pre-activations of each activation (Gao et al. 2024, arXiv 2406.04093); `batchtopk` the
@@ -77,111 +96,91 @@ class DictionaryConfig:
     """
 
     kind: DictionaryKind
-    n_features: int | None = None
+    n_features: int | None = field(default=None, metadata=_of(_ALL_KINDS, ge=1))
     """Number of features; may be left out for `identity`, `pca` and `ica`, where it is the input width."""
-    k: int = 32
-    """topk, batchtopk, abstopk, matryoshka, mlp with topk output: how many features are active per activation
-    (batchtopk, matryoshka: on average). inferred: the largest number of active features of a pursuit."""
-    k_start: int | None = None
-    """topk-like kinds: k at the start of training, from which it falls to `k`; None = k throughout."""
-    k_warmup_frac: float = 0.1
-    """topk-like kinds: share of training over which k falls (or rises) linearly from `k_start` to `k`."""
-    l1_weight: float = 0.2
-    """relu, gated, prolu, sparse_coding, mlp with relu output: weight of the mean (over the batch) of the codes' sum,
-    taken relative to the activations' mean norm (so it means the same at every width); with `normalise_inputs` off, of
-    the plain sum, as in O'Neill et al."""
-    l0_target: float | None = None
-    """Mean number of active features to end at. relu, gated, prolu, mlp with relu output: the L1 weight, which starts
-    at `l1_weight`, is steered towards it during training. jumprelu (also as mlp output): the penalty is
-    l0_weight * (L0 / l0_target - 1)^2 below it, l0_weight * log(L0 / l0_target)^2 above. None = no target."""
-    l0_weight: float | None = None
-    """jumprelu, mlp with jumprelu output: weight of the penalty on L0, or (with `l0_target`) on its distance from the
-    target, in normalised units. None = 0.001 without and 1 with a target."""
-    threshold_init: float = 0.3
-    """jumprelu: the threshold at the start, in normalised units (activations of mean norm sqrt(d_in)). There a fresh
-    encoder's pre-activations have a standard deviation of `encoder_init_norm`, so that with the defaults one feature in
-    six is active at first. Lower, and much of a short training goes by until L0 has come down."""
-    bandwidth: float = 0.1
-    """jumprelu: width of the straight-through kernel around the threshold, in normalised units."""
-    hidden: tuple[int, ...] = (256,)
-    """mlp: widths of the hidden layers, input side first."""
-    output: MlpOutput = "relu"
-    """mlp: which pre-activations become codes, by the rule of the kind of that name."""
-    prefixes: tuple[int, ...] = ()
-    """matryoshka: growing prefix sizes; the first so many features must reconstruct by themselves. The last is
-    n_features."""
-    method: InferenceMethod = "gradient_pursuit"
-    """inferred: how the codes are found."""
-    n_inference_steps: int = 100
-    """inferred, sparse_coding: steps of the iterative methods per activation."""
-    is_warm_started: bool = False
-    """inferred: start from the codes of the dictionary whose directions are used, instead of from zero."""
-    encoder_init_norm: float = 0.3
+    k: int = field(default=32, metadata=_of(TOPK_KINDS | {"inferred"}, ge=1))
+    """How many features are active per activation (batchtopk, matryoshka: on average; inferred: by a pursuit, at
+    most)."""
+    k_start: int | None = field(default=None, metadata=_of(TOPK_KINDS, ge=1))
+    """k at the start of training, from which it falls to `k`; left out, it is k throughout."""
+    k_warmup_frac: float = field(default=0.1, metadata=_of(TOPK_KINDS, ge=0, le=1))
+    """Share of training over which k falls (or rises) linearly from `k_start` to `k`."""
+    l1_weight: float = field(default=0.2, metadata=_of(_PENALISED_KINDS | {"sparse_coding", "inferred"}, ge=0))
+    """Weight of the mean (over the batch) of the codes' sum, taken relative to the activations' mean norm (so it means
+    the same at every width); with `normalise_inputs` off, of the plain sum, as in O'Neill et al. inferred by fista,
+    ista, adam or lasso_lars: see `InferredDictionary`; left out, that of the dictionary whose directions are used."""
+    l0_target: float | None = field(default=None, metadata=_of(_PENALISED_KINDS | {"jumprelu"}, gt=0))
+    """Mean number of active features to end at. relu, gated, prolu: the L1 weight, which starts at `l1_weight`, is
+    steered towards it during training. jumprelu: the penalty is l0_weight * (L0 / l0_target - 1)^2 below it,
+    l0_weight * log(L0 / l0_target)^2 above. Left out, there is no target."""
+    l0_weight: float | None = field(default=None, metadata=_of({"jumprelu"}, ge=0))
+    """Weight of the penalty on L0, or (with `l0_target`) on its distance from the target, in normalised units. Left
+    out, 0.001 without and 1 with a target."""
+    threshold_init: float = field(default=0.3, metadata=_of({"jumprelu"}, gt=0))
+    """The threshold at the start, in normalised units (activations of mean norm sqrt(d_in)). There a fresh encoder's
+    pre-activations have a standard deviation of `encoder_init_norm`, so that with the defaults one feature in six is
+    active at first. Lower, and much of a short training goes by until L0 has come down."""
+    bandwidth: float = field(default=0.1, metadata=_of({"jumprelu"}, gt=0))
+    """Width of the straight-through kernel around the threshold, in normalised units."""
+    hidden: tuple[int, ...] = field(default=(), metadata=_of({"mlp"}, ge=1))
+    """Widths of the hidden layers, input side first; left out, one as wide as n_features."""
+    output: MlpOutput = field(default="relu", metadata=_of({"mlp"}))
+    """Which pre-activations become codes: by the rule of the kind of that name."""
+    prefixes: tuple[int, ...] = field(default=(), metadata=_of({"matryoshka"}, ge=1))
+    """Growing prefix sizes; the first so many features must reconstruct by themselves. The last is n_features.
+    Left out, n_features / 16, 8, 4, 2 and 1."""
+    method: InferenceMethod = field(default="gradient_pursuit", metadata=_of({"inferred"}))
+    """How the codes are found."""
+    n_inference_steps: int = field(default=100, metadata=_of({"inferred", "sparse_coding"}, ge=1))
+    """Steps of the iterative methods per activation."""
+    is_warm_started: bool = field(default=False, metadata=_of({"inferred"}))
+    """Start from the codes of the dictionary whose directions are used, instead of from zero (fista, ista, adam)."""
+    encoder_init_norm: float = field(default=0.3, metadata=_of(_ENCODER_KINDS, gt=0))
     """Norm of a fresh encoder row, which starts along its unit-norm decoder direction (mlp: along its hidden image)."""
-    auxk_weight: float = 1 / 32
-    """topk-like kinds: weight of the loss by which dead features learn to explain the residual; 0 switches it off."""
-    auxk: int | None = None
-    """topk-like kinds: how many dead features may explain the residual of one activation; None = half the input
-    width."""
-    published_decoder_norm: bool = False
-    """relu, mlp with relu output: normalise the decoder over the wrong axis (per input coordinate) during training, as
-    the published GPT-2 code of O'Neill et al. does; the norms are folded into the encoder when training ends."""
+    auxk_weight: float = field(default=1 / 32, metadata=_of(TOPK_KINDS, ge=0))
+    """Weight of the loss by which dead features learn to explain the residual; 0 switches it off."""
+    auxk: int | None = field(default=None, metadata=_of(TOPK_KINDS, ge=1))
+    """How many dead features may explain the residual of one activation; left out, half the input width."""
+    published_decoder_norm: bool = field(default=False, metadata=_of({"relu"}))
+    """Normalise the decoder over the wrong axis (per input coordinate) during training, as the published GPT-2 code of
+    O'Neill et al. does; the norms are folded into the encoder when training ends."""
 
     def __post_init__(self) -> None:
-        require(self.kind in get_args(DictionaryKind), "kind", self.kind, f"one of {get_args(DictionaryKind)}")
+        require(self.kind in _ALL_KINDS, "kind", self.kind, f"one of {get_args(DictionaryKind)}")
         require(
             self.n_features is not None or self.kind in _OPTIONAL_WIDTH_KINDS,
             "n_features",
             self.n_features,
             f"given and at least 1 for kind {self.kind!r}",
         )
-        require(self.n_features is None or self.n_features >= 1, "n_features", self.n_features, "at least 1")
-        self._check_sparsity()
-        if self.kind == "mlp":
-            require(
-                len(self.hidden) >= 1 and all(width >= 1 for width in self.hidden),
-                "hidden",
-                self.hidden,
-                "one or more widths of at least 1",
-            )
-            require(self.output in get_args(MlpOutput), "output", self.output, f"one of {get_args(MlpOutput)}")
+        _require_bounds(self)
+        self._fill_in()
+        if self.is_topk and self.n_features is not None:
+            limit = f"at most n_features = {self.n_features}; lower k"
+            require(self.k <= self.n_features, "k", self.k, limit)
+            require(self.k_start is None or self.k_start <= self.n_features, "k_start", self.k_start, limit)
+        require(self.output in get_args(MlpOutput), "output", self.output, f"one of {get_args(MlpOutput)}")
         if self.kind == "matryoshka":
-            self._check_prefixes()
+            sizes, is_growing = self.prefixes, all(smaller < larger for smaller, larger in pairwise(self.prefixes))
+            wanted = f"growing sizes, the last of them n_features = {self.n_features}"
+            require(is_growing and sizes[-1] == self.n_features, "prefixes", sizes, wanted)
         require(self.method in get_args(InferenceMethod), "method", self.method, f"one of {get_args(InferenceMethod)}")
-        require(self.n_inference_steps >= 1, "n_inference_steps", self.n_inference_steps, "at least 1")
-        require(self.encoder_init_norm > 0, "encoder_init_norm", self.encoder_init_norm, "above 0")
-        require(self.auxk_weight >= 0, "auxk_weight", self.auxk_weight, "0 or more")
-        require(self.auxk is None or self.auxk >= 1, "auxk", self.auxk, "at least 1, or left out")
         require(
-            not self.published_decoder_norm or self.kind == "relu" or (self.kind == "mlp" and self.output == "relu"),
+            not self.published_decoder_norm or uses(self.kind, "published_decoder_norm", output=self.output),
             "published_decoder_norm",
             self.published_decoder_norm,
             f"false for kind {self.kind!r} (only relu, and mlp with relu output, have that variant)",
         )
 
-    def _check_sparsity(self) -> None:
-        require(self.k >= 1, "k", self.k, "at least 1")
-        require(self.k_start is None or self.k_start >= 1, "k_start", self.k_start, "at least 1, or left out")
-        if self.is_topk and self.n_features is not None:
-            limit = f"at most n_features = {self.n_features}; lower k"
-            require(self.k <= self.n_features, "k", self.k, limit)
-            require(self.k_start is None or self.k_start <= self.n_features, "k_start", self.k_start, limit)
-        require(0 <= self.k_warmup_frac <= 1, "k_warmup_frac", self.k_warmup_frac, "between 0 and 1")
-        require(self.l1_weight >= 0, "l1_weight", self.l1_weight, "0 or more")
-        require(self.l0_target is None or self.l0_target > 0, "l0_target", self.l0_target, "above 0, or left out")
-        require(self.l0_weight is None or self.l0_weight >= 0, "l0_weight", self.l0_weight, "0 or more, or left out")
-        require(self.threshold_init > 0, "threshold_init", self.threshold_init, "above 0")
-        require(self.bandwidth > 0, "bandwidth", self.bandwidth, "above 0")
-
-    def _check_prefixes(self) -> None:
-        sizes = self.prefixes
-        is_growing = all(smaller < larger for smaller, larger in pairwise(sizes))
-        require(
-            bool(sizes) and sizes[0] >= 1 and is_growing and sizes[-1] == self.n_features,
-            "prefixes",
-            sizes,
-            f"growing sizes of at least 1, the last of them n_features = {self.n_features}",
-        )
+    def _fill_in(self) -> None:
+        """Sizes that follow from n_features where they are left out."""
+        if self.n_features is None:
+            return
+        if not self.hidden:
+            object.__setattr__(self, "hidden", (self.n_features,))
+        if self.kind == "matryoshka" and not self.prefixes:
+            sizes = tuple(max(1, self.n_features // share) for share in (16, 8, 4, 2, 1))
+            object.__setattr__(self, "prefixes", sizes)
 
     @property
     def is_trained(self) -> bool:
@@ -194,58 +193,73 @@ class DictionaryConfig:
         return self.kind in TOPK_KINDS or (self.kind == "mlp" and self.output == "topk")
 
 
+def kinds_of(name: str) -> frozenset[str]:
+    """The kinds that use a field of DictionaryConfig or TrainingConfig; `mlp` as well where its output's kind does."""
+    stated = {each.name: each.metadata for each in (*fields(DictionaryConfig), *fields(TrainingConfig))}
+    return stated[name].get("kinds", _ALL_KINDS)
+
+
+def uses(kind: str, name: str, *, output: str | None = None) -> bool:
+    """Whether a kind uses a field; `output` is that of an `mlp`, `relu` where None."""
+    kinds = kinds_of(name)
+    return kind in kinds or (kind == "mlp" and (output or "relu") in kinds)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How one dictionary is trained. Fractions are shares of `n_tokens`; a token is one activation vector."""
 
-    n_tokens: int = 2_000_000
+    n_tokens: int = field(default=2_000_000, metadata=_of(TRAINED_KINDS, ge=1))
     """Activations to train on; schedules are laid out over this number."""
-    batch_tokens: int = 4096
+    batch_tokens: int = field(default=4096, metadata=_of(TRAINED_KINDS, ge=1))
     """Activations per step; all dictionaries trained on one stream share it."""
-    learning_rate: float = 2e-3
+    learning_rate: float = field(default=2e-3, metadata=_of(TRAINED_KINDS, gt=0))
     """Adam's peak learning rate."""
-    warmup_frac: float = 0.02
+    warmup_frac: float = field(default=0.02, metadata=_of(TRAINED_KINDS, ge=0, le=1))
     """Share over which the learning rate rises linearly from 0."""
-    decay_frac: float = 0.2
+    decay_frac: float = field(default=0.2, metadata=_of(TRAINED_KINDS, ge=0, le=1))
     """Share at the end over which the learning rate falls linearly to 0."""
-    l1_warmup_frac: float = 0.1
+    l1_warmup_frac: float = field(default=0.1, metadata=_of(TRAINED_KINDS, ge=0, le=1))
     """Share over which the L1 weight rises linearly from 0."""
-    resample_every_steps: int = 100
+    resample_every_steps: int = field(default=100, metadata=_of(TRAINED_KINDS, ge=0))
     """Steps between two resamplings of dead features; 0 switches resampling off."""
-    resample_until_frac: float = 0.7
+    resample_until_frac: float = field(default=0.7, metadata=_of(TRAINED_KINDS, ge=0, le=1))
     """No resampling after this share, so that revived features can settle."""
-    dead_after_tokens: int = 200_000
+    dead_after_tokens: int = field(default=200_000, metadata=_of(TRAINED_KINDS, ge=1))
     """A feature silent for so many activations is dead."""
-    gradient_clip: float = 1.0
+    gradient_clip: float = field(default=1.0, metadata=_of(TRAINED_KINDS, ge=0))
     """Largest norm of the gradient over all parameters (in normalised units); 0 switches clipping off."""
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.999
-    loss: LossKind = "mse"
+    adam_beta1: float = field(default=0.9, metadata=_of(TRAINED_KINDS, ge=0, lt=1))
+    """Adam's decay of the mean gradient."""
+    adam_beta2: float = field(default=0.999, metadata=_of(TRAINED_KINDS, ge=0, lt=1))
+    """Adam's decay of the mean squared gradient."""
+    loss: LossKind = field(default="mse", metadata=_of(TRAINED_KINDS))
     """`mse`: mean over batch and coordinates of the squared error in normalised units; `normalised_mse`: squared error
     divided by that of predicting the batch mean (O'Neill et al.)."""
-    normalise_inputs: bool = True
-    """Work in units in which activations have mean norm sqrt(d_in), fitted on the first sample; False: unit 1."""
-    autocast: Autocast = "off"
+    normalise_inputs: bool = field(default=True, metadata=_of(TRAINED_KINDS))
+    """Work in units in which activations have mean norm sqrt(d_in), fitted on the first sample; else in units of 1."""
+    autocast: Autocast = field(default="off", metadata=_of(TRAINED_KINDS))
     """`bf16`: the matrix products of the passes in bfloat16; parameters, Adam, losses and codes stay float32."""
     seed: int = 0
     """Initial weights and resampling."""
 
     def __post_init__(self) -> None:
-        for field in ("n_tokens", "batch_tokens", "dead_after_tokens"):
-            require(getattr(self, field) >= 1, field, getattr(self, field), "at least 1")
-        for field in ("learning_rate",):
-            require(getattr(self, field) > 0, field, getattr(self, field), "above 0")
-        for field in ("warmup_frac", "decay_frac", "l1_warmup_frac", "resample_until_frac"):
-            require(0 <= getattr(self, field) <= 1, field, getattr(self, field), "between 0 and 1")
-        for field in ("adam_beta1", "adam_beta2"):
-            require(0 <= getattr(self, field) < 1, field, getattr(self, field), "at least 0 and below 1")
+        _require_bounds(self)
         require(
             self.warmup_frac + self.decay_frac <= 1,
             "warmup_frac + decay_frac",
             self.warmup_frac + self.decay_frac,
             "at most 1",
         )
-        require(self.resample_every_steps >= 0, "resample_every_steps", self.resample_every_steps, "0 or more")
-        require(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, "0 or more")
         require(self.loss in get_args(LossKind), "loss", self.loss, f"one of {get_args(LossKind)}")
         require(self.autocast in get_args(Autocast), "autocast", self.autocast, f"one of {get_args(Autocast)}")
+
+
+def _require_bounds(config: DictionaryConfig | TrainingConfig) -> None:
+    """Raise ValueError for the first field that holds a number out of its bounds."""
+    for each in fields(config):
+        value = getattr(config, each.name)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        for name, bound in each.metadata.get("bounds", {}).items():
+            holds, words = _BOUNDS[name]
+            require(all(holds(number, bound) for number in numbers), each.name, value, f"{words} {bound}")

@@ -16,7 +16,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from autointerp.config.tree import Config
+from autointerp.config.core_settings import core_default
+from autointerp.config.dictionary_entry import DictionaryEntry, users_of
+from autointerp.config.tree import Config, TrainConfig
 from autointerp.judges.endpoint.embedding import EmbeddingOptions
 from autointerp.judges.endpoint.endpoint import OpenAIOptions
 from autointerp.judges.in_process.local import LocalOptions
@@ -83,7 +85,7 @@ def render_reference(sections: Sequence[Section]) -> str:
         told = _docstrings(section.model)
         for key, field in section.model.model_fields.items():
             if not _is_table(field):
-                lines.append(_entry(key, field, told.get(key, "")))
+                lines.append(_entry(section.model, key, field, told.get(key, "")))
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -159,25 +161,34 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     for kind in reversed(model.__mro__):
         if not (issubclass(kind, BaseModel) and "__annotations__" in vars(kind)) or kind.__module__ == "pydantic.main":
             continue
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        source = vars(kind).get("core", kind)  # who was made of a configuration has no source of its own
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(source))).body
         body = getattr(tree, "body", [])
         for field, below in pairwise(body):
             if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if field.target.id not in vars(kind)["__annotations__"]:
                 continue
             if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                 found[field.target.id] = inspect.cleandoc(str(below.value.value))
     return found
 
 
-def _entry(key: str, field: FieldInfo, told: str) -> str:
-    text = f"- **`{key}`** ({_type_of(field)}; {_shown_default(field)})"
+def _entry(model: type[BaseModel], key: str, field: FieldInfo, told: str) -> str:
+    users = users_of(key) if model is DictionaryEntry else ""
+    facts = [_type_of(field), _shown_default(model, key, field), *([f"for {users}"] if users else [])]
+    text = f"- **`{key}`** ({'; '.join(facts)})"
     return _wrapped(f"{text}: {told}" if told else text, indent="  ")
 
 
-def _shown_default(field: FieldInfo) -> str:
+def _shown_default(model: type[BaseModel], key: str, field: FieldInfo) -> str:
     if field.is_required():
         return "must be given"
     default = _default(field)
+    if model is DictionaryEntry and default is None:
+        if key in TrainConfig.model_fields:
+            return "as in [train] by default"
+        default = core_default(model, key)
     return "left out by default" if default is None else f"default `{_literal(default)}`"
 
 

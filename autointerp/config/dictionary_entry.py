@@ -1,51 +1,108 @@
-"""One dictionary as the config spells it: an entry of the leaderboard. Knows nothing of the other sections."""
+"""One dictionary as the config spells it: an entry of the leaderboard.
+
+What a kind is built and trained with stands in sae_core.config; here is what only a run knows of it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
+from autointerp.config.core_settings import core_section
+from autointerp.config.section import Count, Fraction, Positive, Section
+from sae_core.config import (
+    TRAINED_KINDS,
+    DictionaryConfig,
+    DictionaryKind,
+    MlpOutput,
+    TrainingConfig,
+    kinds_of,
+    uses,
+)
 
-__all__ = ["DERIVED_KINDS", "EVIDENCE_KIND", "FIXED_KINDS", "READY_KINDS", "DictionaryEntry", "Site"]
+__all__ = [
+    "DERIVED_KINDS",
+    "EVIDENCE_KIND",
+    "FIXED_KINDS",
+    "OF_THE_RUN",
+    "READY_KINDS",
+    "DictionaryEntry",
+    "Site",
+    "takes",
+    "users_of",
+]
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
-DictionaryKind = Literal[
-    "relu",
-    "topk",
-    "batchtopk",
-    "abstopk",
-    "jumprelu",
-    "gated",
-    "prolu",
-    "matryoshka",
-    "mlp",
-    "sparse_coding",
-    "inferred",
-    "identity",
-    "pca",
-    "ica",
-    "random",
-    "shuffled",
-    "load",
-    "plugin",
-    "object",
-    "evidence",
-]
-InferenceMethod = Literal["gradient_pursuit", "omp", "matching_pursuit", "fista", "ista", "adam", "lasso_lars"]
 READY_KINDS = frozenset({"load", "plugin", "object"})
 """Kinds that come from elsewhere as they are."""
 EVIDENCE_KIND = "evidence"
 """The kind whose evidence alone is there."""
-FIXED_KINDS = frozenset({"inferred", "identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS | {EVIDENCE_KIND}
+_CORE_KINDS = frozenset[str](get_args(DictionaryKind))
+FIXED_KINDS = (_CORE_KINDS - TRAINED_KINDS) | READY_KINDS | {EVIDENCE_KIND}
 """Kinds without weights to train."""
 DERIVED_KINDS = frozenset({"inferred", "shuffled"})
 """Kinds made of another entry's directions."""
+_KINDS = (*get_args(DictionaryKind), *sorted(READY_KINDS), EVIDENCE_KIND)
+_CORE_KEYS = {each.name for core in (DictionaryConfig, TrainingConfig) for each in fields(core)} - {"kind"}
+_DENSE_KINDS = frozenset({"identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS
+_USERS: dict[str, frozenset[str]] = {
+    "n_features": _CORE_KINDS - DERIVED_KINDS,
+    "of": DERIVED_KINDS,
+    "path": frozenset({"load", EVIDENCE_KIND}),
+    "plugin": frozenset({"plugin"}),
+    "options": frozenset({"plugin"}),
+    "force": READY_KINDS,
+    "match_density": _DENSE_KINDS,
+    "density": _DENSE_KINDS,
+    "fires_above_zero": _DENSE_KINDS,
+}
+"""The kinds that use a key which is the run's own; all use the others."""
+_NEEDED = {"load": ("path", "DIRECTORY"), "plugin": ("plugin", "NAME"), **dict.fromkeys(DERIVED_KINDS, ("of", "ENTRY"))}
+"""What a kind is nothing without, and what to write there."""
+OF_THE_RUN = ("n_tokens", "batch_tokens", "seed")
+"""What is the same for all dictionaries trained on one stream, or follows from the run's seed."""
 
 
-class DictionaryEntry(Section):
+class _RunKeys(Section):
+    """What the run alone knows of a dictionary."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    """What the entry is called on the board and in file names."""
+    kind: Literal[DictionaryKind, "load", "plugin", "object", "evidence"]
+    """What it is: see above."""
+    site: Site | None = None
+    """Read another site than the subject's default (neurons beside a residual-stream SAE)."""
+    layer: Count | None = None
+    """The block it reads, where it is another than the subject's."""
+    n_features: Positive | None = None
+    """Defaults to 4 x the activation width; the width itself for `identity`, `pca` and `ica`."""
+    of: str | None = None
+    """The entry whose directions are used."""
+    path: Path | None = None
+    """Where `load` finds the dictionary; where `evidence` was imported from."""
+    plugin: str | None = None
+    """The name of the plug-in, an entry point of `autointerp.dictionaries`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the plug-in is told."""
+    force: bool = False
+    """Measure it here though it says it was made for another model or another place."""
+    match_density: str | None = None
+    """For dense coordinates: the trained dictionary whose feature densities the firing rule is matched to; that of the
+    entry `of` where left out."""
+    density: Fraction | None = None
+    """For dense coordinates without `match_density`: the share of tokens each feature fires on."""
+    fires_above_zero: bool = False
+    """For neurons behind a ReLU: fire above 0 instead of above a fitted quantile."""
+
+
+class DictionaryEntry(
+    core_section(TrainingConfig, without=OF_THE_RUN),
+    core_section(DictionaryConfig, without=("kind", "n_features")),
+    _RunKeys,
+):
     """One dictionary: an entry of the leaderboard.
 
     Trained: `relu`, `topk`, `batchtopk`, `abstopk`, `jumprelu`, `gated`, `prolu`, `matryoshka`, `mlp` and
@@ -54,79 +111,50 @@ class DictionaryEntry(Section):
     another entry's directions, each coordinate's entries shuffled among the features; `load` reads one from a
     directory, in any format `autointerp dictionaries inspect` knows; `plugin` takes what a plug-in makes, `object` an
     object handed over in Python (see sae_core.adapter for what it must have); `evidence` is what `autointerp evidence
-    import` brought in, without weights. What is left out of a kind's own settings takes sae_core's default (see
-    docs/sae_core.md).
+    import` brought in, without weights. A key that the entry's kind does not use is refused; how trained kinds are
+    trained is said in [train] for all of them, and here for one.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    """What the entry is called on the board and in file names."""
-    kind: DictionaryKind
-    """What it is: see above."""
-    site: Site | None = None
-    """Read another site than the subject's default (neurons beside a residual-stream SAE)."""
-    layer: Count | None = None
-    """The block it reads, where it is another than the subject's."""
-    n_features: Positive | None = None
-    """Defaults to 4 x the activation width; the width itself for `identity`, `pca` and `ica`."""
-    k: Positive = 32
-    """Active features per activation of the topk kinds (batchtopk, matryoshka: on average) and of pursuits."""
-    k_start: Positive | None = None
-    """k at the start of training, from which it falls to `k`."""
-    k_warmup_frac: Fraction | None = None
-    """Share of training over which k falls."""
-    l1_weight: Amount | None = None
-    """Weight of the mean sum of codes, relative to the mean activation norm with `train.normalise_inputs`; 0.2 where
-    left out. inferred by fista, ista, adam or lasso_lars: see sae_core's InferredDictionary; that of the entry `of`
-    where left out."""
-    l0_target: Rate | None = None
-    """Mean number of active features to end at, for relu, gated, prolu, mlp and jumprelu: the penalty is steered."""
-    l0_weight: Amount | None = None
-    """jumprelu: weight of the L0 penalty."""
-    hidden: tuple[Positive, ...] = ()
-    """Hidden widths of the MLP encoder; () means one as wide as n_features."""
-    output: Literal["relu", "topk", "jumprelu"] | None = None
-    """mlp: which pre-activations become codes; relu where left out."""
-    prefixes: tuple[Positive, ...] = ()
-    """matryoshka: growing prefix sizes that reconstruct by themselves; () means n_features / 16, 8, 4, 2 and 1."""
-    of: str | None = None
-    """inferred, shuffled: the entry whose directions are used."""
-    method: InferenceMethod | None = None
-    """inferred: how codes are found; gradient_pursuit where left out."""
-    n_inference_steps: Positive | None = None
-    """inferred, sparse_coding: steps of the iterative methods."""
-    path: Path | None = None
-    """Where `load` finds the dictionary; where `evidence` was imported from."""
-    plugin: str | None = None
-    """The name of the plug-in, an entry point of `autointerp.dictionaries`."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """plugin: what the plug-in is told."""
-    force: bool = False
-    """load, plugin, object: measure it here though it says it was made for another model or another place."""
-    match_density: str | None = None
-    """For dense coordinates (identity, pca, ica, random, shuffled): the trained dictionary whose feature densities the
-    firing rule is matched to; that of the entry `of` where left out."""
-    density: Fraction | None = None
-    """For dense coordinates without `match_density`: the share of tokens each feature fires on."""
-    fires_above_zero: bool = False
-    """For `identity` over ReLU neurons: fire above 0 instead of above a fitted quantile."""
-    learning_rate: Rate | None = None
-    """Overrides train.learning_rate."""
+    @property
+    def dictionary_settings(self) -> dict[str, Any]:
+        """The fields of sae_core's DictionaryConfig that it states."""
+        return self.stated(DictionaryConfig)
+
+    @property
+    def training_settings(self) -> dict[str, Any]:
+        """The fields of sae_core's TrainingConfig that it states."""
+        return self.stated(TrainingConfig)
 
     @model_validator(mode="after")
     def _check(self) -> DictionaryEntry:
-        if self.kind == "load" and self.path is None:
-            raise ValueError(f"dictionary '{self.name}' has kind 'load' but no path; add path = 'DIRECTORY'")
-        if (self.kind == "plugin") != (self.plugin is not None):
-            fix = "add plugin = 'NAME'" if self.plugin is None else "only plugin takes `plugin`; leave it out"
-            raise ValueError(f"dictionary '{self.name}' has kind '{self.kind}' and plugin = {self.plugin!r}; {fix}")
-        for key, kinds in (("options", {"plugin"}), ("force", READY_KINDS)):
-            if getattr(self, key) and self.kind not in kinds:
+        told = f"dictionary '{self.name}' has kind '{self.kind}'"
+        needed, example = _NEEDED.get(self.kind, ("kind", ""))
+        if getattr(self, needed) is None:
+            raise ValueError(f"{told} but no {needed}; add {needed} = '{example}'")
+        for key, field in type(self).model_fields.items():
+            value = getattr(self, key)
+            is_said = value != field.get_default(call_default_factory=True)
+            if is_said and not takes(self.kind, key, output=self.stated(DictionaryConfig).get("output")):
                 raise ValueError(
-                    f"dictionary '{self.name}' has kind '{self.kind}', to which `{key}` means nothing; leave it out"
+                    f"{told}, which does not use {key} = {value!r}; leave it out (it is for {users_of(key)})"
                 )
-        if (self.kind in DERIVED_KINDS) != (self.of is not None):
-            fix = "add of = 'ENTRY'" if self.of is None else "only inferred and shuffled take `of`; leave it out"
-            raise ValueError(f"dictionary '{self.name}' has kind '{self.kind}' and of = {self.of!r}; {fix}")
         if self.match_density is not None and self.density is not None:
             raise ValueError(f"dictionary '{self.name}' sets both match_density and density; keep one")
         return self
+
+
+def takes(kind: str, key: str, *, output: str | None = None) -> bool:
+    """Whether a kind uses a key of its entry; `output` is that of an `mlp`."""
+    if key in _USERS:
+        return kind in _USERS[key]
+    return key not in _CORE_KEYS or uses(kind, key, output=output)
+
+
+def users_of(key: str) -> str:
+    """The kinds that use a key, in words; "" where all do."""
+    kinds = _USERS.get(key) or (kinds_of(key) if key in _CORE_KEYS else frozenset[str]())
+    words = ["trained kinds"] if kinds >= TRAINED_KINDS else [kind for kind in _KINDS if kind in kinds & TRAINED_KINDS]
+    words += [kind for kind in _KINDS if kind in kinds - TRAINED_KINDS]
+    if "mlp" not in kinds:
+        words += [f"mlp with output {output}" for output in get_args(MlpOutput) if output in kinds]
+    return ", ".join(words)

@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from autointerp.config.earlier import as_said_now
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, UnreadableFile
 from autointerp.resources import resource
@@ -44,7 +45,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
 
 def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:
     """Check a tree of plain values, `--set` overrides applied first."""
-    merged: dict[str, Any] = _copy(tree)
+    merged: dict[str, Any] = as_said_now(_copy(tree))
     for override in overrides:
         _apply(merged, override)
     try:

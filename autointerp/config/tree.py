@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from autointerp.config.asking import ControlsConfig, ExplainConfig, LimitsConfig, ScoreConfig
+from autointerp.config.core_settings import core_section
 from autointerp.config.dictionary_entry import DERIVED_KINDS, DictionaryEntry, Site
 from autointerp.config.secrets import find_secret
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
+from sae_core.config import TrainingConfig
 
 __all__ = ["Config", "CorpusConfig", "HarvestConfig", "SubjectConfig", "TrainConfig"]
 
@@ -62,31 +64,25 @@ class CorpusConfig(Section):
     """Tokens to collect evidence from, over the explain and score roles together, each read at most once."""
 
 
-class TrainConfig(Section):
+class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_filled=True)):
     """How dictionaries are trained; all of them see the same activations in one pass per site."""
 
     batch_tokens: Positive = 2048
     """Activations in one step."""
     buffer_tokens: Positive = 65_536
     """Activations shuffled together."""
-    learning_rate: Rate = 2e-3
-    """Of Adam, at its highest; an entry may have its own."""
-    loss: Literal["mse", "normalised_mse"] = "mse"
-    """`normalised_mse` divides by the error of predicting the batch mean (O'Neill et al. 2024)."""
-    normalise_inputs: bool = True
-    """Work in units of the mean activation norm, so that one L1 weight fits all sites; weights are saved unscaled."""
     warmup_frac: Fraction = 0.05
     """Share of training over which the learning rate rises."""
-    decay_frac: Fraction = 0.2
-    """Share of training at the end over which it falls to 0."""
     l1_warmup_frac: Fraction = 0.05
     """Share of training over which the L1 weight rises."""
     resample_every_steps: Count = 0
     """Steps between resamplings of dead features (Bricken et al. 2023); 0 means four times in the first half."""
+    resample_until_frac: Fraction = 0.55
+    """No resampling after this share of training, so that revived features can settle; 0 switches it off."""
+    dead_after_tokens: Positive | None = None
+    """A feature silent for so many activations is dead; as many as lie between two resamplings where left out."""
     published_decoder_norm: bool = False
     """Normalise the decoder over the input axis, as O'Neill et al.'s GPT-2 code does, instead of per feature."""
-    autocast: Literal["off", "bf16"] = "off"
-    """`bf16` takes the matrix products in bfloat16; weights, Adam and losses stay float32."""
     checkpoint_every_s: Amount = 300.0
     """Seconds between two states from which a killed training goes on; 0 writes one after every step."""
     activations: Literal["stream", "disk"] = "stream"
@@ -98,6 +94,11 @@ class TrainConfig(Section):
     until its training is done."""
     wandb_project: str | None = None
     """Show the course of training on Weights & Biases, in this project."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        TrainingConfig(**self.stated(TrainingConfig))  # what two settings together must be
+        return self
 
 
 class HarvestConfig(Section):

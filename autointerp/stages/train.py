@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autointerp.config.dictionary_entry import DERIVED_KINDS, READY_KINDS, DictionaryEntry
+from autointerp.config.dictionary_entry import DERIVED_KINDS, READY_KINDS, DictionaryEntry, takes
 from autointerp.config.tree import Config
 from autointerp.errors import SubjectError
 from autointerp.harvest.firing import FiringRules
@@ -31,7 +31,7 @@ from autointerp.subject.sites import SitePoint
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
 from sae_core.checkpoint import save_dictionary
-from sae_core.config import TOPK_KINDS, DictionaryConfig, TrainingConfig
+from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
 from sae_core.distributed import Ranks, open_ranks
 from sae_core.firing import draw_densities, firing_densities, fit_thresholds, live_densities
@@ -160,13 +160,9 @@ def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> 
 def _inferred(entry: DictionaryEntry, found: dict[str, Dictionary]) -> Dictionary:
     """The directions of the entry `of`, with codes found by optimisation."""
     assert entry.of is not None
-    stated = {
-        name: getattr(entry, name)
-        for name in ("method", "l1_weight", "n_inference_steps")
-        if getattr(entry, name) is not None
-    }
+    stated = {key: value for key, value in entry.dictionary_settings.items() if key != "kind"}
     try:
-        return InferredDictionary.over(found[entry.of], k=entry.k, **stated)
+        return InferredDictionary.over(found[entry.of], **stated)
     except ValueError as error:
         raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
 
@@ -249,46 +245,30 @@ def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> Di
             f"dictionaries.{entry.name}.n_features = {n_features}, but activations {width} wide have at most as many "
             "components; lower it or leave it out"
         )
-    stated: dict[str, Any] = {
-        name: getattr(entry, name)
-        for name in ("k_start", "k_warmup_frac", "l1_weight", "l0_target", "l0_weight", "output", "n_inference_steps")
-        if getattr(entry, name) is not None
-    }
-    if entry.kind == "matryoshka":
-        stated["prefixes"] = entry.prefixes or tuple(max(1, n_features // share) for share in (16, 8, 4, 2, 1))
-    if entry.kind in TOPK_KINDS or entry.output == "topk":
-        stated["k"] = entry.k
+    stated = {**entry.dictionary_settings, "n_features": n_features}
+    if takes(entry.kind, "published_decoder_norm", output=entry.dictionary_settings.get("output")):
+        stated.setdefault("published_decoder_norm", config.train.published_decoder_norm)
     try:
-        return DictionaryConfig(
-            kind=entry.kind,  # type: ignore[arg-type]  # `load` and `inferred` are not built from a config
-            n_features=n_features,
-            hidden=entry.hidden or (n_features,),
-            published_decoder_norm=config.train.published_decoder_norm and entry.kind in {"relu", "mlp"},
-            **stated,
-        )
+        return DictionaryConfig(**stated)
     except ValueError as error:
         raise SubjectError(f"dictionaries.{entry.name}.{error}") from error
 
 
 def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
-    train = config.train
+    """How the entry is trained: as [train] says, where the entry says nothing else."""
+    train, own = config.train, entry.training_settings
     n_steps = max(1, config.corpus.dictionary_tokens // train.batch_tokens)
-    every = train.resample_every_steps or max(1, n_steps // 8)
-    return TrainingConfig(
-        n_tokens=n_steps * train.batch_tokens,  # whole batches: what is left over is not drawn
-        batch_tokens=train.batch_tokens,
-        learning_rate=entry.learning_rate or train.learning_rate,
-        loss=train.loss,
-        normalise_inputs=train.normalise_inputs,
-        warmup_frac=train.warmup_frac,
-        decay_frac=train.decay_frac,
-        l1_warmup_frac=train.l1_warmup_frac,
-        resample_every_steps=every,
-        resample_until_frac=0.55,
-        dead_after_tokens=every * train.batch_tokens,
-        autocast=train.autocast,
-        seed=derive(config.seed, "dictionary", entry.name) % 2**31,
-    )
+    every = own.get("resample_every_steps") or train.resample_every_steps or max(1, n_steps // 8)
+    of_the_run = {
+        "n_tokens": n_steps * train.batch_tokens,  # whole batches: what is left over is not drawn
+        "resample_every_steps": every,
+        "seed": derive(config.seed, "dictionary", entry.name) % 2**31,
+    }
+    shared = {"dead_after_tokens": every * train.batch_tokens, **train.stated(TrainingConfig), **of_the_run}
+    try:
+        return TrainingConfig(**{**shared, **own})
+    except ValueError as error:
+        raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
 
 
 def _metadata(bench: Workbench, point: SitePoint) -> dict[str, Any]:

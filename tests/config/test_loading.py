@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp.config.dictionary_entry import EVIDENCE_KIND, FIXED_KINDS, READY_KINDS, DictionaryEntry
+from autointerp.config.earlier import SPELT_OUT
 from autointerp.config.loading import differing_keys, load_config, parse_config, render_config
 from autointerp.errors import ConfigError
 from autointerp.resources import resource
@@ -35,6 +36,15 @@ def test_a_run_made_before_a_key_existed_has_its_default() -> None:
     assert differing_keys(parse_config(tomllib.loads("\n".join(before))), config) == []
 
 
+def test_a_run_of_before_goes_on_that_spelt_out_what_its_kinds_do_not_use() -> None:
+    config = load_config("demo")
+    tree = tomllib.loads(render_config(config))
+    for name, section in (("dictionaries", tree), ("explainers", tree["explain"]), ("scorers", tree["score"])):
+        section[name] = [SPELT_OUT[name] | table for table in section[name]]
+    tree["dictionaries"][0] |= {"k": 7, "l1_weight": 0.3}  # ignored then, of no use to the identity
+    assert parse_config(tree) == config
+
+
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
@@ -42,7 +52,15 @@ def test_a_run_made_before_a_key_existed_has_its_default() -> None:
         ("harvest.n_features=-3", ["harvest.n_features = -3", "greater than 0"]),
         ("subject.site='nowhere'", ["subject.site = 'nowhere'", "'resid_pre'"]),
         ("dictionaries.nobody.k=3", ["no item 'nobody'", "neurons, sae, topk, mlp, random"]),
-        ("dictionaries.sae.match_density='x'", ["match_density = 'x'", "use one of"]),
+        ("dictionaries.random.match_density='x'", ["match_density = 'x'", "use one of"]),
+        ("dictionaries.sae.match_density='topk'", ["'sae' has kind 'relu'", "match_density = 'topk'", "identity, pca"]),
+        ("dictionaries.sae.k=3", ["'sae' has kind 'relu'", "k = 3", "leave it out", "topk", "mlp with output topk"]),
+        ("dictionaries.mlp.k=3", ["'mlp' has kind 'mlp'", "k = 3", "mlp with output topk"]),
+        ("dictionaries.neurons.gradient_clip=3", ["'neurons' has kind 'identity'", "gradient_clip", "trained kinds"]),
+        ("dictionaries.topk.auxk=0", ["dictionaries.2.auxk = 0", "greater than or equal to 1"]),
+        ("dictionaries.mlp.hidden=[8, 0]", ["dictionaries.3.hidden.1 = 0"]),
+        ("dictionaries.topk.bandwith=1", ["dictionaries.2.bandwith", "did you mean 'bandwidth'"]),
+        ("train.warmup_frac=0.9", ["train", "warmup_frac + decay_frac", "at most 1"]),
         ("dictionaries.sae.kind='load'", ["'sae'", "no path"]),
         ("dictionaries.sae.kind='inferred'", ["'sae'", "add of = 'ENTRY'"]),
         ("dictionaries.sae.of='topk'", ["'sae'", "of = 'topk'", "leave it out"]),

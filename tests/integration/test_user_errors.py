@@ -44,7 +44,7 @@ def run(capsys: pytest.CaptureFixture[str], world: World, out: Path, *overrides:
         ("judges.coin.hedas=0.5", ()),
         ("dictionaries.topk.k=97", ("dictionaries.topk.k = 97", "96", "lower k")),
         ("dictionaries.neurons.n_features=50", ("dictionaries.neurons.n_features = 50", "48")),
-        ("dictionaries.topk.kind='pca'", ("dictionaries.topk.n_features = 96", "48")),
+        ("dictionaries.random.kind='pca'", ("dictionaries.random.n_features = 96", "48")),
         ("dictionaries.random.match_density='sea'", ("match_density = 'sea'", "use one of")),
     ],
 )

@@ -218,10 +218,10 @@ def test_an_unknown_plugin_is_one_line(world: World) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"kind": "plugin"}, r"plugin = None; add plugin = 'NAME'"),
-        ({"kind": "topk", "plugin": "mine"}, "only plugin takes `plugin`"),
-        ({"kind": "topk", "force": True}, "to which `force` means nothing"),
-        ({"kind": "load", "path": "x", "options": {"a": 1}}, "to which `options` means nothing"),
+        ({"kind": "plugin"}, "no plugin; add plugin = 'NAME'"),
+        ({"kind": "topk", "plugin": "mine"}, "does not use plugin"),
+        ({"kind": "topk", "force": True}, "does not use force"),
+        ({"kind": "load", "path": "x", "options": {"a": 1}}, "does not use options"),
     ],
 )
 def test_keys_of_other_kinds_are_refused(entry: dict[str, Any], message: str) -> None:

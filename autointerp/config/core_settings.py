@@ -1,0 +1,59 @@
+"""Sections made of sae_core's configurations: each of their fields is a key, with its type, bounds and default."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import Field, create_model
+
+from autointerp.config.section import Section
+from sae_core.config import DictionaryConfig, TrainingConfig
+
+__all__ = ["CoreSection", "core_default", "core_section"]
+
+
+class CoreSection(Section):
+    """A section with the fields of a configuration of sae_core among its keys."""
+
+    core: ClassVar[type]
+    """The configuration."""
+
+    def stated(self, core: type) -> dict[str, Any]:
+        """Those of its keys that are fields of `core` and are not left out."""
+        found = {each.name: getattr(self, each.name, None) for each in fields(core)}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def core_section(
+    core: type[DictionaryConfig] | type[TrainingConfig], *, without: Collection[str] = (), is_filled: bool = False
+) -> type[CoreSection]:
+    """A base class with the fields of `core`; what is left out is None, or where `is_filled` its default."""
+    hints = get_type_hints(core)
+    keys: dict[str, Any] = {}
+    for each in fields(core):
+        if each.name not in without:
+            kind = _bounded(hints[each.name], each.metadata.get("bounds", {}))
+            keys[each.name] = (kind, each.default) if is_filled else (kind | None, None)
+    section = create_model(f"{core.__name__}Section", __base__=CoreSection, **keys)
+    section.core = core
+    return section
+
+
+def core_default(section: type, key: str) -> Any:
+    """What leaving a key out means to the configuration that it is a field of, None where it is of none."""
+    cores = [vars(base)["core"] for base in section.__mro__ if isinstance(vars(base).get("core"), type)]
+    return next((each.default for core in cores for each in fields(core) if each.name == key), None)
+
+
+def _bounded(annotation: Any, bounds: dict[str, float]) -> Any:
+    """The type as pydantic checks it: strict, and every number within bounds."""
+    if annotation in (int, float):
+        return Annotated[annotation, Field(strict=True, **bounds)]
+    if get_origin(annotation) in (Union, UnionType):
+        return Union[tuple(_bounded(part, bounds) for part in get_args(annotation))]  # noqa: UP007
+    if get_origin(annotation) is tuple:
+        return tuple[_bounded(get_args(annotation)[0], bounds), ...]
+    return annotation
