@@ -1,6 +1,6 @@
 """A few workers that take many steps in turn, what they share, and what becomes of a step that fails.
 
-Knows nothing of explainers, scorers or their records' meaning; `loop` says what a step is.
+`explaining` and `scoring` say what a step is.
 """
 
 from __future__ import annotations

@@ -15,18 +15,18 @@ import pytest
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, LimitsConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import JudgeStopped, LimitReached, RunStopped
 from autointerp.explain.windows import open_explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure, Outcome
 from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, ScoreTask
-from autointerp.loop import explain_features, score_features
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
 from autointerp.score.protocol import Scorer
-from autointerp.score.results import Scoring
+from autointerp.scoring import Scoring, score_features
 from autointerp.workers import Asker, Progress
 from tests.score.planted import fires_on, make_evidence
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from autointerp.config.tree import Config
 from autointerp.explain.protocol import Explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Client
-from autointerp.loop import explain_features
 from autointerp.plugins import open_plugin
 from autointerp.progress import Progress
 from autointerp.records.verdict import Explanation

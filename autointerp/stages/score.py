@@ -12,7 +12,6 @@ from typing import Any
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.engine.client import Client
-from autointerp.loop import score_features
 from autointerp.plugins import open_plugin
 from autointerp.progress import Progress
 from autointerp.run import Run
@@ -20,7 +19,7 @@ from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Scorer
-from autointerp.score.results import Scoring
+from autointerp.scoring import Scoring, score_features
 from autointerp.stages.asking import AskWith, ask_with, n_workers
 from autointerp.stages.explanations import load_explanations
 from autointerp.stages.looking import Looked, score_in_looks

@@ -21,12 +21,12 @@ from autointerp.judges.offline.scripted import noisy
 from autointerp.judges.offline.truth import Truth
 from autointerp.judges.protocol import Judge, Request
 from autointerp.judges.tasks import Passage
-from autointerp.loop import score_features
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
 from autointerp.score.detection import open_scorer
+from autointerp.scoring import score_features
 from autointerp.seeds import stream
 
 N_WINDOWS = 10

@@ -10,10 +10,10 @@ from typing import Any
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.explain.protocol import Explainer, Reading
+from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Outcome
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.protocol import Request
-from autointerp.loop import explain_features
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect, TokenEffect, TokenUse
 from autointerp.records.verdict import Explanation

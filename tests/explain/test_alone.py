@@ -21,9 +21,9 @@ from autointerp.errors import AutointerpError, ConfigError, InputError
 from autointerp.explain.contract import check_explainer
 from autointerp.explain.explanation_files import read_explanation_file
 from autointerp.explain.from_file import open_explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.offline.pattern import simulate
 from autointerp.judges.tasks import SimulateTask
-from autointerp.loop import explain_features
 from autointerp.planning import make_plan
 from autointerp.records.window import Window
 from tests.explain.features import Direct, explain, make_feature, opened

@@ -15,11 +15,12 @@ import pytest
 
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.loop import explain_features, score_features
+from autointerp.explaining import explain_features
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Verdict
 from autointerp.score.protocol import Scorer
+from autointerp.scoring import score_features
 from tests.explain.features import Direct, effects, make_feature, opened
 from tests.score.planted import fires_after, fires_on
 

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import ConfigError
 from autointerp.explain.windows import open_explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.offline.pattern import PatternJudge, open_judge
 from autointerp.judges.offline.pattern_language import Element, parse_pattern, render_pattern
 from autointerp.judges.offline.pattern_learning import MAX_ELEMENTS, learn_pattern
 from autointerp.judges.protocol import Judge, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
-from autointerp.loop import explain_features, score_features
 from autointerp.records.verdict import Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
+from autointerp.scoring import score_features
 from tests.score.planted import Rule, fires_after, fires_on, make_evidence
 
 

@@ -11,16 +11,17 @@ import pytest
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import JudgeStopped
 from autointerp.explain.windows import open_explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
 from autointerp.judges.protocol import Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, ScoreTask
-from autointerp.loop import explain_features, score_features
 from autointerp.records.verdict import Explanation
 from autointerp.runs.journal import open_journal
 from autointerp.runs.journal_reader import Totals
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
+from autointerp.scoring import score_features
 from tests.judges.questions import FAST, limits
 from tests.judges.test_client import Handmade
 from tests.score.planted import fires_on, make_evidence

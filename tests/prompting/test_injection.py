@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig, ScorerConfig
 from autointerp.explain.windows import open_explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Outcome
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask, ScoreTask
-from autointerp.loop import explain_features, score_features
 from autointerp.prompting.marking import firing_spans, unmark
 from autointerp.records.evidence import Evidence, FiringRule, TokenEffect
 from autointerp.records.window import Kind, Window
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
+from autointerp.scoring import score_features
 from autointerp.seeds import stream
 
 INJECTIONS = [

@@ -9,12 +9,12 @@ from typing import Any
 from autointerp.board.score_row import score_feature
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.protocol import Judge, Reply, Request
-from autointerp.loop import score_features
 from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score.protocol import Item, Scorer, Unscorable
+from autointerp.scoring import score_features
 from autointerp.seeds import stream
 
 

@@ -26,12 +26,12 @@ from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.offline.scripted import literal
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import GroupTask, IntruderTask
-from autointerp.loop import score_features
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
 from autointerp.score.protocol import Scorer
+from autointerp.scoring import score_features
 
 TOLD = ("right", "wrong", "foreign")
 COUNTS = Counts(

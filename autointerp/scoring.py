@@ -1,60 +1,47 @@
-"""The explainer-scorer loop: many features at once, every failure a record, the same result in any order.
+"""Holding explanations against their features: many at once, every failure a record, the same result in any order.
 
-Takes evidence, an explainer or scorers, and a client; gives explanations, verdicts and the features that could not be
-scored. Results go to the journal as they come and are sorted at the end. It resumes by asking again: the client
-answers what is journalled from the journal. Knows nothing of prompts, metrics, torch or files.
+Takes evidence, explanations, scorers and a client; gives verdicts and the features that could not be scored. Results go
+to the journal as they come and are sorted at the end. A run resumes by asking again: the client answers from the
+journal what is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
-from autointerp.explain.protocol import Explainer, Reading
-from autointerp.judges.engine.client import Failure, Outcome
+from autointerp.judges.engine.client import Failure
 from autointerp.judges.protocol import Reply, Request
 from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import NO_EXPLAINER, NO_JUDGE, Explanation, Unscored, Verdict
+from autointerp.records.verdict import NO_EXPLAINER, Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score.controls import by_dictionary, fixed_controls, shuffled_partners
 from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
-from autointerp.score.results import Scoring
 from autointerp.score.sampling import assert_apart, fixed_others
 from autointerp.seeds import stream
-from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps, run_with
+from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps
 
-__all__ = ["explain_features", "run_with", "score_features"]
-
+__all__ = ["Scoring", "score_features"]
 
 NO_CONTROLS: Mapping[str, float] = MappingProxyType({})
 
 
-async def explain_features(
-    evidences: Sequence[Evidence],
-    *,
-    explainers: Sequence[Explainer],
-    client: Asker,
-    judge: str,
-    seed: int,
-    n_workers: int = 16,
-    recorder: Recorder | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> tuple[Explanation, ...]:
-    """Have every explainer explain every feature that can be scored, `n_workers` at a time; sorted by dictionary,
-    feature and explainer.
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """All verdicts and all features that have none, sorted, and how many there are.
 
-    A feature whose evidence is marked unscored is passed over: an explanation of it could not be held against
-    anything. `judge` is the name stored with each explanation. Raises RunStopped or ArtefactError after what is
-    finished has been flushed; any other failure becomes the feature's record.
+    A run that leaves the records to its journal gets their numbers alone. `n_requests` were put, `n_reasked` of them
+    again, because the reply before could not be read.
     """
-    wanted = [evidence for evidence in evidences if evidence.unscored is None]
-    work = Work(client, judge, recorder, Progress(len(wanted) * len(explainers)), on_progress)
-    steps = (partial(_explain_one, work, explainer, evidence, seed) for evidence in wanted for explainer in explainers)
-    await run_steps(work, steps, n_workers)
-    work.require_results()
-    return tuple(sorted(work.explanations, key=lambda e: (e.dictionary, e.feature, e.explainer)))
+
+    verdicts: tuple[Verdict, ...]
+    unscored: tuple[Unscored, ...]
+    n_verdicts: int
+    n_unscored: int
+    n_reasked: int = 0
+    n_requests: int = 0
 
 
 async def score_features(
@@ -87,9 +74,8 @@ async def score_features(
     among all of them, so that no verdict depends on it; `wanted` the same by dictionary and feature. With
     `is_recorded_only` verdicts go to the recorder and are only counted here, so that memory does not grow with the run.
     """
-    told = _texts(explanations, explainers)
-    partners = {name: shuffled_partners(evidences, told[name], seed=seed, frac=shuffled_frac) for name in explainers}
-    fixed = {name: fixed_controls(evidences, told[name], seed=seed, fracs=control_fracs) for name in explainers}
+    explanations = tuple(explanations)
+    told = {name: _Told.by(name, evidences, explanations, seed, shuffled_frac, control_fracs) for name in explainers}
     others = {name: fixed_others(group, seed=seed) for name, group in by_dictionary(evidences).items()}
     mine = [
         evidence
@@ -97,27 +83,11 @@ async def score_features(
         if (only is None or evidence.feature in only)
         and (wanted is None or (evidence.dictionary, evidence.feature) in wanted)
     ]
-    explained = [scorer for scorer in scorers if scorer.scale.needs_explanation]
-    unexplained = [scorer for scorer in scorers if not scorer.scale.needs_explanation]
-    progress = Progress(len(mine) * (len(explainers) * len(explained) + len(unexplained)))
-    work = Work(client, judge, recorder, progress, on_progress, is_recorded_only)
-
-    def steps() -> Iterable[Callable[[], Awaitable[None]]]:
-        for evidence in mine:
-            key = evidence.dictionary, evidence.feature
-            for explainer in explainers:
-                texts, partner = told[explainer], partners[explainer].get(key)
-                controls = dict(fixed[explainer].get(key, {}))
-                if partner is not None:
-                    controls["shuffled"] = texts[evidence.dictionary, partner] or ""
-                for scorer in explained:
-                    feature = _Feature(evidence, explainer, texts.get(key), controls, scorer, seed)
-                    yield partial(_score_one, work, feature, others[evidence.dictionary])
-            for scorer in unexplained:
-                feature = _Feature(evidence, NO_EXPLAINER, None, {}, scorer, seed)
-                yield partial(_score_one, work, feature, others[evidence.dictionary])
-
-    await run_steps(work, steps(), n_workers)
+    n_each = sum(len(explainers) if scorer.scale.needs_explanation else 1 for scorer in scorers)
+    work = Work(client, judge, recorder, Progress(len(mine) * n_each), on_progress, is_recorded_only)
+    features = _features(mine, tuple(told.values()), scorers, seed)
+    steps = (partial(_score_one, work, feature, others[feature.evidence.dictionary]) for feature in features)
+    await run_steps(work, steps, n_workers)
     work.require_results()
     return Scoring(
         tuple(sorted(work.verdicts, key=_place)),
@@ -129,88 +99,8 @@ async def score_features(
     )
 
 
-def _texts(
-    explanations: Iterable[Explanation], explainers: Sequence[str]
-) -> dict[str, dict[tuple[str, int], str | None]]:
-    """What each explainer named says, by dictionary and feature."""
-    told: dict[str, dict[tuple[str, int], str | None]] = {name: {} for name in explainers}
-    for explanation in explanations:
-        if explanation.explainer in told:
-            told[explanation.explainer][explanation.dictionary, explanation.feature] = explanation.text
-    return told
-
-
 def _place(v: Verdict) -> tuple[str | int, ...]:
     return v.dictionary, v.feature, v.explainer, v.scorer, v.control or "", v.window
-
-
-async def _explain_one(work: Work, explainer: Explainer, evidence: Evidence, seed: int) -> None:
-    name = f"explaining {evidence.dictionary}/{evidence.feature}"
-    reading = await guard(name, _read_one(work, explainer, evidence, seed)) or Reading(None, "error")
-    explanation = Explanation(
-        dictionary=evidence.dictionary,
-        feature=evidence.feature,
-        explainer=explainer.name,
-        judge=NO_JUDGE if explainer.asks == "nobody" else work.judge,
-        prompt_hash=explainer.prompt_hash,
-        text=reading.text,
-        failure=None if reading.text is not None else reading.failure or "error",
-    )
-    work.add_explanation(explanation)
-    work.finish_one()
-
-
-async def _read_one(work: Work, explainer: Explainer, evidence: Evidence, seed: int) -> Reading:
-    use = ("explain", explainer.name, evidence.dictionary, evidence.feature)
-    if explainer.asks == "nobody":
-        return explainer.explain(evidence, stream(seed, *use))
-    account = Account(evidence.dictionary, explainer.name, None, evidence.feature)
-    first = requests = explainer.requests(evidence, stream(seed, *use))
-    rounds: list[list[Reply | None]] = []
-    while requests:
-        rounds.append([_reply(await _last_word(work, explainer, request, account)) for request in requests])
-        following: tuple[Request, ...] | Reading = Reading(None, "unparsed")
-        try:
-            following = explainer.follow(evidence, rounds, stream(seed, *use))
-        finally:
-            if isinstance(following, Reading):
-                _note_first(work, account, first, rounds[0], following)
-        if isinstance(following, Reading):
-            return following
-        requests = following
-    return Reading(None, "missing")
-
-
-def _note_first(
-    work: Work, account: Account, requests: Sequence[Request], replies: Sequence[Reply | None], reading: Reading
-) -> None:
-    """Say whether the replies of the first round, of which an explanation came, could be read; a refusal is neither."""
-    if reading.text is None and reading.failure != "unparsed":
-        return
-    for request, reply in zip(requests, replies, strict=True):
-        if reply is not None:
-            work.note_reading(account, request, reply, is_readable=reading.text is not None)
-
-
-def _reply(outcome: Outcome) -> Reply | None:
-    """What an explainer sees of an outcome: a refusal as such, any other failure as nothing."""
-    if isinstance(outcome, Failure):
-        return Reply("", "", finish="refused") if outcome.kind == "refused" else None
-    return outcome
-
-
-async def _last_word(work: Work, explainer: Explainer, request: Request, account: Account) -> Outcome:
-    """The outcome of a request or, where its reply could not be read, of asking again; see `_answer`."""
-    outcome = await work.ask(request, account)
-    replies: list[Reply] = []
-    while not isinstance(outcome, Failure):
-        replies.append(outcome)
-        again = explainer.reask(request, replies)
-        if again is None:
-            return outcome
-        work.note_reading(account, request, outcome, is_readable=False)
-        outcome = await work.reask(again, account)
-    return replies[-1] if replies and outcome.kind == "error" else outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +114,51 @@ class _Feature:
     controls: Mapping[str, str]
     scorer: Scorer
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one explainer says of every feature, by dictionary and feature, and what the features are judged with beside
+    it: the partner whose explanation they borrow, and texts that are the same for all."""
+
+    explainer: str
+    texts: Mapping[tuple[str, int], str | None]
+    partners: Mapping[tuple[str, int], int]
+    fixed: Mapping[tuple[str, int], Mapping[str, str]]
+
+    @classmethod
+    def by(
+        cls,
+        explainer: str,
+        evidences: Sequence[Evidence],
+        explanations: Iterable[Explanation],
+        seed: int,
+        shuffled_frac: float,
+        control_fracs: Mapping[str, float],
+    ) -> _Told:
+        texts = {(e.dictionary, e.feature): e.text for e in explanations if e.explainer == explainer}
+        partners = shuffled_partners(evidences, texts, seed=seed, frac=shuffled_frac)
+        return cls(explainer, texts, partners, fixed_controls(evidences, texts, seed=seed, fracs=control_fracs))
+
+    def feature(self, evidence: Evidence, scorer: Scorer, seed: int) -> _Feature:
+        key = evidence.dictionary, evidence.feature
+        controls = dict(self.fixed.get(key, {}))
+        partner = self.partners.get(key)
+        if partner is not None:
+            controls["shuffled"] = self.texts[evidence.dictionary, partner] or ""
+        return _Feature(evidence, self.explainer, self.texts.get(key), controls, scorer, seed)
+
+
+def _features(
+    evidences: Sequence[Evidence], told: Sequence[_Told], scorers: Sequence[Scorer], seed: int
+) -> Iterator[_Feature]:
+    """Every feature under every scorer, with each explanation where the scorer needs one, else once."""
+    for evidence in evidences:
+        for one in told:
+            yield from (one.feature(evidence, scorer, seed) for scorer in scorers if scorer.scale.needs_explanation)
+        for scorer in scorers:
+            if not scorer.scale.needs_explanation:
+                yield _Feature(evidence, NO_EXPLAINER, None, {}, scorer, seed)
 
 
 async def _score_one(work: Work, feature: _Feature, others: Sequence[Evidence]) -> None:

@@ -14,12 +14,12 @@ import pytest
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, LimitsConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import ArtefactError, JudgeStopped
 from autointerp.explain.windows import open_explainer
+from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure, Outcome
 from autointerp.judges.offline.pattern import open_judge as open_pattern
 from autointerp.judges.protocol import Capabilities, Judge, Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
-from autointerp.loop import explain_features, score_features
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Unscored, Verdict
 from autointerp.runs.journal import Journal, open_journal
@@ -28,7 +28,7 @@ from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.controls import GENERIC
 from autointerp.score.listing import ListScorer
-from autointerp.score.results import Scoring
+from autointerp.scoring import Scoring, score_features
 from autointerp.workers import Progress
 from tests.score.planted import fires_on, make_evidence
 
@@ -432,7 +432,8 @@ def test_the_true_reason_is_recorded_also_where_there_is_no_explanation() -> Non
 
 def test_the_language_half_loads_no_torch() -> None:
     code = (
-        "import sys, autointerp.loop, autointerp.explain.windows, autointerp.score.marked, autointerp.score.detection,"
+        "import sys, autointerp.explaining, autointerp.scoring, "
+        "autointerp.explain.windows, autointerp.score.marked, autointerp.score.detection,"
         "autointerp.score.presets, autointerp.judges.offline.pattern_learning; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,116 @@
+"""Having features explained: many at once, every failure a record, the same result in any order.
+
+Takes evidence, explainers and a client; gives explanations, one per feature and explainer. They go to the journal as
+they come and are sorted at the end. A run resumes by asking again: the client answers from the journal what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from autointerp.explain.protocol import Explainer, Reading
+from autointerp.judges.engine.client import Failure, Outcome
+from autointerp.judges.protocol import Reply, Request
+from autointerp.records.evidence import Evidence
+from autointerp.records.verdict import NO_JUDGE, Explanation
+from autointerp.runs.reply_record import Account
+from autointerp.seeds import stream
+from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps
+
+__all__ = ["explain_features"]
+
+
+async def explain_features(
+    evidences: Sequence[Evidence],
+    *,
+    explainers: Sequence[Explainer],
+    client: Asker,
+    judge: str,
+    seed: int,
+    n_workers: int = 16,
+    recorder: Recorder | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Explanation, ...]:
+    """Have every explainer explain every feature that can be scored, `n_workers` at a time; sorted by dictionary,
+    feature and explainer.
+
+    A feature whose evidence is marked unscored is passed over: an explanation of it could not be held against
+    anything. `judge` is the name stored with each explanation. Raises RunStopped or ArtefactError after what is
+    finished has been flushed; any other failure becomes the feature's record.
+    """
+    wanted = [evidence for evidence in evidences if evidence.unscored is None]
+    work = Work(client, judge, recorder, Progress(len(wanted) * len(explainers)), on_progress)
+    steps = (partial(_explain_one, work, explainer, evidence, seed) for evidence in wanted for explainer in explainers)
+    await run_steps(work, steps, n_workers)
+    work.require_results()
+    return tuple(sorted(work.explanations, key=lambda e: (e.dictionary, e.feature, e.explainer)))
+
+
+async def _explain_one(work: Work, explainer: Explainer, evidence: Evidence, seed: int) -> None:
+    name = f"explaining {evidence.dictionary}/{evidence.feature}"
+    reading = await guard(name, _read_one(work, explainer, evidence, seed)) or Reading(None, "error")
+    explanation = Explanation(
+        dictionary=evidence.dictionary,
+        feature=evidence.feature,
+        explainer=explainer.name,
+        judge=NO_JUDGE if explainer.asks == "nobody" else work.judge,
+        prompt_hash=explainer.prompt_hash,
+        text=reading.text,
+        failure=None if reading.text is not None else reading.failure or "error",
+    )
+    work.add_explanation(explanation)
+    work.finish_one()
+
+
+async def _read_one(work: Work, explainer: Explainer, evidence: Evidence, seed: int) -> Reading:
+    use = ("explain", explainer.name, evidence.dictionary, evidence.feature)
+    if explainer.asks == "nobody":
+        return explainer.explain(evidence, stream(seed, *use))
+    account = Account(evidence.dictionary, explainer.name, None, evidence.feature)
+    first = requests = explainer.requests(evidence, stream(seed, *use))
+    rounds: list[list[Reply | None]] = []
+    while requests:
+        rounds.append([_reply(await _last_word(work, explainer, request, account)) for request in requests])
+        following: tuple[Request, ...] | Reading = Reading(None, "unparsed")
+        try:
+            following = explainer.follow(evidence, rounds, stream(seed, *use))
+        finally:
+            if isinstance(following, Reading):
+                _note_first(work, account, first, rounds[0], following)
+        if isinstance(following, Reading):
+            return following
+        requests = following
+    return Reading(None, "missing")
+
+
+def _note_first(
+    work: Work, account: Account, requests: Sequence[Request], replies: Sequence[Reply | None], reading: Reading
+) -> None:
+    """Say whether the replies of the first round, of which an explanation came, could be read; a refusal is neither."""
+    if reading.text is None and reading.failure != "unparsed":
+        return
+    for request, reply in zip(requests, replies, strict=True):
+        if reply is not None:
+            work.note_reading(account, request, reply, is_readable=reading.text is not None)
+
+
+def _reply(outcome: Outcome) -> Reply | None:
+    """What an explainer sees of an outcome: a refusal as such, any other failure as nothing."""
+    if isinstance(outcome, Failure):
+        return Reply("", "", finish="refused") if outcome.kind == "refused" else None
+    return outcome
+
+
+async def _last_word(work: Work, explainer: Explainer, request: Request, account: Account) -> Outcome:
+    """The outcome of a request or, where its reply could not be read, of asking again; see `_answer`."""
+    outcome = await work.ask(request, account)
+    replies: list[Reply] = []
+    while not isinstance(outcome, Failure):
+        replies.append(outcome)
+        again = explainer.reask(request, replies)
+        if again is None:
+            return outcome
+        work.note_reading(account, request, outcome, is_readable=False)
+        outcome = await work.reask(again, account)
+    return replies[-1] if replies and outcome.kind == "error" else outcome
