@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autointerp.board.columns import origin_of
-from autointerp.board.metrics import title_of
+from autointerp.board.columns import deviation_of, origin_of
+from autointerp.board.metrics import AT_DENSITY, title_of
 from autointerp.board.standing import Section
 from autointerp.stats.power import smallest_difference
 
@@ -19,6 +19,10 @@ ALARMING_ERROR = 0.9
 
 _ABOUT = {
     "f1": "F1 is the mean over scored features; a lost answer (unparsed, refused, error) counts as wrong.",
+    f"f1{AT_DENSITY}": "F1 at a density compares features that fire equally often: each is cut to its strongest "
+    "firings, down to that share of tokens (the lowest of the dictionaries' median rates), and scored over as many "
+    "firing as silent windows, from the same answers. F1 beside it is uncut: many weak firings make it low whatever "
+    "the feature means. A lost answer (unparsed, refused, error) counts as wrong.",
     "correlation": "correlation is that of predicted and true activations over all tokens of a feature's windows, mean "
     "over features; it is blind to a judge that only tells windows apart, 'within windows' is not. Chance is 0.",
     "auroc": "AUROC is the share of pairs of a firing and a silent window that the scorer puts in order, mean over "
@@ -44,7 +48,7 @@ def caveats(sections: Sequence[Section]) -> list[str]:
     metrics = [metric for metric in _ABOUT if any(s.metric == metric for s in own)] or ["f1"]
     lines = [_ABOUT[metric] for metric in metrics]
     lines[0] += " Intervals are 95%, expanded BCa bootstrap over features."
-    if "f1" in metrics:
+    if _is_f1(*metrics):
         lines.append(
             "always yes, coin: F1 of a judge that answers 'fires' everywhere, and the expected F1 of a fair coin, for "
             "the label counts used. An F1 near them says nothing."
@@ -66,10 +70,14 @@ def alarms(sections: Sequence[Section]) -> list[str]:
     return _uncontrolled(own) + _tasks(own) + _foreign(sections) + _unscored(sections) + _about_dictionaries(own)
 
 
+def _is_f1(*metrics: str) -> bool:
+    return any(metric.removeprefix("macro_").removesuffix(AT_DENSITY) == "f1" for metric in metrics)
+
+
 def _about_measures(sections: Sequence[Section]) -> list[str]:
     entries = [entry for section in sections for entry in section.entries]
     lines = []
-    if any(section.metric in ("f1", "macro_f1") for section in sections) or not entries:
+    if any(_is_f1(section.metric) for section in sections) or not entries:
         lines.append(
             "excess: balanced accuracy minus that with another feature's explanation (control 'shuffled'). beyond "
             "token: balanced accuracy minus the best token list's. near miss: same token, firing against silent; "
@@ -153,7 +161,7 @@ def _smallest(sections: Sequence[Section]) -> list[str]:
             for standing in section.standings
             if section.metric == metric
             and standing.score
-            and (deviation := standing.entry.get("score_deviation", standing.entry.get("f1_deviation"))) is not None
+            and (deviation := deviation_of(standing.entry, metric) or standing.entry.get("f1_deviation")) is not None
         ]
         if sizes:
             # The widest spread and the fewest features: what is claimed holds for every pair of entries.

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autointerp.board.metrics import METRICS, Metric
+from autointerp.board.metrics import AT_DENSITY, METRICS, Metric
 
 __all__ = [
     "Chance",
     "chances_of",
     "dead_share",
+    "deviation_of",
     "interval_of",
     "marks_of",
     "measures_of",
@@ -44,9 +45,15 @@ def interval_of(entry: Entry) -> Mapping[str, Any] | None:
     return entry["score"] if "score" in entry else entry["f1"]
 
 
-def chances_of(entry: Entry) -> tuple[Chance, ...]:
-    """What guessing reaches: always-yes and a coin for F1, else the one figure the scorer states."""
-    metric = metric_of(entry)
+def deviation_of(entry: Entry, metric: str) -> float | None:
+    """The standard deviation over features of what a section is ranked by."""
+    return entry.get(f"{metric}_deviation" if metric == f"f1{AT_DENSITY}" else "score_deviation")
+
+
+def chances_of(entry: Entry, metric: str) -> tuple[Chance, ...]:
+    """What guessing reaches in a heading metric: always-yes and a coin for F1, else what the scorer states."""
+    if metric == f"f1{AT_DENSITY}":  # of as many firing as silent windows
+        return (Chance("always yes", "always\nyes", "always-yes", 2 / 3), Chance("coin", "coin", "coin", 0.5))
     if metric in ("f1", "macro_f1"):
         baselines = entry["baselines"]
         return (
@@ -56,9 +63,9 @@ def chances_of(entry: Entry) -> tuple[Chance, ...]:
     return (Chance("chance", "chance", "always-yes", entry.get("chance")),)
 
 
-def marks_of(entry: Entry) -> dict[str, float | None]:
+def marks_of(entry: Entry, metric: str) -> dict[str, float | None]:
     """The chance lines of a chart: how each is marked, and where."""
-    return {chance.mark: chance.value for chance in chances_of(entry)}
+    return {chance.mark: chance.value for chance in chances_of(entry, metric)}
 
 
 def measures_of(heading: str, entries: Sequence[Entry]) -> tuple[Metric, ...]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from autointerp.board.metrics import SILENT_KINDS, bounds_of, metrics_in
+from autointerp.board.level_figures import LEVEL_FIGURES
+from autointerp.board.metrics import AT_DENSITY, SILENT_KINDS, bounds_of, metrics_in
 from autointerp.board.protocol import hash_protocol
 from autointerp.board.score_row import UNSCORED
 from autointerp.board.scores import ScoreGroup, iter_rows
@@ -22,6 +24,7 @@ from autointerp.seeds import stream
 from autointerp.stats.baselines import mean_baselines
 from autointerp.stats.calibration import bins_of_counts, gap_of
 from autointerp.stats.intervals import Interval, mean_interval
+from autointerp.stats.levels import LEVELS
 from autointerp.stats.prevalence import Rates, pooled_at
 from autointerp.stats.sequential import repeated_interval
 
@@ -74,6 +77,7 @@ def build_entries(
     origins: Mapping[str, Mapping[str, Any]] | None = None,
     dead: Mapping[str, Dead] | None = None,
     groups: Mapping[ScoreGroup, str] | None = None,
+    density: float | None = None,
 ) -> list[dict[str, Any]]:
     """One entry per dictionary, explainer, scorer, judge and prompt, in the order of scorers, then dictionaries: plain
     values, as `summary.json` holds them.
@@ -96,7 +100,9 @@ def build_entries(
     `board.feature_noise`; `origins` say where dictionaries that were not trained here come from.
 
     `dead` are the dictionaries without a feature to sample: they have an entry in every group of the others, or where
-    all are dead in those of `groups`, which are the run's own with their heading metrics.
+    all are dead in those of `groups`, which are the run's own with their heading metrics. `density` is the firing rate
+    that features are cut to where a metric says `at_density` (`board.level_figures`); `curve` has the means at every
+    level of truncation, with the median firing rate of the features there.
     """
     place = {name: position for position, name in enumerate(order)}
     tables: dict[tuple[str, ...], list[Row]] = {}
@@ -132,6 +138,8 @@ def build_entries(
             **_calibration(rows),
             **_intervals(rows, metric=metric, seed=seed, names=key, critical_value=critical),
             **_at_prevalence(rows, seed=seed, names=key),
+            "common_density": density,
+            **_by_level(rows, seed=seed, names=key),
         }
         if not rows:
             facts |= _nothing_sampled((dead or {})[dictionary], facts["unscored"])
@@ -203,6 +211,25 @@ def _at_prevalence(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) ->
     found = pooled_at(rates, rng=stream(seed, "bootstrap", *names, "prevalence")) if rates else None
     precision, f1 = found or (None, None)
     return {"precision_at_prevalence": _plain(precision), "f1_at_prevalence": _plain(f1)}
+
+
+def _by_level(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
+    cut = _defined(rows, f"f1{AT_DENSITY}")
+    curve = []
+    for place, level in enumerate(LEVELS):
+        point: dict[str, Any] = {"level": level, "density": None}
+        for name in LEVEL_FIGURES:
+            known = [row for row in rows if row[f"level_{name}"] and row[f"level_{name}"][place] is not None]
+            values = [row[f"level_{name}"][place] for row in known]
+            rng = stream(seed, "bootstrap", *names, f"{name} at level {level}")
+            point[name] = _plain(mean_interval(values, rng=rng, bounds=bounds_of(f"{name}{AT_DENSITY}")))
+            if name == "f1" and known:
+                point["density"] = level * median(row["density"] for row in known)
+        curve.append(point)
+    return {
+        f"f1{AT_DENSITY}_deviation": float(np.std(cut, ddof=1)) if len(cut) > 1 else None,
+        "curve": [point for point in curve if point["f1"]],
+    }
 
 
 def _calibration(rows: Sequence[Row]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _markdown(sections: Sequence[Section]) -> str:
     lines = []
     for section in sections:
         head = ["rank", "dictionary", f"{section.heading} [95%]"]
-        head += [chance.title for chance in chances_of(section.entries[0])]
+        head += [chance.title for chance in chances_of(section.entries[0], section.metric)]
         head += [f"{measure.title} [95%]" for measure in measures_of(section.metric, section.entries)]
         head += ["scored", "dead", "lost", "USD"]
         lines += [f"### {_plain(section.title)}", ""]
@@ -80,7 +80,7 @@ def _markdown_cells(section: Section, standing: Standing) -> list[str]:
         "-" if standing.places is None else str(standing.places),
         _plain(standing.label),
         _with_interval(standing.score),
-        *("-" if chance.value is None else f"{chance.value:.3f}" for chance in chances_of(entry)),
+        *("-" if chance.value is None else f"{chance.value:.3f}" for chance in chances_of(entry, section.metric)),
         *(
             _with_interval(entry.get(measure.name), signed=measure.is_signed)
             for measure in measures_of(section.metric, section.entries)

@@ -16,8 +16,9 @@ from autointerp.board import charts
 from autointerp.board.borrowed import Borrowed
 from autointerp.board.caveats import caveats
 from autointerp.board.columns import marks_of, origin_of
+from autointerp.board.density_chart import draw_density
 from autointerp.board.feature_data import card_columns, feature_card, windows_per_feature
-from autointerp.board.metrics import bounds_of, title_of
+from autointerp.board.metrics import AT_DENSITY, bounds_of, title_of
 from autointerp.board.page import embed_json, render_page
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
@@ -78,6 +79,7 @@ def render_report(
         caveats=caveats(sections),
         distributions=[_distributions(section, rows) for section in sections],
         quality=_quality(summary["entries"]),
+        densities=[(section, chart) for section in sections if (chart := draw_density(section)) is not None],
         pareto=pareto_charts(sections),
         n_features=len(ordered),
         n_windows=n_windows,
@@ -151,18 +153,24 @@ def _distributions(
     """Rows of the figure of scores per feature, in the section's order."""
     values: dict[tuple[str, ScoreGroup], list[float]] = {}
     for (dictionary, _, group), row in rows.items():
-        if row["score"] is not None:
-            values.setdefault((dictionary, group), []).append(row["score"])
+        if (score := row[_ranked_by(section)]) is not None:
+            values.setdefault((dictionary, group), []).append(score)
     samples = [values.get((s.entry["dictionary"], _group(s.entry)), []) for s in section.standings]
     bounds = bounds_of(section.metric)
     peak = charts.peak_share(samples, bounds=bounds)
     found = []
     for standing, sample in zip(section.standings, samples, strict=True):
         if sample:
-            lines = {name: value for name, value in marks_of(standing.entry).items() if name == "always-yes"}
+            lines = {
+                name: value for name, value in marks_of(standing.entry, section.metric).items() if name == "always-yes"
+            }
             chart = charts.distribution(sample, lines=lines, peak_share=peak, bounds=bounds)
             found.append({"label": standing.label, "chart": chart, "median": float(median(sample)), "n": len(sample)})
     return found
+
+
+def _ranked_by(section: Section) -> str:
+    return section.metric if section.metric.endswith(AT_DENSITY) else "score"
 
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

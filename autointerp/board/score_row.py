@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from autointerp.board.kind_figures import kind_figures, population_figures
+from autointerp.board.level_figures import LEVEL_FIGURES, level_figures
 from autointerp.board.metrics import METRICS, SILENT_KINDS, heading_of
 from autointerp.board.token_figures import firing_figures, simulation_figures, strata_figures
 from autointerp.records.evidence import Evidence
@@ -72,6 +73,7 @@ SCORE_SCHEMA = pa.schema(
         *((name, _COUNT) for name in COUNTS),
         *((metric.name, _NUMBER) for metric in METRICS),
         ("calibration", pa.list_(_NUMBER)),
+        *((f"level_{name}", pa.list_(_NUMBER)) for name in LEVEL_FIGURES),
         ("n_lookup_tokens", _COUNT),
         ("n_near_miss_tokens", _COUNT),
         *((f"n_{kind}", _COUNT) for kind in SILENT_KINDS if kind != "near_miss"),
@@ -90,11 +92,13 @@ def score_feature(
     scale: Scale,
     borrowed: Mapping[str, Window],
     unscorable: str | None = None,
+    density: float | None = None,
 ) -> dict[str, Any]:
     """One row, without explainer, scorer, judge and prompt. All metrics are null when `unscored` says why.
 
     `verdicts` are of this feature and one scorer, controls included, each window once. `borrowed` holds the windows
-    that are another feature's, by id. `unscorable` is the scorer's own reason for asking nothing. `score` is the metric
+    that are another feature's, by id. `unscorable` is the scorer's own reason for asking nothing; `density` the firing
+    rate at which the run's dictionaries are compared. `score` is the metric
     named in `metric`, which depends on what the verdicts are about (`board.metrics.heading_of`); `excess`,
     `empty_excess` and `generic_excess` are in balanced accuracy where that is defined, else in `score`.
     """
@@ -122,8 +126,11 @@ def score_feature(
     row |= _metrics(own, windows, scale)
     row |= kind_figures([*own, *hard], measure=scale.measure)
     row |= population_figures(evidence, own, windows, measure=scale.measure)
-    for control in ("shuffled", "empty", "generic"):
-        judged = [v for v in verdicts if v.control == control and v.kind not in apart]
+    controls = {
+        control: [v for v in verdicts if v.control == control and v.kind not in apart]
+        for control in ("shuffled", "empty", "generic")
+    }
+    for control, judged in controls.items():
         row |= _controlled(control, row, judged, windows, scale)
     if scale.measure not in ("windows", "marks", "strata"):
         return row
@@ -131,6 +138,7 @@ def score_feature(
     shown = {v.window: (borrowed if v.kind == "other" else windows).get(v.window) for v in (*own, *near)}
     rule = fit_token_rule(evidence, task=task)
     row |= _lookup(rule, row["balanced_accuracy"], own, shown)
+    row |= level_figures(evidence, own, controls["shuffled"], shown, measure=scale.measure, density=density, rule=rule)
     return row | _near_miss(rule, [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None])
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from autointerp.board.borrowed import Borrowed
+from autointerp.board.level_figures import common_density
 from autointerp.board.score_row import SCORE_SCHEMA, score_feature
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import Evidence
@@ -59,7 +60,7 @@ def build_scores(
     own = own_groups(explainers, scorers or {}, judge=judge, judges=judges or {})
     groups += [group for group in own if (group.explainer, group.scorer) not in seen]
     reasons = {(u.dictionary, u.feature, u.explainer, u.scorer): u.reason for u in unscored}
-    borrowed = Borrowed(evidences)
+    borrowed, density = Borrowed(evidences), common_density(evidences)
     rows = []
     for evidence in sorted(evidences, key=lambda e: (e.dictionary, e.feature)):
         key = (evidence.dictionary, evidence.feature)
@@ -74,6 +75,7 @@ def build_scores(
                 scale=(scorers or {}).get(group.scorer, Scale("marks" if group.scorer == "marked" else "windows")),
                 borrowed=borrowed.find(answers),
                 unscorable=reasons.get((*key, group.explainer, group.scorer)),
+                density=density,
             )
             rows.append({**group._asdict(), **row})
     return pa.Table.from_pylist(rows, schema=SCORE_SCHEMA).to_pandas()

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autointerp.board.columns import interval_of, metric_of
-from autointerp.board.metrics import title_of
+from autointerp.board.columns import deviation_of, interval_of, metric_of
+from autointerp.board.metrics import AT_DENSITY, title_of
 from autointerp.board.protocol import FOREIGN, differences, protocol_of
 from autointerp.stats.ranking import Estimate, Places, rank_places
 
 __all__ = ["Section", "Standing", "build_sections"]
 
 _Z95 = 1.959964
+_AT_DENSITY = f"f1{AT_DENSITY}"
 _MOST_SHOWN = 6
 
 
@@ -24,12 +25,14 @@ _MOST_SHOWN = 6
 class Standing:
     """An entry with the label it is shown under: its name, with the run's before it when there are several runs.
 
-    `places` is the range of ranks it may hold in its section, None where it has no score or stands alone.
+    `metric` is what its section is ranked by. `places` is the range of ranks it may hold there, None where it has no
+    score or stands alone.
     """
 
     label: str
     run: str
     entry: Mapping[str, Any]
+    metric: str = "f1"
     places: Places | None = None
 
     @property
@@ -44,7 +47,7 @@ class Standing:
     @property
     def score(self) -> Mapping[str, Any] | None:
         """The figure it is ranked by."""
-        return interval_of(self.entry)
+        return self.entry.get(self.metric) if self.metric == _AT_DENSITY else interval_of(self.entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,13 @@ class Section:
     @property
     def metric(self) -> str:
         """The metric that its entries are ranked by."""
-        return metric_of(self.standings[0].entry) if self.standings else "f1"
+        return self.standings[0].metric if self.standings else "f1"
 
     @property
     def heading(self) -> str:
-        return title_of(self.metric)
+        if self.metric != _AT_DENSITY:
+            return title_of(self.metric)
+        return f"F1 at {self.entries[0]['common_density']:.2g}"
 
     @property
     def entries(self) -> list[Mapping[str, Any]]:
@@ -164,16 +169,24 @@ def _together(
 
 
 def _ranked(standings: Sequence[Standing]) -> tuple[Standing, ...]:
-    ordered = sorted(standings, key=_place)
+    metric = _metric_of([standing.entry for standing in standings])
+    ordered = sorted((replace(standing, metric=metric) for standing in standings), key=_place)
     scored = [s for s in ordered if s.score is not None]
     places = rank_places([_estimate(s) for s in scored]) if len(scored) > 1 else [None] * len(scored)
     unscored = [s for s in ordered if s.score is None]
     return (*(replace(s, places=p) for s, p in zip(scored, places, strict=True)), *unscored)
 
 
+def _metric_of(entries: Sequence[Mapping[str, Any]]) -> str:
+    """F1 at one density where all entries were cut to the same one, else their heading metric."""
+    heading, densities = metric_of(entries[0]), {entry.get("common_density") for entry in entries}
+    is_cut = heading == "f1" and len(densities) == 1 and None not in densities
+    return _AT_DENSITY if is_cut and any(entry.get(_AT_DENSITY) for entry in entries) else heading
+
+
 def _estimate(standing: Standing) -> Estimate:
     """Mean and standard error; that of an interval made for several looks is as much larger as the interval is."""
-    interval, deviation = standing.score or {}, standing.entry.get("score_deviation")
+    interval, deviation = standing.score or {}, deviation_of(standing.entry, standing.metric)
     if deviation is None or standing.entry.get("looks"):
         error = (interval["hi"] - interval["lo"]) / (2 * _Z95)
     else:

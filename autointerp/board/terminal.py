@@ -96,7 +96,7 @@ def _columns(section: Section) -> list[_Column]:
         _Column(f"{section.heading}\n95%", _score, 0),
         *(
             _Column(chance.head, _chance(place), 20 * place)
-            for place, chance in enumerate(chances_of(section.entries[0]) if section.standings else ())
+            for place, chance in enumerate(chances_of(section.entries[0], section.metric) if section.standings else ())
         ),
     ]
     columns += [
@@ -142,7 +142,7 @@ def _short(value: float, digits: int, *, signed: bool = False) -> str:
 
 def _chance(place: int) -> Callable[[Standing], Text]:
     def cell(standing: Standing) -> Text:
-        value = chances_of(standing.entry)[place].value
+        value = chances_of(standing.entry, standing.metric)[place].value
         return Text("-" if value is None else _short(value, 3), style="dim")
 
     return cell

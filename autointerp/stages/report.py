@@ -8,6 +8,7 @@ from typing import Any
 from autointerp.board.context_figures import mean_context
 from autointerp.board.entries import Dead, build_entries
 from autointerp.board.feature_noise import window_shares
+from autointerp.board.level_figures import common_density
 from autointerp.board.metrics import heading_of
 from autointerp.board.protocol import describe_protocol
 from autointerp.board.quality_file import FidelityRecord, QualityRecord, load_quality
@@ -75,6 +76,7 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
         protocols=describe_protocol(config),
         window_shares=window_shares(evidences, group_verdicts(_yes_or_no(verdicts, scales))),
         looks={(judge, name): found for judge, facts in looks.items() for name, found in facts.items()},
+        density=common_density(evidences),
     )
     about = {
         "subject": config.subject.model,

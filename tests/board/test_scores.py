@@ -290,7 +290,7 @@ def test_a_board_headed_by_macro_f1_has_the_lines_of_macro_f1() -> None:
     values = [macro_f1(Table(*map(int, cells))) for cells in tables]
     assert scores["score"].tolist() == pytest.approx(values)
     (entry,) = build_entries(scores, seed=0)
-    assert [(chance.title, chance.value) for chance in chances_of(entry)] == [
+    assert [(chance.title, chance.value) for chance in chances_of(entry, "macro_f1")] == [
         ("always yes", pytest.approx(1 / 3)),
         ("coin", pytest.approx(coin_macro_f1(20, 20))),
     ]

@@ -155,13 +155,13 @@ def test_columns_are_those_that_mean_something_under_the_metric() -> None:
     simulated = entry("sae", None, metric="correlation", score=interval(0.4), chance=0.0, beyond_token=None)
     simulated |= {"within_window_correlation": interval(0.3), "near_miss": None, "excess": None}
     assert [m.name for m in measures_of("correlation", [simulated])] == ["within_window_correlation"]
-    assert [(c.title, c.value) for c in chances_of(simulated)] == [("chance", 0.0)]
+    assert [(c.title, c.value) for c in chances_of(simulated, "correlation")] == [("chance", 0.0)]
     text = render_leaderboard([summary(simulated)], "md")
     assert "| correlation [95%] | chance | within windows [95%] |" in text
     assert "beyond token" not in text
     assert "0.400 [0.380, 0.420] | 0.000 | +0.300" in text
     old = entry("sae", 0.7)
-    assert [c.title for c in chances_of(old)] == ["always yes", "coin"]
+    assert [c.title for c in chances_of(old, "f1")] == ["always yes", "coin"]
 
 
 def test_secrets_and_places_of_judges_stay_out_of_the_protocol() -> None:

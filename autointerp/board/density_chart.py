@@ -1,0 +1,104 @@
+"""Score over firing rate: one line per entry of a section, from all of its firings to the strongest twentieth.
+
+Takes a section of a leaderboard; gives a drawing for a page. Lines that lie apart at one density differ in meaning;
+entries that lie apart along one line differ in how often they fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import floor, log10
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from autointerp.board.standing import Section
+
+__all__ = ["N_COLOURS", "draw_density"]
+
+N_COLOURS = 8
+"""Lines of a drawing are told apart by so many colours (classes of the page's style sheet), then by their names."""
+
+_HEIGHT, _TOP, _FLOOR = 260.0, 10.0, 232.0
+_LEFT, _RIGHT = 7.0, 84.0
+_LINE_PX = 13.0
+
+
+class _Scales(NamedTuple):
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def across(self, density: float) -> str:
+        low, high = self.x
+        return f"{_LEFT + (_RIGHT - _LEFT) * (log10(density) - low) / (high - low):.2f}%"
+
+    def up(self, score: float) -> float:
+        low, high = self.y
+        return round(_FLOOR - (_FLOOR - _TOP) * (score - low) / (high - low), 1)
+
+
+def draw_density(section: Section) -> Markup | None:
+    """F1 with its 95% interval over the median firing rate of the features, in the logarithm. None without two points.
+
+    The upright marks the density that the section is compared at.
+    """
+    curves = [(s.label, s.entry.get("curve") or []) for s in section.standings]
+    points = [point for _, curve in curves for point in curve]
+    if len({point["density"] for point in points}) < 2:
+        return None
+    at = section.entries[0].get("common_density")
+    densities = [point["density"] for point in points] + ([at] if at else [])
+    scales = _Scales(
+        (log10(min(densities)) - 0.05, log10(max(densities)) + 0.05),
+        (min(p["f1"]["lo"] for p in points), max(p["f1"]["hi"] for p in points)),
+    )
+    parts = [f'<line class="floor" x1="{_LEFT}%" x2="{_RIGHT}%" y1="{_FLOOR}" y2="{_FLOOR}"/>']
+    parts += [
+        f'<text x="{scales.across(tick)}" y="{_FLOOR + 16}" text-anchor="middle">{tick:g}</text>'
+        for tick in _ticks(scales)
+    ]
+    parts += [f'<text x="0%" y="{scales.up(score) + 4}">{score:.2f}</text>' for score in scales.y]
+    if at:
+        x = scales.across(at)
+        parts.append(f'<line class="coin" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_FLOOR}"/>')
+    heights = _apart([scales.up(curve[0]["f1"]["mean"]) for _, curve in curves if curve])
+    for place, (label, curve) in enumerate((label, curve) for label, curve in curves if curve):
+        parts += _line(curve, scales, colour=place % N_COLOURS)
+        name = Markup('<text class="name k{}" x="{}%" y="{}" dy="4">{}</text>')
+        parts.append(str(name.format(place % N_COLOURS, _RIGHT + 1, heights[place], label)))
+    title = "F1 over firing rate"
+    return Markup(f'<svg class="chart" width="100%" height="{_HEIGHT:g}" role="img" aria-label="{title}">') + Markup(
+        "".join(parts) + "</svg>"
+    )
+
+
+def _line(curve: Sequence[dict[str, Any]], scales: _Scales, *, colour: int) -> list[str]:
+    places = [(scales.across(point["density"]), point["f1"]) for point in curve]
+    parts = []
+    for (x, score), (next_x, next_score) in pairwise(places):
+        ends = f'x1="{x}" x2="{next_x}" y1="{scales.up(score["mean"])}" y2="{scales.up(next_score["mean"])}"'
+        parts.append(f'<line class="curve k{colour}" {ends}/>')
+    for (x, score), point in zip(places, curve, strict=True):
+        said = f"strongest {point['level']:.0%} of firings: {score['mean']:.3f}, {score['n']} features"
+        parts.append(
+            f'<line class="curve thin k{colour}" x1="{x}" x2="{x}" y1="{scales.up(score["lo"])}" '
+            f'y2="{scales.up(score["hi"])}"/>'
+            f'<circle class="k{colour}" cx="{x}" cy="{scales.up(score["mean"])}" r="3.5"><title>{said}</title></circle>'
+        )
+    return parts
+
+
+def _ticks(scales: _Scales) -> list[float]:
+    """1, 2 and 5 times powers of ten within the axis."""
+    low, high = scales.x
+    found = [digit * 10.0**power for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
+    return [tick for tick in found if low <= log10(tick) <= high]
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """The same heights, moved down where names would cover one another."""
+    placed, last = [0.0] * len(heights), -_LINE_PX
+    for index in sorted(range(len(heights)), key=lambda i: heights[i]):
+        placed[index] = last = max(heights[index], last + _LINE_PX)
+    return placed
