@@ -56,7 +56,7 @@ def test_the_leaderboard_is_a_frame_that_prints(run: Run) -> None:
     means = {e["dictionary"]: e["f1"]["mean"] for e in run.summary["entries"] if e["scorer"] == "detection"}
     assert detection.f1.to_dict() == {name: round(mean, 3) for name, mean in means.items()}
     assert board.attrs == {"explainer": "windows", "judge": "pattern", "chance": pytest.approx(2 / 3)}
-    assert board.f1_at_density.notna().all()
+    assert board.f1_cut.notna().all()
     alone = detection.drop(columns="scorer")
     assert "..." not in str(alone)
     assert str(run).splitlines()[0].startswith("scorer detection")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autointerp.board.columns import deviation_of, origin_of
-from autointerp.board.metrics import AT_DENSITY, title_of
+from autointerp.board.metrics import CUT, title_of
 from autointerp.board.standing import Section
 from autointerp.stats.power import smallest_difference
 
@@ -19,7 +19,7 @@ ALARMING_ERROR = 0.9
 
 _ABOUT = {
     "f1": "F1 is the mean over scored features; a lost answer (unparsed, refused, error) counts as wrong.",
-    f"f1{AT_DENSITY}": "F1 at a density compares features that fire equally often: each is cut to its strongest "
+    "f1_cut": "F1 at a density compares features that fire equally often: each is cut to its strongest "
     "firings, down to that share of tokens (the lowest of the dictionaries' median rates), and scored over as many "
     "firing as silent windows, from the same answers. F1 beside it is uncut: many weak firings make it low whatever "
     "the feature means. A lost answer (unparsed, refused, error) counts as wrong.",
@@ -71,7 +71,7 @@ def alarms(sections: Sequence[Section]) -> list[str]:
 
 
 def _is_f1(*metrics: str) -> bool:
-    return any(metric.removeprefix("macro_").removesuffix(AT_DENSITY) == "f1" for metric in metrics)
+    return any(metric.removeprefix("macro_").removesuffix(CUT) == "f1" for metric in metrics)
 
 
 def _about_measures(sections: Sequence[Section]) -> list[str]:

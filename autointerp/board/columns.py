@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autointerp.board.metrics import AT_DENSITY, METRICS, Metric
+from autointerp.board.metrics import METRICS, Metric
 
 __all__ = [
     "Chance",
@@ -47,12 +47,12 @@ def interval_of(entry: Entry) -> Mapping[str, Any] | None:
 
 def deviation_of(entry: Entry, metric: str) -> float | None:
     """The standard deviation over features of what a section is ranked by."""
-    return entry.get(f"{metric}_deviation" if metric == f"f1{AT_DENSITY}" else "score_deviation")
+    return entry.get(f"{metric}_deviation" if metric == "f1_cut" else "score_deviation")
 
 
 def chances_of(entry: Entry, metric: str) -> tuple[Chance, ...]:
     """What guessing reaches in a heading metric: always-yes and a coin for F1, else what the scorer states."""
-    if metric == f"f1{AT_DENSITY}":  # of as many firing as silent windows
+    if metric == "f1_cut":  # of as many firing as silent windows
         return (Chance("always yes", "always\nyes", "always-yes", 2 / 3), Chance("coin", "coin", "coin", 0.5))
     if metric in ("f1", "macro_f1"):
         baselines = entry["baselines"]

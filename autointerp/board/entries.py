@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from autointerp.board.level_figures import LEVEL_FIGURES
-from autointerp.board.metrics import AT_DENSITY, SILENT_KINDS, bounds_of, metrics_in
+from autointerp.board.metrics import CUT, SILENT_KINDS, bounds_of, metrics_in
 from autointerp.board.protocol import hash_protocol
 from autointerp.board.score_row import UNSCORED
 from autointerp.board.scores import ScoreGroup, iter_rows
@@ -214,7 +214,7 @@ def _at_prevalence(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) ->
 
 
 def _by_level(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
-    cut = _defined(rows, f"f1{AT_DENSITY}")
+    cut = _defined(rows, "f1_cut")
     curve = []
     for place, level in enumerate(LEVELS):
         point: dict[str, Any] = {"level": level, "density": None}
@@ -222,12 +222,12 @@ def _by_level(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict
             known = [row for row in rows if row[f"level_{name}"] and row[f"level_{name}"][place] is not None]
             values = [row[f"level_{name}"][place] for row in known]
             rng = stream(seed, "bootstrap", *names, f"{name} at level {level}")
-            point[name] = _plain(mean_interval(values, rng=rng, bounds=bounds_of(f"{name}{AT_DENSITY}")))
+            point[name] = _plain(mean_interval(values, rng=rng, bounds=bounds_of(f"{name}{CUT}")))
             if name == "f1" and known:
                 point["density"] = level * median(row["density"] for row in known)
         curve.append(point)
     return {
-        f"f1{AT_DENSITY}_deviation": float(np.std(cut, ddof=1)) if len(cut) > 1 else None,
+        "f1_cut_deviation": float(np.std(cut, ddof=1)) if len(cut) > 1 else None,
         "curve": [point for point in curve if point["f1"]],
     }
 

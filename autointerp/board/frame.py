@@ -21,12 +21,13 @@ _MINOR = 10
 def leaderboard_frame(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Entries best first, by label. Each section's heading metric stands under its own name, or under `score` beside
     `metric` where sections differ in it; `chance` is what answering yes, or guessing, reaches in it, `n` how many
-    features were scored, `dead_frac` which share of all never fired. What all rows share of scorer, explainer, judge and
-    chance is in `attrs`, and a column that says nothing is left out."""
+    features were scored, `dead_frac` which share of all never fired. What all rows share of scorer, explainer, judge
+    and chance is in `attrs`, and a column that says nothing is left out."""
     sections = build_sections(summaries)
     is_one_metric = len({section.metric for section in sections}) == 1
     rows = [row for section in sections for row in _rows(section, is_one_metric=is_one_metric)]
-    shared = {name: rows[0][name] for name in (*_GROUPING, "chance") if len({row[name] for row in rows}) == 1}
+    told = (*_GROUPING, "chance")
+    shared = {name: rows[0][name] for name in told if len({row[name] for row in rows}) == 1}
     silent = [name for name in ("lost_frac", "usd") if not any(row[name] for row in rows)]
     frame = pd.DataFrame(rows, index=[row.pop("label") for row in rows]).drop(columns=[*shared, *silent])
     frame = frame.dropna(axis="columns", how="all").round(_DIGITS)

@@ -45,7 +45,7 @@ def level_figures(
     density: float | None,
     rule: TokenRule,
 ) -> dict[str, Any]:
-    """`level_METRIC`, one value for each of LEVELS, and `METRIC_at_density`, where each feature is cut to fire on at
+    """`level_METRIC`, one value for each of LEVELS, and `METRIC_cut`, where each feature is cut to fire on at
     most a share `density` of tokens: `f1`, `balanced_accuracy`, `over_weak`, `excess` (over another feature's
     explanation) and `beyond_token` (over the list of tokens).
 
@@ -74,7 +74,7 @@ def level_figures(
     found: dict[str, Any] = {}
     for name, values in zip(LEVEL_FIGURES, columns, strict=True):
         found[f"level_{name}"] = values[:-1]
-        found[f"{name}_at_density"] = None if density is None else values[-1]
+        found[f"{name}_cut"] = None if density is None else values[-1]
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from autointerp.records.window import Kind
 from autointerp.score.protocol import Measure, Scale
 
-__all__ = ["AT_DENSITY", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "heading_of", "metrics_in", "title_of"]
+__all__ = ["CUT", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "heading_of", "metrics_in", "title_of"]
 
 Where = Literal["entry", "compare", "csv", "page"]
 
@@ -69,11 +69,11 @@ class Metric(NamedTuple):
 
     def drop_beside(self, heading: str) -> int | None:
         """When its column is left out beside this heading metric, None where it has none."""
-        stem = heading.removeprefix("macro_").removesuffix(AT_DENSITY)
+        stem = heading.removeprefix("macro_").removesuffix(CUT)
         return next((self.beside[name] for name in (heading, stem, "") if name in self.beside), None)
 
 
-AT_DENSITY = "_at_density"
+CUT = "_cut"
 """What the names of metrics end with whose features are cut to one firing rate (`board.level_figures`)."""
 
 _RECALL, _F1, _TOKEN, _CORRELATION = "recall", "f1", "token_f1", "correlation"
@@ -81,7 +81,7 @@ _RECALL, _F1, _TOKEN, _CORRELATION = "recall", "f1", "token_f1", "correlation"
 METRICS: tuple[Metric, ...] = (
     Metric("score", "score", "entry compare csv page"),
     Metric("chance", "chance", "page", place=-1, card={"other": "chance"}),
-    Metric("f1", "F1", "entry compare csv page", head="F1", beside={_RECALL: 42, f"f1{AT_DENSITY}": 55}, place=2),
+    Metric("f1", "F1", "entry compare csv page", head="F1", beside={_RECALL: 42, "f1_cut": 55}, place=2),
     Metric("macro_f1", "macro-F1", "entry compare csv page"),
     Metric("f1_lenient", "F1 lenient", "entry compare csv"),
     Metric("precision", "precision", "entry page", head="prec.", beside={_RECALL: 43}, place=1),
@@ -195,7 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "entry compare csv page",
         is_signed=True,
         head="excess",
-        beside={"": 50, f"f1{AT_DENSITY}": 12},
+        beside={"": 50, "f1_cut": 12},
         place=3,
         card={"f1": "excess", "other": "excess"},
     ),
@@ -209,19 +209,19 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("precision_at_prevalence", "precision in text", head="prec.\nin text", beside={_F1: 4, _RECALL: 4}, place=8),
     Metric("f1_at_prevalence", "F1 in text", head="F1 in\ntext", beside={_F1: 3, _RECALL: 3}, place=8),
-    Metric(f"f1{AT_DENSITY}", "F1 at one density", "entry compare csv page", card={"f1": "F1 at one density"}),
-    Metric(f"balanced_accuracy{AT_DENSITY}", "balanced accuracy at one density", "entry compare csv"),
-    Metric(f"over_weak{AT_DENSITY}", "strong against weak firings", "entry"),
+    Metric("f1_cut", "F1 at one density", "entry compare csv page", card={"f1": "F1 at one density"}),
+    Metric("balanced_accuracy_cut", "balanced accuracy at one density", "entry compare csv"),
+    Metric("over_weak_cut", "strong against weak firings", "entry"),
     Metric(
-        f"excess{AT_DENSITY}",
+        "excess_cut",
         "excess at one density",
         "entry compare csv",
         is_signed=True,
         head="excess,\n1 density",
-        beside={f"f1{AT_DENSITY}": 50},
+        beside={"f1_cut": 50},
         place=3,
     ),
-    Metric(f"beyond_token{AT_DENSITY}", "beyond token at one density", "entry compare csv", is_signed=True),
+    Metric("beyond_token_cut", "beyond token at one density", "entry compare csv", is_signed=True),
     *(Metric(f"specificity_{kind}", f"silent kept silent, {kind}", "entry") for kind in SILENT_KINDS),
 )
 """In the order of the columns of `scores.parquet`."""

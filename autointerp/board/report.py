@@ -18,7 +18,7 @@ from autointerp.board.caveats import caveats
 from autointerp.board.columns import marks_of, origin_of
 from autointerp.board.density_chart import draw_density
 from autointerp.board.feature_data import card_columns, feature_card, windows_per_feature
-from autointerp.board.metrics import AT_DENSITY, bounds_of, title_of
+from autointerp.board.metrics import CUT, bounds_of, title_of
 from autointerp.board.page import embed_json, render_page
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
@@ -170,7 +170,7 @@ def _distributions(
 
 
 def _ranked_by(section: Section) -> str:
-    return section.metric if section.metric.endswith(AT_DENSITY) else "score"
+    return section.metric if section.metric.endswith(CUT) else "score"
 
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

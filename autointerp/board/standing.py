@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autointerp.board.columns import deviation_of, interval_of, metric_of
-from autointerp.board.metrics import AT_DENSITY, title_of
+from autointerp.board.metrics import title_of
 from autointerp.board.protocol import FOREIGN, differences, protocol_of
 from autointerp.stats.ranking import Estimate, Places, rank_places
 
 __all__ = ["Section", "Standing", "build_sections"]
 
 _Z95 = 1.959964
-_AT_DENSITY = f"f1{AT_DENSITY}"
+_F1_CUT = "f1_cut"
 _MOST_SHOWN = 6
 
 
@@ -47,7 +47,7 @@ class Standing:
     @property
     def score(self) -> Mapping[str, Any] | None:
         """The figure it is ranked by."""
-        return self.entry.get(self.metric) if self.metric == _AT_DENSITY else interval_of(self.entry)
+        return self.entry.get(self.metric) if self.metric == _F1_CUT else interval_of(self.entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Section:
 
     @property
     def heading(self) -> str:
-        if self.metric != _AT_DENSITY:
+        if self.metric != _F1_CUT:
             return title_of(self.metric)
         return f"F1 at {self.entries[0]['common_density']:.2g}"
 
@@ -181,7 +181,7 @@ def _metric_of(entries: Sequence[Mapping[str, Any]]) -> str:
     """F1 at one density where all entries were cut to the same one, else their heading metric."""
     heading, densities = metric_of(entries[0]), {entry.get("common_density") for entry in entries}
     is_cut = heading == "f1" and len(densities) == 1 and None not in densities
-    return _AT_DENSITY if is_cut and any(entry.get(_AT_DENSITY) for entry in entries) else heading
+    return _F1_CUT if is_cut and any(entry.get(_F1_CUT) for entry in entries) else heading
 
 
 def _estimate(standing: Standing) -> Estimate:

@@ -94,7 +94,7 @@ def board(evidences: list[Evidence]) -> dict[str, dict]:
     verdicts = [v for e in evidences for v in answers(e)]
     entries = build_entries(build_scores(evidences, explanations, verdicts), seed=0, density=common_density(evidences))
     (section,) = build_sections([build_summary("planted", entries)])
-    assert section.metric == "f1_at_density"
+    assert section.metric == "f1_cut"
     assert section.heading == f"F1 at {common_density(evidences):.2g}"
     return {standing.entry["name"]: {**standing.entry, "places": standing.places} for standing in section.standings}
 
@@ -102,7 +102,7 @@ def board(evidences: list[Evidence]) -> dict[str, dict]:
 def test_truncations_of_one_feature_tie_at_one_density_and_lie_apart_uncut() -> None:
     whole = [planted(feature) for feature in range(30)]
     found = board([truncated(evidence, level) for evidence in whole for level in LEVELS])
-    cut = [entry["f1_at_density"]["mean"] for entry in found.values()]
+    cut = [entry["f1_cut"]["mean"] for entry in found.values()]
     assert cut == pytest.approx([cut[0]] * len(LEVELS), abs=0.01)
     assert {str(entry["places"]) for entry in found.values()} == {"1-5"}
     uncut = [found[f"level-{level:g}"]["f1"]["mean"] for level in LEVELS]
@@ -124,8 +124,8 @@ def test_weak_firings_added_to_a_dictionary_do_not_move_it_at_one_density() -> N
     sparse = [truncated(planted(feature), 0.25) for feature in range(20)]
     dense = [replace(truncated(planted(feature), 1.0), dictionary="dense") for feature in range(20)]
     found = board([*sparse, *dense])
-    assert found["dense"]["f1_at_density"]["mean"] == pytest.approx(
-        found["level-0.25"]["f1_at_density"]["mean"], abs=0.01
+    assert found["dense"]["f1_cut"]["mean"] == pytest.approx(
+        found["level-0.25"]["f1_cut"]["mean"], abs=0.01
     )
     assert found["level-0.25"]["f1"]["mean"] - found["dense"]["f1"]["mean"] > 0.05
 
@@ -138,5 +138,5 @@ def test_one_dictionary_alone_is_ranked_uncut() -> None:
     entries = build_entries(build_scores(evidences, explanations, verdicts), seed=0)
     (section,) = build_sections([build_summary("planted", entries)])
     assert section.metric == "f1"
-    assert entries[0]["f1_at_density"] is None
+    assert entries[0]["f1_cut"] is None
     assert [point["level"] for point in entries[0]["curve"]] == list(LEVELS)
