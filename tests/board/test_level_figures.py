@@ -124,9 +124,7 @@ def test_weak_firings_added_to_a_dictionary_do_not_move_it_at_one_density() -> N
     sparse = [truncated(planted(feature), 0.25) for feature in range(20)]
     dense = [replace(truncated(planted(feature), 1.0), dictionary="dense") for feature in range(20)]
     found = board([*sparse, *dense])
-    assert found["dense"]["f1_cut"]["mean"] == pytest.approx(
-        found["level-0.25"]["f1_cut"]["mean"], abs=0.01
-    )
+    assert found["dense"]["f1_cut"]["mean"] == pytest.approx(found["level-0.25"]["f1_cut"]["mean"], abs=0.01)
     assert found["level-0.25"]["f1"]["mean"] - found["dense"]["f1"]["mean"] > 0.05
 
 
