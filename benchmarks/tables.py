@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from autointerp import tables as markdown
+
 __all__ = ["machine_line", "markdown_table", "write_report"]
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "bench"
@@ -45,10 +47,9 @@ def machine_line() -> str:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose columns line up in plain text too."""
     widths = [max(len(row[place]) for row in [header, *rows]) for place in range(len(header))]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
+    heads, *cells = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in (header, *rows))
+    lines = markdown.markdown_table(heads, cells, rule=f"| {' | '.join('-' * width for width in widths)} |")
+    return "\n".join(lines)
 
 
 def write_report(name: str, title: str, parts: Sequence[str], *, size: str) -> Path:

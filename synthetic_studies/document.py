@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from autointerp.tables import markdown_table
 from synthetic_studies.comparison import TOLERANCE, Comparison
 from synthetic_studies.study import Row, Study, StudySettings, Table
 
@@ -39,15 +40,9 @@ def render_document(
 
 def render_table(table: Table) -> str:
     """A Markdown table under its title."""
-    lines = [f"## {table.title}", ""]
-    lines.append(_table_line(table.heads))
-    lines.append("|" + "---|" * len(table.heads))
-    lines += [_table_line(row) for row in table.rows]
+    heads, *rows = ([text.replace("|", "\\|") for text in texts] for texts in (table.heads, *table.rows))
+    lines = [f"## {table.title}", "", *markdown_table(heads, rows, rule="|" + "---|" * len(heads))]
     return "\n".join([*lines, "", table.note] if table.note else lines)
-
-
-def _table_line(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
 def _facts(settings: StudySettings, *, preset: str, command: str, cpu_s: float, name: str) -> str:

@@ -6,13 +6,10 @@ different exams are never put in one list. Takes certificates; knows nothing of 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from autointerp.tables import Column, Page, markdown_table
 
 __all__ = ["FORMATS", "Section", "build_sections", "render_board"]
 
@@ -94,29 +91,28 @@ def _number(key: str, form: str) -> Callable[[Mapping[str, Any]], tuple[str, str
     return lambda marks: ("-" if marks[key] is None else format(marks[key], form), "")
 
 
-class _Column(NamedTuple):
-    head: str
+class _Mark(NamedTuple):
+    column: Column
     cell: Callable[[Mapping[str, Any]], tuple[str, str]]
-    drop: int
-    """Columns are left out in this order where the terminal is narrow; 0 is kept always."""
+    """The figure and its bounds."""
 
 
-_COLUMNS = (
-    _Column("balanced", _interval("balanced_accuracy"), 0),
-    _Column("sens.", _interval("sensitivity"), 0),
-    _Column("spec.", _interval("specificity"), 0),
-    _Column("AUROC", _interval("auroc"), 9),
-    _Column("ordered", _interval("ordered"), 12),
-    _Column("obeys", _interval("obeys"), 11),
-    _Column("calib. error", _number("calibration_error", ".3f"), 1),
-    _Column("same", _interval("repeat_agreement"), 6),
-    _Column("reordered", _interval("order_agreement"), 5),
-    _Column("position", _interval("position_bias", signed=True), 8),
-    _Column("yes", _interval("yes_bias", signed=True), 7),
-    _Column("pull", _interval("balance_pull", signed=True), 4),
-    _Column("even", _interval("even_frac"), 3),
-    _Column("unparsed", _number("unparsed_frac", ".1%"), 10),
-    _Column("USD per 1,000", _number("usd_per_1000", ".3f"), 2),
+_MARKS = (
+    _Mark(Column("balanced"), _interval("balanced_accuracy")),
+    _Mark(Column("sens."), _interval("sensitivity")),
+    _Mark(Column("spec."), _interval("specificity")),
+    _Mark(Column("AUROC", 9), _interval("auroc")),
+    _Mark(Column("ordered", 12), _interval("ordered")),
+    _Mark(Column("obeys", 11), _interval("obeys")),
+    _Mark(Column("calib. error", 1), _number("calibration_error", ".3f")),
+    _Mark(Column("same", 6), _interval("repeat_agreement")),
+    _Mark(Column("reordered", 5), _interval("order_agreement")),
+    _Mark(Column("position", 8), _interval("position_bias", signed=True)),
+    _Mark(Column("yes", 7), _interval("yes_bias", signed=True)),
+    _Mark(Column("pull", 4), _interval("balance_pull", signed=True)),
+    _Mark(Column("even", 3), _interval("even_frac")),
+    _Mark(Column("unparsed", 10), _number("unparsed_frac", ".1%")),
+    _Mark(Column("USD per 1,000", 2), _number("usd_per_1000", ".3f")),
 )
 
 
@@ -132,50 +128,36 @@ def render_board(certificates: Sequence[Mapping[str, Any]], format: str = "table
 
 def _markdown(sections: Sequence[Section]) -> str:
     lines: list[str] = []
+    heads = ["judge", *(mark.column.head for mark in _MARKS)]
     for section in sections:
-        lines += [f"**{section.title}**", ""]
-        lines.append("| judge | " + " | ".join(column.head for column in _COLUMNS) + " |")
-        lines.append("| --- |" + " ---: |" * len(_COLUMNS))
-        for judge, marks in section.rows:
-            cells = (" ".join([value, f"({bounds})"] if bounds else [value]) for value, bounds in _cells(marks))
-            lines.append(f"| {judge} | " + " | ".join(cells) + " |")
-        lines.append("")
+        rows = [
+            [judge, *(f"{figure} ({bounds})" if bounds else figure for figure, bounds in _cells(marks))]
+            for judge, marks in section.rows
+        ]
+        lines += [
+            f"**{section.title}**",
+            "",
+            *markdown_table(heads, rows, rule="| --- |" + " ---: |" * len(_MARKS)),
+            "",
+        ]
     return "\n".join([*lines, LEGEND]) + "\n"
 
 
 def _cells(marks: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [column.cell(marks) for column in _COLUMNS]
+    return [mark.cell(marks) for mark in _MARKS]
 
 
 def _terminal(sections: Sequence[Section], width: int) -> str:
-    console = Console(file=io.StringIO(), width=width, highlight=False, legacy_windows=False, color_system=None)
-    left_out: list[str] = []
+    page = Page(width)
+    columns = [Column("judge", is_text=True, can_wrap=True, max_width=24), *(mark.column for mark in _MARKS)]
+    left_out: set[str] = set()
     for section in sections:
-        console.print(Text(section.title))
-        columns = list(_COLUMNS)
-        while True:
-            table = _table(section, columns)
-            droppable = [column for column in columns if column.drop]
-            wanted = console.measure(table, options=console.options.update(max_width=10_000)).maximum
-            if not droppable or wanted <= width:
-                break
-            columns.remove(min(droppable, key=lambda column: column.drop))
-        console.print(table)
-        console.print()
-        left_out += [c.head for c in _COLUMNS if c not in columns and c.head not in left_out]
-    console.print(Text(LEGEND))
+        page.line(section.title)
+        rows = [[judge, *("\n".join(filter(None, cell)) for cell in _cells(marks))] for judge, marks in section.rows]
+        left_out |= set(page.table(columns, rows))
+        page.line()
+    page.line(LEGEND)
     if left_out:
-        console.print(Text(f"Left out for want of width: {', '.join(left_out)}; see --format md."))
-    # rich pads cells to the column's width; the spaces at line ends are nothing to look at
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
-
-
-def _table(section: Section, columns: Sequence[_Column]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("judge", overflow="fold", max_width=24)
-    for column in columns:
-        table.add_column(column.head, justify="right", no_wrap=True)
-    for judge, marks in section.rows:
-        cells = (column.cell(marks) for column in columns)
-        table.add_row(Text(judge), *(Text("\n".join(part for part in cell if part)) for cell in cells))
-    return table
+        heads = ", ".join(column.head for column in columns if column.head in left_out)
+        page.line(f"Left out for want of width: {heads}; see --format md.")
+    return page.text()

@@ -15,6 +15,7 @@ from autointerp.board.standing import Section, Standing, build_sections
 from autointerp.board.terminal import render_terminal
 from autointerp.errors import ConfigError
 from autointerp.safe_text import csv_cell
+from autointerp.tables import markdown_table
 
 __all__ = ["FORMATS", "LeaderboardFormat", "render_leaderboard"]
 
@@ -66,9 +67,8 @@ def _markdown(sections: Sequence[Section]) -> str:
         head += ["scored", "dead", "lost", "USD"]
         lines += [f"### {_plain(section.title)}", ""]
         lines += [_plain(section.note), ""] if section.note else []
-        lines += [f"| {' | '.join(head)} |", f"|---:|---{'|---:' * (len(head) - 2)}|"]
-        lines += [f"| {' | '.join(_markdown_cells(section, standing))} |" for standing in section.standings]
-        lines.append("")
+        rows = [_markdown_cells(section, standing) for standing in section.standings]
+        lines += [*markdown_table(head, rows, rule=f"|---:|---{'|---:' * (len(head) - 2)}|"), ""]
     if not sections:
         lines += ["No entries.", ""]
     return "\n".join([*lines, *(f"- {_plain(line)}" for line in caveats(sections))]) + "\n"

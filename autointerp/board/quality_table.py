@@ -17,10 +17,12 @@ from autointerp.board.quality_file import is_measured, load_quality
 from autointerp.errors import ArtefactError
 from autointerp.runs.layout import RunLayout
 from autointerp.safe_text import csv_cell
+from autointerp.tables import Column, Page, markdown_table
 
 __all__ = ["FORMATS", "QualityRow", "read_quality", "render_quality"]
 
 FORMATS = ("table", "md", "csv", "json")
+_GAP = 2
 _HEADS = {
     "dictionary": "dictionary",
     "kind": "kind",
@@ -72,20 +74,15 @@ def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:
     cells = [[_cell(name, value) for name, value in asdict(row).items()] for row in rows]
     heads = [_HEADS[name] for name in frame.columns]
     if format == "md":
-        lines = [heads, ["---", "---", *["---:"] * (len(heads) - 2)], *cells]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n".join(markdown_table(heads, cells, rule="| --- | --- |" + " ---: |" * (len(heads) - 2)))
     if format != "table":
         raise ValueError(f"format = {format!r}: must be one of {', '.join(FORMATS)}")
-    widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads))]
-    narrow = shutil.get_terminal_size((100, 24)).columns
-    # Where the terminal is narrow the least telling columns go first: the kind, then the number of features.
-    shown = [i for i in range(len(heads)) if not (i == 1 and sum(widths) + 2 * len(widths) > narrow)]
-    if sum(widths[i] + 2 for i in shown) > narrow:
-        shown.remove(2)
-    return "\n".join(
-        "  ".join(line[i].ljust(widths[i]) if i < 2 else line[i].rjust(widths[i]) for i in shown).rstrip()
-        for line in [heads, *cells]
-    )
+    # where the terminal is narrow the least telling columns go first: the kind, then the number of features
+    drops = {"kind": 1, "features": 2}
+    columns = [Column(head, drops.get(head, 0), is_text=place < 2) for place, head in enumerate(heads)]
+    page = Page(shutil.get_terminal_size((100, 24)).columns - _GAP)
+    page.table(columns, cells, gap=_GAP)
+    return page.text().rstrip("\n")
 
 
 def _row(layout: RunLayout, name: str) -> QualityRow:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from autointerp.board.columns import chances_of, dead_share, measures_of
 from autointerp.board.standing import Section, Standing
+from autointerp.tables import Column, Page
 
 __all__ = ["render_terminal"]
 
@@ -19,11 +17,9 @@ _NAME_COLUMNS = 18
 _NARROW = 60
 
 
-class _Column(NamedTuple):
-    head: str
+class _Measured(NamedTuple):
+    column: Column
     cell: Callable[[Standing], Text]
-    drop: int
-    """Columns are left out in this order where the terminal is narrow; 0 is kept always."""
 
 
 def render_terminal(
@@ -31,80 +27,41 @@ def render_terminal(
 ) -> str:
     """All sections and the caveats, no line longer than `width` (40 at least)."""
     width = max(width, 40)
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=has_colour,
-        color_system="standard" if has_colour else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+    page = Page(width, has_colour=has_colour)
     dropped: list[str] = []
     for section in sections:
-        console.print(Text(section.title, style="bold"))
+        page.line(section.title, "bold")
         if section.note:
-            console.print(Text(section.note, style="bold red" if section.is_mixed else "dim"))
-        table, left_out = _fit(section, console, width)
-        console.print(table)
-        console.print()
-        dropped += [head for head in left_out if head not in dropped]
+            page.line(section.note, "bold red" if section.is_mixed else "dim")
+        columns = _columns(section, name_width=_NAME_COLUMNS if width >= _NARROW else _NAME_COLUMNS * 2 // 3)
+        rows = [[each.cell(standing) for each in columns] for standing in section.standings]
+        dropped += [head for head in page.table([each.column for each in columns], rows) if head not in dropped]
+        page.line()
     if not sections:
-        console.print("No entries.")
+        page.line("No entries.")
     if dropped:
         caveats = [*caveats, f"Left out for want of width: {', '.join(dropped)}; see --format md."]
     for line in caveats:
-        console.print(Text(line, style="dim"))
-    # Rich pads cells to the column's width; the spaces at line ends are nothing to look at.
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
+        page.line(line, "dim")
+    return page.text()
 
 
-def _fit(section: Section, console: Console, width: int) -> tuple[Table, list[str]]:
-    columns = every = _columns(section)
-    while True:
-        table = _table(section, columns, name_width=_NAME_COLUMNS if width >= _NARROW else _NAME_COLUMNS * 2 // 3)
-        if console.measure(table, options=console.options.update(max_width=10_000)).maximum <= width:
-            break
-        droppable = [column for column in columns if column.drop]
-        if not droppable:
-            break
-        least = min(droppable, key=lambda column: column.drop)
-        columns = [column for column in columns if column is not least]
-    left_out = [column.head.replace("\n", " ") for column in every if column not in columns]
-    return table, left_out
-
-
-def _table(section: Section, columns: Sequence[_Column], *, name_width: int) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
-    for position, column in enumerate(columns):
-        table.add_column(
-            column.head,
-            justify="right" if position else "left",
-            vertical="top",
-            no_wrap=position > 0,
-            overflow="fold",
-            max_width=None if position else name_width,
-        )
-    for standing in section.standings:
-        table.add_row(*(column.cell(standing) for column in columns))
-    return table
-
-
-def _columns(section: Section) -> list[_Column]:
+def _columns(section: Section, *, name_width: int) -> list[_Measured]:
     """What the section's metric makes of a table, the heading figure and its chance first."""
     columns = [
-        _Column("entry", _name, 0),
-        _Column(f"{section.heading}\n95%", _score, 0),
+        _Measured(Column("entry", is_text=True, can_wrap=True, max_width=name_width), _name),
+        _Measured(Column(f"{section.heading}\n95%"), _score),
         *(
-            _Column(chance.head, _chance(place), 20 * place)
+            _Measured(Column(chance.head, 20 * place), _chance(place))
             for place, chance in enumerate(chances_of(section.entries[0], section.metric) if section.standings else ())
         ),
     ]
     columns += [
-        _Column(metric.head, _two_lines(metric.name, signed=metric.is_signed), drop)
+        _Measured(Column(metric.head, drop), _two_lines(metric.name, signed=metric.is_signed))
         for metric in measures_of(section.metric, section.entries)
         if (drop := metric.drop_beside(section.metric))
     ]
-    return [*columns, _Column("scored\ndead", _scored, 60), _Column("lost\nUSD", _lost, 59)]
+    return [*columns, _Measured(Column("scored\ndead", 60), _scored), _Measured(Column("lost\nUSD", 59), _lost)]
 
 
 def _name(standing: Standing) -> Text:

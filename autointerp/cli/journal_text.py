@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from autointerp.runs.journal_entries import Asked, Attempt, Work
 from autointerp.safe_text import safe_line
+from autointerp.tables import Column, Page
 
 __all__ = ["render_asked", "render_failures", "render_slowest", "render_summary"]
 
@@ -133,15 +129,11 @@ def _cells(work: Work) -> dict[str, str]:
 
 
 def _wide_table(works: Sequence[Work], width: int) -> list[str]:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("work", overflow="fold", min_width=12)
-    for head in _cells(works[0]) if works else ():
-        table.add_column(head, justify="right", no_wrap=True)
-    for work in works:
-        table.add_row(Text(_name(work)), *_cells(work).values())
-    console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
-    console.print(table)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    page = Page(width)
+    heads = _cells(works[0]) if works else ()
+    columns = [Column("work", is_text=True, can_wrap=True, min_width=12), *map(Column, heads)]
+    page.table(columns, [[_name(work), *_cells(work).values()] for work in works], gap=2)
+    return page.text().splitlines()
 
 
 def _narrow_table(works: Sequence[Work], width: int) -> list[str]:

@@ -5,18 +5,14 @@ Takes listings, abilities and findings; knows nothing of how they were come by.
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from autointerp.builtin_plugins import Abilities
 from autointerp.distribution import how_to_install
 from autointerp.judges.kit.findings import CheckResult
 from autointerp.plugins import PluginListing
+from autointerp.tables import Column, Page
 
 __all__ = ["render_findings", "render_judges", "render_plugins"]
 
@@ -43,7 +39,7 @@ def render_judges(rows: Sequence[tuple[PluginListing, Abilities | None]], *, wid
     """One row per judge: what it can do, who brings it and what it needs; `?` for one that was not loaded."""
     heads = ["judge", "local", "probs", "schema", "same", "from"]
     has_about = width >= _ABOUT_WIDTH
-    table = _table([*heads, "what it is"] if has_about else heads, width=width, n_folding=1 + has_about)
+    lines = []
     for listing, abilities in rows:
         cells = [listing.name, "?", "?", "?", "?", _origin(listing, abilities)]
         if abilities is not None:
@@ -51,29 +47,29 @@ def render_judges(rows: Sequence[tuple[PluginListing, Abilities | None]], *, wid
             cells[1:5] = [_ABILITY[ability] for ability in stated]
         if has_about:
             cells.append(abilities.about if abilities is not None else "not loaded")
-        table.add_row(*map(Text, cells))
-    return _drawn(width, table, *_troubles(listing for listing, _ in rows), LEGEND)
+        lines.append(cells)
+    columns = _columns([*heads, "what it is"] if has_about else heads, width=width, n_folding=1 + has_about)
+    return _drawn(width, columns, lines, *_troubles(listing for listing, _ in rows), LEGEND)
 
 
 def render_plugins(noun: str, listings: Iterable[PluginListing], *, width: int) -> str:
     """One row per explainer or scorer."""
-    table = _table([noun, "from"], width=width)
-    rows = list(listings)
-    for listing in rows:
-        table.add_row(Text(listing.name), Text(_origin(listing, None)))
-    return _drawn(width, table, *_troubles(rows))
+    listings = list(listings)
+    rows = [[listing.name, _origin(listing, None)] for listing in listings]
+    return _drawn(width, _columns([noun, "from"], width=width), rows, *_troubles(listings))
 
 
 def render_findings(results: Iterable[CheckResult], *, width: int, encoding: str = "utf-8") -> str:
     """One row per check: kept, broken or not asked, and what was seen."""
     marks = _MARKS if _can_encode("".join(_MARKS.values()), encoding) else _PLAIN_MARKS
-    table = _table(["", "check", "seen"], width=width, n_folding=1 + (width < _WIDE))
+    rows = []
     counts: Counter[bool | None] = Counter()
     for result in results:
         detail = result.detail if _can_encode(result.detail, encoding) else ascii(result.detail)
-        table.add_row(*map(Text, (marks[result.is_passed], result.name, detail)))
+        rows.append([marks[result.is_passed], result.name, detail])
         counts[result.is_passed] += 1
-    return _drawn(width, table, f"{counts[True]} kept, {counts[False]} broken, {counts[None]} not asked.")
+    columns = _columns(["", "check", "seen"], width=width, n_folding=1 + (width < _WIDE))
+    return _drawn(width, columns, rows, f"{counts[True]} kept, {counts[False]} broken, {counts[None]} not asked.")
 
 
 def _origin(listing: PluginListing, abilities: Abilities | None) -> str:
@@ -95,26 +91,22 @@ def _troubles(listings: Iterable[PluginListing]) -> list[str]:
     ]
 
 
-def _table(heads: Sequence[str], *, width: int, n_folding: int = 1) -> Table:
-    """A plain table whose last columns wrap, and its first as well where the terminal is narrow."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for position, head in enumerate(heads):
-        is_folding = position >= len(heads) - n_folding or (position == 0 and width < _NARROW)
-        table.add_column(head, no_wrap=not is_folding, overflow="fold")
-    return table
+def _columns(heads: Sequence[str], *, width: int, n_folding: int = 1) -> list[Column]:
+    """Columns whose last ones wrap, and the first as well where the terminal is narrow."""
+    last = len(heads) - n_folding
+    return [
+        Column(head, is_text=True, can_wrap=place >= last or (place == 0 and width < _NARROW))
+        for place, head in enumerate(heads)
+    ]
 
 
-def _drawn(width: int, table: Table, *notes: str) -> str:
-    console = Console(
-        file=io.StringIO(), width=max(width, _MIN_WIDTH), highlight=False, legacy_windows=False, color_system=None
-    )
-    console.print(table)
+def _drawn(width: int, columns: Sequence[Column], rows: Sequence[Sequence[str]], *notes: str) -> str:
+    page = Page(max(width, _MIN_WIDTH))
+    page.table(columns, rows, gap=2)
     for note in notes:
-        console.print()
-        console.print(Text(note))
-    # rich pads cells to the column's width; the spaces at line ends are nothing to look at
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+        page.line()
+        page.line(note)
+    return page.text()
 
 
 def _can_encode(text: str, encoding: str) -> bool:

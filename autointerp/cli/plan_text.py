@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from autointerp.planning import Plan, PlannedStage
+from autointerp.tables import Column, Page
 
 __all__ = ["plan_to_json", "render_plan"]
 
@@ -22,26 +19,25 @@ _HEADS_BEGUN = ("dictionary", "stage", "requests", "answered", "tokens in", "tok
 def render_plan(plan: Plan) -> str:
     """The plan as a table and a few lines under it, none longer than 80 columns."""
     is_begun = plan.measured is not None
-    console = Console(file=io.StringIO(), width=WIDTH, highlight=False, color_system=None)
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
     sums = [_count(plan.total(c)) for c in ("n_requests", "n_answered", "input_tokens", "output_tokens")]
-    footer = ("total", "", *(sums if is_begun else ("", sums[0], *sums[2:])), _usd(plan.total("usd")))
-    for place, (head, foot) in enumerate(zip(_HEADS_BEGUN if is_begun else _HEADS, footer, strict=True)):
-        table.add_column(
-            head, foot, justify="right" if place > 1 else "left", no_wrap=place > 1, overflow="fold", max_width=16
-        )
+    feet = ("total", "", *(sums if is_begun else ("", sums[0], *sums[2:])), _usd(plan.total("usd")))
+    columns = [
+        Column(head, is_text=place < 2, can_wrap=place < 2, max_width=16, foot=foot)
+        for place, (head, foot) in enumerate(zip(_HEADS_BEGUN if is_begun else _HEADS, feet, strict=True))
+    ]
     has_several = len({stage.explainer for stage in plan.stages}) > 1
+    rows = []
     for stage in plan.stages:
         name = " ".join(filter(None, (stage.scorer or "explain", stage.explainer if has_several else None)))
         counts = (stage.n_requests, stage.n_answered) if is_begun else (stage.n_features, stage.n_requests)
         tokens = (*counts, stage.input_tokens, stage.output_tokens)
-        table.add_row(stage.dictionary, name, *map(_count, tokens), _usd(stage.usd))
-    console.print(table)
-    rows = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+        rows.append([stage.dictionary, name, *map(_count, tokens), _usd(stage.usd)])
+    page = Page(WIDTH)
+    page.table(columns, rows)
     heading = f"plan of {plan.name}: requests at most, the rest estimated"
     if is_begun:
         heading = _wrap("plan", f"of {plan.name}; tokens, USD and time are what is left of {plan.measured}")
-    return "\n".join([heading, "", *rows, "", *(_wrap(*line) for line in _lines(plan))]) + "\n"
+    return "\n".join([heading, "", *page.text().splitlines(), "", *(_wrap(*line) for line in _lines(plan))]) + "\n"
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from autointerp.runs.layout import write_atomically, write_text
 from autointerp.seeds import stream
 from autointerp.stats.metrics import auroc
 from autointerp.subject.twins import Weights
+from autointerp.tables import markdown_table
 
 __all__ = ["HEADLINES", "Separation", "compare_with_twins", "run_study", "write_study"]
 
@@ -179,11 +180,10 @@ def _document(found: Sequence[Separation], *, command: str, about: str) -> str:
             mine = [each for each in found if (each.twin, each.dictionary) == (twin, dictionary)]
             layers = list(dict.fromkeys(each.layer for each in mine))
             lines += ["", f"## {dictionary}, against {twin.replace('_', ' ')} weights", ""]
-            lines.append("| number | " + " | ".join(f"layer {layer}" for layer in layers) + " |")
-            lines.append("|---|" + "---|" * len(layers))
-            for number in HEADLINES:
-                cells = [_cell(next(e for e in mine if (e.layer, e.number) == (layer, number))) for layer in layers]
-                lines.append(f"| {number} | " + " | ".join(cells) + " |")
+            heads = ["number", *(f"layer {layer}" for layer in layers)]
+            at = {(each.layer, each.number): each for each in mine}
+            rows = [[number, *(_cell(at[layer, number]) for layer in layers)] for number in HEADLINES]
+            lines += markdown_table(heads, rows, rule="|---|" + "---|" * len(layers))
     return "\n".join(lines) + "\n"
 
 
