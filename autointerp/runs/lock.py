@@ -4,7 +4,7 @@ It takes the path of a lock file, whose text names the holder for messages only;
 (flock), so a file left behind by a killed process holds nobody up. There are two: on the file, which network file
 systems know, and on the folder it lies in, which nobody deletes by accident, so that deleting the file lets nobody
 in. Readers take no lock. Where the platform or the file system knows no such locks the run goes on without, and SQLite
-alone keeps two writers apart.
+alone keeps two writers apart. The package filelock locks files only, and fails where there are no locks.
 """
 
 from __future__ import annotations

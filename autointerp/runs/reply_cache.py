@@ -7,14 +7,14 @@ falls silent, with one warning, and the run goes on.
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
+
+from platformdirs import user_cache_path
 
 from autointerp.errors import ArtefactError
 from autointerp.runs.reply_record import ReplyRecord
@@ -130,15 +130,7 @@ class ReplyCache:
 
 def default_cache_path() -> Path:
     """Where the cache lies unless the user says otherwise: the platform's cache directory."""
-    if os.environ.get("XDG_CACHE_HOME"):
-        root = Path(os.environ["XDG_CACHE_HOME"])
-    elif sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
-        root = Path(os.environ["LOCALAPPDATA"])
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    else:
-        root = Path.home() / ".cache"
-    return root / "autointerp" / "replies.sqlite"
+    return user_cache_path("autointerp", appauthor=False, opinion=False) / "replies.sqlite"
 
 
 def open_reply_cache(path: Path | None = None) -> ReplyCache:

@@ -110,12 +110,13 @@ class Prose(Fine):
         return replace(reply, text="Yes, the first.") if request.reply_schema is not None else reply
 
 
-class Miscounting(Fine):
-    """JSON, but with an answer too many."""
+def structured(text: str) -> type[Fine]:
+    class Structured(Fine):
+        def reply(self, request: Request) -> Any:
+            reply = super().reply(request)
+            return replace(reply, text=text) if request.reply_schema is not None else reply
 
-    def reply(self, request: Request) -> Any:
-        reply = super().reply(request)
-        return replace(reply, text='{"answers": [1, 0, 0]}') if request.reply_schema is not None else reply
+    return Structured
 
 
 class Textless(Fine):
@@ -301,7 +302,13 @@ BREACHES: list[tuple[Fine, str, str]] = [
     (Chatty(), "the token limit is honoured", "9,000 characters"),
     (Fickle(), "the same question gets the same answer", "2 different answers"),
     (Prose(), "a structured reply keeps its schema", "no JSON: 'Yes, the first.'"),
-    (Miscounting(), "a structured reply keeps its schema", "3 entries, more than 2"),
+    *(
+        (structured(text)(), "a structured reply keeps its schema", "no object of two answers")
+        for text in (
+            *('{"answers": [1, 0, 0]}', '{"answers": [1]}', '{"answers": [1, 2]}', '{"answers": [true, false]}'),
+            *('{"answers": ["1", "0"]}', '{"answers": [1, 0], "why": ""}', '{"answers": 1}', "[1, 0]", "{}"),
+        )
+    ),
     (changed(token_logprobs=None, probabilities=None)(), "log-probabilities are well-formed", "no token_logprobs"),
     (changed(token_logprobs=(("1", {"1": 0.4}),))(), "log-probabilities are well-formed", "0.4"),
     (changed(token_logprobs=(("1", {"1": -0.1, "0": -0.1}),))(), "log-probabilities are well-formed", "sum to 1.8"),

@@ -10,14 +10,14 @@ import datetime
 import functools
 import os
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autointerp.errors import ConfigError, UnreadableFile
@@ -93,20 +93,12 @@ def _nearness(price: Price, day: datetime.date) -> tuple[bool, int]:
     return n_days >= 0, -abs(n_days)
 
 
-def user_price_path(environment: Mapping[str, str] = os.environ) -> Path:
+def user_price_path() -> Path:
     """Where the user's own prices lie: the file that AUTOINTERP_PRICES names, else `prices.toml` in the platform's
     configuration directory. It need not exist there."""
-    if environment.get(_VARIABLE):
-        return Path(environment[_VARIABLE]).expanduser()
-    if environment.get("XDG_CONFIG_HOME"):
-        root = Path(environment["XDG_CONFIG_HOME"])
-    elif sys.platform == "win32" and environment.get("APPDATA"):
-        root = Path(environment["APPDATA"])
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Application Support"
-    else:
-        root = Path.home() / ".config"
-    return root / "autointerp" / "prices.toml"
+    if os.environ.get(_VARIABLE):
+        return Path(os.environ[_VARIABLE]).expanduser()
+    return user_config_path("autointerp", appauthor=False, roaming=True) / "prices.toml"
 
 
 class _Closed(BaseModel):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 from autointerp.errors import JudgeRejected
 from autointerp.judges.kit.findings import Broken, NotAsked
-from autointerp.judges.kit.json_schema import find_breach
 from autointerp.judges.kit.sitting import SCHEMA, Sitting, explain_question, score_question
 from autointerp.judges.reply_rules import find_words, short
 
@@ -84,10 +84,16 @@ async def structures(sitting: Sitting) -> str:
         value = json.loads(reply.text)
     except ValueError:
         raise Broken(f"has_schema is claimed, but the reply is no JSON: {short(reply.text)}") from None
-    breach = find_breach(value, SCHEMA)
-    if breach is not None:
-        raise Broken(f"has_schema is claimed, but {breach}")
+    if not _keeps_schema(value):
+        raise Broken(f"has_schema is claimed, but the reply is no object of two answers, 0 or 1: {short(reply.text)}")
     return short(reply.text)
+
+
+def _keeps_schema(value: Any) -> bool:
+    """Whether a decoded reply keeps `SCHEMA`; JSON counts 1.0 among the whole numbers, and true not."""
+    answers = value.get("answers") if isinstance(value, dict) and len(value) == 1 else None
+    is_pair = isinstance(answers, list) and len(answers) == 2
+    return is_pair and all(answer in (0, 1) and not isinstance(answer, bool) for answer in answers)
 
 
 async def states_logprobs(sitting: Sitting) -> str:
