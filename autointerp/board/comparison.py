@@ -15,6 +15,7 @@ import pandas as pd
 
 from autointerp.board.metrics import bounds_of, metrics_in
 from autointerp.seeds import stream
+from autointerp.stats.equal_density import CALIPER, EqualDensity, equal_density_difference
 from autointerp.stats.equivalence import Equivalence, find_equivalence
 from autointerp.stats.intervals import Difference, paired_difference, two_sample_difference
 from autointerp.stats.multiplicity import difference_p_value, holm
@@ -40,7 +41,8 @@ class Comparison:
 
     `smallest` is the difference that this many features find with probability 0.8 at level 0.05, uncorrected;
     `n_needed` how many features a side would find the difference that was seen. `equivalence` is there where a margin
-    was given.
+    was given. `equal_density` is the difference of features that fire equally often, where the two sides' features are
+    not the same.
     """
 
     scorer: str
@@ -55,6 +57,7 @@ class Comparison:
     smallest: float | None
     n_needed: int | None
     equivalence: Equivalence | None = None
+    equal_density: EqualDensity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,11 @@ def _compare(
             smallest = smallest_difference(len(a), deviation=float(spread), n_other=len(b))
             if difference is not None and abs(difference.mean) > _NEAR:
                 n_needed = features_needed(abs(difference.mean), deviation=float(spread))
+        adjusted = None
+        if not is_shared and all("density" in side.rows for side in (first, second)):
+            adjusted = equal_density_difference(
+                *_with_density(first, metric), *_with_density(second, metric), rng=rng, bounds=(-reach, reach)
+            )
         if margin is not None:
             equivalence = find_equivalence(a.tolist(), b.tolist(), margin=margin, is_paired=is_shared)
         found.append(
@@ -161,6 +169,7 @@ def _compare(
                 smallest=smallest,
                 n_needed=n_needed,
                 equivalence=equivalence,
+                equal_density=adjusted,
             )
         )
     corrected = holm([row.p_uncorrected for row in found])
@@ -191,6 +200,11 @@ def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tup
     return np.array(list(a.values()), dtype=float), np.array(list(b.values()), dtype=float)
 
 
+def _with_density(side: _Side, metric: str) -> tuple[list[float], list[float]]:
+    known = side.rows[pd.notna(side.rows[metric]) & (side.rows["density"] > 0)]
+    return known[metric].astype(float).tolist(), known["density"].astype(float).tolist()
+
+
 def render_comparisons(rows: Sequence[Comparison]) -> str:
     """The comparisons as lines of text."""
     if not rows:
@@ -209,8 +223,10 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
         p = "" if row.p_value is None else f", p {row.p_value:.2g}"
         least = "" if row.smallest is None else f", can show {row.smallest:.3f}"
         needed = "" if row.n_needed is None else f", {row.n_needed:,} needed for this one"
-        figure = f"{row.metric} {d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]{effect}{p}"
+        figure = f"{row.metric} {_signed(d)}{effect}{p}"
         lines.append(f"{head}: {figure} (n {sizes}{least}{needed})")
+        if row.equal_density is not None:
+            lines.append(f"    {_equal_density(row.equal_density)}")
         if row.equivalence is not None:
             lines.append(f"    {_equivalence(row.equivalence)}")
     methods = sorted({row.method for row in rows})
@@ -223,6 +239,18 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
     if not any(row.equivalence for row in rows):
         lines.append("A difference that is not found shows no equality: --margin M tests whether it lies within M.")
     return "\n".join(lines)
+
+
+def _equal_density(found: EqualDensity) -> str:
+    pairs = f"{found.n_pairs} of {found.n_possible} possible pairs within {CALIPER:g}x"
+    if found.matched is None:
+        return f"at equal density: no number, the densities do not overlap ({pairs})"
+    strata = "" if found.strata is None else f"; by strata {_signed(found.strata)}"
+    return f"at equal density: {_signed(found.matched)} ({pairs}){strata}"
+
+
+def _signed(d: Difference) -> str:
+    return f"{d.mean:+.3f} [{d.lo:+.3f}, {d.hi:+.3f}]"
 
 
 def _equivalence(found: Equivalence) -> str:

@@ -70,3 +70,24 @@ def test_entries_without_a_partner_are_named() -> None:
         ["y/c (detection)", "x"],
     ]
     assert not find_unpaired(first, first, labels=("x", "y"))
+
+
+def test_dictionaries_are_compared_at_equal_density_too() -> None:
+    rng = np.random.default_rng(0)
+    rows = table({"a": 0.6, "b": 0.6}).assign(density=np.exp(rng.normal(-6, 0.7, 300)))
+    rows["f1"] -= 0.1 * (np.log(rows["density"]) + 6) + 0.1 * (rows["dictionary"] == "b")
+    rows.loc[rows["dictionary"] == "a", "density"] *= 1.5
+    (row,) = compare_within(rows, metric="f1", seed=0)
+    assert row.equal_density is not None
+    assert row.equal_density.matched is not None
+    text = render_comparisons([row])
+    assert f"at equal density: {row.equal_density.matched.mean:+.3f} [" in text
+    apart = rows.assign(density=rows["density"].where(rows["dictionary"] == "a", 0.9))
+    (row,) = compare_within(apart, metric="f1", seed=0)
+    assert "no number, the densities do not overlap (0 of 150 possible pairs within 1.25x)" in render_comparisons([row])
+
+
+def test_features_of_one_dictionary_are_not_matched_by_density() -> None:
+    first = table({"a": 0.6}).assign(density=0.01)
+    (row,) = compare_runs(first, first.assign(f1=first["f1"] / 2), labels=("x", "y"), shared={"a"}, metric="f1", seed=0)
+    assert row.equal_density is None
