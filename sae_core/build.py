@@ -34,7 +34,7 @@ from sae_core.errors import TrainingDataError, WidthMismatchError
 from sae_core.randomness import generator
 from sae_core.trainable import TrainableDictionary
 
-__all__ = ["FAMILIES", "build_dictionary", "fit_input_scale"]
+__all__ = ["FAMILIES", "FITTED_KINDS", "build_dictionary", "fit_input_scale"]
 
 Factory = Callable[[DictionaryConfig, int, torch.Generator, "Tensor | None"], Dictionary]
 

@@ -7,7 +7,8 @@ last state. Leaves, per dictionary, weights, history, firing rules and `quality.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from autointerp.subject.activations import iter_training_batches, iter_training_
 from autointerp.subject.sites import SitePoint
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
+from sae_core.build import FITTED_KINDS
 from sae_core.checkpoint import save_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
@@ -41,8 +43,8 @@ from sae_core.training.loop import TrainedDictionary, train_dictionaries
 
 __all__ = ["dismiss_followers", "run"]
 
-FIRING_SAMPLE_TOKENS = 65_536
-"""Activations of the dictionary role on which densities are taken and thresholds fitted."""
+SAMPLE_TOKENS = 65_536
+"""Activations of the dictionary role on which components and thresholds are fitted and densities taken."""
 
 DEFAULT_DENSITY = 0.01
 """Share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given."""
@@ -69,14 +71,17 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         origin = {"subject_hash": bench.subject.content_hash(), "corpus_hash": bench.corpus.content_hash()}
         dictionaries: dict[str, Dictionary] = {}
         n_tokens: dict[str, int] = {}
+        sample_of = cache(lambda point: _sample(bench, point))
         for point, entries in points.items():
-            trained, seen = _train_at(bench, point, entries, ready, layout, progress, origin=origin, ranks=ranks)
+            trained, seen = _train_at(
+                bench, point, entries, ready, layout, progress, sample_of=sample_of, origin=origin, ranks=ranks
+            )
             dictionaries |= trained
             n_tokens[str(point)] = seen
     if not ranks.is_first:
         return {}
     with progress.bar("fit firing rules"):
-        samples = {point: _sample(bench, point) for point in points}
+        samples = {point: sample_of(point) for point in points}
         rules = _fit_rules(bench, dictionaries, samples)
     for entry in config.dictionaries:
         rules[entry.name].save(layout.dictionary(entry.name))
@@ -111,22 +116,30 @@ def _train_at(
     layout: RunLayout,
     progress: Progress,
     *,
+    sample_of: Callable[[SitePoint], Tensor],
     origin: dict[str, str],
     ranks: Ranks,
 ) -> tuple[dict[str, Dictionary], int]:
-    """The dictionaries of one site, saved; and the activations they were trained on."""
+    """The dictionaries of one site, saved; and the activations they were trained on.
+
+    `sample_of` gives the activations that components are fitted to: a batch is too few for them.
+    """
     width = bench.subject.width(point)
     configs = {
         entry.name: (_dictionary_config(entry, width, bench.config), _training_config(entry, bench.config))
         for entry in entries
         if entry.kind not in READY_KINDS | DERIVED_KINDS
     }
+    sampled = {name: both for name, both in configs.items() if both[0].kind in FITTED_KINDS}
+    streamed = {name: both for name, both in configs.items() if name not in sampled}
+    if not any(config.is_trained for config, _ in streamed.values()):
+        sampled, streamed = configs, {}
     seen = 0
     trained: dict[str, TrainedDictionary] = {}
-    if any(config.is_trained for config, _ in configs.values()):
-        trained, seen = train_site(bench, point, configs, layout, progress, origin=origin, ranks=ranks)
-    elif configs and ranks.is_first:
-        trained = train_dictionaries(configs, [_sample(bench, point)], device=bench.subject.device)
+    if streamed:
+        trained, seen = train_site(bench, point, streamed, layout, progress, origin=origin, ranks=ranks)
+    if sampled and ranks.is_first:
+        trained |= train_dictionaries(sampled, [sample_of(point)], device=bench.subject.device)
     if not ranks.is_first:
         return {}, seen
     found = {entry.name: ready[entry.name].dictionary for entry in entries if entry.name in ready}
@@ -190,7 +203,7 @@ def _training_contexts(bench: Workbench, n_tokens: int):
 
 def _sample(bench: Workbench, point: SitePoint) -> Tensor:
     """Activations of the dictionary role [n, d_in], the same ones for every dictionary of the site."""
-    n_tokens = min(FIRING_SAMPLE_TOKENS, bench.config.corpus.dictionary_tokens)
+    n_tokens = min(SAMPLE_TOKENS, bench.config.corpus.dictionary_tokens)
     return torch.cat(list(iter_training_chunks(bench.subject, _training_contexts(bench, n_tokens), point)))
 
 
