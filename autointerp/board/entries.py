@@ -75,6 +75,7 @@ def build_entries(
     looks: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     window_shares: Mapping[tuple[str, ScoreGroup], float] | None = None,
     origins: Mapping[str, Mapping[str, Any]] | None = None,
+    sinks: Mapping[str, Mapping[str, Any]] | None = None,
     dead: Mapping[str, Dead] | None = None,
     groups: Mapping[ScoreGroup, str] | None = None,
     density: float | None = None,
@@ -97,7 +98,8 @@ def build_entries(
     `order` lists dictionaries as the config does; those it does not list follow by name. Empty `costs` mean that
     nothing was spent, none that it is not known. `protocols` are by explainer and scorer. `looks` are by
     judge and dictionary: the intervals of these are widened by their `critical_value`. `window_shares` are those of
-    `board.feature_noise`; `origins` say where dictionaries that were not trained here come from.
+    `board.feature_noise`; `origins` say where dictionaries that were not trained here come from, `sinks`
+    what stood out at a dictionary's site as attention sinks, where there were any.
 
     `dead` are the dictionaries without a feature to sample: they have an entry in every group of the others, or where
     all are dead in those of `groups`, which are the run's own with their heading metrics. `density` is the firing rate
@@ -145,6 +147,8 @@ def build_entries(
             facts |= _nothing_sampled((dead or {})[dictionary], facts["unscored"])
         if origin := (origins or {}).get(dictionary):
             facts["origin"] = dict(origin)
+        if found := (sinks or {}).get(dictionary):
+            facts["sinks"] = dict(found)
         entries.append({name: facts[name] for name in (*_ORDER, *(name for name in facts if name not in _ORDER))})
     return sorted(
         entries,

@@ -38,6 +38,10 @@ def describe_protocol(config: Config) -> dict[tuple[str, str], dict[str, Any]]:
     }
     if config.subject.packing != "concatenate":  # said where it is not the default: protocols of before stay the same
         evidence["packing"] = config.subject.packing
+    if config.subject.sinks != "mask":
+        evidence["sinks"] = config.subject.sinks
+    if config.subject.skip_first:
+        evidence["skip_first"] = config.subject.skip_first
     explain = config.explain.model_dump(mode="json")
     score = config.score.model_dump(mode="json")
     found = {}

@@ -14,7 +14,7 @@ from autointerp.runs.digests import is_stated, require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.small_files import read_json
 
-__all__ = ["FidelityRecord", "QualityRecord", "is_measured", "load_quality"]
+__all__ = ["FidelityRecord", "QualityRecord", "SinksRecord", "is_measured", "load_quality"]
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=0)]
@@ -33,6 +33,20 @@ class FidelityRecord(BaseModel):
     recovered_mean_frac: float | None = None
 
 
+class SinksRecord(BaseModel):
+    """Attention sinks of a site: see `subject.sinks.Sinks`."""
+
+    model_config = ConfigDict(strict=True)
+
+    longest: Annotated[float, Field(gt=0.0)]
+    n: _Count
+    tokens_frac: _Share
+    variance_frac: _Share
+    norm_ratio: Annotated[float, Field(ge=0.0)]
+    positions: dict[str, int]
+    tokens: dict[str, int]
+
+
 class QualityRecord(BaseModel):
     """A dictionary on held-out activations; None where a figure is undefined, `fidelity` where nothing was spliced."""
 
@@ -47,6 +61,8 @@ class QualityRecord(BaseModel):
     fidelity: FidelityRecord | None = None
     origin: dict[str, str | list[str]] | None = None
     """Where a dictionary comes from that was not trained in the run."""
+    sinks: SinksRecord | None = None
+    """The attention sinks of its site, None where there are none."""
 
     @model_validator(mode="after")
     def _check(self) -> QualityRecord:

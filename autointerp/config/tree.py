@@ -40,6 +40,20 @@ class SubjectConfig(Section):
     packing: Literal["concatenate", "document"] = "concatenate"
     """`concatenate` fills every context with one document after another; `document` gives each document (or each piece
     of a long one) a context of its own, so that what comes before a text is never another one."""
+    sinks: Literal["mask", "keep"] = "mask"
+    """Attention sinks, the one token or so of a context whose activation is many times as long as all others:
+    `mask` leaves them out wherever text is counted, trained on, measured or shown; `keep` does not."""
+    skip_first: Count = 0
+    """Text tokens left out likewise at the start of every context."""
+
+    @model_validator(mode="after")
+    def _check_skip(self) -> SubjectConfig:
+        if self.skip_first > self.context_tokens - 2:
+            raise ValueError(
+                f"skip_first = {self.skip_first} leaves no text of contexts of context_tokens = {self.context_tokens}; "
+                f"set it to {self.context_tokens - 2} or less"
+            )
+        return self
 
 
 class CorpusConfig(Section):

@@ -8,7 +8,7 @@ sample, the bins and the near-miss tokens come from them. Does not know records 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +26,7 @@ from autointerp.harvest.statistics import ROLES, FeatureStatistics, drawing_orde
 from autointerp.harvest.windows import Plan, WindowCollector
 from autointerp.progress import Progress
 from autointerp.subject.packing import PackedBatch
+from autointerp.subject.sinks import NO_LIMIT, leave_out
 from autointerp.subject.sites import SitePoint
 from sae_core.dictionary import Dictionary
 
@@ -36,6 +37,7 @@ __all__ = [
     "ReadableSubject",
     "collect_statistics",
     "collect_windows",
+    "limits_of",
     "near_tokens_of",
     "plan_windows",
 ]
@@ -58,11 +60,13 @@ class ReadableSubject(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LoadedDictionary:
-    """A dictionary, where it reads the subject, and when its features fire."""
+    """A dictionary, where it reads the subject, when its features fire, and the norm above which an activation there is
+    an attention sink's and its token no text."""
 
     dictionary: Dictionary
     point: SitePoint
     rules: FiringRules
+    longest: float = NO_LIMIT
 
 
 @dataclass(eq=False)
@@ -78,6 +82,11 @@ class Harvest:
         self.windows.merge(other.windows)
         self.contexts.merge(other.contexts)
         self.neurons.merge(other.neurons)
+
+
+def limits_of(dictionaries: Mapping[str, LoadedDictionary]) -> dict[SitePoint, float]:
+    """`longest` of every site that has sinks."""
+    return {each.point: each.longest for each in dictionaries.values() if each.longest < NO_LIMIT}
 
 
 def collect_statistics(
@@ -102,9 +111,10 @@ def collect_statistics(
         )
         for name, loaded in dictionaries.items()
     }
-    points = {loaded.point for loaded in dictionaries.values()}
-    label = "harvest: statistics"
-    for batch, x in _read(subject, points, open_batches, label, shard=shard, n_tokens=n_tokens, progress=progress):
+    read = _read(
+        subject, dictionaries, open_batches, "harvest: statistics", shard=shard, n_tokens=n_tokens, progress=progress
+    )
+    for batch, x in read:
         tokens, draws = batch.tokens[batch.is_text].cpu().numpy(), token_draws(batch, seed=seed)
         for name, loaded in dictionaries.items():
             firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point])
@@ -155,10 +165,18 @@ def collect_windows(
         for name, plan in plans.items()
     }
     neurons = {name: _neuron_point(subject, loaded.point) for name, loaded in dictionaries.items()}
-    points = {loaded.point for loaded in dictionaries.values()} | {p for p in neurons.values() if p is not None}
     gap = Placement.of(config).n_tokens
-    label = "harvest: windows"
-    for batch, x in _read(subject, points, open_batches, label, shard=shard, n_tokens=n_tokens, progress=progress):
+    read = _read(
+        subject,
+        dictionaries,
+        open_batches,
+        "harvest: windows",
+        also={point for point in neurons.values() if point is not None},
+        shard=shard,
+        n_tokens=n_tokens,
+        progress=progress,
+    )
+    for batch, x in read:
         text = TextBatch(batch, seed=seed, gap=gap)
         for name, loaded in dictionaries.items():
             if not len(plans[name].features):
@@ -176,16 +194,19 @@ def collect_windows(
 
 def _read(
     subject: ReadableSubject,
-    points: set[SitePoint],
+    dictionaries: Mapping[str, LoadedDictionary],
     open_batches: OpenBatches,
     label: str,
     *,
+    also: Set[SitePoint] = frozenset(),
     shard: tuple[int, int],
     n_tokens: int | None,
     progress: Progress,
 ) -> Iterator[tuple[PackedBatch, dict[SitePoint, Tensor]]]:
-    """Each batch of the shard with its activations at text tokens only, [n, d_in] per point."""
-    ordered = sorted(points, key=str)
+    """Each batch of the shard with its activations at text tokens only, [n, d_in] per point, those of the dictionaries
+    and `also` others. A token that is a sink for one dictionary is no text for any: all have the same text."""
+    longest = limits_of(dictionaries)
+    ordered = sorted({each.point for each in dictionaries.values()} | also, key=str)
     for point in ordered:
         subject.check(point)
     index, n_shards = shard
@@ -197,8 +218,9 @@ def _read(
             if number % n_shards != index or not batch.n_tokens:
                 continue
             found = subject.activations(batch.tokens, ordered)
-            is_text = batch.is_text
-            yield batch, {point: x[is_text.to(x.device)] for point, x in found.items()}
+            kept = leave_out(batch, found, longest)
+            is_text = kept.is_text
+            yield kept, {point: x[is_text.to(x.device)] for point, x in found.items()}
             n_read += batch.n_tokens
             bar.update(n_read)
 

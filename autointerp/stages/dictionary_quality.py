@@ -1,7 +1,7 @@
 """The quality of a run's dictionaries on held-out text: reconstruction, density, the subject's loss with them in it.
 
-Takes a workbench, dictionaries and firing rules; leaves `quality.json` beside each dictionary's weights. All of one
-site are measured in one pass over the first tokens of the score role.
+Takes a workbench, its sites, dictionaries and firing rules; leaves `quality.json` beside each dictionary's weights. All
+of one site are measured in one pass over the first tokens of the score role.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout, write_text
+from autointerp.stages.site_activations import SiteActivations
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import iter_training_chunks
 from autointerp.subject.fidelity import Fidelity, measure_fidelities
 from autointerp.subject.packing import PackedBatch
+from autointerp.subject.sinks import iter_without_sinks
 from autointerp.subject.sites import SitePoint
 from sae_core.dictionary import Dictionary
 from sae_core.quality import Quality, QualityMeter
@@ -40,6 +42,7 @@ def measure_dictionaries(
     layout: RunLayout,
     progress: Progress,
     *,
+    sites: Mapping[SitePoint, SiteActivations],
     origins: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Measure and write the quality of every dictionary, site by site, and say a line about each sparse one.
@@ -48,6 +51,7 @@ def measure_dictionaries(
     """
     heldout, few = (_batches(bench, n) for n in (QUALITY_TOKENS, FIDELITY_TOKENS))
     for point, entries in points.items():
+        site = sites[point]
         meters = {
             entry.name: QualityMeter(dictionaries[entry.name], thresholds=rules[entry.name].threshold)
             for entry in entries
@@ -55,14 +59,15 @@ def measure_dictionaries(
         n_tokens = sum(batch.n_tokens for batch in heldout)
         with progress.bar(f"quality {point}", total=n_tokens, unit="tok") as bar:
             n_done = 0
-            for chunk in iter_training_chunks(bench.subject, heldout, point):
+            for chunk in iter_training_chunks(bench.subject, heldout, point, longest=site.longest):
                 for meter in meters.values():
                     meter.add(chunk)
                 n_done += chunk.shape[0]
                 bar.update(n_done)
         sparse = {name: meter.dictionary for name, meter in meters.items() if not meter.dictionary.is_dense}
         with progress.bar(f"loss recovered {point}", unit="passes") as bar:
-            fidelities = measure_fidelities(bench.subject, sparse, point=point, batches=few, bar=bar)
+            kept = list(iter_without_sinks(bench.subject, few, site.limit))
+            fidelities = measure_fidelities(bench.subject, sparse, point=point, batches=kept, bar=bar)
         for entry in entries:
             quality, fidelity = meters[entry.name].result(), fidelities.get(entry.name)
             facts: dict[str, Any] = {
@@ -73,6 +78,8 @@ def measure_dictionaries(
             facts |= quality.to_json() | _loss_facts(fidelity)
             if origin := (origins or {}).get(entry.name):
                 facts["origin"] = dict(origin)
+            if site.sinks is not None:
+                facts["sinks"] = asdict(site.sinks)
             write_text(layout.quality(entry.name), json.dumps(facts, indent=2, sort_keys=True) + "\n")
             if fidelity is not None:
                 progress.say(f"{entry.name}: {_in_short(quality, fidelity)}")

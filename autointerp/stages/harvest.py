@@ -8,9 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from autointerp.board.quality_file import load_quality
 from autointerp.config.tree import Config
 from autointerp.harvest.evidence import LoadedDictionary, Need, harvest
 from autointerp.harvest.firing import FiringRules
+from autointerp.harvest.passes import limits_of
 from autointerp.harvest.pinning import choose_prompts, pin_features
 from autointerp.progress import Progress
 from autointerp.records.document import Role
@@ -24,6 +26,7 @@ from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import reopen
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.packing import PackedBatch
+from autointerp.subject.sinks import NO_LIMIT, iter_without_sinks
 from autointerp.subject.tokens import TokenText
 
 __all__ = ["needs_of", "run"]
@@ -44,6 +47,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             reopen(entry, layout, device=bench.subject.device, objects=objects),
             bench.point(entry),
             FiringRules.load(layout.dictionary(entry.name)),
+            _longest(config, layout, entry.name),
         )
         for entry in config.dictionaries
     }
@@ -59,7 +63,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         progress=progress,
     )
     for name, evidence in _pinned(found, dictionaries, bench, progress).items():
-        write_evidence(layout.evidence_file(name), evidence, notes={"packing": config.subject.packing})
+        write_evidence(layout.evidence_file(name), evidence, notes=_notes(config, dictionaries))
         unscored = sum(item.unscored is not None for item in evidence)
         wanted = config.harvest.n_features
         note = f", {unscored} of them cannot be scored" if unscored else ""
@@ -84,7 +88,8 @@ def _pinned(
     config = bench.config.harvest
     if not config.pinned:
         return dict(found)
-    contexts = bench.evidence_batches("explain")
+    limits = limits_of(dictionaries)
+    contexts = iter_without_sinks(bench.subject, bench.evidence_batches("explain"), limits)
     prompts = choose_prompts(contexts, config.pinned, context_tokens=bench.config.subject.context_tokens)
     text = TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size)
     pinned: dict[str, list[Evidence]] = {}
@@ -100,6 +105,22 @@ def _pinned(
         )
         progress.say(f"{name}: {len(evidence)} features held high on {config.pinned} prompts")
     return pinned
+
+
+def _longest(config: Config, layout: RunLayout, name: str) -> float:
+    """The norm above which an activation that a dictionary reads is an attention sink's, as the train stage found."""
+    quality = load_quality(layout, name) if config.subject.sinks == "mask" else None
+    return NO_LIMIT if quality is None or quality.sinks is None else quality.sinks.longest
+
+
+def _notes(config: Config, dictionaries: Mapping[str, LoadedDictionary]) -> dict[str, str]:
+    """How the text was read; of what is left out of it, only what was."""
+    notes = {"packing": config.subject.packing}
+    if config.subject.skip_first:
+        notes["skip_first"] = str(config.subject.skip_first)
+    if limits_of(dictionaries):
+        notes["sinks"] = "mask"
+    return notes
 
 
 def needs_of(config: Config) -> dict[Role, Need]:

@@ -69,6 +69,7 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
         seed=config.seed,
         costs=costs,
         quality={name: _quality(record) | mean_context(evidences, name) for name, record in measured.items()},
+        sinks={name: record.sinks.model_dump() for name, record in measured.items() if record and record.sinks},
         origins={name: record.origin for name, record in measured.items() if record and record.origin},
         dead=_dead(config, evidences, measured),
         groups={group: heading_of(scales[group.scorer]) for group in own},

@@ -1,6 +1,6 @@
 """The training of one site's dictionaries within a run: where activations come from, states, charts, several processes.
 
-Takes a workbench, a site and what is to be trained there; gives trained dictionaries and saves none. A training that
+Takes a site's activations and what is to be trained there; gives trained dictionaries and saves none. A training that
 was killed goes on from its last state. Does not know firing rules or quality.
 """
 
@@ -21,8 +21,10 @@ from autointerp.errors import ConfigError
 from autointerp.progress import Bar, Progress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
+from autointerp.stages.site_activations import SiteActivations
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import TrainingChunks
+from autointerp.subject.sinks import NO_LIMIT
 from autointerp.subject.sites import SitePoint
 from sae_core.activations.buffer import ShuffleBuffer
 from sae_core.activations.store_writer import write_store
@@ -46,8 +48,7 @@ def check_ranks(config_batch_tokens: int, ranks: Ranks) -> None:
 
 
 def train_site(
-    bench: Workbench,
-    point: SitePoint,
+    site: SiteActivations,
     configs: Configs,
     layout: RunLayout,
     progress: Progress,
@@ -59,12 +60,13 @@ def train_site(
 
     origin: hashes of subject and corpus, so that states and stored activations of others are not taken for ours.
     """
+    bench, point = site.bench, site.point
     train = bench.config.train
-    facts = {**origin, "point": str(point), **_packing(bench)}
+    facts = {**origin, "point": str(point), **_reading(site)}
     plan = CheckpointPlan(directory=layout.training_state(str(point)), every_s=train.checkpoint_every_s, facts=facts)
     notes: dict[str, str] = {}
     seen = 0
-    batches = _batches(bench, point, layout, facts, ranks, progress)
+    batches = _batches(site, layout, facts, ranks, progress)
     with ExitStack() as opened:
         total = max(training.n_tokens for _, training in configs.values())
         bar = opened.enter_context(progress.bar(f"train {point}", total=total, unit="tok"))
@@ -104,15 +106,23 @@ def forget_training(layout: RunLayout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _packing(bench: Workbench) -> dict[str, Any]:
-    subject = bench.config.subject
-    packing: dict[str, Any] = {
-        "max_tokens": bench.config.corpus.dictionary_tokens,
+def _reading(site: SiteActivations) -> dict[str, Any]:
+    """How the text is read."""
+    config = site.bench.config
+    subject = config.subject
+    reading: dict[str, Any] = {
+        "max_tokens": config.corpus.dictionary_tokens,
         "context_tokens": subject.context_tokens,
         "batch_contexts": subject.batch_contexts,
     }
     # said where it is not the default, so that states and activations of before are found again
-    return packing if subject.packing == "concatenate" else packing | {"packing": subject.packing}
+    if subject.packing != "concatenate":
+        reading["packing"] = subject.packing
+    if subject.skip_first:
+        reading["skip_first"] = subject.skip_first
+    if site.longest < NO_LIMIT:
+        reading["longest"] = site.longest
+    return reading
 
 
 class _Counted:
@@ -132,11 +142,12 @@ class _Counted:
 
 
 def _batches(
-    bench: Workbench, point: SitePoint, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks, progress: Progress
+    site: SiteActivations, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks, progress: Progress
 ) -> ShuffleBuffer:
     """This process's share of the shuffled batches, as they stream by or from files."""
+    bench, point = site.bench, site.point
     train, shard = bench.config.train, (ranks.index, ranks.n)
-    chunks = TrainingChunks(bench.subject, bench.corpus, point, shard=shard, **_packing(bench))
+    chunks = TrainingChunks(bench.subject, bench.corpus, point, shard=shard, **_reading(site))
     which = (str(point),) if ranks.n == 1 else (str(point), ranks.index)
     seed = derive(bench.config.seed, "shuffle", *which)
     batch_tokens, capacity_tokens = train.batch_tokens // ranks.n, train.buffer_tokens // ranks.n

@@ -7,8 +7,7 @@ last state. Leaves, per dictionary, weights, history, firing rules and `quality.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from autointerp.seeds import derive
 from autointerp.stages.dictionary_quality import measure_dictionaries
 from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import ReadyDictionary, open_ready
+from autointerp.stages.site_activations import SiteActivations, open_site
 from autointerp.stages.site_training import check_ranks, forget_training, train_site
 from autointerp.stages.workbench import Workbench, open_workbench
-from autointerp.subject.activations import iter_training_batches, iter_training_chunks
 from autointerp.subject.sites import SitePoint
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
@@ -42,9 +41,6 @@ from sae_core.training.history import write_history
 from sae_core.training.loop import TrainedDictionary, train_dictionaries
 
 __all__ = ["dismiss_followers", "run"]
-
-SAMPLE_TOKENS = 65_536
-"""Activations of the dictionary role on which components and thresholds are fitted and densities taken."""
 
 DEFAULT_DENSITY = 0.01
 """Share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given."""
@@ -71,22 +67,21 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         origin = {"subject_hash": bench.subject.content_hash(), "corpus_hash": bench.corpus.content_hash()}
         dictionaries: dict[str, Dictionary] = {}
         n_tokens: dict[str, int] = {}
-        sample_of = cache(lambda point: _sample(bench, point))
+        sites = {point: open_site(bench, point, progress) for point in points}
         for point, entries in points.items():
-            trained, seen = _train_at(
-                bench, point, entries, ready, layout, progress, sample_of=sample_of, origin=origin, ranks=ranks
-            )
+            trained, seen = _train_at(sites[point], entries, ready, layout, progress, origin=origin, ranks=ranks)
             dictionaries |= trained
             n_tokens[str(point)] = seen
     if not ranks.is_first:
         return {}
     with progress.bar("fit firing rules"):
-        samples = {point: sample_of(point) for point in points}
-        rules = _fit_rules(bench, dictionaries, samples)
+        rules = _fit_rules(bench, dictionaries, {point: site.sample for point, site in sites.items()})
     for entry in config.dictionaries:
         rules[entry.name].save(layout.dictionary(entry.name))
-    del samples
-    measure_dictionaries(bench, points, dictionaries, rules, layout, progress, origins=_shown_origins(config, ready))
+    for site in sites.values():
+        del site.sample
+    origins = _shown_origins(config, ready)
+    measure_dictionaries(bench, points, dictionaries, rules, layout, progress, sites=sites, origins=origins)
     forget_training(layout)
     return {
         **origin,
@@ -109,21 +104,20 @@ def dismiss_followers() -> None:
 
 
 def _train_at(
-    bench: Workbench,
-    point: SitePoint,
+    site: SiteActivations,
     entries: list[DictionaryEntry],
     ready: Mapping[str, ReadyDictionary],
     layout: RunLayout,
     progress: Progress,
     *,
-    sample_of: Callable[[SitePoint], Tensor],
     origin: dict[str, str],
     ranks: Ranks,
 ) -> tuple[dict[str, Dictionary], int]:
     """The dictionaries of one site, saved; and the activations they were trained on.
 
-    `sample_of` gives the activations that components are fitted to: a batch is too few for them.
+    Components are fitted to the site's sample: a batch is too few for them.
     """
+    bench, point = site.bench, site.point
     width = bench.subject.width(point)
     configs = {
         entry.name: (_dictionary_config(entry, width, bench.config), _training_config(entry, bench.config))
@@ -137,9 +131,9 @@ def _train_at(
     seen = 0
     trained: dict[str, TrainedDictionary] = {}
     if streamed:
-        trained, seen = train_site(bench, point, streamed, layout, progress, origin=origin, ranks=ranks)
+        trained, seen = train_site(site, streamed, layout, progress, origin=origin, ranks=ranks)
     if sampled and ranks.is_first:
-        trained |= train_dictionaries(sampled, [sample_of(point)], device=bench.subject.device)
+        trained |= train_dictionaries(sampled, [site.sample], device=bench.subject.device)
     if not ranks.is_first:
         return {}, seen
     found = {entry.name: ready[entry.name].dictionary for entry in entries if entry.name in ready}
@@ -188,23 +182,6 @@ def _shuffled(entry: DictionaryEntry, found: dict[str, Dictionary], config: Conf
         return ShuffledDictionary.over(found[entry.of], draw=draw)
     except ValueError as error:
         raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
-
-
-def _training_contexts(bench: Workbench, n_tokens: int):
-    return iter_training_batches(
-        bench.subject,
-        bench.corpus,
-        max_tokens=n_tokens,
-        context_tokens=bench.config.subject.context_tokens,
-        batch_contexts=bench.config.subject.batch_contexts,
-        packing=bench.config.subject.packing,
-    )
-
-
-def _sample(bench: Workbench, point: SitePoint) -> Tensor:
-    """Activations of the dictionary role [n, d_in], the same ones for every dictionary of the site."""
-    n_tokens = min(SAMPLE_TOKENS, bench.config.corpus.dictionary_tokens)
-    return torch.cat(list(iter_training_chunks(bench.subject, _training_contexts(bench, n_tokens), point)))
 
 
 def _fit_rules(

@@ -40,6 +40,7 @@ class Workbench:
             batch_contexts=self.config.subject.batch_contexts,
             max_tokens=max_tokens or self.tokens_per_role,
             packing=self.config.subject.packing,
+            skip_first=self.config.subject.skip_first,
         )
 
     @property

@@ -1,16 +1,20 @@
 """Streams of activations: batches of contexts run through the subject, with nothing kept between batches.
 
-Takes a subject, packed batches and site points. Does not know dictionaries or evidence.
+Takes a subject, packed batches and site points. `longest` is the norm above which a text token's activation is an
+attention sink's (see `subject.sinks`) and left out. Does not know dictionaries or evidence.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autointerp.errors import InputError
 from autointerp.subject.packing import PackedBatch, Packing, iter_batches
 from autointerp.subject.sites import SitePoint
 
@@ -35,12 +39,13 @@ def iter_activations(
 
 
 def iter_training_chunks(
-    subject: Subject, batches: Iterable[PackedBatch], point: SitePoint
+    subject: Subject, batches: Iterable[PackedBatch], point: SitePoint, *, longest: float = math.inf
 ) -> Iterator[Float[Tensor, "batch d_in"]]:
-    """Activations at text positions only (special tokens left out), one chunk per batch, in reading order."""
+    """Activations at text positions only (special tokens and sinks left out), one chunk per batch, in reading order."""
     for batch, found in iter_activations(subject, batches, [point]):
         activations = found[point]
-        yield activations[batch.is_text.to(activations.device)]
+        rows = activations[batch.is_text.to(activations.device)]
+        yield rows if longest == math.inf else rows[~(rows.norm(dim=1) > longest)]
 
 
 def iter_training_batches(
@@ -52,25 +57,35 @@ def iter_training_batches(
     batch_contexts: int,
     packing: Packing = "concatenate",
     shard: tuple[int, int] = (0, 1),
+    skip_first: int = 0,
 ) -> Iterator[PackedBatch]:
     """`max_tokens` text tokens of the dictionary role; a shorter corpus is read again, in a new order each time.
 
     shard (i, n) gives every n-th batch from the i-th on, until these hold `max_tokens` or a little more: no two shards
-    read the same batch of an epoch. Raises InputError where the role has no text.
+    read the same batch of an epoch. With `skip_first`, too, it may be a little more. Raises InputError where the role
+    has no text.
     """
     index, n_shards = shard
-    n_left, epoch, number = max_tokens, 0, 0
+    n_left, epoch, number, has_text = max_tokens, 0, 0, True
     while n_left > 0:
+        if not has_text:
+            raise InputError(
+                f"subject.skip_first = {skip_first} leaves no text for the role 'dictionary'; lower it or raise "
+                "subject.context_tokens"
+            )
+        has_text = False
         batches = iter_batches(
             corpus.iter_documents("dictionary", epoch=epoch),
             tokenizer=subject.tokenizer,
             role="dictionary",
             context_tokens=context_tokens,
             batch_contexts=batch_contexts,
-            max_tokens=n_left if n_shards == 1 else None,
+            max_tokens=n_left if n_shards == 1 and not skip_first else None,
             packing=packing,
+            skip_first=skip_first,
         )
         for batch in batches:
+            has_text = has_text or batch.n_tokens > 0
             is_ours = number % n_shards == index
             number += 1
             if is_ours and n_left > 0:
@@ -84,8 +99,9 @@ def iter_training_batches(
 class TrainingChunks:
     """Activations of the dictionary role at one point, one chunk per batch of contexts; can be begun at any row.
 
-    The text before that row is tokenised again, but the subject does not run on it. shard: see iter_training_batches;
-    of `max_tokens` tokens, each of n shards gives its n-th part.
+    The text before that row is tokenised again, but the subject does not run on it: there are as many rows as text
+    tokens, and the place of a sink takes the next other row of its chunk. shard: see iter_training_batches; of
+    `max_tokens` tokens, each of n shards gives its n-th part.
     """
 
     def __init__(
@@ -99,14 +115,17 @@ class TrainingChunks:
         batch_contexts: int,
         packing: Packing = "concatenate",
         shard: tuple[int, int] = (0, 1),
+        skip_first: int = 0,
+        longest: float = math.inf,
     ) -> None:
-        self._subject, self._corpus, self._point = subject, corpus, point
+        self._subject, self._corpus, self._point, self._longest = subject, corpus, point, longest
         self._n_rows = -(-max_tokens // shard[1])
         self._packing: dict[str, Any] = {
             "context_tokens": context_tokens,
             "batch_contexts": batch_contexts,
             "packing": packing,
             "shard": shard,
+            "skip_first": skip_first,
         }
 
     def __iter__(self) -> Iterator[Float[Tensor, "batch d_in"]]:
@@ -119,4 +138,17 @@ class TrainingChunks:
             start, n_passed = n_passed, n_passed + batch.n_tokens
             if n_passed > n_rows:
                 (chunk,) = iter_training_chunks(self._subject, [batch], self._point)
-                yield chunk[max(0, n_rows - start) : self._n_rows - start]
+                yield _with_others(chunk, self._longest)[max(0, n_rows - start) : self._n_rows - start]
+
+
+def _with_others(chunk: Float[Tensor, "batch d_in"], longest: float) -> Float[Tensor, "batch d_in"]:
+    """The chunk with the next other row, from the start again after the last, in the place of every longer one; where
+    all are longer, they are shortened."""
+    if longest == math.inf:
+        return chunk
+    norms = chunk.norm(dim=1)
+    others = (~(norms > longest)).nonzero()[:, 0]
+    if len(others) == 0:
+        return chunk * (longest / norms)[:, None]
+    place = torch.searchsorted(others, torch.arange(len(chunk), device=chunk.device))
+    return chunk[others[place % len(others)]]

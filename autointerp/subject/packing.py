@@ -5,13 +5,14 @@ Packing `concatenate`: a context is `[BOS] text [BOS] text ...`: it begins with 
 documents are separated by BOS (by EOS where there is no BOS, by nothing where there is neither), a document longer than
 a context goes on in the next one with its offset kept, and only the last context is padded. Packing `document`: a
 context holds one document, or a piece of one, and padding up to the longest of its batch. Padding stands behind the
-text, so nothing that a causal model makes of the text has seen it.
+text, so nothing that a causal model makes of the text has seen it. The first text tokens of every context can be left
+out: they are read as what comes before, and count as no text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -61,6 +62,17 @@ class PackedBatch:
     def n_tokens(self) -> int:
         return int(torch.count_nonzero(self.document >= 0))
 
+    def without(self, mask: Bool[Tensor, "batch pos"]) -> PackedBatch:
+        """The same contexts, with no text where `mask` is on."""
+        if not bool((mask & self.is_text).any()):
+            return self
+        document, offset = (each.masked_fill(mask, -1) for each in (self.document, self.offset))
+        return replace(self, document=document, offset=offset)
+
+    def without_first(self, n: int) -> PackedBatch:
+        """The same contexts, the first `n` text tokens of each no text."""
+        return self.without(self.is_text.cumsum(dim=1) <= n) if n else self
+
 
 def iter_batches(
     documents: Iterable[Document],
@@ -72,12 +84,14 @@ def iter_batches(
     max_tokens: int | None = None,
     shard: tuple[int, int] = (0, 1),
     packing: Packing = "concatenate",
+    skip_first: int = 0,
 ) -> Iterator[PackedBatch]:
     """Batches of `batch_contexts` contexts of `context_tokens` tokens; the last batch may hold fewer contexts.
 
     `max_tokens` counts text tokens, is met exactly, and ends the stream early. `shard = (i, n)` yields every n-th
     batch from the i-th on: packing is that of the whole stream, so n shards together are exactly one unsharded
-    pass. Document order is the caller's. Raises InputError when there is no text at all.
+    pass. `skip_first` text tokens of every context are left out, after they were counted. Document order is the
+    caller's. Raises InputError when there is no text at all.
     """
     index, n_shards = shard
     if not 0 <= index < n_shards:
@@ -90,7 +104,7 @@ def iter_batches(
         kept = encoded if n_left is None else encoded.head(n_left)
         for batch in packer.add(kept):
             if n_batches % n_shards == index:
-                yield batch
+                yield batch.without_first(skip_first)
             n_batches += 1
         if n_left is not None:
             n_left -= kept.n_text
@@ -100,7 +114,7 @@ def iter_batches(
         raise InputError(f"corpus.path: no text for the role '{role}'; give more documents")
     for batch in packer.finish():
         if n_batches % n_shards == index:
-            yield batch
+            yield batch.without_first(skip_first)
         n_batches += 1
 
 

@@ -1,0 +1,127 @@
+"""Attention sinks: the few text tokens, mostly one early in a context, whose activations are far longer than others.
+
+Attention rests on them (Sun et al. 2024, arXiv 2402.17762). They say nothing of the text and can hold most of a site's
+variance. Takes a subject and contexts; finds how long a sink's activation is at a site, and leaves such tokens out of
+batches. Does not know dictionaries.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autointerp.subject.activations import iter_activations
+from autointerp.subject.packing import PackedBatch
+from autointerp.subject.sites import SitePoint
+
+if TYPE_CHECKING:
+    from autointerp.subject.model import Subject
+
+__all__ = ["NO_LIMIT", "Sinks", "find_sinks", "iter_without_sinks", "leave_out"]
+
+NO_LIMIT = math.inf
+"""The longest activation where nothing counts as a sink."""
+
+LONG = 6.0
+"""Multiples of the median norm from which on an activation may be a sink's."""
+MOST_PER_CONTEXT = 1.5
+LEAST_VARIANCE_FRAC = 0.1
+N_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """The sinks of one site on a sample of contexts.
+
+    longest: the norm above which a text token is a sink. tokens_frac, variance_frac: their share of the text tokens and
+    of the variance. norm_ratio: their median norm over that of all text tokens. positions, tokens: the commonest, with
+    how often; a position counts from the context's start.
+    """
+
+    longest: float
+    n: int
+    tokens_frac: float
+    variance_frac: float
+    norm_ratio: float
+    positions: dict[str, int]
+    tokens: dict[str, int]
+
+    def in_short(self) -> str:
+        """One line about them."""
+        positions = ", ".join(f"{position} ({n})" for position, n in self.positions.items())
+        tokens = ", ".join(f"{token!r} ({n})" for token, n in self.tokens.items())
+        return (
+            f"{self.tokens_frac:.2%} of the text tokens, {self.norm_ratio:.0f} times as long as the median, hold "
+            f"{self.variance_frac:.0%} of the variance; positions {positions}; tokens {tokens}"
+        )
+
+
+def find_sinks(subject: Subject, batches: Iterable[PackedBatch], point: SitePoint) -> Sinks | None:
+    """The sinks of a site, None where it has none.
+
+    Tokens are sinks where they are few (no more than 1.5 in a context), apart (fewer tokens lie between half their
+    least length and it than beyond it) and heavy (a tenth of the variance or more): a frequent token of long
+    activations, or a site whose norms spread widely, has none.
+    """
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    n_contexts = 0
+    for batch, found in iter_activations(subject, batches, [point]):
+        is_text = batch.is_text
+        position = torch.arange(is_text.shape[1]).expand_as(is_text)
+        rows = found[point][is_text.to(found[point].device)].cpu()
+        parts.append((rows, batch.tokens[is_text].cpu(), position[is_text.cpu()]))
+        n_contexts += int(is_text.any(dim=1).sum())
+    if not parts:
+        return None
+    x, tokens, positions = (torch.cat(part) for part in zip(*parts, strict=True))
+    norms = x.norm(dim=1)
+    median = float(norms.median()) if len(norms) else 0.0
+    longest = LONG * median
+    is_sink = norms > longest
+    n = int(is_sink.sum())
+    n_between = int((norms > longest / 2).sum()) - n
+    variance = (x - x.mean(dim=0)).square().sum(dim=1).double()
+    variance_frac = float(variance[is_sink].sum() / variance.sum()) if n else 0.0
+    if not n or n > MOST_PER_CONTEXT * n_contexts or n_between >= n or variance_frac < LEAST_VARIANCE_FRAC:
+        return None
+    return Sinks(
+        longest=longest,
+        n=n,
+        tokens_frac=n / len(norms),
+        variance_frac=variance_frac,
+        norm_ratio=float(norms[is_sink].median()) / median,
+        positions=_commonest(map(str, positions[is_sink].tolist())),
+        tokens=_commonest(subject.tokenizer.decode([token]) for token in tokens[is_sink].tolist()),
+    )
+
+
+def leave_out(
+    batch: PackedBatch, found: Mapping[SitePoint, Float[Tensor, "batch pos d_in"]], longest: Mapping[SitePoint, float]
+) -> PackedBatch:
+    """The batch, its tokens no text where an activation is longer than its site's `longest`."""
+    mask: Bool[Tensor, "batch pos"] = torch.zeros_like(batch.is_text)
+    for point, limit in longest.items():
+        mask |= (found[point].norm(dim=-1) > limit).to(mask.device)
+    return batch.without(mask)
+
+
+def iter_without_sinks(
+    subject: Subject, batches: Iterable[PackedBatch], longest: Mapping[SitePoint, float]
+) -> Iterator[PackedBatch]:
+    """The batches, sinks left out. The subject runs on them only where there is a limit."""
+    if not longest:
+        yield from batches
+        return
+    for batch, found in iter_activations(subject, batches, list(longest)):
+        yield leave_out(batch, found, longest)
+
+
+def _commonest(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common(N_SHOWN))
