@@ -95,11 +95,12 @@ class Event(NamedTuple):
 
 
 class ChaosServer(LocalServer):
-    """The server; `events` reads its log."""
+    """The server; `events` reads its log. It answers after `delay_s`, which may be changed while it runs."""
 
     def __init__(self, log: Path, *, weather: Weather = CALM, delay_s: float = 0.005) -> None:
         super().__init__()
-        self._weather, self._delay_s = weather, delay_s
+        self.delay_s = delay_s
+        self._weather = weather
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._path = log
         self.arrivals = Counter[str]()
@@ -131,7 +132,7 @@ class ChaosServer(LocalServer):
         fault = self._weather.fault(name, n_before)
         self._note("arrival", name, fault)
         self.arrivals[name] += 1
-        await asyncio.sleep(self._delay_s)
+        await asyncio.sleep(self.delay_s)
         # a question asked once more gets the answer of the first time, whatever was said in between
         question = {"messages": body["messages"][:2]}
         good, is_first = completion(answer(question)), len(body["messages"]) == 2

@@ -36,6 +36,7 @@ def test_a_run_that_is_interrupted_loses_and_repeats_nothing(
         assert "interrupted by" in errors and "Traceback" not in errors
         kept = read_replies(run.journal, tmp_path / "copy")
         assert len(kept) == server.n_arrivals < calm.n_requests
+        server.delay_s = 0.0
         # a cache of its own: what is not asked again must be in the journal
         again = words(calm.source, run.root, server.base_url, cache=tmp_path / "another")
         assert call(capsys, *again).code == 0
