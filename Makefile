@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= quick
 STAMP := $(VENV)/.setup-stamp
-PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check format browser interop llama contracts bench bench-judge wheel clean
@@ -34,7 +34,7 @@ test: setup browser ## run the tests (small versions of everything)
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not full and not cuda"
 
 test-all: setup browser ## run every test, the long ones too
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile many
 
 check: setup ## ruff, pyright, import-linter
 	$(BIN)/ruff check .

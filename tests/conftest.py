@@ -1,15 +1,41 @@
 """Tensor shapes and types stated in signatures are checked while tests run, and only then."""
 
+import functools
+import gc
 import os
+import sys
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 
 import jaxtyping
 import pytest
+import typer.main
+from hypothesis import settings
 
 # Processes are forked in tests, and OpenMP threads that were started before a fork never answer after it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest"], "beartype.beartype")
+
+settings.register_profile("few", max_examples=40)
+settings.register_profile("many", max_examples=100)
+settings.load_profile("few")
+
+# A process calls the command line once, tests a thousand times: what it would build and look up anew is kept, entry
+# points as long as no folder of the path has changed.
+typer.main.get_command = functools.cache(typer.main.get_command)
+_entry_points = metadata.entry_points
+_entry_points_of = functools.cache(lambda _folders, **wanted: _entry_points(**wanted))
+
+
+def _known_entry_points(**wanted: str) -> metadata.EntryPoints:
+    folders = [Path(folder) for folder in sys.path]
+    found = tuple((folder, folder.stat().st_mtime_ns) for folder in folders if folder.exists())
+    return _entry_points_of(found, **wanted)
+
+
+metadata.entry_points = _known_entry_points
 
 LONG = (
     "tests/integration/test_whole_run.py",
@@ -35,6 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, everything else as it was."""
     place = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.location[0], len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: no collection of garbage has to walk through it again, and each stage of a
+    run ends with one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import re
 import shutil
@@ -105,7 +104,6 @@ class Attack:
     prices and no weights, and less is asked of it."""
 
     def __init__(self, root: Path, *, is_quick: bool = False) -> None:
-        gc.freeze()  # a stage's end collects garbage, among all that pytest and torch have
         if is_quick:
             self.whole = self.other = make_small(root / "whole").root
         else:

@@ -16,6 +16,7 @@ from autointerp.config.loading import differing_keys, load_config, parse_config,
 from autointerp.errors import ConfigError
 from autointerp.resources import resource
 from sae_core import config as core
+from tests.drawing import examples
 
 RECIPES = ["demo", "encoders", "stories260k", "oneill2024_gpt2_l9", "bricken2023_one_layer"]
 
@@ -140,7 +141,7 @@ def test_differing_keys_give_both_values() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=40))
 def test_any_override_either_works_or_is_a_config_error(text: str) -> None:
     try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from autointerp.judges.engine.concurrency import Ending, Slots, Turn
 from autointerp.judges.engine.quota import Quota
 from autointerp.judges.protocol import RateLimits
+from tests.drawing import examples
 
 OK, BUSY, FAILED, UNREACHED = Ending.ANSWERED, Ending.OVERLOADED, Ending.FAILED, Ending.UNREACHED
 
@@ -232,7 +233,7 @@ def test_no_more_is_sent_than_the_quota_has_left_and_a_timer_goes_on(n_left: int
     assert asyncio.run(main()) == (n_left, 8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     ceiling=st.integers(1, 40),
     events=st.lists(st.tuples(st.integers(0, 50), st.sampled_from(list(Ending)), st.booleans()), max_size=120),

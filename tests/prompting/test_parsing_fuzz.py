@@ -23,6 +23,7 @@ from autointerp.prompting import (
 )
 from autointerp.prompting.parsing import diagnose, find_answers, parse_explanation
 from autointerp.prompting.refusals import is_refusal
+from tests.drawing import examples
 
 WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "1.0": 1, "0.0": 0}
 DRESSES = [
@@ -108,7 +109,7 @@ def test_a_list_of_another_length_is_never_cut_or_filled(case: tuple[list[int], 
     assert (answers is None) == (change != 0)
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(spoilt())
 def test_what_is_read_is_spelled_in_the_reply(case: tuple[int, str]) -> None:
     n, text = case

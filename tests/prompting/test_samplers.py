@@ -15,6 +15,7 @@ from autointerp.config.asking import Sampling
 from autointerp.prompting.samplers import Chosen, choose_firing, shares_by_bin
 from autointerp.records.window import Kind, Window
 from autointerp.seeds import stream
+from tests.drawing import examples
 
 SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 WEIGHTED = tuple(name for name in SAMPLINGS if name != "top")
@@ -57,12 +58,18 @@ class Population:
         self.windows = [window(place, float(self.values[place]), kind, int(self.bin[place])) for place, kind in kept]
 
 
+@pytest.fixture(scope="module")
+def populations() -> list[Population]:
+    """600 draws of a harvest."""
+    return [Population(seed) for seed in range(600)]
+
+
 def ids(chosen: Sequence[Chosen]) -> list[str]:
     return [c.window.id for c in chosen]
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 30))
 def test_as_many_as_asked_for_none_twice_and_the_stream_decides(sampling: Sampling, seed: int, n: int) -> None:
     population = Population(seed)
@@ -80,11 +87,10 @@ def test_as_many_as_asked_for_none_twice_and_the_stream_decides(sampling: Sampli
 
 
 @pytest.mark.parametrize("sampling", WEIGHTED)
-def test_the_weighted_mean_is_that_of_all_firing_windows(sampling: Sampling) -> None:
+def test_the_weighted_mean_is_that_of_all_firing_windows(sampling: Sampling, populations: list[Population]) -> None:
     """The share that fires above 1.5, over 600 draws of harvest and sample: as a sum of shares, and as their ratio."""
     sums, ratios, naive = [], [], []
-    for seed in range(600):
-        population = Population(seed)
+    for seed, population in enumerate(populations):
         chosen = choose_firing(sampling, population.windows, 16, stream(seed, "y"), bins=population.bins)
         values = np.array([c.window.max_activation for c in chosen])
         shares = np.array([c.share or 0.0 for c in chosen])

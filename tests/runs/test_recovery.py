@@ -20,6 +20,7 @@ from autointerp.runs.manifest import open_run
 from autointerp.runs.recovery import recover_journal, recover_run
 from autointerp.runs.reply_record import FailedAttempt, ReplyRecord
 from autointerp.seeds import stream
+from tests.drawing import examples
 
 PAGE = 4096
 N = 400
@@ -93,7 +94,7 @@ def test_damage_in_the_last_pages_costs_what_was_there(
     assert result.damaged.read_bytes() == damage(raw)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(places=st.sets(st.floats(min_value=0.0, max_value=1.0), min_size=1, max_size=5), seed=st.integers(0, 100))
 def test_damage_anywhere_brings_back_nothing_wrong_and_most_of_the_rest(
     tmp_path_factory: pytest.TempPathFactory, sound: tuple[bytes, dict[str, ReplyRecord]], places: set[float], seed: int

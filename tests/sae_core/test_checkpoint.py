@@ -21,6 +21,7 @@ from sae_core.checkpoint import is_own, load_dictionary, read_metadata, save_dic
 from sae_core.config import DictionaryConfig, DictionaryKind
 from sae_core.dictionary import Dictionary
 from sae_core.errors import DictionaryFormatError, DictionaryWriteError
+from tests.drawing import examples
 
 X = torch.rand(200, 6, generator=torch.Generator().manual_seed(0)) ** 3 * 9 + 1
 FURTHER: dict[str, dict[str, Any]] = {
@@ -128,7 +129,7 @@ def test_every_kind_is_tested() -> None:
     assert {config.kind for config in CONFIGS.values()} == set(FAMILIES) <= set(get_args(DictionaryKind))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(log=st.floats(-80, 80, width=32), more=st.sampled_from([0.0, 1.0, -float("inf")]))
 def test_thresholds_survive_their_exponential(log: float, more: float, tmp_path_factory) -> None:
     """The file holds exp(log_threshold), -inf as 0; closer to log 0 than 1e-8 no float64 could tell them apart."""

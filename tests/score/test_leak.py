@@ -21,6 +21,7 @@ from autointerp.records.window import Kind, Window
 from autointerp.score.protocol import Item, Unscorable
 from autointerp.score.sampling import assert_apart, sample_items
 from autointerp.seeds import stream
+from tests.drawing import examples
 from tests.score.planted import make_window
 
 SAMPLINGS = get_args(Sampling)
@@ -80,7 +81,7 @@ def tokens_of(window: Window) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(evidence=evidences(), seed=st.integers(0, 1000), n=st.integers(1, 12))
 def test_no_window_in_two_roles_and_no_document_in_both_sets(
     sampling: Sampling, evidence: Evidence, seed: int, n: int

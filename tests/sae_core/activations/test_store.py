@@ -21,6 +21,7 @@ from sae_core.activations.store_writer import write_store
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.errors import ActivationStoreError, DictionaryWriteError, TrainingDataError, WidthMismatchError
 from sae_core.training.loop import train_dictionaries
+from tests.drawing import examples
 from tests.sae_core.interrupted import PositionedChunks
 
 D_IN = 3
@@ -85,7 +86,7 @@ def test_floats_survive_as_far_as_their_type_goes(tmp_path: Path) -> None:
     assert torch.equal(torch.cat(list(half.blocks(seed=0))), x.bfloat16())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     n_rows=st.integers(1, 60),
     rows_per_file=st.integers(1, 25),

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sae_core.foreign.coder import CoderRule, ForeignCoder, to_dictionary
+from tests.drawing import examples
 
 ROWS = 16
 SAFE = 1e-4
@@ -52,7 +53,7 @@ def _formula(coder: ForeignCoder, x: torch.Tensor) -> tuple[torch.Tensor, torch.
     return code * unit, (code * unit) @ directions + coder.b_dec, is_safe
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(
     rule=st.sampled_from(RULES),
     d=st.integers(2, 9),

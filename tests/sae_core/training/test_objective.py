@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.sparse import selection
 from sae_core.training.objective import objective
+from tests.drawing import examples
 from tests.sae_core.dense_reference import (
     CONFIGS,
     batch,
@@ -52,7 +53,7 @@ def test_float32_gradients_equal_dense_float64_ones(name: str, path: str, monkey
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_gradients_equal_dense_ones_over_shapes(name: str, data: st.DataObject) -> None:
     n_rows, d_in = data.draw(st.integers(1, 40), "n_rows"), data.draw(st.integers(1, 7), "d_in")
