@@ -16,7 +16,7 @@ from hypothesis import settings
 # Processes are forked in tests, and OpenMP threads that were started before a fork never answer after it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest"], "beartype.beartype")
+jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest", "subjects"], "beartype.beartype")
 
 settings.register_profile("few", max_examples=40)
 settings.register_profile("many", max_examples=100)

@@ -24,7 +24,7 @@ from autointerp.records.evidence_file import read_evidence
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config, read_manifest
 from autointerp.small_files import MOST_BYTES, parse_json, read_json
-from autointerp.subject.builtin.recipe import load_subject_recipe
+from subjects.training.recipe import load_subject_recipe
 
 DEEP = "[" * 100_000 + "]" * 100_000
 

@@ -84,7 +84,6 @@ app.add_typer(judge_commands.app, name="judges")
 app.add_typer(batch_commands.app, name="batch")
 app.add_typer(dictionary_commands.app, name="dictionaries")
 app.add_typer(evidence_commands.app, name="evidence")
-app.add_typer(source_commands.subject_app, name="subject")
 app.command("corpus")(source_commands.corpus)
 
 

@@ -48,7 +48,7 @@ def locate_model(name: str) -> str:
         if not (directory / "config.json").is_file():
             raise SubjectError(
                 f"subject.model = 'builtin': its weights are not in {directory}; "
-                "run `autointerp subject train`, or reinstall the package"
+                "run `python -m subjects.training train` in a checkout, or reinstall the package"
             )
         return str(directory)
     if name.startswith(IN_MEMORY):

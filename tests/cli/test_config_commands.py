@@ -24,7 +24,7 @@ from tests.integration.commands import call, one_line
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = list(iter_sections())
-RECIPES = sorted(path.stem for path in resource("configs").glob("*.toml") if path.stem != "builtin_subject")
+RECIPES = sorted(path.stem for path in resource("configs").glob("*.toml"))
 
 
 def test_the_page_is_current() -> None:

@@ -10,15 +10,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autointerp.resources import resource
 from autointerp.subject.builtin.corpus import builtin_corpus_hash, iter_builtin_documents
-from autointerp.subject.builtin.evaluation import evaluate_builtin_subject
-from autointerp.subject.builtin.recipe import load_subject_recipe
+from subjects.training.evaluation import evaluate_builtin_subject
+from subjects.training.recipe import RECIPE, load_subject_recipe
 
 FOLDER = resource("subjects/builtin")
 TEXT = "def read(self, size=-1):\n    return self._file.read(size)\n"
 
 
 def test_it_is_small_and_has_the_recipes_sizes() -> None:
-    recipe = load_subject_recipe(resource("configs/builtin_subject.toml"))
+    recipe = load_subject_recipe(RECIPE)
     config = AutoModelForCausalLM.from_pretrained(FOLDER).config
     assert (config.n_layer, config.n_embd, config.n_inner, config.n_positions, config.vocab_size) == (
         1,

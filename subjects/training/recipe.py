@@ -1,6 +1,6 @@
 """The recipe of the builtin subject: sizes, training length and seed, read from TOML.
 
-Takes a path; knows nothing of corpora or models.
+Takes a path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from autointerp.errors import ConfigError, UnreadableFile
 from autointerp.small_files import read_toml
 
-__all__ = ["SubjectRecipe", "load_subject_recipe"]
+__all__ = ["RECIPE", "SubjectRecipe", "load_subject_recipe"]
+
+RECIPE = Path(__file__).with_name("recipe.toml")
+"""That of the committed weights."""
 
 
 class SubjectRecipe(BaseModel):

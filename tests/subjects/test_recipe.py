@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import ConfigError
-from autointerp.resources import resource
-from autointerp.subject.builtin.recipe import SubjectRecipe, load_subject_recipe
+from subjects.training.recipe import RECIPE, SubjectRecipe, load_subject_recipe
 
 
 def test_the_committed_recipe_states_every_key() -> None:
-    recipe = load_subject_recipe(resource("configs/builtin_subject.toml"))
+    recipe = load_subject_recipe(RECIPE)
     assert recipe.model_fields_set == set(SubjectRecipe.model_fields)
     assert (recipe.d_mlp, recipe.vocab_size) == (512, 4096)
 

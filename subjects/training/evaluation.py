@@ -17,9 +17,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from autointerp.errors import SubjectError
 from autointerp.records.document import Document, role_of
-from autointerp.subject.builtin.contexts import pack_contexts
 from autointerp.subject.builtin.corpus import BUILTIN_SHARES, PARTS, iter_builtin_documents, part_of
-from autointerp.subject.builtin.trigram import KneserNeyTrigram
+from subjects.training.contexts import pack_contexts
+from subjects.training.trigram import KneserNeyTrigram
 
 __all__ = ["HELD_OUT_ROLES", "SubjectEvaluation", "encode_documents", "evaluate_builtin_subject", "model_loss"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from autointerp.subject.builtin.corpus import BUILTIN_SHARES
-from autointerp.subject.builtin.evaluation import SubjectEvaluation
-from autointerp.subject.builtin.recipe import SubjectRecipe
+from subjects.training.evaluation import SubjectEvaluation
+from subjects.training.recipe import SubjectRecipe
 
 __all__ = ["SubjectTrainingReport", "render_model_card"]
 
@@ -66,8 +66,8 @@ On standard-library text the model is {evaluation.stdlib_margin:.3f} nats per to
 
 ## Recipe
 
-`autointerp subject train --recipe configs/builtin_subject.toml` (seed {recipe.seed}; {report.train_s:,.0f} s of
-training). Made with {_versions()}; corpus hash `{report.corpus_hash}`. Another Python or Babel has another text and
+`python -m subjects.training train` (recipe `subjects/training/recipe.toml`, seed {recipe.seed}; {report.train_s:,.0f} s
+of training). Made with {_versions()}; corpus hash `{report.corpus_hash}`. Another Python or Babel has another text and
 gives slightly other weights.
 
 ## What it was trained on

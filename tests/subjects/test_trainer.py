@@ -12,14 +12,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autointerp.errors import ArtefactError, InputError, SubjectError
 from autointerp.records.document import Document
-from autointerp.subject.builtin import training
-from autointerp.subject.builtin.checkpoint import TrainingState
-from autointerp.subject.builtin.contexts import epoch_contexts, pack_contexts
-from autointerp.subject.builtin.crossentropy import chunked_cross_entropy
-from autointerp.subject.builtin.evaluation import evaluate_builtin_subject, model_loss
-from autointerp.subject.builtin.recipe import SubjectRecipe
-from autointerp.subject.builtin.tokenizer import save_builtin_tokenizer, train_builtin_tokenizer
-from autointerp.subject.builtin.training import build_model, learning_rate_at, train_builtin_subject
+from subjects.training import trainer
+from subjects.training.checkpoint import TrainingState
+from subjects.training.contexts import epoch_contexts, pack_contexts
+from subjects.training.crossentropy import chunked_cross_entropy
+from subjects.training.evaluation import evaluate_builtin_subject, model_loss
+from subjects.training.recipe import SubjectRecipe
+from subjects.training.tokenizer import save_builtin_tokenizer, train_builtin_tokenizer
+from subjects.training.trainer import build_model, learning_rate_at, train_builtin_subject
 
 SMALL = SubjectRecipe(
     vocab_size=320,
@@ -85,7 +85,7 @@ def test_the_folder_loads_as_float32_with_specials_in_the_vocabulary(trained: tu
 def test_an_interrupted_training_ends_with_the_same_weights(
     trained: tuple[Path, float], documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_step, n_calls = training._step, 0
+    real_step, n_calls = trainer._step, 0
 
     def interrupted(*arguments: object) -> float:
         nonlocal n_calls
@@ -94,7 +94,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
             raise KeyboardInterrupt
         return real_step(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "_step", interrupted)
+    monkeypatch.setattr(trainer, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_builtin_subject(SMALL, out_folder=tmp_path, documents=documents, is_progress_shown=False)
     report = train_builtin_subject(SMALL, out_folder=tmp_path, documents=documents, is_progress_shown=False)
@@ -108,10 +108,10 @@ def test_a_foreign_or_damaged_checkpoint_is_an_artefact_error(
 ) -> None:
     tokenizer = train_builtin_tokenizer([documents[0].text], vocab_size=320)
     model = build_model(SMALL, tokenizer)
-    optimiser = training._optimiser(model, SMALL)
+    optimiser = trainer._optimiser(model, SMALL)
     path = tmp_path / ".training" / "state.pt"
     path.parent.mkdir()
-    training.save_training_state(path, TrainingState(3, 1.0), model=model, optimiser=optimiser, identity="other")
+    trainer.save_training_state(path, TrainingState(3, 1.0), model=model, optimiser=optimiser, identity="other")
     with pytest.raises(ArtefactError, match="another recipe"):
         train_builtin_subject(SMALL, out_folder=tmp_path, documents=documents, is_progress_shown=False)
     path.write_bytes(path.read_bytes()[:500])

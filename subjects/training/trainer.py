@@ -23,14 +23,14 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from autointerp.errors import InputError
 from autointerp.records.document import Document, role_of
 from autointerp.seeds import derive, stream
-from autointerp.subject.builtin.card import SubjectTrainingReport, render_model_card
-from autointerp.subject.builtin.checkpoint import TrainingState, load_training_state, save_training_state
-from autointerp.subject.builtin.contexts import epoch_contexts
 from autointerp.subject.builtin.corpus import BUILTIN_SHARES, builtin_corpus_hash, iter_builtin_documents
-from autointerp.subject.builtin.crossentropy import chunked_cross_entropy
-from autointerp.subject.builtin.evaluation import encode_documents, evaluate_builtin_subject
-from autointerp.subject.builtin.recipe import SubjectRecipe
-from autointerp.subject.builtin.tokenizer import BOS_TOKEN, PAD_TOKEN, save_builtin_tokenizer, train_builtin_tokenizer
+from subjects.training.card import SubjectTrainingReport, render_model_card
+from subjects.training.checkpoint import TrainingState, load_training_state, save_training_state
+from subjects.training.contexts import epoch_contexts
+from subjects.training.crossentropy import chunked_cross_entropy
+from subjects.training.evaluation import encode_documents, evaluate_builtin_subject
+from subjects.training.recipe import SubjectRecipe
+from subjects.training.tokenizer import BOS_TOKEN, PAD_TOKEN, save_builtin_tokenizer, train_builtin_tokenizer
 
 __all__ = ["build_model", "learning_rate_at", "train_builtin_subject"]
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from autointerp.subject.builtin.trigram import KneserNeyTrigram
+from subjects.training.trigram import KneserNeyTrigram
 
 VOCAB_SIZE = 12
 
