@@ -22,7 +22,7 @@ from autointerp.records.verdict import NO_EXPLAINER
 from autointerp.rehearsal import needs_explanation, rehearse_explaining, rehearse_scoring, window_tokens
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Unscorable
-from autointerp.stats.power import features_needed, smallest_difference
+from autointerp.stats.significance import features_needed, smallest_difference
 
 __all__ = ["ASSUMED", "Assumptions", "Plan", "PlannedStage", "Power", "make_plan"]
 

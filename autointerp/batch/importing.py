@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from autointerp.batch.judging import BATCH_STAGES, BatchJudge, open_batch_judge
-from autointerp.batch.lines import Result, key_of, parse_result
+from autointerp.batch.lines import RawLine, Result, iter_lines, key_of, parse_result
 from autointerp.batch.outstanding import Asked, Outstanding, open_outstanding
-from autointerp.batch.result_lines import RawLine, iter_lines
 from autointerp.batch.state import load_state
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, RunStopped

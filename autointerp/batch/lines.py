@@ -1,18 +1,25 @@
-"""One line of a batch file, of requests and of results: the form that OpenAI's Batch API and `vllm run-batch` share.
+"""Lines of batch files, of requests and of results: the form that OpenAI's Batch API and `vllm run-batch` share.
 
 A request line is {custom_id, method, url, body}, a result line {custom_id, response {status_code, body}, error}. The
-`custom_id` is the key under which a reply is journalled, behind a prefix that says whose it is. Knows nothing of files.
+`custom_id` is the key under which a reply is journalled, behind a prefix that says whose it is. Files of results are
+plain or gzip, of any size, cut off at the end or not.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-__all__ = ["ENDPOINT", "Result", "custom_id", "key_of", "parse_result", "render_request"]
+from autointerp.errors import InputError
+
+__all__ = ["ENDPOINT", "RawLine", "Result", "custom_id", "iter_lines", "key_of", "parse_result", "render_request"]
+
 
 ENDPOINT = "/v1/chat/completions"
 
@@ -78,3 +85,31 @@ def _without_response(name: str, error: Any) -> Result:
     if code in _UNSENT:
         return Result(name, None, error, reason=code)
     return Result(name, 500, error if isinstance(error, dict) else {"message": str(error)})
+
+
+_GZIP = b"\x1f\x8b"
+
+
+class RawLine(NamedTuple):
+    """A line as it stands in its file. `is_cut` means that the file ends in it, without a line break."""
+
+    number: int
+    content: bytes
+    is_cut: bool
+
+
+def iter_lines(path: Path) -> Iterator[RawLine]:
+    """The lines of a file that are not blank. Raises InputError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            is_packed = file.read(2) == _GZIP
+        with gzip.open(path, "rb") if is_packed else path.open("rb") as file:
+            number = 0
+            try:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield RawLine(number, line, not line.endswith(b"\n"))
+            except (EOFError, zlib.error, gzip.BadGzipFile):
+                yield RawLine(number + 1, b"", True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}; give files of batch results") from None

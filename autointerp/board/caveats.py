@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from autointerp.board.columns import deviation_of, origin_of
 from autointerp.board.metrics import CUT, title_of
 from autointerp.board.standing import Section
-from autointerp.stats.power import smallest_difference
+from autointerp.stats.significance import smallest_difference
 
 __all__ = ["alarms", "caveats"]
 

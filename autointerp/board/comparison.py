@@ -16,11 +16,18 @@ import pandas as pd
 from autointerp.board.metrics import bounds_of, metrics_in
 from autointerp.seeds import stream
 from autointerp.stats.equal_density import CALIPER, EqualDensity, equal_density_difference
-from autointerp.stats.equivalence import Equivalence, find_equivalence
 from autointerp.stats.intervals import Difference, paired_difference, two_sample_difference
-from autointerp.stats.multiplicity import difference_p_value, holm
-from autointerp.stats.permutation import N_ARRANGEMENTS, paired_permutation_p, two_sample_permutation_p
-from autointerp.stats.power import features_needed, smallest_difference
+from autointerp.stats.significance import (
+    N_ARRANGEMENTS,
+    Equivalence,
+    difference_p_value,
+    features_needed,
+    find_equivalence,
+    holm,
+    paired_permutation_p,
+    smallest_difference,
+    two_sample_permutation_p,
+)
 
 __all__ = ["COMPARED", "Comparison", "compare_runs", "compare_within", "find_unpaired", "render_comparisons"]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scipy.special import stdtr
 
-from autointerp.stats.multiplicity import holm
+from autointerp.stats.significance import holm
 
 __all__ = ["Estimate", "Places", "rank_places"]
 

@@ -22,11 +22,15 @@ from autointerp.runs.layout import write_atomically
 from autointerp.seeds import stream
 from autointerp.stats.baselines import always_yes_macro_f1, coin_macro_f1
 from autointerp.stats.confusion import Table
-from autointerp.stats.equivalence import Equivalence, find_equivalence
 from autointerp.stats.intervals import Difference, Interval, mean_interval, two_sample_difference
 from autointerp.stats.metrics import f1, macro_f1
-from autointerp.stats.permutation import two_sample_permutation_p
-from autointerp.stats.power import features_needed, smallest_difference
+from autointerp.stats.significance import (
+    Equivalence,
+    features_needed,
+    find_equivalence,
+    smallest_difference,
+    two_sample_permutation_p,
+)
 
 __all__ = ["DEFAULT_PATH", "NAME", "PublishedF1", "count_attainable", "draw", "read_table", "reanalyse", "render"]
 

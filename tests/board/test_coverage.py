@@ -16,7 +16,7 @@ from autointerp.seeds import stream
 from autointerp.stats.confusion import Table
 from autointerp.stats.intervals import mean_interval
 from autointerp.stats.metrics import f1
-from autointerp.stats.permutation import two_sample_permutation_p
+from autointerp.stats.significance import two_sample_permutation_p
 from tests.board.noisy_population import N_WINDOWS, POPULATION, draw_run, expected_f1
 
 

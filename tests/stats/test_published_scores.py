@@ -13,7 +13,7 @@ from autointerp.seeds import stream
 from autointerp.stats.baselines import always_yes_macro_f1, coin_mean
 from autointerp.stats.intervals import mean_interval, two_sample_difference
 from autointerp.stats.metrics import macro_f1
-from autointerp.stats.power import smallest_difference
+from autointerp.stats.significance import smallest_difference
 
 pytestmark = pytest.mark.real
 

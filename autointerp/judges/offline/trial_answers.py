@@ -1,13 +1,12 @@
-"""Answers to trials and to graded questions made of yes or no about passages: for judges whose quality is known.
-
-A judge that can say of each passage whether a feature fires there can answer all questions that rest on it. Takes a
-task and those labels; knows nothing of who gave them.
+"""Answers to trials and to graded questions for judges that know of each passage whether a feature fires there, or only
+which words passages have in common.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations, pairwise
 
 from autointerp.judges.tasks import (
     GroupTask,
@@ -19,7 +18,8 @@ from autointerp.judges.tasks import (
     SimilarityTask,
 )
 
-__all__ = ["Trial", "answer_trial", "as_score_task"]
+__all__ = ["Trial", "answer_trial", "as_score_task", "find_groups", "find_odd_one"]
+
 
 Trial = IntruderTask | GroupTask | PickEffectTask | SimilarityTask | LikelihoodTask
 
@@ -52,3 +52,49 @@ def answer_trial(task: Trial, labels: Sequence[bool]) -> tuple[object, tuple[flo
         return {"answer": shares.index(max(shares)) + 1}, None
     probabilities = tuple(_LIKE if label else _UNLIKE for label in labels)
     return [round(2 * p - 1, 6) for p in probabilities], probabilities
+
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def find_odd_one(passages: Sequence[Passage]) -> int:
+    """The place of the passage that lacks most of the words that all the others share; of several such, the one least
+    like the others (by the share of words in common), then the first."""
+    words = [_words(passage) for passage in passages]
+
+    def lacks(place: int) -> tuple[int, float]:
+        rest = [found for other, found in enumerate(words) if other != place]
+        shared = set.intersection(*rest) if rest else set()
+        likeness = sum(len(words[place] & found) / max(len(words[place] | found), 1) for found in rest)
+        return len(shared - words[place]), -likeness
+
+    return max(range(len(words)), key=lambda place: (*lacks(place), -place))
+
+
+def find_groups(passages: Sequence[Passage]) -> list[int]:
+    """The group, 0 or 1, of every passage: by the two words of which most passages have just one.
+
+    Of several such pairs, the one whose words occur most often, then the first by the alphabet. A passage with both
+    words or neither is put in the larger group.
+    """
+    places: dict[str, int] = {}
+    for place, passage in enumerate(passages):
+        for word in _words(passage):
+            places[word] = places.get(word, 0) | 1 << place
+    known = sorted((word, mask) for word, mask in places.items() if mask.bit_count() > 1)
+    if len(known) < 2:
+        return [0] * len(passages)
+
+    def divides(pair: tuple[tuple[str, int], tuple[str, int]]) -> tuple[int, int]:
+        (_, first), (_, second) = pair
+        return (first ^ second).bit_count(), first.bit_count() + second.bit_count()
+
+    (_, first), (_, second) = max(combinations(known, 2), key=divides)
+    if first.bit_count() < second.bit_count():
+        first, second = second, first
+    return [int(not first >> place & 1 and bool(second >> place & 1)) for place in range(len(passages))]
+
+
+def _words(passage: Passage) -> set[str]:
+    spans = passage.marks or ((0, len(passage.text)),)
+    return {word.lower() for start, end in spans for word in _WORD.findall(passage.text[start:end])}
