@@ -130,6 +130,7 @@ def _kinds(harvest: HarvestConfig) -> Iterator[tuple[Kind, int | None]]:
         *(("bin", bin_, harvest.n_per_bin) for bin_ in range(harvest.n_bins)),
         ("random", None, harvest.n_random),
         ("near_miss", None, harvest.n_near_miss),
+        ("same_document", None, harvest.n_same_document),
         ("drawn", 0, harvest.n_drawn or 0),
         ("neighbour", None, harvest.n_neighbour or 0),
     ]

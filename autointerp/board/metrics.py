@@ -23,6 +23,8 @@ SILENT_KINDS: tuple[Kind, ...] = (
     "embedding_near",
     "wrong_marks",
     "suppressed",
+    "same_document",
+    "same_family",
 )
 """The kinds told apart, in the order of columns."""
 
@@ -172,6 +174,28 @@ METRICS: tuple[Metric, ...] = (
         beside={_F1: 40},
         place=6,
         card={"f1": "beyond token"},
+    ),
+    Metric("lookup_domain", "look-up domain", "entry page"),
+    Metric(
+        "beyond_domain",
+        "beyond domain",
+        "entry compare csv page",
+        is_signed=True,
+        head="beyond\ndomain",
+        beside={_F1: 38},
+        place=6,
+        card={"f1": "beyond domain"},
+    ),
+    Metric("within_domain", "bal. accuracy within domain", "entry compare csv"),
+    Metric(
+        "excess_within_domain",
+        "excess within domain",
+        "entry compare csv page",
+        is_signed=True,
+        head="excess,\ndomain",
+        beside={_F1: 48},
+        place=3,
+        card={"f1": "excess within domain"},
     ),
     Metric("near_miss", "near miss", "entry compare csv page", beside={_F1: 0}, place=7, card={"f1": "near miss"}),
     Metric("lookup_near_miss", "look-up near miss", "entry page"),

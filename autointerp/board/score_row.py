@@ -16,11 +16,12 @@ from autointerp.board.metrics import METRICS, SILENT_KINDS, heading_of
 from autointerp.board.token_figures import firing_figures, simulation_figures, strata_figures
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
-from autointerp.records.window import HARD, Window
+from autointerp.records.window import HARD, WITHIN_DOMAIN, Window
 from autointerp.score.protocol import Scale
 from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, always_yes_macro_f1, coin_f1
 from autointerp.stats.calibration import calibration_counts
 from autointerp.stats.confusion import Confusion, confusion_of
+from autointerp.stats.domain import fit_domain_rule
 from autointerp.stats.lookup import LookupTask, TokenRule, fit_token_rule, lookup_table
 from autointerp.stats.metrics import (
     accuracy,
@@ -138,6 +139,7 @@ def score_feature(
     shown = {v.window: (borrowed if v.kind == "other" else windows).get(v.window) for v in (*own, *near)}
     rule = fit_token_rule(evidence, task=task)
     row |= _lookup(rule, row["balanced_accuracy"], own, shown)
+    row |= _domain(evidence, row["balanced_accuracy"], own, controls["shuffled"], shown)
     row |= level_figures(evidence, own, controls["shuffled"], shown, measure=scale.measure, density=density, rule=rule)
     return row | _near_miss(rule, [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None])
 
@@ -265,6 +267,30 @@ def _controlled(
         "shuffled_f1": found.get("f1"),
         "excess": excess,
     }
+
+
+def _domain(
+    evidence: Evidence,
+    own_accuracy: float,
+    own: Sequence[Verdict],
+    shuffled: Sequence[Verdict],
+    shown: Mapping[str, Window | None],
+) -> dict[str, Any]:
+    """Beyond-domain: balanced accuracy minus that of the best rule on the kind of document alone; and balanced accuracy
+    and excess where firing and silent windows are of one domain."""
+    found: dict[str, Any] = {}
+    labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
+    if len(labelled) == len(own):
+        accuracy = balanced_accuracy(lookup_table(fit_domain_rule(evidence), labelled))
+        found["lookup_domain"] = accuracy
+        found["beyond_domain"] = None if accuracy is None else own_accuracy - accuracy
+    within = [
+        confusion_of([v for v in verdicts if v.is_firing or v.kind in WITHIN_DOMAIN]) for verdicts in (own, shuffled)
+    ]
+    accuracies = [balanced_accuracy(counts.strict()) if counts.error < counts.n else None for counts in within]
+    found["within_domain"] = accuracies[0]
+    found["excess_within_domain"] = None if None in accuracies else accuracies[0] - accuracies[1]
+    return found
 
 
 def _lookup(

@@ -84,6 +84,10 @@ class NegativesConfig(Section):
 
     random: Count = 0
     """Any silent windows. Only they tell how often the judge calls firing what is not."""
+    same_document: Count = 0
+    """Of documents in which the feature fires: what they are about tells nothing. Random ones where there are fewer."""
+    same_family: Count = 0
+    """Random ones of the families of documents in which the firing windows stand: of one first folder of the ids."""
     other: Count = 0
     """The top windows of one other feature, as O'Neill et al. 2024 do; not verified silent."""
     near_miss: Count = 0
@@ -92,6 +96,11 @@ class NegativesConfig(Section):
     """About a firing of a feature near by direction or by firing together; verified silent."""
     embedding_near: Count = 0
     """Of the random windows left over, those whose tokens are nearest to the firing windows' (TF-IDF)."""
+
+    @property
+    def n_counted(self) -> int:
+        """Those that F1 is over."""
+        return self.random + self.same_document + self.same_family + self.other
 
 
 class ScorerConfig(Section):
@@ -115,10 +124,11 @@ class ScorerConfig(Section):
     `pattern_tokens`) ask about one window at a time."""
     at_once: bool = True
     """`simulation` asks about all tokens of a window in one request; false: about each in a request of its own."""
-    negatives: Literal["random", "other_feature"] | NegativesConfig = "random"
-    """Of which kind the `n_negative` are; `other_feature`: the top windows of one other feature, as O'Neill et al. 2024
-    do. Or how many of each kind, such as {random = 20, near_miss = 10, neighbour = 5}, which then is n_negative (random
-    and other) and n_near_miss as well."""
+    negatives: Literal["domain", "random", "other_feature"] | NegativesConfig = "domain"
+    """Of which kind the `n_negative` are. `domain`: half of documents in which the feature fires, half from anywhere,
+    so that recognising what a text is about is not enough; `random`: from anywhere; `other_feature`: the top windows of
+    one other feature, as O'Neill et al. 2024 do. Or how many of each kind, such as {random = 20, near_miss = 10,
+    neighbour = 5}: all but near_miss, neighbour and embedding_near then make n_negative, and near_miss n_near_miss."""
     judge: str | None = None
     """Who answers this scorer, where it is another than `score.judge`: `NAME` or `NAME:MODEL`."""
     heading: Literal["f1", "macro_f1"] | None = None
@@ -139,9 +149,9 @@ class ScorerConfig(Section):
         if not isinstance(data, dict) or not isinstance(data.get("negatives"), dict | NegativesConfig):
             return data
         counted = NegativesConfig.model_validate(data["negatives"])
-        if not counted.random + counted.other:
-            raise ValueError("negatives: set random or other above 0; F1 is over those")
-        found = {"n_negative": counted.random + counted.other, "n_near_miss": counted.near_miss}
+        if not counted.n_counted:
+            raise ValueError("negatives: set random, same_document, same_family or other above 0; F1 is over those")
+        found = {"n_negative": counted.n_counted, "n_near_miss": counted.near_miss}
         for key, n in found.items():
             if data.get(key, n) != n:
                 raise ValueError(f"{key} = {data[key]} stands beside negatives that say {n}; leave {key} out")
@@ -152,8 +162,11 @@ class ScorerConfig(Section):
         """How many silent windows of each kind."""
         if isinstance(self.negatives, NegativesConfig):
             return self.negatives
-        kind = "other" if self.negatives == "other_feature" else "random"
-        return NegativesConfig.model_validate({kind: self.n_negative, "near_miss": self.n_near_miss})
+        n, near = self.n_negative, self.n_near_miss
+        if self.negatives == "other_feature":
+            return NegativesConfig(other=n, near_miss=near)
+        n_same = n // 2 if self.negatives == "domain" else 0
+        return NegativesConfig(random=n - n_same, same_document=n_same, near_miss=near)
 
 
 class SequentialConfig(Section):

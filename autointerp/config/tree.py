@@ -137,6 +137,8 @@ class HarvestConfig(Section):
     """Random silent windows kept per feature and role."""
     n_near_miss: Count = 20
     """Same-token silent windows kept per feature and role."""
+    n_same_document: Count = 20
+    """Silent windows kept per feature of the role score that are of documents in which it fires."""
     n_drawn: Count | None = None
     """Firing windows kept per feature and role that are drawn from all of them, whatever their strength. None keeps as
     many as the samplers of [explain] and [score] need."""

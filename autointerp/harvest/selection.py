@@ -2,7 +2,8 @@
 
 Takes the pools of pass 2 and the token texts; gives `Window` records. For each feature no two windows share a token
 of a document, no two have the same text (within a role or across roles: a repeated text would leak from explaining
-to scoring). Kinds are served in the order top, bins, drawn, near-misses, neighbours, random. Does not know the subject.
+to scoring). Kinds are served in the order top, bins, drawn, near-misses, neighbours, random, same
+document. Does not know the subject.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def _servings(slots: Slots, config: HarvestConfig) -> Iterator[tuple[Kind, int |
     yield "near_miss", None, slots.near_miss, config.n_near_miss
     yield "neighbour", None, slots.neighbour, config.n_neighbour or 0
     yield "random", None, slots.random, config.n_random
+    yield "same_document", None, slots.same_document, config.n_same_document
 
 
 class _Selection:

@@ -2,10 +2,10 @@
 
 Takes batches of text and firings, with the ranges, near-miss tokens and neighbours that pass 1 found; keeps, per
 feature and role, the strongest peaks, peaks per bin of the activation range, peaks from anywhere, silent windows,
-silent windows that hold a token the feature fires on, and silent windows about a peak of a neighbour. It counts what
-they are drawn from. Every draw is a hash of (seed, dictionary, feature, document, offset), so parts of a stream merge
-exactly and memory does not depend on the number of tokens. Twice as many candidates are kept as windows are wanted,
-because `harvest.selection` drops overlapping and repeated ones. Does not know text or the subject.
+silent windows that hold a token the feature fires on, about a peak of a neighbour, or of documents it fires in. It
+counts what they are drawn from. Every draw is a hash of (seed, dictionary, feature, document, offset), so parts of a
+stream merge exactly and memory does not depend on the number of tokens. Twice as many candidates are kept as windows
+are wanted, because `harvest.selection` drops overlapping and repeated ones. Does not know text or the subject.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ SPARE = 2
 @dataclass(frozen=True, slots=True)
 class Slots:
     """The numbering of pools: per feature and role `top`, the bins from the lowest on, `random`, `near_miss`, `drawn`,
-    `neighbour`."""
+    `neighbour`, `same_document`."""
 
     n_bins: int
 
     @property
     def per_role(self) -> int:
-        return self.n_bins + 5
+        return self.n_bins + 6
 
     @property
     def random(self) -> int:
@@ -58,6 +58,10 @@ class Slots:
     @property
     def neighbour(self) -> int:
         return self.n_bins + 4
+
+    @property
+    def same_document(self) -> int:
+        return self.n_bins + 5
 
     def number(self, feature: np.ndarray, role: int, kind: np.ndarray | int) -> np.ndarray:
         """The pool of a feature's place in the sample, a role's index and a kind's index."""
@@ -154,8 +158,8 @@ class WindowCollector:
         self.slots = Slots(config.n_bins)
         kept = [config.n_top, *[config.n_per_bin] * config.n_bins, config.n_random, config.n_near_miss]
         kept.append(config.n_drawn or 0)
-        # explaining needs no windows of neighbours
-        wanted = [count for role in ROLES for count in (*kept, config.n_neighbour or 0 if role == "score" else 0)]
+        to_score = (config.n_neighbour or 0, config.n_same_document)
+        wanted = [count for role in ROLES for count in (*kept, *(to_score if role == "score" else (0, 0)))]
         n = len(plan.features)
         self.pools = Pools(np.tile(np.array(wanted) * SPARE, n))
         self.n_peaks = np.zeros((n, len(ROLES), config.n_bins), dtype=np.int64)
@@ -173,8 +177,10 @@ class WindowCollector:
         self._add_activating(batch, firings, keys)
         self._add_random(batch, keys)
         self._add_near_misses(batch, keys)
-        if self.plan.has_neighbour_windows and batch.role == "score":
-            self._add_neighbours(batch, watched, keys)
+        if batch.role == "score":
+            self._add_same_document(batch, firings, keys)
+            if self.plan.has_neighbour_windows:
+                self._add_neighbours(batch, watched, keys)
         self._count(batch, firings)
 
     def merge(self, other: WindowCollector) -> None:
@@ -229,6 +235,17 @@ class WindowCollector:
         slot = self.slots.number(feature, ROLES.index(batch.role), self.slots.near_miss)
         # another salt than for random windows: a near-miss is not likelier to be drawn for both
         priority = mix(self._draw(batch, feature, anchor))
+        self._offer(batch, slot, priority, feature, anchor, None, keys)
+
+    def _add_same_document(self, batch: TextBatch, firings: Firings, keys: np.ndarray) -> None:
+        """Silent windows that stand as random ones do, in the segments in which a feature fires."""
+        n = batch.n_tokens
+        pairs = np.unique(firings.feature * n + batch.start[firings.row])
+        anchors = batch.anchors(self.placement.n_tokens)
+        anchor, place = _joined(np.stack([batch.start[anchors], anchors], axis=1), pairs % n)
+        feature = pairs[place] // n
+        slot = self.slots.number(feature, ROLES.index(batch.role), self.slots.same_document)
+        priority = mix(mix(mix(self._draw(batch, feature, anchor))))
         self._offer(batch, slot, priority, feature, anchor, None, keys)
 
     def _add_neighbours(self, batch: TextBatch, watched: Firings, keys: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from autointerp.seeds import unit_hash
 
-__all__ = ["DEFAULT_SHARES", "Document", "Role", "role_of"]
+__all__ = ["DEFAULT_SHARES", "Document", "Role", "family_of", "role_of"]
 
 Role = Literal["subject", "dictionary", "explain", "score"]
 
@@ -41,6 +41,11 @@ class Document:
     def n_characters(self) -> int:
         """How much it holds, for what is bounded by it: a token counts as four."""
         return len(self.text) + 4 * len(self.token_ids)
+
+
+def family_of(document_id: str, depth: int = 1) -> str:
+    """The first `depth` folders of a document's id: `stdlib` of `stdlib/json/decoder.py`; nothing where it has none."""
+    return "/".join(document_id.split("/")[:-1][:depth])
 
 
 def role_of(document_id: str, shares: dict[Role, float] = DEFAULT_SHARES) -> Role:

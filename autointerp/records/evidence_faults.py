@@ -19,7 +19,7 @@ __all__ = ["find_fault"]
 
 _MAY_BE_NULL = frozenset({"neuron", "context", "pinned", "counts", "unscored", "bin", "target_density"})
 _ROLES = ("explain", "score")
-_KINDS = ("top", "bin", "drawn", "random", "near_miss", "neighbour")
+_KINDS = ("top", "bin", "drawn", "random", "same_document", "near_miss", "neighbour")
 _RULES = ("above_zero", "quantile")
 _UNSCORED = ("too_few_positives", "too_few_negatives")
 _SLACK = 1e-3

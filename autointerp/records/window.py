@@ -12,13 +12,15 @@ from typing import Literal
 
 from autointerp.records.document import Role
 
-__all__ = ["ACTIVATING", "HARD", "SILENT", "Kind", "Window"]
+__all__ = ["ACTIVATING", "HARD", "SILENT", "WITHIN_DOMAIN", "Kind", "Window"]
 
 Kind = Literal[
     "top",
     "bin",
     "drawn",
     "random",
+    "same_document",
+    "same_family",
     "near_miss",
     "neighbour",
     "embedding_near",
@@ -34,14 +36,22 @@ ACTIVATING: frozenset[Kind] = frozenset({"top", "bin", "drawn", "promoted"})
 `promoted`: an entry of the vocabulary that the feature makes more likely; only verdicts carry it."""
 
 SILENT: frozenset[Kind] = frozenset(
-    {"random", "near_miss", "neighbour", "embedding_near", "other", "wrong_marks", "suppressed"}
+    {
+        *("random", "same_document", "same_family", "near_miss", "neighbour", "embedding_near"),
+        *("other", "wrong_marks", "suppressed"),
+    }
 )
-"""`random`: any window without a firing. `near_miss`: without a firing, yet it holds a token the feature fires on.
+"""`random`: any window without a firing. `same_document`: of a document in which the feature fires elsewhere.
+`same_family`: a random window of the families of documents (see `family_of`) in which the judged firing ones
+stand. `near_miss`: without a firing, yet it holds a token the feature fires on.
 `neighbour`: without a firing, yet a feature fires there that is near by direction or by firing together.
 `other`: a top window of one other feature, used as a negative (O'Neill et al. 2024). `wrong_marks`: an activating
 window whose marks stand where the feature is silent. `suppressed`: an entry of the vocabulary that it makes less
 likely. `embedding_near`: a random window whose text is nearest to the judged firing ones'. Only verdicts carry these
-four."""
+and `same_family`."""
+
+WITHIN_DOMAIN: frozenset[Kind] = frozenset({"same_document", "same_family"})
+"""Silent kinds that what a text is about does not tell from firing ones."""
 
 HARD: frozenset[Kind] = frozenset({"near_miss", "neighbour", "embedding_near"})
 """Silent kinds chosen to mislead: scored apart, never part of F1, which they would make a matter of how many there

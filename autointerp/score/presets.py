@@ -44,7 +44,11 @@ _BILLS2023: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 32, "window_right": 31},
     "explain": {"explainers": (ExplainerConfig(name="token_pairs", n_windows=5, sampling="top"),)},
     "score": {
-        "scorers": (ScorerConfig(name="simulation", n_positive=5, n_negative=5, n_near_miss=0, sampling="top"),),
+        "scorers": (
+            ScorerConfig(
+                name="simulation", n_positive=5, n_negative=5, n_near_miss=0, sampling="top", negatives="random"
+            ),
+        ),
     },
 }
 """Bills et al. 2023, as Cunningham et al. 2023 use it, too: fragments of 64 tokens; 5 of the strongest to explain, as
@@ -59,7 +63,13 @@ _DELPHI: dict[str, dict[str, Any]] = {
     "score": {
         "scorers": tuple(
             ScorerConfig(
-                name=name, n_positive=50, n_negative=50, n_near_miss=0, sampling="quantile", windows_per_request=5
+                name=name,
+                n_positive=50,
+                n_negative=50,
+                n_near_miss=0,
+                sampling="quantile",
+                windows_per_request=5,
+                negatives="random",
             )
             for name in ("fuzzing", "detection")
         )
@@ -83,6 +93,7 @@ _SAEBENCH: dict[str, dict[str, Any]] = {
                 n_near_miss=0,
                 sampling="mixed",
                 windows_per_request=14,
+                negatives="random",
             ),
         )
     },

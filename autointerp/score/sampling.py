@@ -16,6 +16,7 @@ from autointerp.config.asking import NegativesConfig, ScorerConfig
 from autointerp.errors import ArtefactError
 from autointerp.prompting.choosing import draw, strongest
 from autointerp.prompting.samplers import NEEDS_DRAWN, Chosen, choose_firing, shares_by_bin
+from autointerp.records.document import family_of
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Kind, Window
 from autointerp.score.likeness import nearest_texts
@@ -66,15 +67,39 @@ def sample_items(
     negatives: list[Item] = []
     if wanted.other:
         negatives += [Item(w, "other", False) for w in _tops_of_other(evidence, wanted.other, others)]
-    if wanted.random:
-        silent = besides(evidence.select("score", "random"), [*taken, *(item.window for item in negatives)])
-        negatives += [Item(w, "random", False) for w in draw(silent, wanted.random, rng)]
+    negatives += _silent(evidence, wanted, [*taken, *(item.window for item in negatives)], positives, rng)
     shortage = too_few("negatives", len(negatives), settings.n_negative)
     if shortage is not None:
         return Unscorable("too_few_negatives", shortage)
     negatives += _misleading(evidence, wanted, [*taken, *(item.window for item in negatives)], positives, rng)
     items = [*(Item(window, window.kind, True, share=share) for window, share in chosen), *negatives]
     return tuple(items[index] for index in rng.permutation(len(items)))
+
+
+def _silent(
+    evidence: Evidence,
+    wanted: NegativesConfig,
+    taken: Sequence[Window],
+    positives: Sequence[Window],
+    rng: np.random.Generator,
+) -> list[Item]:
+    """The silent windows that F1 is over; where a document or a family has too few, random ones take their place."""
+    families = {family_of(window.document) for window in positives}
+    kinds: tuple[tuple[Kind, Kind, int], ...] = (
+        ("same_document", "same_document", wanted.same_document),
+        ("same_family", "random", wanted.same_family),
+    )
+    found: list[Item] = []
+    n_missing = wanted.random
+    for kind, source, n in kinds:
+        left = besides(evidence.select("score", source), [*taken, *(item.window for item in found)]) if n else []
+        chosen = draw([w for w in left if kind != "same_family" or family_of(w.document) in families], n, rng)
+        found += [Item(window, kind, False) for window in chosen]
+        n_missing += n - len(chosen)
+    if n_missing:
+        left = besides(evidence.select("score", "random"), [*taken, *(item.window for item in found)])
+        found += [Item(window, "random", False) for window in draw(left, n_missing, rng)]
+    return found
 
 
 def choose_positives(evidence: Evidence, settings: ScorerConfig, n: int, rng: np.random.Generator) -> list[Window]:

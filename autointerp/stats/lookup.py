@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -63,7 +63,13 @@ def fit_token_rule(evidence: Evidence, *, task: LookupTask) -> TokenRule:
     return TokenRule(task, frozenset(ranking[:size]))
 
 
-def lookup_table(rule: TokenRule, windows: Iterable[tuple[Window, bool]]) -> Table:
+class Rule(Protocol):
+    """Anything that says of a window whether the feature fires in it."""
+
+    def calls_firing(self, window: Window) -> bool: ...
+
+
+def lookup_table(rule: Rule, windows: Iterable[tuple[Window, bool]]) -> Table:
     """Score a rule on windows with their labels (whether the feature fires), as a judge would be."""
     cells = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
     for window, is_firing in windows:

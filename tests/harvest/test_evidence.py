@@ -120,6 +120,25 @@ def test_near_misses_hold_a_token_that_fires_elsewhere(evidence: EXAMPLES) -> No
     assert evidence[ALWAYS].select("score", "near_miss") == ()
 
 
+def test_windows_of_the_same_document_are_silent_where_it_fires_elsewhere(
+    evidence: EXAMPLES, corpus: PlantedCorpus
+) -> None:
+    fires_in = {
+        (document, feature)
+        for (document, _), (_, values) in corpus.truth().items()
+        for feature in evidence
+        if values[feature] > 0
+    }
+    n_windows = 0
+    for feature, item in evidence.items():
+        assert not item.select("explain", "same_document")
+        for window in item.select("score", "same_document"):
+            n_windows += 1
+            assert max(window.activations) == 0
+            assert (window.document, feature) in fires_in
+    assert n_windows > 20
+
+
 def test_windows_cover_the_whole_range(evidence: EXAMPLES) -> None:
     item = evidence[WIDE]
     maxima = [w.max_activation for w in item.select("score", *ACTIVATING)]

@@ -140,6 +140,31 @@ def test_negatives_are_counted_by_kind() -> None:
     assert {item.window.id for item in items if item.kind == "embedding_near"} <= random_ids
 
 
+def with_same_document(evidence: Evidence, n: int) -> Evidence:
+    silent = evidence.select("score", "random")
+    same = [replace(w, id=f"same{i}", document=f"same{i}", kind="same_document") for i, w in enumerate(silent[:n])]
+    same = [replace(w, text=f"{w.text} {i}") for i, w in enumerate(same)]
+    return replace(evidence, windows=(*evidence.windows, *same))
+
+
+def test_half_of_the_silent_windows_are_of_documents_it_fires_in() -> None:
+    assert kinds_of(sample(with_same_document(CONTEXT, 15))) == {"random": 10, "same_document": 10, "near_miss": 10}
+    assert kinds_of(sample(with_same_document(CONTEXT, 15), negatives="random")) == {"random": 20, "near_miss": 10}
+
+
+def test_random_windows_stand_in_where_a_document_has_too_few() -> None:
+    assert kinds_of(sample(with_same_document(CONTEXT, 4))) == {"random": 16, "same_document": 4, "near_miss": 10}
+    assert sample(CONTEXT) == sample(CONTEXT, negatives="random")
+
+
+def test_windows_of_one_family_are_of_the_firing_ones() -> None:
+    prose = {w.id for w in CONTEXT.select("score", "random")[::2]}
+    windows = [replace(w, document=f"{'prose' if w.id in prose else 'code'}/{w.document}") for w in CONTEXT.windows]
+    items = sample(replace(CONTEXT, windows=tuple(windows)), negatives={"random": 4, "same_family": 6})
+    assert kinds_of(items) == {"random": 4, "same_family": 6}
+    assert all(item.window.document.startswith("code/") for item in items if item.kind == "same_family")
+
+
 def test_the_old_keys_say_the_same_as_the_new_ones() -> None:
     assert sample(CONTEXT) == sample(CONTEXT, negatives={"random": 20, "near_miss": 10})
 
@@ -164,7 +189,7 @@ def test_the_nearest_texts_hold_the_rare_tokens_of_the_others() -> None:
 def test_a_count_that_contradicts_the_kinds_is_refused() -> None:
     with pytest.raises(ValidationError, match="n_negative = 3 stands beside negatives that say 8"):
         ScorerConfig.model_validate({"name": "detection", "n_negative": 3, "negatives": {"random": 8}})
-    with pytest.raises(ValidationError, match="set random or other above 0"):
+    with pytest.raises(ValidationError, match="same_family or other above 0"):
         ScorerConfig.model_validate({"name": "detection", "negatives": {"near_miss": 8}})
     settings = ScorerConfig.model_validate({"name": "detection", "negatives": {"random": 8, "near_miss": 2}})
     assert (settings.n_negative, settings.n_near_miss) == (8, 2)
