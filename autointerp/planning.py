@@ -19,7 +19,13 @@ from autointerp.expected_judge import ASSUMED, Assumptions, ExpectedJudge
 from autointerp.judges.endpoint.token_counting import TokenCounter
 from autointerp.judges.protocol import Request
 from autointerp.records.verdict import NO_EXPLAINER
-from autointerp.rehearsal import needs_explanation, rehearse_explaining, rehearse_scoring, window_tokens
+from autointerp.rehearsal import (
+    needs_explanation,
+    rehearse_explaining,
+    rehearse_pairs,
+    rehearse_scoring,
+    window_tokens,
+)
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Unscorable
 from autointerp.stats.significance import features_needed, smallest_difference
@@ -114,12 +120,14 @@ def make_plan(
     `begun` is what a run of it has done, whose replies are measured and then no longer planned; `tokenizer` counts
     the judges' tokens where they are not measured.
 
-    Raises ConfigError for a wrong option of a judge or a difference out of range, PluginError for an unknown judge,
+    Raises ConfigError for a wrong option of a judge, an explainer that tells nothing of what a scorer asks, or a
+    difference out of range, PluginError for an unknown judge,
     explainer or scorer.
     """
     if difference is not None and not 0.0 < difference <= 1.0:
         raise ConfigError(f"--detect {difference:g}: give a difference in mean F1 above 0 and up to 1, such as 0.05")
     config = apply_preset(config)
+    rehearse_pairs(config)
     judges = {
         spec: ExpectedJudge.of(spec, config, begun=begun, tokenizer=tokenizer, assumed=assumed)
         for spec in dict.fromkeys((config.explain.judge, *config.score.judges))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from autointerp.config.asking import ExplainerConfig, ScorerConfig
 from autointerp.config.tree import Config, HarvestConfig
+from autointerp.explain.pairs import require_pairs
 from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.protocol import Reply, Request
 from autointerp.plugins import open_plugin
@@ -20,7 +21,14 @@ from autointerp.score.protocol import Scorer, Unscorable
 from autointerp.score.sampling import N_OTHERS
 from autointerp.seeds import stream
 
-__all__ = ["CHARACTERS_PER_TOKEN", "needs_explanation", "rehearse_explaining", "rehearse_scoring", "window_tokens"]
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "needs_explanation",
+    "rehearse_explaining",
+    "rehearse_pairs",
+    "rehearse_scoring",
+    "window_tokens",
+]
 
 CHARACTERS_PER_TOKEN = 4
 """Of a subject's tokens in English prose; smaller vocabularies have shorter ones."""
@@ -40,6 +48,15 @@ _MOST_ROUNDS = 5
 _TOLD_WORDS = 50
 """Words of an explanation that a later round asks about."""
 _ROLES: tuple[Role, ...] = ("explain", "score")
+
+
+def rehearse_pairs(config: Config) -> None:
+    """Raise ConfigError for an explainer that tells nothing of what a scorer asks, PluginError for an unknown one."""
+    explainers = [
+        open_plugin("autointerp.explainers", settings.name, settings, config.explain, kind=Explainer)
+        for settings in config.explain.explainers
+    ]
+    require_pairs(explainers, [_open_scorer(config, settings) for settings in config.score.scorers])
 
 
 def rehearse_explaining(config: Config, settings: ExplainerConfig) -> tuple[Request, ...]:

@@ -50,6 +50,19 @@ def test_requests_are_features_and_controls_by_batches_of_windows() -> None:
     assert make_plan(chosen).total("n_requests") == 100 + 4 * 145 + 160 + 4 * 232
 
 
+@pytest.mark.parametrize(
+    ("explainer", "scorer", "told"),
+    [
+        ("logit_weights", "detection", "'logit_weights' says what a feature does to the output and nothing of where"),
+        ("pattern", "intervention", "'pattern' says where a feature fires and nothing of what it does to the output"),
+    ],
+)
+def test_an_explainer_that_tells_nothing_of_what_is_asked_is_refused(explainer: str, scorer: str, told: str) -> None:
+    pair = {"explain": {"explainers": [{"name": explainer}]}, "score": {"scorers": [{"name": scorer}]}}
+    with pytest.raises(ConfigError, match=f"{told}.*score.scorers '{scorer}'.*autointerp rescore"):
+        make_plan(config(**pair))
+
+
 def test_the_papers_recipe_is_planned_with_its_preset() -> None:
     plan = make_plan(load_config("oneill2024_gpt2_l9"), difference=0.05)
     assert counts(plan)["sae", None] == 200

@@ -7,11 +7,12 @@ text keeps its size. Colours are classes of the page's style sheet. Knows nothin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from markupsafe import Markup
 
-__all__ = ["axis", "distribution", "peak_share", "whisker"]
+__all__ = ["axis", "distribution", "histogram", "peak_share", "whisker"]
 
 _ROW_PX = 26
 _DISTRIBUTION_PX = 46
@@ -19,6 +20,7 @@ N_BINS = 20
 
 
 UNIT = (0.0, 1.0)
+NO_LINES: Mapping[str, float | None] = MappingProxyType({})
 
 Bounds = tuple[float, float]
 
@@ -47,21 +49,32 @@ def distribution(
 ) -> Markup:
     """One row: a histogram of values within the bounds in 20 bins, as shares; `peak_share` is the height of a full
     row."""
-    counts = _counts(values, bounds)
-    height = _DISTRIBUTION_PX - 4
+    return histogram(_counts(values, bounds).tolist(), lines=lines, peak_share=peak_share, bounds=bounds)
+
+
+def histogram(
+    counts: Sequence[int],
+    *,
+    lines: Mapping[str, float | None] = NO_LINES,
+    peak_share: float,
+    bounds: Bounds = UNIT,
+    unit: str = "",
+) -> Markup:
+    """The same of values counted already, in bins of equal width over the bounds. `unit` stands before a bin's ends."""
+    height, n_bins, n = _DISTRIBUTION_PX - 4, len(counts), sum(counts)
     parts = []
-    for position, count in enumerate(counts.tolist()):
+    for position, count in enumerate(counts):
         if not count:
             continue
-        tall = max(1.0, height * count / len(values) / peak_share)
-        left, right = position / N_BINS, (position + 1) / N_BINS
-        bar = f'x="{_percent(left + 0.003)}" width="{_percent(1 / N_BINS - 0.006)}" y="{_DISTRIBUTION_PX - tall:.1f}" '
+        tall = max(1.0, height * count / n / peak_share)
+        left, right = position / n_bins, (position + 1) / n_bins
+        bar = f'x="{_percent(left + 0.003)}" width="{_percent(1 / n_bins - 0.006)}" y="{_DISTRIBUTION_PX - tall:.1f}" '
         lo, hi = (bounds[0] + share * (bounds[1] - bounds[0]) for share in (left, right))
-        title = f"<title>{count} features, {lo:.2f} to {hi:.2f}</title>"
+        title = f"<title>{count} features, {unit}{lo:.2f} to {unit}{hi:.2f}</title>"
         parts.append(f'<rect class="bar" {bar}height="{tall:.1f}">{title}</rect>')
     parts.append(f'<line class="floor" x1="0%" x2="100%" y1="{_DISTRIBUTION_PX}" y2="{_DISTRIBUTION_PX}"/>')
     parts += [_upright(name, value, _DISTRIBUTION_PX, bounds) for name, value in lines.items() if value is not None]
-    return _svg(_DISTRIBUTION_PX, parts, f"distribution of {len(values)} values")
+    return _svg(_DISTRIBUTION_PX, parts, f"distribution of {n} values")
 
 
 def peak_share(samples: Sequence[Sequence[float]], *, bounds: Bounds = UNIT) -> float:
@@ -69,12 +82,13 @@ def peak_share(samples: Sequence[Sequence[float]], *, bounds: Bounds = UNIT) -> 
     return float(max((_counts(s, bounds).max() / len(s) for s in samples if len(s)), default=1.0))
 
 
-def axis(*, bounds: Bounds = UNIT) -> Markup:
-    """The axis under stacked rows."""
+def axis(*, bounds: Bounds = UNIT, n_steps: int = 4, unit: str = "") -> Markup:
+    """The axis under stacked rows, with a tick at every one of so many equal steps."""
     parts = []
-    for place in (0.0, 0.25, 0.5, 0.75, 1.0):
-        anchor = {0.0: "start", 1.0: "end"}.get(place, "middle")
-        tick = f"{bounds[0] + place * (bounds[1] - bounds[0]):g}".replace("-", "−")
+    for step in range(n_steps + 1):
+        place = step / n_steps
+        anchor = {0: "start", n_steps: "end"}.get(step, "middle")
+        tick = unit + f"{bounds[0] + place * (bounds[1] - bounds[0]):g}".replace("-", "−")
         parts.append(f'<line class="floor" x1="{_percent(place)}" x2="{_percent(place)}" y1="0" y2="4"/>')
         parts.append(f'<text x="{_percent(place)}" y="16" text-anchor="{anchor}">{tick}</text>')
     return _svg(20, parts, f"axis from {bounds[0]:g} to {bounds[1]:g}")

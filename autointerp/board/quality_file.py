@@ -14,7 +14,10 @@ from autointerp.runs.digests import is_stated, require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.small_files import read_json
 
-__all__ = ["FidelityRecord", "QualityRecord", "SinksRecord", "is_measured", "load_quality"]
+__all__ = ["DENSITY_DECADES", "FidelityRecord", "QualityRecord", "SinksRecord", "is_measured", "load_quality"]
+
+DENSITY_DECADES = (-7.0, 0.0)
+"""Powers of ten that the histogram of densities reaches from and to."""
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=0)]
@@ -58,6 +61,9 @@ class QualityRecord(BaseModel):
     fvu: Annotated[float, Field(ge=0.0)] | None
     explained_variance: Annotated[float, Field(le=1.0)] | None
     dead_frac: _Share | None
+    density_histogram: list[_Count] = []
+    """Features by the share of activations they fire on, dead ones left out: bins of equal width over
+    DENSITY_DECADES."""
     fidelity: FidelityRecord | None = None
     origin: dict[str, str | list[str]] | None = None
     """Where a dictionary comes from that was not trained in the run."""

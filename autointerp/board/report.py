@@ -21,6 +21,7 @@ from autointerp.board.feature_data import card_columns, feature_card, windows_pe
 from autointerp.board.metrics import CUT, bounds_of, title_of
 from autointerp.board.page import embed_json, render_page
 from autointerp.board.pareto import pareto_charts
+from autointerp.board.quality_file import DENSITY_DECADES
 from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
 from autointerp.board.standing import Section, build_sections
 from autointerp.records.evidence import Evidence
@@ -42,10 +43,12 @@ def render_report(
     evidences: Sequence[Evidence],
     explanations: Iterable[Explanation],
     verdicts: Iterable[Verdict],
+    density_histograms: Mapping[str, Sequence[int]] | None = None,
     window_budget: int = WINDOW_BUDGET,
 ) -> str:
     """The page as text. `summary` and `scores` are those of one run; records may come in any order.
 
+    `density_histograms` say how often each dictionary's features fire, as `quality_file` has them.
     Text of the subject, the corpus and the judge is data everywhere: it reaches the page escaped, or as JSON that the
     page's script puts into text nodes only.
     """
@@ -80,6 +83,8 @@ def render_report(
         distributions=[_distributions(section, rows) for section in sections],
         quality=_quality(summary["entries"]),
         densities=[(section, chart) for section in sections if (chart := draw_density(section)) is not None],
+        firing_rates=_firing_rates(density_histograms or {}),
+        decades=DENSITY_DECADES,
         pareto=pareto_charts(sections),
         n_features=len(ordered),
         n_windows=n_windows,
@@ -171,6 +176,20 @@ def _distributions(
 
 def _ranked_by(section: Section) -> str:
     return section.metric if section.metric.endswith(CUT) else "score"
+
+
+def _firing_rates(histograms: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+    """Rows of the figure of firing rates, one scale for all; a dictionary that is all dead has no bars."""
+    known = {name: counts for name, counts in histograms.items() if sum(counts)}
+    peak = max((max(counts) / sum(counts) for counts in known.values()), default=1.0)
+    return [
+        {
+            "label": name,
+            "n": sum(counts),
+            "chart": charts.histogram(counts, peak_share=peak, bounds=DENSITY_DECADES, unit="10^"),
+        }
+        for name, counts in known.items()
+    ]
 
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

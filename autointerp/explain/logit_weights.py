@@ -19,7 +19,7 @@ __all__ = ["open_explainer"]
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `logit_weights`."""
-    return PromptedExplainer(settings, config, prompt="logit_weights", ask=_show_weights)
+    return PromptedExplainer(settings, config, prompt="logit_weights", ask=_show_weights, tells="output")
 
 
 def _show_weights(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:

@@ -37,6 +37,7 @@ class PatternExplainer(Explainer):
     """Explains by a learnt pattern; the result depends on the windows alone."""
 
     asks = "nobody"
+    tells = "firing"
     prompt_hash = hashlib.sha256(f"pattern {ALGORITHM}".encode()).hexdigest()[:16]
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:

@@ -18,6 +18,7 @@ from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.evidence import Evidence
+from autointerp.score.protocol import About
 
 __all__ = ["Ask", "PromptedExplainer", "Shown", "refuse_unread"]
 
@@ -39,10 +40,18 @@ class PromptedExplainer(Explainer):
     """Explains by one request: the prompt `explain/PROMPT` about what `ask` picks. It obeys the settings `reads`."""
 
     def __init__(
-        self, settings: ExplainerConfig, config: ExplainConfig, *, prompt: str, ask: Ask, reads: Collection[str] = ()
+        self,
+        settings: ExplainerConfig,
+        config: ExplainConfig,
+        *,
+        prompt: str,
+        ask: Ask,
+        reads: Collection[str] = (),
+        tells: About | None = None,
     ) -> None:
         refuse_unread(settings, reads)
         super().__init__(settings, config)
+        self.tells = tells
         self._ask = ask
         self._prompt, self._again = load_prompt(f"explain/{prompt}"), load_prompt("explain/reask")
 

@@ -21,6 +21,7 @@ from autointerp.prompting.reasking import reask
 from autointerp.prompting.refusals import is_refusal
 from autointerp.prompting.templates import Prompt
 from autointerp.records.evidence import Evidence
+from autointerp.score.protocol import About
 
 __all__ = ["Explainer", "Reading", "Round", "read_explanation", "reask_explanation"]
 
@@ -47,6 +48,8 @@ class Explainer(ABC):
     """
 
     asks: ClassVar[Literal["once", "in rounds", "nobody"]] = "once"
+    tells: About | None = None
+    """The one thing its explanations tell, None where they may tell both."""
 
     def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
         """`settings` is an entry of explain.explainers, `config` the whole section."""

@@ -38,6 +38,7 @@ def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> InterventionScore
 class InterventionScorer(TrialScorer):
     """`n_trials` trials, in which the other features take turns."""
 
+    about = "output"
     scale = Scale("choices", chance=0.5)
 
     def sample(

@@ -30,6 +30,7 @@ _Entry = tuple[int, str, Kind]
 class LogitWeightsScorer(ListScorer):
     """Asks about `windows_per_request` entries of the vocabulary at a time."""
 
+    about = "output"
     scale = Scale("tokens")
 
     def sample(

@@ -21,7 +21,7 @@ from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import Answer, Reason
 from autointerp.records.window import Kind, Window
 
-__all__ = ["AnswerRead", "Item", "Measure", "Question", "Scale", "Scorer", "Unscorable"]
+__all__ = ["About", "AnswerRead", "Item", "Measure", "Question", "Scale", "Scorer", "Unscorable"]
 
 Measure = Literal["windows", "marks", "strata", "tokens", "firings", "activations", "ranks", "choices"]
 """What verdicts are about, and so which metric heads the board.
@@ -34,6 +34,10 @@ probability per window that orders them and has no threshold (AUROC). `choices`:
 several options is right, and an answer `fires` is a right choice; or one of two, and `fires` is the one that is true
 where `is_firing` (accuracy against `chance`).
 """
+
+
+About = Literal["firing", "output"]
+"""What is said or asked of a feature: where it fires, or what it does to the output."""
 
 
 class Scale(NamedTuple):
@@ -102,10 +106,12 @@ class Scorer(ABC):
     """A way to ask whether an explanation predicts a feature. A subclass says which windows it asks about, in which
     words, and how a reply is read.
 
-    `scale` is how its verdicts are read, as a yes or no about whole windows where a subclass says nothing. `needed` is
-    what of its `Capabilities` a judge has to state, where only some judges can answer.
+    `scale` is how its verdicts are read, as a yes or no about whole windows where a subclass says nothing. `about` is
+    what it asks about, and so what an explanation has to tell. `needed` is what of its `Capabilities` a judge has to
+    state, where only some judges can answer.
     """
 
+    about: ClassVar[About] = "firing"
     needed: ClassVar[Literal["has_similarities", "has_likelihoods"] | None] = None
     scale: Scale = Scale()
 

@@ -15,6 +15,7 @@ from functools import partial
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeRetry, JudgeStopped, LimitReached
 from autointerp.event_loop import run_async
+from autointerp.explain.pairs import require_pairs
 from autointerp.explain.protocol import Explainer
 from autointerp.judges.endpoint.probing import Probed, told_when_silent
 from autointerp.judges.engine.budget import Budget
@@ -36,8 +37,9 @@ _HELLO_TOKENS = 16
 
 
 def check_judges(config: Config, layout: RunLayout) -> None:
-    """Open and close the judges of both roles, and find explainer and scorers, so that a wrong name or option, or a
-    scorer that its judge cannot answer, is told before any work is done."""
+    """Open and close the judges of both roles, and find explainer and scorers, so that a wrong name or option, a scorer
+    that its judge cannot answer, or an explainer that tells nothing of what it asks, is told before any work is
+    done."""
 
     async def check(spec: str, scorers: Sequence[Scorer]) -> None:
         judge = open_judge(spec, judge_options(config, layout, spec))
@@ -47,12 +49,15 @@ def check_judges(config: Config, layout: RunLayout) -> None:
         finally:
             await judge.aclose()
 
-    for explainer in config.explain.explainers:
-        open_plugin("autointerp.explainers", explainer.name, explainer, config.explain, kind=Explainer)
+    explainers = [
+        open_plugin("autointerp.explainers", settings.name, settings, config.explain, kind=Explainer)
+        for settings in config.explain.explainers
+    ]
     asking: dict[str, list[Scorer]] = {config.explain.judge: []}
     for settings in config.score.scorers:
         scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
         asking.setdefault(config.score.judge_of(settings), []).append(scorer)
+    require_pairs(explainers, [scorer for scorers in asking.values() for scorer in scorers])
     for spec, scorers in asking.items():
         run_async(partial(check, spec, scorers))
 

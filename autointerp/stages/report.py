@@ -90,7 +90,14 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
     }
     summary = build_summary(config.name, entries, about=about)
     write_summary(layout.summary, summary)
-    page = render_report(summary, scores=scores, evidences=evidences, explanations=explanations, verdicts=verdicts)
+    page = render_report(
+        summary,
+        scores=scores,
+        evidences=evidences,
+        explanations=explanations,
+        verdicts=verdicts,
+        density_histograms={name: record.density_histogram for name, record in measured.items() if record},
+    )
     write_text(layout.report, page)
     return {"n_entries": len(entries), "usd": totals.usd}
 

@@ -40,3 +40,17 @@ def test_bars_hold_every_value_and_share_one_scale():
     heights = [float(bar.get("height", "nan")) for bar in (*first.iter("rect"), *second.iter("rect"))]
     assert heights[0] == pytest.approx(heights[-1] / 2, abs=0.1)
     assert charts.peak_share([[]]) == 1.0
+
+
+def test_counts_are_drawn_as_the_values_they_were_counted_from():
+    values = [0.0, 0.01, 0.5, 1.0]
+    counts = [2] + [0] * 9 + [1] + [0] * 8 + [1]
+    assert charts.histogram(counts, peak_share=0.5) == charts.distribution(values, lines={}, peak_share=0.5)
+    (bar,) = parsed(charts.histogram([0, 0, 5, 0], peak_share=1.0, bounds=(-4.0, 0.0), unit="10^")).iter("rect")
+    assert bar.findtext("title") == "5 features, 10^-2.00 to 10^-1.00"
+    assert [bar.get("x"), bar.get("height")] == ["50.30%", "42.0"]
+
+
+def test_an_axis_has_a_tick_at_every_step():
+    ticks = [text.text for text in parsed(charts.axis(bounds=(-3.0, 0.0), n_steps=3, unit="10^")).iter("text")]
+    assert ticks == ["10^−3", "10^−2", "10^−1", "10^0"]

@@ -85,6 +85,17 @@ def test_is_one_file_with_the_parts_asked_for(page_text: str):
     assert page_text.count("<script") == page_text.count("</script>") == 4
 
 
+def test_how_often_features_fire_is_drawn(hostile: Run, page_text: str):
+    caption = "How often features fire"
+    assert caption not in page_text
+    counts = [0] * 28
+    counts[16] = 30
+    text = render(hostile, density_histograms={"sae": counts, "random": [0] * 28})
+    assert text.count(caption) == 1
+    assert text.count("<title>30 features, 10^-3.00 to 10^-2.75</title>") == 1
+    assert '<span class="value" title="features that ever fire">30</span>' in text
+
+
 def test_equal_runs_give_equal_pages_in_any_order(hostile: Run, page_text: str):
     backwards = Run(hostile.evidences[::-1], hostile.explanations[::-1], hostile.verdicts[::-1])
     assert render(backwards) == page_text

@@ -15,6 +15,7 @@ import pytest
 
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.explain.pairs import is_pair
 from autointerp.explaining import explain_features
 from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect
@@ -52,6 +53,13 @@ def opened_scorer(name: str) -> Scorer:
 
 PAIRS = [(explainer, scorer) for explainer in EXPLAINERS for scorer in SCORERS if no_sense(explainer, scorer) is None]
 ALONE = [scorer for scorer in SCORERS if not opened_scorer(scorer).scale.needs_explanation]
+
+
+def test_the_senseless_pairs_are_those_that_are_refused() -> None:
+    for explainer in sorted({*EXPLAINERS} - {"from_file"}):  # that one needs a file, and may tell both
+        for scorer in SCORERS:
+            refused = not is_pair(opened(explainer), opened_scorer(scorer))
+            assert refused == (no_sense(explainer, scorer) in (SAYS_WHAT_IT_DOES, SAYS_WHERE_IT_FIRES))
 
 
 def feature(number: int, token: str) -> Evidence:

@@ -48,6 +48,7 @@ def test_one_command_leaves_every_artefact(elsewhere: tuple[Called, RunLayout]) 
         assert list(run.dictionary(name).glob("*.safetensors"))
     assert set(read_manifest(run)["stages"]) == {"train", "harvest", "explain", "score", "report"}
     assert str(run.report) in called.out
+    assert "How often features fire" in run.report.read_text(encoding="utf-8")
     assert not [p for p in run.root.rglob("*") if p.name.endswith((".tmp", ".partial"))]
 
 

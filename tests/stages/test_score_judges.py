@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from autointerp.batch.judging import judge_of
+from autointerp.config.asking import ExplainerConfig
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.planning import make_plan
@@ -132,3 +133,10 @@ def test_a_plan_counts_each_scorer_with_its_judge_and_those_without_explanation_
     assert stages["embedding"].explainer == "windows"
     assert not any("harvest.pinned" in note for note in plan.notes)
     assert any("harvest.pinned = 0" in note for note in make_plan(config()).notes)
+
+
+def test_an_explainer_that_tells_nothing_of_what_is_asked_is_refused_before_any_work(tmp_path: Path) -> None:
+    asked = config([{"name": "detection"}, {"name": "logit_weights"}])
+    explain = asked.explain.model_copy(update={"explainers": (ExplainerConfig(name="logit_weights"),)})
+    with pytest.raises(ConfigError, match=r"'logit_weights' says what a feature does.*score\.scorers 'detection'"):
+        check_judges(asked.model_copy(update={"explain": explain}), RunLayout(tmp_path))

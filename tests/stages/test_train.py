@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from autointerp import pipeline
+from autointerp.board.quality_file import DENSITY_DECADES, load_quality
 from autointerp.board.quality_table import read_quality
 from autointerp.config.loading import parse_config
 from autointerp.config.tree import Config
@@ -27,6 +28,7 @@ from autointerp.subject.activations import TrainingChunks
 from sae_core import config as core
 from sae_core.distributed import Ranks
 from sae_core.errors import MissingPackageError, TrainingStateError
+from sae_core.quality import DENSITY_BIN_EDGES
 from sae_core.training.history import read_history
 from tests.integration.world import save_corpus, save_subject
 from tests.kept_progress import KeptProgress
@@ -194,6 +196,13 @@ def test_the_course_is_shown_on_wandb_when_asked(world: World, tmp_path: Path, m
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(MissingPackageError, match=r"pip install wandb"):
         run(world.config(wandb_project="mine"), RunLayout(tmp_path / "other"))
+
+
+def test_the_histogram_of_densities_reaches_as_far_as_the_page_says(world: World) -> None:
+    assert (DENSITY_BIN_EDGES[0], DENSITY_BIN_EDGES[-1]) == DENSITY_DECADES
+    record = load_quality(world.whole, "topk")
+    assert record is not None
+    assert sum(record.density_histogram) == 60 - round(60 * (record.dead_frac or 0))
 
 
 def test_batches_must_be_shareable() -> None:
