@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from autointerp.board.context_figures import mean_context
 from autointerp.board.entries import Dead, build_entries
@@ -20,10 +23,12 @@ from autointerp.config.tree import Config
 from autointerp.plugins import load_plugin
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import Verdict
+from autointerp.records.verdict import Explanation, Unscored, Verdict
 from autointerp.run import Run
+from autointerp.runs.journal_reader import Totals
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.runs.manifest import read_manifest
+from autointerp.runs.reply_record import Account
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Scale
 from autointerp.stages.looking import asked_features
@@ -37,37 +42,87 @@ def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]
         return _write(apply_preset(config), layout)
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What the earlier stages left of a run."""
+
+    evidences: Sequence[Evidence]
+    explanations: Sequence[Explanation]
+    verdicts: Sequence[Verdict]
+    unscored: Sequence[Unscored]
+    totals: Totals
+    costs: Mapping[Account, float | None] | None
+    looks: Mapping[str, Mapping[str, dict[str, Any]]]
+    """How features were scored in looks, by judge and dictionary; nothing where all were asked about at once."""
+    scales: Mapping[str, Scale]
+    """How the verdicts of each scorer are read, by label."""
+    quality: Mapping[str, QualityRecord | None]
+    """What was measured of each dictionary, None where nothing was."""
+
+    @classmethod
+    def read(cls, config: Config, layout: RunLayout) -> _Findings:
+        """Raises PluginError for a scorer that is gone."""
+        run = Run(layout.root, config=config)
+        looks = read_manifest(layout)["stages"].get("score", {}).get("looks", {}) if layout.is_run() else {}
+        opened = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
+        with run.open_journal() as journal:
+            return cls(
+                run.evidence(),
+                journal.load_explanations(),
+                journal.load_verdicts(),
+                journal.load_unscored(),
+                journal.totals(),
+                journal.load_costs(),
+                looks,
+                {scorer.name: scorer.scale for scorer in opened},
+                {entry.name: load_quality(layout, entry.name) for entry in config.dictionaries},
+            )
+
+
 def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
-    run = Run(layout.root, config=config)
-    evidences = run.evidence()
-    with run.open_journal() as journal:
-        explanations, verdicts, totals = journal.load_explanations(), journal.load_verdicts(), journal.totals()
-        costs, reasons = journal.load_costs(), journal.load_unscored()
-    looks, scales = _looks(layout), _scales(config)
-    explainers = [explainer.label or explainer.name for explainer in config.explain.explainers]
-    judges = {s.label or s.name: config.score.judge_of(s) for s in config.score.scorers}
-    own = own_groups(explainers, scales, judge=config.score.judge, judges=judges)
-    scores = build_scores(
-        evidences,
-        explanations,
-        verdicts,
-        explainers=explainers,
-        scorers=scales,
+    found = _Findings.read(config, layout)
+    scores = _scores(config, found)
+    write_scores(layout.scores, scores)
+    entries = _entries(config, found, scores)
+    summary = build_summary(config.name, entries, about=_about(config, found.totals))
+    write_summary(layout.summary, summary)
+    page = render_report(
+        summary,
+        scores=scores,
+        evidences=found.evidences,
+        explanations=found.explanations,
+        verdicts=found.verdicts,
+        density_histograms={name: record.density_histogram for name, record in found.quality.items() if record},
+    )
+    write_text(layout.report, page)
+    return {"n_entries": len(entries), "usd": found.totals.usd}
+
+
+def _scores(config: Config, found: _Findings) -> pd.DataFrame:
+    return build_scores(
+        found.evidences,
+        found.explanations,
+        found.verdicts,
+        explainers=_explainers(config),
+        scorers=found.scales,
         judge=config.score.judge,
-        judges=judges,
-        unscored=reasons,
+        judges=_judges(config),
+        unscored=found.unscored,
         asked={
             (judge, name): features
-            for judge, facts in looks.items()
-            for name, features in asked_features(evidences, facts, seed=config.seed).items()
+            for judge, facts in found.looks.items()
+            for name, features in asked_features(found.evidences, facts, seed=config.seed).items()
         },
     )
-    write_scores(layout.scores, scores)
-    measured = {entry.name: load_quality(layout, entry.name) for entry in config.dictionaries}
-    entries = build_entries(
+
+
+def _entries(config: Config, found: _Findings, scores: pd.DataFrame) -> list[dict[str, Any]]:
+    evidences, scales, measured = found.evidences, found.scales, found.quality
+    own = own_groups(_explainers(config), scales, judge=config.score.judge, judges=_judges(config))
+    return build_entries(
         scores,
         seed=config.seed,
-        costs=costs,
+        costs=found.costs,
         quality={name: _quality(record) | mean_context(evidences, name) for name, record in measured.items()},
         sinks={name: record.sinks.model_dump() for name, record in measured.items() if record and record.sinks},
         origins={name: record.origin for name, record in measured.items() if record and record.origin},
@@ -75,11 +130,23 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
         groups={group: heading_of(scales[group.scorer]) for group in own},
         order=[entry.name for entry in config.dictionaries],
         protocols=describe_protocol(config),
-        window_shares=window_shares(evidences, group_verdicts(_yes_or_no(verdicts, scales))),
-        looks={(judge, name): found for judge, facts in looks.items() for name, found in facts.items()},
+        window_shares=window_shares(evidences, group_verdicts(_yes_or_no(found.verdicts, scales))),
+        looks={(judge, name): look for judge, facts in found.looks.items() for name, look in facts.items()},
         density=common_density(evidences),
     )
-    about = {
+
+
+def _explainers(config: Config) -> list[str]:
+    return [explainer.label or explainer.name for explainer in config.explain.explainers]
+
+
+def _judges(config: Config) -> dict[str, str]:
+    """The judge of each scorer, by label."""
+    return {scorer.label or scorer.name: config.score.judge_of(scorer) for scorer in config.score.scorers}
+
+
+def _about(config: Config, totals: Totals) -> dict[str, Any]:
+    return {
         "subject": config.subject.model,
         "corpus": config.corpus.path,
         "seed": config.seed,
@@ -88,36 +155,11 @@ def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
         "usd": totals.usd,
         "n_requests": totals.n_sent,
     }
-    summary = build_summary(config.name, entries, about=about)
-    write_summary(layout.summary, summary)
-    page = render_report(
-        summary,
-        scores=scores,
-        evidences=evidences,
-        explanations=explanations,
-        verdicts=verdicts,
-        density_histograms={name: record.density_histogram for name, record in measured.items() if record},
-    )
-    write_text(layout.report, page)
-    return {"n_entries": len(entries), "usd": totals.usd}
-
-
-def _looks(layout: RunLayout) -> dict[str, dict[str, dict[str, Any]]]:
-    """How features were scored in looks, by judge and dictionary; nothing where all were asked about at once."""
-    if not layout.is_run():
-        return {}
-    return read_manifest(layout)["stages"].get("score", {}).get("looks", {})
 
 
 def _yes_or_no(verdicts: Iterable[Verdict], scales: Mapping[str, Scale]) -> Iterable[Verdict]:
     """The verdicts that F1 is made of."""
     return (v for v in verdicts if heading_of(scales.get(v.scorer, Scale())) in ("f1", "macro_f1"))
-
-
-def _scales(config: Config) -> dict[str, Scale]:
-    """How the verdicts of each of the run's scorers are read, by label. Raises PluginError for one that is gone."""
-    opened = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
-    return {scorer.name: scorer.scale for scorer in opened}
 
 
 def _dead(
