@@ -1,4 +1,4 @@
-"""The README says what is there: its folders, its commands, its links."""
+"""README and architecture say what is there: folders, commands, links; and every folder of the code stands there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typer.main import get_command
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 def commands() -> set[str]:
@@ -19,18 +20,15 @@ def commands() -> set[str]:
     return set(group.commands)  # type: ignore[attr-defined]
 
 
-def test_every_folder_that_the_readme_names_exists() -> None:
-    table = README.split("| folder | what it holds |", 1)[1].split("## Papers", 1)[0]
-    named = [re.findall(r"`([\w/]+)/`", row.split(" | ")[0]) for row in table.splitlines() if row.startswith("| `")]
-    assert len(named) >= 10
-    for first, *others in named:
-        paths = [ROOT / first, *(_beside(first, other) for other in others)]
-        assert all(path.is_dir() for path in paths)
-
-
-def _beside(first: str, other: str) -> Path:
-    """`score/` after `autointerp/explain/` is its neighbour; `configs/` after `prompts/` is one of its own."""
-    return (ROOT / first).parent / other
+def test_the_folders_of_the_architecture_are_those_of_the_code() -> None:
+    table = ARCHITECTURE.split("| folder | what it holds |", 1)[1].split("## A walk", 1)[0]
+    rows = [re.findall(r"`([\w/]+)/`", row.split(" | ")[0]) for row in table.splitlines() if row.startswith("| `")]
+    assert len(rows) == 12
+    # `score/` after `autointerp/explain/` is its neighbour
+    named = {(ROOT / row[0]).parent / name.split("/")[-1] for row in rows for name in row}
+    assert all(path.is_dir() for path in named)
+    packages = {path.parent for path in (ROOT / "autointerp").glob("*/__init__.py")}
+    assert packages | {ROOT / "sae_core", ROOT / "synthetic_studies"} <= named
 
 
 def test_every_command_stands_in_the_readme_and_no_other() -> None:
@@ -52,7 +50,10 @@ def test_every_command_line_of_the_readme_names_a_command() -> None:
     assert set(lines) <= commands()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([\w./]+)\)", README))))
+LINK = re.compile(r"\]\(([\w./]+)\)")
+
+
+@pytest.mark.parametrize("path", sorted({*LINK.findall(README), *(f"docs/{p}" for p in LINK.findall(ARCHITECTURE))}))
 def test_every_link_leads_somewhere(path: str) -> None:
     assert (ROOT / path).exists()
 
