@@ -1,6 +1,6 @@
-"""sae_core: sparse dictionaries on activation tensors. Train, load, save and measure them.
+"""Sparse dictionaries on activation tensors: train, load, save and measure them.
 
-Names are loaded when they are used: importing the package does not load torch, and neither do the configurations.
+Names load on first use, so importing the package does not load torch.
 """
 
 from importlib import import_module

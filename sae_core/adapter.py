@@ -1,7 +1,6 @@
-"""Any object with an encoder and decoder directions as a Dictionary: the SAE of a user's own class.
+"""Any object with an encoder and decoder directions as a Dictionary.
 
-Takes an object of this process, and gives a dictionary that asks it for codes. Files hold its directions, not its
-encoder: one that was read back says so when it is asked. Knows nothing of plug-ins or runs.
+Files hold the directions, not the encoder: a dictionary read back needs `attach` before it can encode.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from sae_core.randomness import generator
 __all__ = ["AdaptedDictionary", "HasEncoder", "adapt", "fingerprint"]
 
 SMALLEST_NORM = 1e-12
-"""Rows of `W_dec` shorter than this count as zeros: they add nothing, whatever the code."""
+"""Rows of `W_dec` shorter than this count as zero."""
 
 N_PROBED = 3
-"""Activations with which an object is tried."""
+"""Activations used to try an object."""
 
 
 @runtime_checkable
@@ -38,27 +37,23 @@ class HasEncoder(Protocol):
 
 
 def adapt(source: object) -> Dictionary:
-    """`source` as a Dictionary; one that is a Dictionary already is given back as it is.
+    """`source` as a Dictionary; a Dictionary is returned as it is.
 
-    It needs
-    - `encode(x [batch, d_in]) -> codes`: a matrix [batch, n_features], or a pair of values and indices [batch, k];
-      x is a float tensor of the type and on the device of the directions;
-    - decoder directions [n_features, d_in] of any norm, as `W_dec` or `directions`, or [d_in, n_features] as
-      `decoder.weight`.
+    Required:
+    - `encode(x [batch, d_in])`: codes [batch, n_features], or a pair of values and indices [batch, k], row by row; x
+      has the dtype and device of the directions;
+    - decoder directions of any norm: `W_dec` or `directions` [n_features, d_in], or `decoder.weight` [d_in,
+      n_features].
 
-    It may have
-    - `decode(codes [batch, n_features]) -> [batch, d_in]`, asked where `encode` gives a matrix; else a code decodes
-      to codes @ directions + offset;
-    - `offset` or `b_dec` [d_in], what a code of zeros decodes to; else `decode` is asked, or it is 0;
-    - `is_dense = True` where codes are not 0 nearly everywhere (projections, neurons): a firing rule is then fitted;
-      `is_signed = True` where codes may be below 0;
-    - `metadata`, a mapping in SAELens' words (model_name, hook_name, context_size, prepend_bos): a run checks them.
+    Optional:
+    - `decode(codes [batch, n_features]) -> [batch, d_in]`, used if `encode` gives a matrix; default codes @ directions
+      + offset;
+    - `offset` or `b_dec` [d_in]; default `decode` of zeros, or 0;
+    - `is_dense = True` for codes that are rarely 0 (a firing rule is fitted), `is_signed = True` for codes below 0;
+    - `metadata`, a mapping with SAELens' keys (model_name, hook_name, context_size, prepend_bos), checked by a run.
 
-    Codes are counted along directions of norm 1, as those of every Dictionary: a code is multiplied by the norm of its
-    direction. The object stays on its device; a torch module is put into evaluation mode. A row's code must not depend
-    on the rows beside it.
-
-    Raises DictionaryObjectError, naming what is missing, of the wrong shape or not finite.
+    Directions are scaled to norm 1 and codes by the norms taken off. The object stays on its device; a torch module
+    goes into evaluation mode. Raises DictionaryObjectError naming what is missing, of the wrong shape or not finite.
     """
     if isinstance(source, Dictionary):
         return source
@@ -75,15 +70,15 @@ def adapt(source: object) -> Dictionary:
 
 
 class AdaptedDictionary(Dictionary):
-    """A dictionary whose codes come from an object. Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in],
-    code_scale [n_features], the norms of the object's directions. The object itself is no part of its state.
+    """A dictionary whose codes come from an object, which is not part of its state.
 
-    `of` is the name of the object's class, `sha256` the hash of its weights.
+    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], code_scale [n_features], the norms of the object's
+    directions. `of`: name of the object's class; `sha256`: hash of its weights.
     """
 
     family = "adapted"
     has_decoder = False
-    """Whether the object decodes codes by itself."""
+    """Whether the object decodes codes itself."""
     W_dec: Tensor
     b_dec: Tensor
     code_scale: Tensor
@@ -110,22 +105,20 @@ class AdaptedDictionary(Dictionary):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is needed, beside the configuration, to build an empty one."""
+        """Arguments, beside the configuration, of an empty one."""
         return {"of": self.of, "is_dense": self.is_dense, "is_signed": self.is_signed, "sha256": self.sha256}
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """The object's directions, of norm 1."""
         return self.W_dec
 
     @property
     def offset(self) -> Float[Tensor, " d_in"]:
-        """What a code of zeros decodes to."""
         return self.b_dec
 
     @property
     def source(self) -> Any:
-        """The object. Raises DictionaryObjectError where this dictionary was read from a file."""
+        """The object. Raises DictionaryObjectError after reading from a file."""
         if not self._held:
             raise DictionaryObjectError(
                 f"this dictionary was made of an object, a {self.of!r}, whose encoder is in no file; "
@@ -135,12 +128,12 @@ class AdaptedDictionary(Dictionary):
 
     @torch.no_grad()
     def attach(self, source: object) -> None:
-        """Take codes from `source` from now on. Raises DictionaryObjectError, also where this dictionary was read from
-        a file and `source` is not the object it was made of."""
-        directions, found = _directions(source), fingerprint(source)
-        if self.sha256 not in (None, found) or directions.shape != self.W_dec.shape:
+        """Take codes from `source`. Raises DictionaryObjectError, also for an object with other weights than
+        `sha256`."""
+        directions, sha256 = _directions(source), fingerprint(source)
+        if self.sha256 not in (None, sha256) or directions.shape != self.W_dec.shape:
             raise _error(source, f"other weights than the {self.of!r} this dictionary was made of; give that one")
-        self._held, self.sha256 = (source,), found
+        self._held, self.sha256 = (source,), sha256
         if isinstance(source, nn.Module):
             source.eval()
         norms = torch.linalg.vector_norm(directions, dim=1, dtype=torch.float64)
@@ -157,29 +150,26 @@ class AdaptedDictionary(Dictionary):
         self.b_dec.copy_(self._offset())
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """The object's codes as (values, indices)."""
         self.check_width(x)
-        found = self._ask(x)
-        if isinstance(found, Tensor):
-            return SparseCode.from_dense(found * self.code_scale)
-        return SparseCode(found.values * self.code_scale[found.indices], found.indices)
+        codes = self._ask(x)
+        if isinstance(codes, Tensor):
+            return SparseCode.from_dense(codes * self.code_scale)
+        return SparseCode(codes.values * self.code_scale[codes.indices], codes.indices)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """The object's codes as a dense matrix, zeros included."""
         self.check_width(x)
-        found = self._ask(x)
-        return (found if isinstance(found, Tensor) else found.to_dense(self.n_features)) * self.code_scale
+        codes = self._ask(x)
+        return (codes if isinstance(codes, Tensor) else codes.to_dense(self.n_features)) * self.code_scale
 
     def reconstruct(
         self, x: Float[Tensor, "batch d_in"], code: Float[Tensor, "batch n_features"]
     ) -> Float[Tensor, "batch d_in"]:
-        """What the object decodes dense codes to."""
+        """Decode dense codes with the object's own decoder, if any."""
         if not self.has_decoder:
             return self.decode_dense(code)
         return self._decode(torch.where(self.code_scale > 0, code / self.code_scale, 0.0))
 
     def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
-        """Reconstruction of the activations."""
         return self.reconstruct(x, self.encode_dense(x))
 
     def _offset(self) -> Tensor:
@@ -195,28 +185,28 @@ class AdaptedDictionary(Dictionary):
         return self._decode(torch.zeros(1, self.n_features, device=self.W_dec.device))[0]
 
     def _ask(self, x: Tensor) -> Tensor | SparseCode:
-        """What the object's `encode` gives for activations, in float32 where they are."""
-        found = self._call("encode", x)
-        if isinstance(found, tuple) and len(found) >= 2:
-            values, indices = (_tensor(self.source, "encode", part, dtype=None) for part in found[:2])
+        """The object's codes, float32 on the device of `x`."""
+        reply = self._call("encode", x)
+        if isinstance(reply, tuple) and len(reply) >= 2:
+            values, indices = (_tensor(self.source, "encode", part, dtype=None) for part in reply[:2])
             is_pair = not (indices.is_floating_point() or indices.is_complex())
             if not is_pair or values.ndim != 2 or values.shape != indices.shape or len(values) != len(x):
                 raise _error(self.source, "an `encode` that gives two things which are no values and indices")
             if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < self.n_features:
                 raise _error(self.source, f"an `encode` with indices beyond its {self.n_features} directions")
             return SparseCode(values.to(x.device, torch.float32), indices.to(x.device, torch.int64))
-        codes = _tensor(self.source, "encode", found).to(x.device)
+        codes = _tensor(self.source, "encode", reply).to(x.device)
         if codes.shape != (len(x), self.n_features):
             wanted = (len(x), self.n_features)
             raise _error(self.source, f"an `encode` that gives {tuple(codes.shape)} where {wanted} is wanted")
         return codes
 
     def _decode(self, codes: Tensor) -> Tensor:
-        found = _tensor(self.source, "decode", self._call("decode", codes)).to(codes.device)
-        if found.shape != (len(codes), self.d_in):
+        rows = _tensor(self.source, "decode", self._call("decode", codes)).to(codes.device)
+        if rows.shape != (len(codes), self.d_in):
             wanted = (len(codes), self.d_in)
-            raise _error(self.source, f"a `decode` that gives {tuple(found.shape)} where {wanted} is wanted")
-        return found
+            raise _error(self.source, f"a `decode` that gives {tuple(rows.shape)} where {wanted} is wanted")
+        return rows
 
     def _call(self, method: str, rows: Tensor) -> Any:
         own = _stated(self.source)[1]
@@ -233,7 +223,7 @@ class AdaptedDictionary(Dictionary):
 
 
 def _stated(source: object) -> tuple[str, Any]:
-    """The directions as the object has them, and their name."""
+    """Name and value of the object's directions."""
     for name in ("W_dec", "directions"):
         if getattr(source, name, None) is not None:
             return name, getattr(source, name)
@@ -242,25 +232,25 @@ def _stated(source: object) -> tuple[str, Any]:
 
 
 def _directions(source: object) -> Tensor:
-    """[n_features, d_in] in float32. Raises DictionaryObjectError."""
+    """Directions [n_features, d_in] in float32. Raises DictionaryObjectError."""
     if not callable(getattr(source, "encode", None)):
         raise _error(source, "no `encode`, which gives codes of activations")
     name, stated = _stated(source)
     if stated is None:
         raise _error(source, "no decoder directions, as `W_dec` or `directions` [n_features, d_in]")
-    found = _tensor(source, name, stated)
-    if found.ndim != 2 or not found.numel():
-        raise _error(source, f"`{name}` of shape {tuple(found.shape)}, must be [n_features, d_in]")
-    if not bool(found.isfinite().all()):
+    directions = _tensor(source, name, stated)
+    if directions.ndim != 2 or not directions.numel():
+        raise _error(source, f"`{name}` of shape {tuple(directions.shape)}, must be [n_features, d_in]")
+    if not bool(directions.isfinite().all()):
         raise _error(source, f"values in `{name}` that are not finite")
-    return found.T.contiguous() if name == "decoder.weight" else found
+    return directions.T.contiguous() if name == "decoder.weight" else directions
 
 
 def _tensor(source: object, name: str, value: Any, *, dtype: torch.dtype | None = torch.float32) -> Tensor:
     try:
-        found = torch.as_tensor(value).detach()
-        found = found if found.layout is torch.strided else found.to_dense()
-        return found if dtype is None else found.to(dtype)
+        tensor = torch.as_tensor(value).detach()
+        tensor = tensor if tensor.layout is torch.strided else tensor.to_dense()
+        return tensor if dtype is None else tensor.to(dtype)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _error(source, f"`{name}` that is or gives a {type(value).__name__}, no array of numbers") from error
 

@@ -1,8 +1,4 @@
-"""Files and folders that are either whole or not there.
-
-Takes a path and bytes, or a function that fills a folder; writes under a temporary name, syncs, and moves into place.
-Knows nothing of the content.
-"""
+"""Files and folders that are either whole or absent."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ __all__ = ["move_into_place", "naming_the_path", "replace_file", "sync_to_disk",
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` at `path` in one move.
 
-    Raises DictionaryWriteError when it cannot be written (a full disk); the old file stays then.
+    Raises DictionaryWriteError if it cannot be written (a full disk); the old file stays.
     """
 
     def write(temporary: Path) -> None:
@@ -29,9 +25,9 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, sync it and put it in place in one move.
+    """Let `write` fill a temporary file beside `path`, sync it and move it into place.
 
-    Raises DictionaryWriteError when it cannot be written (a full disk); the old file stays then.
+    Raises DictionaryWriteError if it cannot be written (a full disk); the old file stays.
     """
     temporary = path.with_name(path.name + ".tmp")
     with naming_the_path(path):
@@ -46,7 +42,7 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """Sync a file, or a folder and the files in it, and rename it to `path`, which must not be a folder with files."""
+    """Sync a file or a flat folder and rename it to `path`, which must not be a folder with files."""
     if temporary.is_dir():
         for file in temporary.iterdir():
             sync_to_disk(file)
@@ -56,7 +52,7 @@ def move_into_place(temporary: Path, path: Path) -> None:
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    """Wait until a file's content, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -66,7 +62,7 @@ def sync_to_disk(path: Path) -> None:
 
 @contextmanager
 def naming_the_path(path: Path) -> Iterator[None]:
-    """Within the block, a failure to write becomes a DictionaryWriteError that names `path`."""
+    """Turn an OSError in the block into a DictionaryWriteError that names `path`."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,4 @@
-"""From a configuration to a dictionary: one table of kinds.
-
-Takes a configuration, the input width, a seed and a sample of activations. A new family is one file under
-architectures and one line here. Knows nothing of training or files.
-"""
+"""The table of kinds, and building a dictionary from a configuration."""
 
 from __future__ import annotations
 
@@ -65,7 +61,7 @@ FAMILIES: dict[str, Factory] = {
 }
 
 FITTED_KINDS = frozenset({"pca", "ica"})
-"""Kinds that are nothing without a sample."""
+"""Kinds that need a sample."""
 
 
 def build_dictionary(
@@ -78,9 +74,8 @@ def build_dictionary(
 ) -> Dictionary:
     """A fresh dictionary on the CPU in float32.
 
-    `sample` sets the decoder bias (geometric median) and `input_scale`; without it they stay at 0 and 1. Raises
-    TrainingDataError when the sample is empty, zero or not finite, or missing where the kind is fitted to one (pca,
-    ica), WidthMismatchError when it has another width.
+    `sample` sets the decoder bias (geometric median) and `input_scale`, else 0 and 1. Raises TrainingDataError for a
+    sample that is empty, zero, not finite, or missing for pca and ica; WidthMismatchError for one of another width.
     """
     rows = None if sample is None else sample.detach().to(device="cpu", dtype=torch.float32)
     if rows is not None and rows.shape[-1] != d_in:
@@ -98,9 +93,9 @@ def build_dictionary(
 
 
 def fit_input_scale(sample: Float[Tensor, "n_sample d_in"]) -> float:
-    """The factor by which the sample's mean norm becomes sqrt(d_in).
+    """The factor that brings the sample's mean norm to sqrt(d_in).
 
-    Raises TrainingDataError when the sample is empty, all zero, or not finite.
+    Raises TrainingDataError for a sample that is empty, all zero or not finite.
     """
     if sample.numel() == 0:
         raise TrainingDataError("the sample of activations is empty; give a longer corpus")

@@ -1,8 +1,6 @@
 """Dictionaries on disk, in the layout of SAELens 6: `cfg.json` beside `sae_weights.safetensors`.
 
-Kinds whose architecture exists in SAELens are readable by SAELens itself; the others use the same two file names with
-their own tensors by name. Everything comes back bit for bit. What `load_dictionary` finds to be another tool's goes to
-the readers under foreign. Takes a dictionary and a directory; knows neither families nor runs.
+SAELens reads the kinds whose architecture it has; the others keep their own tensor names. Loading is bit-exact.
 """
 
 from __future__ import annotations
@@ -34,13 +32,13 @@ CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
 
 OWN_PREFIX = "sae_core."
-"""What the names of architectures begin with that SAELens does not have."""
+"""Prefix of architectures that SAELens does not have."""
 
 OWN_KEY = "sae_core"
-"""The key of `metadata` under which our own description stands."""
+"""Key of our own description in `metadata`."""
 
 HASH_KEY = "sha256"
-"""The key of our own description under which the hash of weights and description stands."""
+"""Key, in our description, of the hash of weights and description."""
 
 UNIT_NORM_TOLERANCE = 1e-3
 
@@ -48,10 +46,9 @@ UNIT_NORM_TOLERANCE = 1e-3
 def save_dictionary(
     dictionary: Dictionary, directory: Path | str, *, metadata: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write the two files into `directory` (made where missing) and return it.
+    """Write both files into `directory` (created if missing) and return it.
 
-    `metadata` (JSON-ready: model_name, hook_name, ...) joins the file's own. Each file is written under a temporary
-    name and moved into place, the configuration last, so that a directory with a `cfg.json` is complete.
+    `metadata` must be JSON-ready. `cfg.json` is moved into place last: a directory with one is complete.
     """
     folder = Path(directory)
     own = describe(dictionary)
@@ -70,12 +67,12 @@ def save_dictionary(
 
 
 def load_dictionary(path: Path | str, *, device: str | torch.device = "cpu") -> Dictionary:
-    """The dictionary at `path` (a directory of ours, or any of the foreign formats), in float32 on `device`, in
-    evaluation mode and without gradients.
+    """The dictionary at `path`, ours or of a foreign format, in float32 on `device`, in evaluation mode, without
+    gradients.
 
-    Raises DictionaryFormatError, naming the path and the fix, when a file is missing or truncated, the architecture is
-    unknown, a tensor is missing, of the wrong shape or not finite, a decoder direction has not norm 1, or one of our
-    own directories was changed since it was saved.
+    Raises DictionaryFormatError, naming path and fix, for a file missing or truncated, an unknown architecture, a
+    tensor missing, misshapen or not finite, a direction not of norm 1, or a directory of ours changed since it was
+    saved.
     """
     folder = Path(path)
     dictionary = load_own(folder) if is_own(folder) or not folder.exists() else read_foreign(folder).dictionary
@@ -83,7 +80,7 @@ def load_dictionary(path: Path | str, *, device: str | torch.device = "cpu") -> 
 
 
 def is_own(path: Path | str) -> bool:
-    """Whether `path` is a directory that `save_dictionary` wrote. Raises DictionaryFormatError."""
+    """Whether `save_dictionary` wrote `path`. Raises DictionaryFormatError."""
     config = Path(path) / CONFIG_FILE
     if not config.exists():
         return False
@@ -115,7 +112,7 @@ def load_own(folder: Path) -> Dictionary:
 
 
 def _rebuild(settings: Settings, own: Mapping[str, Any], *, n_held: int) -> Dictionary:
-    """The empty dictionary as described; nothing is allocated that the `n_held` values of the file could not fill."""
+    """The empty dictionary as described, refused if the file's `n_held` values cannot fill it."""
     d_in = settings.count("d_in")
     settings.count("d_sae")
     try:
@@ -140,12 +137,12 @@ def _rebuild(settings: Settings, own: Mapping[str, Any], *, n_held: int) -> Dict
 
 
 def _check_unchanged(settings: Settings, dictionary: Dictionary, own: Mapping[str, Any], weights: Path) -> None:
-    """That weights and description are those that were saved together, and that other tools are told the same."""
+    """Raise DictionaryFormatError if weights, description or SAELens' keys differ from what was saved together."""
     stated = own.get(HASH_KEY)  # none before there were hashes
     if stated is not None:
         with weights.open("rb") as file:
-            found = _hash(own, file)
-        if found != stated:
+            digest = _hash(own, file)
+        if digest != stated:
             raise DictionaryFormatError(
                 f"{weights}: changed or damaged since it was saved (its hash with metadata.{OWN_KEY} is not the one "
                 f"in {CONFIG_FILE}); save or download the dictionary again"
@@ -167,7 +164,7 @@ def read_metadata(directory: Path | str) -> dict[str, Any]:
 
 
 def _architecture(own: Mapping[str, Any]) -> str:
-    """What a described dictionary is called: by SAELens' name where SAELens has it."""
+    """SAELens' name of the architecture where it has one, else ours."""
     if "family" in own:
         return OWN_PREFIX + str(own["family"])
     kind = str(own["config"]["kind"])
@@ -186,18 +183,18 @@ def _layout(dictionary: Dictionary, architecture: str, *, metadata: Mapping[str,
 
 
 def _hash(own: Mapping[str, Any], weights: io.BufferedIOBase) -> str:
-    """Of the description, as JSON, and of the file of weights."""
+    """Hash of the description, as JSON, and of the weights file."""
     described = json.dumps({key: value for key, value in own.items() if key != HASH_KEY}, sort_keys=True)
     digest = hashlib.sha256(described.encode())
     return hashlib.file_digest(weights, lambda: digest).hexdigest()
 
 
 def _from_layout(dictionary: Dictionary, file: TensorFile, state: object, path: Path) -> dict[str, Tensor]:
-    """The state of a dictionary from SAELens' tensors and what the configuration keeps beside them."""
+    """The state of a dictionary from SAELens' tensors and the configuration's `state`."""
     wanted = dictionary.state_dict()
     shapes, _ = saelens_layout.to_layout(dictionary)
-    found = {name: file.take_as(name, tensor.dtype, *tensor.shape) for name, tensor in shapes.items()}
-    tensors = saelens_layout.from_layout(found, wanted)
+    held = {name: file.take_as(name, tensor.dtype, *tensor.shape) for name, tensor in shapes.items()}
+    tensors = saelens_layout.from_layout(held, wanted)
     for name, expected in wanted.items():
         if name in tensors:
             continue
@@ -212,7 +209,7 @@ def _from_layout(dictionary: Dictionary, file: TensorFile, state: object, path: 
 
 
 def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, none of which shares memory with another (safetensors refuses those)."""
+    """The same tensors without shared memory, which safetensors refuses."""
     seen: set[int] = set()
     plain = {}
     for name, tensor in tensors.items():

@@ -1,8 +1,7 @@
-"""What a dictionary is and how it is trained, as plain frozen dataclasses.
+"""Settings of a dictionary and of its training, as torch-free frozen dataclasses.
 
-A field states its default, its bounds and the kinds that use it, once: whoever offers these settings elsewhere (the run
-config does) takes them from here. Checks raise ValueError naming the field, the value and what is allowed. Torch-free,
-so that a configuration can be read where no torch is installed.
+Each field states its default, bounds and kinds once; the run config reads them from here. A value out of bounds raises
+ValueError naming field, value and what is allowed.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ TRAINED_KINDS: frozenset[str] = frozenset(
 """Kinds with weights to train; the others are fixed once built."""
 
 TOPK_KINDS: frozenset[str] = frozenset({"topk", "batchtopk", "abstopk", "matryoshka"})
-"""Kinds that keep a given number of codes; `mlp` joins them when its output is topk."""
+"""Kinds that keep a given number of codes; so does `mlp` when its output is topk."""
 
 _ALL_KINDS = frozenset(get_args(DictionaryKind))
 _PENALISED_KINDS = frozenset({"relu", "gated", "prolu"})
@@ -73,77 +72,76 @@ _BOUNDS = {
 
 
 def _of(kinds: Iterable[str], **bounds: int) -> dict[str, Any]:
-    """What a field says of itself: the kinds that use it, and its bounds (of a list: those of each number in it)."""
+    """Field metadata: the kinds that use the field, and its bounds (for a tuple, those of each number)."""
     return {"kinds": frozenset(kinds), "bounds": bounds}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DictionaryConfig:
-    """One dictionary. Fields that a kind does not use are ignored by it; `mlp` uses what the kind of its `output` does.
+    """One dictionary. A kind ignores the fields it does not use; `mlp` uses those of the kind named by its `output`.
 
-    Trained kinds: `relu` a sparse autoencoder f = ReLU(W_e (x - b_d) + b_e) under an L1 penalty (Bricken et al. 2023);
-    `topk` keeps the k largest pre-activations of each activation (Gao et al. 2024, arXiv 2406.04093); `batchtopk` the
-    k * batch largest of a batch (Bussmann et al. 2024, arXiv 2412.06410); `abstopk` the k largest by absolute value,
-    with their signs; `jumprelu` those above a learned threshold (Rajamanoharan et al. 2024, arXiv 2407.14435); `gated`
-    separates which features are active from how much (Rajamanoharan et al. 2024, arXiv 2404.16014); `prolu` thresholds
-    without shrinking (Taggart 2024); `matryoshka` is batchtopk whose prefixes must reconstruct as well (Bussmann et al.
-    2025, arXiv 2503.17547); `mlp` an encoder with hidden layers before the last linear layer (O'Neill et al., arXiv
-    2411.13117); `sparse_coding` optimises codes and dictionary without an encoder (same paper).
+    Trained kinds: `relu` f = ReLU(W_e (x - b_d) + b_e) with an L1 penalty (Bricken et al. 2023); `topk` the k largest
+    pre-activations of each activation (Gao et al. 2024, arXiv 2406.04093); `batchtopk` the k * batch largest of a batch
+    (Bussmann et al. 2024, arXiv 2412.06410); `abstopk` the k largest by absolute value, with sign; `jumprelu` those
+    above a learned threshold (Rajamanoharan et al. 2024, arXiv 2407.14435); `gated` a gate for which features are
+    active, apart from their magnitudes (Rajamanoharan et al. 2024, arXiv 2404.16014); `prolu` a threshold without
+    shrinkage (Taggart 2024); `matryoshka` batchtopk with prefixes that reconstruct as well (Bussmann et al. 2025, arXiv
+    2503.17547); `mlp` an encoder with hidden layers (O'Neill et al., arXiv 2411.13117); `sparse_coding` optimised
+    codes, no encoder (same paper).
 
-    Fixed kinds: `inferred` takes another dictionary's directions and finds codes by optimisation; `identity` the
-    coordinates themselves (neurons, residual basis); `pca`, `ica` the components of a sample; `random` seeded random
-    unit directions; `shuffled` another dictionary's directions with their entries shuffled.
+    Fixed kinds: `inferred` another dictionary's directions with optimised codes; `identity` the coordinates; `pca`,
+    `ica` the components of a sample; `random` random unit directions; `shuffled` another dictionary's directions with
+    shuffled entries.
     """
 
     kind: DictionaryKind
     n_features: int | None = field(default=None, metadata=_of(_ALL_KINDS, ge=1))
-    """Number of features; may be left out for `identity`, `pca` and `ica`, where it is the input width."""
+    """Number of features; optional for `identity`, `pca` and `ica`, where it is the input width."""
     k: int = field(default=32, metadata=_of(TOPK_KINDS | {"inferred"}, ge=1))
-    """How many features are active per activation (batchtopk, matryoshka: on average; inferred: by a pursuit, at
-    most)."""
+    """Active features per activation (batchtopk, matryoshka: on average; inferred by a pursuit: at most)."""
     k_start: int | None = field(default=None, metadata=_of(TOPK_KINDS, ge=1))
-    """k at the start of training, from which it falls to `k`; left out, it is k throughout."""
+    """k at the start of training; left out, it is `k` throughout."""
     k_warmup_frac: float = field(default=0.1, metadata=_of(TOPK_KINDS, ge=0, le=1))
-    """Share of training over which k falls (or rises) linearly from `k_start` to `k`."""
+    """Share of training over which k moves linearly from `k_start` to `k`."""
     l1_weight: float = field(default=0.2, metadata=_of(_PENALISED_KINDS | {"sparse_coding", "inferred"}, ge=0))
-    """Weight of the mean (over the batch) of the codes' sum, taken relative to the activations' mean norm (so it means
-    the same at every width); with `normalise_inputs` off, of the plain sum, as in O'Neill et al. inferred by fista,
-    ista, adam or lasso_lars: see `InferredDictionary`; left out, that of the dictionary whose directions are used."""
+    """Weight of the batch mean of the codes' sum, relative to the activations' mean norm, so that it means the same at
+    every width; with `normalise_inputs` off, of the plain sum. inferred (fista, ista, adam, lasso_lars): weight in the
+    activations' own units; left out, the weight the source dictionary was trained with."""
     l0_target: float | None = field(default=None, metadata=_of(_PENALISED_KINDS | {"jumprelu"}, gt=0))
-    """Mean number of active features to end at. relu, gated, prolu: the L1 weight, which starts at `l1_weight`, is
-    steered towards it during training. jumprelu: the penalty is l0_weight * (L0 / l0_target - 1)^2 below it,
-    l0_weight * log(L0 / l0_target)^2 above. Left out, there is no target."""
+    """Mean number of active features at the end of training. relu, gated, prolu: training steers the L1 weight towards
+    it, from `l1_weight`. jumprelu: the penalty is l0_weight * (L0 / l0_target - 1)^2 below it, l0_weight * log(L0 /
+    l0_target)^2 above. Left out, there is no target."""
     l0_weight: float | None = field(default=None, metadata=_of({"jumprelu"}, ge=0))
-    """Weight of the penalty on L0, or (with `l0_target`) on its distance from the target, in normalised units. Left
-    out, 0.001 without and 1 with a target."""
+    """Weight of the penalty on L0, or with `l0_target` on its distance from the target, in normalised units. Left out,
+    0.001, with a target 1."""
     threshold_init: float = field(default=0.3, metadata=_of({"jumprelu"}, gt=0))
-    """The threshold at the start, in normalised units (activations of mean norm sqrt(d_in)). There a fresh encoder's
-    pre-activations have a standard deviation of `encoder_init_norm`, so that with the defaults one feature in six is
-    active at first. Lower, and much of a short training goes by until L0 has come down."""
+    """Threshold at the start, in normalised units (activations of mean norm sqrt(d_in)). Fresh pre-activations have
+    standard deviation `encoder_init_norm`: with the defaults one feature in six is active at first. A lower value
+    delays the fall of L0."""
     bandwidth: float = field(default=0.1, metadata=_of({"jumprelu"}, gt=0))
     """Width of the straight-through kernel around the threshold, in normalised units."""
     hidden: tuple[int, ...] = field(default=(), metadata=_of({"mlp"}, ge=1))
-    """Widths of the hidden layers, input side first; left out, one as wide as n_features."""
+    """Widths of the hidden layers, input side first; left out, one layer of n_features."""
     output: MlpOutput = field(default="relu", metadata=_of({"mlp"}))
-    """Which pre-activations become codes: by the rule of the kind of that name."""
+    """The kind whose rule turns pre-activations into codes."""
     prefixes: tuple[int, ...] = field(default=(), metadata=_of({"matryoshka"}, ge=1))
-    """Growing prefix sizes; the first so many features must reconstruct by themselves. The last is n_features.
-    Left out, n_features / 16, 8, 4, 2 and 1."""
+    """Growing prefix sizes, the last n_features; each prefix of features must reconstruct by itself. Left out,
+    n_features / 16, 8, 4, 2 and 1."""
     method: InferenceMethod = field(default="gradient_pursuit", metadata=_of({"inferred"}))
-    """How the codes are found."""
+    """How codes are found."""
     n_inference_steps: int = field(default=100, metadata=_of({"inferred", "sparse_coding"}, ge=1))
     """Steps of the iterative methods per activation."""
     is_warm_started: bool = field(default=False, metadata=_of({"inferred"}))
-    """Start from the codes of the dictionary whose directions are used, instead of from zero (fista, ista, adam)."""
+    """Start from the source dictionary's codes instead of from zero (fista, ista, adam)."""
     encoder_init_norm: float = field(default=0.3, metadata=_of(_ENCODER_KINDS, gt=0))
     """Norm of a fresh encoder row, which starts along its unit-norm decoder direction (mlp: along its hidden image)."""
     auxk_weight: float = field(default=1 / 32, metadata=_of(TOPK_KINDS, ge=0))
-    """Weight of the loss by which dead features learn to explain the residual; 0 switches it off."""
+    """Weight of the loss that trains dead features on the residual; 0 switches it off."""
     auxk: int | None = field(default=None, metadata=_of(TOPK_KINDS, ge=1))
-    """How many dead features may explain the residual of one activation; left out, half the input width."""
+    """Dead features used per activation; left out, half the input width."""
     published_decoder_norm: bool = field(default=False, metadata=_of({"relu"}))
     """Normalise the decoder over the wrong axis (per input coordinate) during training, as the published GPT-2 code of
-    O'Neill et al. does; the norms are folded into the encoder when training ends."""
+    O'Neill et al. does; the end of training folds the norms into the encoder."""
 
     def __post_init__(self) -> None:
         require(self.kind in _ALL_KINDS, "kind", self.kind, f"one of {get_args(DictionaryKind)}")
@@ -173,7 +171,7 @@ class DictionaryConfig:
         )
 
     def _fill_in(self) -> None:
-        """Sizes that follow from n_features where they are left out."""
+        """Set the sizes that follow from n_features where they are left out."""
         if self.n_features is None:
             return
         if not self.hidden:
@@ -184,7 +182,6 @@ class DictionaryConfig:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the kind has weights to train."""
         return self.kind in TRAINED_KINDS
 
     @property
@@ -194,7 +191,7 @@ class DictionaryConfig:
 
 
 def kinds_of(name: str) -> frozenset[str]:
-    """The kinds that use a field of DictionaryConfig or TrainingConfig; `mlp` as well where its output's kind does."""
+    """The kinds that use a field of DictionaryConfig or TrainingConfig; for `mlp` see `uses`."""
     stated = {each.name: each.metadata for each in (*fields(DictionaryConfig), *fields(TrainingConfig))}
     return stated[name].get("kinds", _ALL_KINDS)
 
@@ -207,12 +204,12 @@ def uses(kind: str, name: str, *, output: str | None = None) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How one dictionary is trained. Fractions are shares of `n_tokens`; a token is one activation vector."""
+    """Training of one dictionary. Fractions are shares of `n_tokens`; a token is one activation vector."""
 
     n_tokens: int = field(default=2_000_000, metadata=_of(TRAINED_KINDS, ge=1))
-    """Activations to train on; schedules are laid out over this number."""
+    """Activations to train on; all schedules span this number."""
     batch_tokens: int = field(default=4096, metadata=_of(TRAINED_KINDS, ge=1))
-    """Activations per step; all dictionaries trained on one stream share it."""
+    """Activations per step; dictionaries trained on one stream share it."""
     learning_rate: float = field(default=2e-3, metadata=_of(TRAINED_KINDS, gt=0))
     """Adam's peak learning rate."""
     warmup_frac: float = field(default=0.02, metadata=_of(TRAINED_KINDS, ge=0, le=1))
@@ -224,24 +221,24 @@ class TrainingConfig:
     resample_every_steps: int = field(default=100, metadata=_of(TRAINED_KINDS, ge=0))
     """Steps between two resamplings of dead features; 0 switches resampling off."""
     resample_until_frac: float = field(default=0.7, metadata=_of(TRAINED_KINDS, ge=0, le=1))
-    """No resampling after this share, so that revived features can settle."""
+    """Share after which resampling stops, so that revived features settle."""
     dead_after_tokens: int = field(default=200_000, metadata=_of(TRAINED_KINDS, ge=1))
-    """A feature silent for so many activations is dead."""
+    """Activations without firing after which a feature is dead."""
     gradient_clip: float = field(default=1.0, metadata=_of(TRAINED_KINDS, ge=0))
-    """Largest norm of the gradient over all parameters (in normalised units); 0 switches clipping off."""
+    """Largest norm of the gradient over all parameters (normalised units); 0 switches clipping off."""
     adam_beta1: float = field(default=0.9, metadata=_of(TRAINED_KINDS, ge=0, lt=1))
     """Adam's decay of the mean gradient."""
     adam_beta2: float = field(default=0.999, metadata=_of(TRAINED_KINDS, ge=0, lt=1))
     """Adam's decay of the mean squared gradient."""
     loss: LossKind = field(default="mse", metadata=_of(TRAINED_KINDS))
-    """`mse`: mean over batch and coordinates of the squared error in normalised units; `normalised_mse`: squared error
-    divided by that of predicting the batch mean (O'Neill et al.)."""
+    """`mse`: squared error in normalised units, mean over batch and coordinates; `normalised_mse`: squared error over
+    that of the batch mean (O'Neill et al.)."""
     normalise_inputs: bool = field(default=True, metadata=_of(TRAINED_KINDS))
-    """Work in units in which activations have mean norm sqrt(d_in), fitted on the first sample; else in units of 1."""
+    """Scale activations to mean norm sqrt(d_in), fitted on the first sample; off, no scaling."""
     autocast: Autocast = field(default="off", metadata=_of(TRAINED_KINDS))
-    """`bf16`: the matrix products of the passes in bfloat16; parameters, Adam, losses and codes stay float32."""
+    """`bf16`: matrix products in bfloat16; parameters, Adam, losses and codes stay float32."""
     seed: int = 0
-    """Initial weights and resampling."""
+    """Seed of initial weights and resampling."""
 
     def __post_init__(self) -> None:
         _require_bounds(self)
@@ -256,7 +253,7 @@ class TrainingConfig:
 
 
 def _require_bounds(config: DictionaryConfig | TrainingConfig) -> None:
-    """Raise ValueError for the first field that holds a number out of its bounds."""
+    """Raise ValueError for the first field out of its bounds."""
     for each in fields(config):
         value = getattr(config, each.name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)

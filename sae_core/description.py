@@ -1,8 +1,4 @@
-"""From a dictionary to plain facts and back to an empty one of the same make, ready to be filled with tensors.
-
-Facts are JSON-ready. Kinds are described by their configuration; what only imported dictionaries are (a stated rule, a
-transcoder, a normalisation around another) by its family and options. Knows nothing of files or tensors' values.
-"""
+"""A dictionary as JSON-ready facts, and an empty dictionary of the same make from them."""
 
 from __future__ import annotations
 
@@ -43,9 +39,9 @@ def describe(dictionary: Dictionary) -> dict[str, Any]:
 
 
 def rebuild(facts: Mapping[str, Any], *, d_in: int) -> Dictionary:
-    """A dictionary as described, with values that mean nothing yet.
+    """The described dictionary with placeholder values.
 
-    Raises KeyError, TypeError or ValueError where the facts describe none.
+    Raises KeyError, TypeError or ValueError for facts that describe none.
     """
     family = facts.get("family")
     if family == NormalisedDictionary.family:
@@ -59,9 +55,9 @@ def rebuild(facts: Mapping[str, Any], *, d_in: int) -> Dictionary:
 
 
 def least_values(facts: Mapping[str, Any], *, d_in: int) -> int:
-    """How many values the tensors of what `rebuild` makes hold at the least: to be known before it is made.
+    """Lower bound of the values in the tensors of a described dictionary, known before it is built.
 
-    Raises KeyError or TypeError where the facts describe none.
+    Raises KeyError or TypeError for facts that describe none.
     """
     if facts.get("family") == NormalisedDictionary.family:
         return least_values(facts["inner"], d_in=d_in)
@@ -78,7 +74,7 @@ def least_values(facts: Mapping[str, Any], *, d_in: int) -> int:
 
 
 def kind_of(dictionary: Dictionary) -> str:
-    """The name under which users know it: the kind, or what an import made it."""
+    """The name users know: the kind, or the rule of an import."""
     if isinstance(dictionary, NormalisedDictionary):
         return f"{kind_of(dictionary.inner)} over {dictionary.method}"
     if isinstance(dictionary, TranscoderDictionary):

@@ -1,8 +1,4 @@
-"""Where tensors live and how fast their products are taken.
-
-Takes a device's name, gives a torch device; and switches on the faster float32 matrix product where it is exact
-enough. Knows nothing of dictionaries.
-"""
+"""Choice of the device and of the float32 matrix product."""
 
 from __future__ import annotations
 
@@ -17,18 +13,17 @@ __all__ = ["fast_matmul", "is_on_host", "resolve_device"]
 
 
 def is_on_host(tensor: Tensor) -> bool:
-    """Whether a look at the tensor's values costs nothing, because it is in the CPU's own memory.
+    """Whether reading the tensor's values is free, because it is in the CPU's memory.
 
-    Where this is False a step must not depend on values (it would wait for the device), and dense products are cheap:
-    it is where the paths of CPU and GPU part.
+    Elsewhere a step must not branch on values (it would wait for the device), and dense products are cheap.
     """
     return tensor.device.type == "cpu"
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """The device called `name`; "auto" is CUDA where torch sees one, else the CPU.
+    """The device called `name`; "auto" is CUDA where available, else the CPU.
 
-    Raises ValueError when CUDA is asked for and torch sees none, or when the name is unknown.
+    Raises ValueError for CUDA without a device, or an unknown name.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -43,7 +38,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 @cache
 def _is_medium_exact_on_cpu() -> bool:
-    """Whether "medium" products on this CPU keep float32 accuracy (on CPUs with AMX they are bfloat16)."""
+    """Whether "medium" products keep float32 accuracy on this CPU (with AMX they are bfloat16)."""
     draw = torch.Generator().manual_seed(0)
     left, right = (torch.randn(256, 256, generator=draw) for _ in range(2))
     exact = left.double() @ right.double()
@@ -60,8 +55,8 @@ def _is_medium_exact_on_cpu() -> bool:
 def fast_matmul(device: torch.device) -> Iterator[None]:
     """Within the block, float32 products take the fastest kernel that is accurate enough.
 
-    CPU: the oneDNN kernel ("medium"), about twice as fast as the default one on AMD, only where a self-test finds it
-    exact to 1e-5. CUDA: TF32 ("high"). The process-wide setting is restored on leaving.
+    CPU: oneDNN ("medium"), where a self-test finds it exact to 1e-5. CUDA: TF32 ("high"). The process-wide setting is
+    restored afterwards.
     """
     previous = torch.get_float32_matmul_precision()
     wanted = "high" if device.type == "cuda" else ("medium" if _is_medium_exact_on_cpu() else previous)

@@ -1,7 +1,7 @@
-"""What every dictionary is: an encoder to a sparse code over one linear decoder of unit-norm directions.
+"""The dictionary: an encoder to a sparse code over one linear decoder.
 
-Convention, for all architectures: row i of `directions` is feature i's direction in activation space and has
-norm 1; the reconstruction is `offset + sum_i code_i * directions_i`. Knows nothing of language models.
+For all architectures row i of `directions`, of norm 1, is feature i's direction; the reconstruction is `offset + sum_i
+code_i * directions_i`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["Dictionary", "SparseCode"]
 
 
 class SparseCode(NamedTuple):
-    """A batch of sparse codes, padded to the widest row; padding has value 0 and any index.
+    """A batch of sparse codes, padded to the widest row with value 0 at any index.
 
-    values: [batch, k], the codes; indices: [batch, k], the features they belong to (int64).
+    values: [batch, k]; indices: [batch, k], int64, the features.
     """
 
     values: Float[Tensor, "batch k"]
@@ -32,7 +32,7 @@ class SparseCode(NamedTuple):
 
     @classmethod
     def from_dense(cls, dense: Float[Tensor, "batch n_features"]) -> SparseCode:
-        """The non-zero entries of a dense code in feature order, padded to the batch's largest L0 (at least 1)."""
+        """The non-zero entries in feature order, padded to the batch's largest L0 (at least 1)."""
         n_rows, n_features = dense.shape
         positions = true_positions(is_nonzero(dense).reshape(-1))
         rows = positions // n_features
@@ -48,7 +48,7 @@ class SparseCode(NamedTuple):
 
     @classmethod
     def join(cls, parts: Sequence[SparseCode]) -> SparseCode:
-        """The codes of several batches, at least one, as those of one batch, padded to the widest."""
+        """The codes of one or more batches as one batch."""
         width = max(part.values.shape[1] for part in parts)
         values, indices = (
             torch.cat([torch.nn.functional.pad(tensor, (0, width - tensor.shape[1])) for tensor in tensors])
@@ -57,7 +57,6 @@ class SparseCode(NamedTuple):
         return cls(values, indices)
 
     def to_dense(self, n_features: int) -> Float[Tensor, "batch n_features"]:
-        """The code as a dense matrix."""
         dense = self.values.new_zeros(self.values.shape[0], n_features)
         return dense.scatter_add_(1, self.indices, self.values)
 
@@ -65,8 +64,8 @@ class SparseCode(NamedTuple):
 class Dictionary(nn.Module, ABC):
     """A dictionary over activations of width `d_in` with `n_features` features.
 
-    `is_dense` says that every coordinate has a value everywhere (neurons, bases, random directions), so that a firing
-    rule has to be fitted; sparse codes fire above 0. `is_signed` says that codes may be negative.
+    Codes fire above 0, except `is_dense` ones (neurons, bases, random directions), which need a fitted firing rule.
+    `is_signed`: codes may be negative.
     """
 
     config: DictionaryConfig
@@ -75,7 +74,7 @@ class Dictionary(nn.Module, ABC):
     is_dense: bool = False
     is_signed: bool = False
     is_featurewise: bool = False
-    """Whether `encode_features` computes the chosen features alone, at their share of the cost."""
+    """Whether `encode_features` costs only the chosen features' share."""
     is_transcoder: bool = False
     """Whether directions and output belong to another place than the activations read."""
 
@@ -87,14 +86,14 @@ class Dictionary(nn.Module, ABC):
     @property
     @abstractmethod
     def offset(self) -> Float[Tensor, " d_in"]:
-        """What a code of zeros decodes to."""
+        """The reconstruction of a code of zeros."""
 
     @abstractmethod
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included. Raises WidthMismatchError."""
+        """Codes as a dense matrix. Raises WidthMismatchError."""
 
     def check_width(self, x: Tensor) -> None:
-        """Raises WidthMismatchError unless the last axis of `x` is `d_in` wide."""
+        """Raise WidthMismatchError unless the last axis of `x` is `d_in` wide."""
         if x.shape[-1] != self.d_in:
             raise WidthMismatchError(
                 f"activations are {x.shape[-1]} wide, but the dictionary was made for width {self.d_in}; "
@@ -104,17 +103,17 @@ class Dictionary(nn.Module, ABC):
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features only; dictionaries that can do so compute no others."""
+        """Dense codes of some features."""
         return self.encode_dense(x)[:, features]
 
     def decode_dense(self, code: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch d_in"]:
-        """Reconstruction of a batch from its dense codes."""
+        """Reconstruction from dense codes."""
         return code @ self.directions + self.offset
 
     def reconstruct(
         self, x: Float[Tensor, "batch d_in"], code: Float[Tensor, "batch n_features"]
     ) -> Float[Tensor, "batch d_out"]:
-        """Reconstruction of activations `x` from their own dense codes; those that normalise `x` first need it."""
+        """Reconstruction of activations `x` from their dense codes; dictionaries that normalise `x` need both."""
         return self.decode_dense(code)
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
@@ -122,7 +121,7 @@ class Dictionary(nn.Module, ABC):
         return SparseCode.from_dense(self.encode_dense(x))
 
     def decode(self, code: SparseCode) -> Float[Tensor, "batch d_in"]:
-        """Reconstruction of a batch from its sparse codes."""
+        """Reconstruction from sparse codes."""
         rows = torch.nn.functional.embedding_bag(
             code.indices, self.directions, per_sample_weights=code.values.to(self.directions.dtype), mode="sum"
         )

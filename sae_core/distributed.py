@@ -1,16 +1,7 @@
-"""Several processes training one set of dictionaries, each on its share of every batch.
+"""Several processes that train one set of dictionaries, each on its share of every batch.
 
-Takes tensors, gives their sums, means and rows over all ranks; one process alone communicates nothing and gets its own
-tensors back. Knows nothing of dictionaries or optimisers.
-
-Why no DistributedDataParallel: it earns its keep by sending early gradients while later ones are computed, and a
-dictionary has a handful of large gradients that all appear at the end of one short backward pass. One flattened
-reduction does the same work, leaves the training pass free to be a method of its own, and carries the features that
-fired and the loss in the same message.
-
-What differs from one process on the whole batch: sums are taken in another order (rounding), and a rule that chooses
-over the whole batch (BatchTopK) chooses over each rank's share. Losses, gradients, clipping, dead features, resampling
-and records are those of the whole batch.
+Results equal one process on the whole batch, up to rounding and to BatchTopK, which chooses within each rank's share.
+DistributedDataParallel gains nothing here: a few large gradients all appear at the end of one short backward pass.
 """
 
 from __future__ import annotations
@@ -38,11 +29,11 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes and prints."""
+        """Whether this process writes and prints."""
         return self.index == 0
 
     def mean(self, tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The mean over ranks of a tensor of equal shape, without a gradient where there are several."""
+        """The mean over ranks of a tensor of equal shape; without gradient if there are several."""
         if self.n == 1:
             return tensor
         total = tensor.detach().clone()
@@ -50,15 +41,15 @@ class Ranks:
         return total / self.n
 
     def total_variation(self, x: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
-        """The squared distance of all ranks' rows from their common mean, summed and divided by `n`.
+        """The summed squared distance of all ranks' rows from their common mean, divided by `n`.
 
-        So the mean over ranks of (a rank's sum / this) is the sum over all rows / their total variation.
+        The mean over ranks of (a rank's sum / this) is then the sum over all rows / their total variation.
         """
         mean = self.mean(x.mean(dim=0))
         return self.mean((x - mean).square().sum())
 
     def rows(self, x: Shaped[Tensor, "batch *rest"]) -> Shaped[Tensor, "all_rows *rest"]:
-        """The rows of all ranks in rank order; every rank must hold as many."""
+        """The rows of all ranks in rank order; every rank must hold equally many."""
         if self.n == 1:
             return x
         parts = [torch.empty_like(x) for _ in range(self.n)]
@@ -72,10 +63,8 @@ class Ranks:
         fired: Bool[Tensor, " n_features"],
         numbers: Float[Tensor, " n_numbers"],
     ) -> tuple[Bool[Tensor, " n_features"], Float[Tensor, " n_numbers"]]:
-        """Average the gradients in place; gives the features that fired on any rank and the means of the `numbers`.
-
-        One message for all of it.
-        """
+        """Average the gradients in place, in one message; return the features that fired on any rank and the means of
+        `numbers`."""
         if self.n == 1:
             return fired, numbers
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -90,34 +79,33 @@ class Ranks:
         return flat[start : start + fired.numel()] > 0, flat[start + fired.numel() :]
 
     def share(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite tensors, in place, by the first rank's."""
+        """Overwrite tensors, in place, with the first rank's."""
         if self.n > 1:
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
     def least(self, *numbers: int) -> tuple[int, ...]:
-        """The smallest value of each number over all ranks; goes over the CPU, so no rank's GPU is waited for."""
+        """The smallest value of each number over all ranks; sent over the CPU, so no GPU is waited for."""
         if self.n == 1:
             return numbers
-        found = torch.tensor(numbers, dtype=torch.int64)
-        dist.all_reduce(found, op=dist.ReduceOp.MIN)
-        return tuple(found.tolist())
+        smallest = torch.tensor(numbers, dtype=torch.int64)
+        dist.all_reduce(smallest, op=dist.ReduceOp.MIN)
+        return tuple(smallest.tolist())
 
     def wait(self) -> None:
-        """Go on when every rank has come here."""
+        """Continue when every rank is here."""
         self.least(0)
 
 
 ALONE = Ranks()
-"""One process that needs nobody."""
+"""A single process."""
 
 
 @contextmanager
 def open_ranks(*, timeout_s: float = 1800.0) -> Iterator[Ranks]:
-    """The ranks that `torchrun` started this process among, or ALONE where it did not; left when the block ends.
+    """The ranks `torchrun` started, or ALONE.
 
-    On a machine with CUDA each rank takes the device of its local number. Tensors on the CPU travel by gloo, those on
-    CUDA by nccl. A rank that is left waiting for `timeout_s` raises.
+    With CUDA each rank takes the device of its local number. A rank that waits longer than `timeout_s` raises.
     """
     n_ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if n_ranks == 1:

@@ -1,8 +1,4 @@
-"""A dictionary whose encoder ends in a linear layer: what all encoders of the field share.
-
-`W_enc` and `b_enc` read a hidden vector; families differ in how the hidden vector is made and in which pre-activations
-become codes. Knows nothing of optimisers, losses or files.
-"""
+"""Dictionaries whose encoder ends in a linear layer."""
 
 from __future__ import annotations
 
@@ -25,19 +21,19 @@ Features = Int[Tensor, " chosen"] | slice
 ALL_FEATURES = slice(None)
 
 ROWS_PER_ENCODED_BLOCK = 1024
-"""Rows whose codes are dense at a time while they are turned into sparse ones."""
+"""Rows that are dense at a time in `encode`."""
 
 
 class EncoderDictionary(TrainableDictionary):
     """A dictionary whose encoder ends in a linear layer. Further parameters: W_enc [n_features, d_hidden], b_enc.
 
-    A family says which pre-activations become codes: `codes_of` for inference and `rule_pass` with gradients. What the
-    last layer reads is the activation less `b_dec`, unless a family puts hidden layers in between.
+    A family defines the rule from pre-activations to codes: `codes_of` for inference, `rule_pass` with gradients. The
+    hidden vector is x - `b_dec` unless the family adds layers.
     """
 
     is_featurewise = True
     is_hidden_centred: bool = True
-    """Whether the hidden vector is the activation less `b_dec`, so that an encoder row meets it on both sides of 0."""
+    """Whether the hidden vector is x - `b_dec`."""
 
     def __init__(
         self,
@@ -57,11 +53,11 @@ class EncoderDictionary(TrainableDictionary):
             self.initialise_encoder(sample, draw)
 
     def add_hidden_layers(self, draw: torch.Generator) -> int:
-        """Add what comes before the last encoder layer; returns the width that layer reads."""
+        """Add the layers before the last one; return the width that one reads."""
         return self.d_in
 
     def add_feature_parameters(self) -> None:
-        """Add the parameters and buffers of the family's rule, one value per feature."""
+        """Add the parameters and buffers of the family's rule."""
         self.b_enc = nn.Parameter(torch.zeros(self.n_features))
 
     def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
@@ -70,7 +66,7 @@ class EncoderDictionary(TrainableDictionary):
 
     @property
     def feature_parameters(self) -> list[nn.Parameter]:
-        """The parameters with one row per feature, whose optimiser state is cleared when a feature is revived."""
+        """The parameters with one row per feature; reviving a feature clears their optimiser state."""
         return [self.W_enc, self.b_enc, self.W_dec]
 
     def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
@@ -80,11 +76,8 @@ class EncoderDictionary(TrainableDictionary):
     def read(
         self, x: Float[Tensor, "batch d_in"]
     ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, " n_features"]]:
-        """The hidden vectors, and zeros that carry the gradient of `b_dec` when they are added to the pre-activations.
-
-        b_dec's gradient through x - b_dec is -(sum of the pre-activations' gradients) @ W_enc. Carried by a bias it
-        costs one matrix-vector product instead of a gradient for every activation.
-        """
+        """The hidden vectors, and zeros that carry the gradient of `b_dec` when added to the pre-activations."""
+        # b_dec's gradient is -(sum of the pre-activations' gradients) @ W_enc: one matrix-vector product, by a bias.
         with torch.autocast(x.device.type, enabled=False):
             carrier = functional.linear(self.b_dec.detach() - self.b_dec, self.W_enc.detach())
         return x - self.b_dec.detach(), carrier
@@ -92,7 +85,7 @@ class EncoderDictionary(TrainableDictionary):
     def pre_activations(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """W_e h + b_e for some features, in the hidden vectors' own type also under autocast."""
+        """W_e h + b_e for some features, in the hidden vectors' dtype also under autocast."""
         return functional.linear(hidden, self.W_enc[features], self.b_enc[features]).to(hidden.dtype)
 
     @abstractmethod
@@ -106,30 +99,26 @@ class EncoderDictionary(TrainableDictionary):
         """The training pass from the hidden vectors on; `carrier` (zeros) is added to the pre-activations."""
 
     def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
-        """Reconstruction and sparsity of a batch, differentiable in every parameter."""
         self.check_width(x)
         return self.rule_pass(*self.read(x))
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
         self.check_width(x)
         return self.codes_of(self.hidden(x))
 
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features only."""
         self.check_width(x)
         return self.codes_of(self.hidden(x), features)
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """Codes as (values, indices); only a block of rows is ever dense."""
         self.check_width(x)
         blocks = [SparseCode.from_dense(self.codes_of(self.hidden(rows))) for rows in x.split(ROWS_PER_ENCODED_BLOCK)]
         return SparseCode.join(blocks)
 
     def pass_of(self, codes: BatchCodes, penalty: Float[Tensor, ""] | None = None) -> TrainingPass:
-        """The pass of a batch's codes; penalty None: no sparsity penalty."""
+        """The pass of a batch's codes; penalty None is 0."""
         code_sum = codes.values.abs().sum() / codes.n_rows
         return TrainingPass(
             reconstruction=codes.decode(self.W_dec) + self.b_dec,
@@ -141,7 +130,7 @@ class EncoderDictionary(TrainableDictionary):
 
     @torch.no_grad()
     def finish(self) -> None:
-        """After training: fold whatever norms the directions have into the encoder, leaving them at norm 1."""
+        """Fold the directions' norms into the encoder."""
         norms = self.W_dec.norm(dim=1, keepdim=True).clamp_min(1e-12)
         if self.config.published_decoder_norm:
             self.W_enc.mul_(norms)
@@ -161,9 +150,8 @@ class EncoderDictionary(TrainableDictionary):
         """Point dead `features` at the `rows` of the batch `x`, one each; encoder rows get `norm_frac` of the live
         rows' mean norm.
 
-        The direction is the input less `b_dec`; the encoder row is what the last layer reads of it, less its centre,
-        and the bias puts the centre at 0 (bias 0 where the hidden vector is centred already): so the pre-activation is
-        positive there, and not everywhere. Bricken et al. 2023, "Neuron Resampling".
+        The bias sets the pre-activation to 0 at the hidden vectors' centre, so that it is positive at the chosen row.
+        Bricken et al. 2023, "Neuron Resampling".
         """
         norms = self.W_enc.norm(dim=1)
         # A masked mean, not an index: no wait for the device.
@@ -184,5 +172,5 @@ class EncoderDictionary(TrainableDictionary):
         bias: Float[Tensor, " n_revived"],
         pre: Float[Tensor, " n_revived"],
     ) -> None:
-        """Reset the revived features' biases to `bias`, and thresholds to below `pre`, their pre-activation there."""
+        """Reset the biases of revived features to `bias`, and thresholds to below their pre-activation `pre`."""
         self.b_enc[features] = bias

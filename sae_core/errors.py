@@ -1,4 +1,4 @@
-"""Errors a user of sae_core can cause or mend; each message names the value, the path and the fix."""
+"""Errors that a user of sae_core can mend; each message names the value, the path and the fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class DictionaryFormatError(SaeCoreError):
 
 
 class DictionaryObjectError(SaeCoreError):
-    """An object of Python cannot serve as a dictionary, or is not there any more."""
+    """A Python object cannot serve as a dictionary, or is gone."""
 
 
 class DictionaryExportError(SaeCoreError):
@@ -20,11 +20,11 @@ class DictionaryExportError(SaeCoreError):
 
 
 class DictionaryWriteError(SaeCoreError):
-    """A file of a dictionary cannot be written: a full disk, a folder that may not be written to."""
+    """A file cannot be written: a full disk, a read-only folder."""
 
 
 class WidthMismatchError(SaeCoreError):
-    """Activations and dictionary disagree about the input width."""
+    """Activations and dictionary differ in input width."""
 
 
 class TrainingDataError(SaeCoreError):

@@ -1,9 +1,4 @@
-"""From which value on a dense or signed coordinate counts as firing.
-
-Sparse codes fire above 0. Neurons, bases and random directions are given, feature by feature, the density of a feature
-drawn from a trained dictionary: the threshold is that quantile of the feature's own values on a sample. The positive
-side is taken. Takes a dictionary, a sample and densities; knows nothing of evidence or judges.
-"""
+"""The value above which a dense or signed coordinate counts as firing."""
 
 from __future__ import annotations
 
@@ -24,7 +19,7 @@ ROWS_PER_CHUNK = 1024
 
 @torch.no_grad()
 def firing_densities(dictionary: Dictionary, sample: Float[Tensor, "n_sample d_in"]) -> Float[Tensor, " n_features"]:
-    """Per feature, the share of the sample on which its code is above 0. Raises WidthMismatchError."""
+    """Share of the sample with a code above 0, per feature. Raises WidthMismatchError."""
     device = dictionary.directions.device
     n_fired = torch.zeros(dictionary.n_features, dtype=torch.int64, device=device)
     with fast_matmul(device):
@@ -36,15 +31,15 @@ def firing_densities(dictionary: Dictionary, sample: Float[Tensor, "n_sample d_i
 def live_densities(
     density: Float[Tensor, " n_features"], *, min_density: float = 0.0, max_density: float = 1.0
 ) -> Float[Tensor, " n_live"]:
-    """The densities of the features that fire at all: above `min_density` and at most `max_density`."""
+    """The densities above `min_density` and at most `max_density`."""
     return density[(density > min_density) & (density <= max_density)]
 
 
 def draw_densities(live: Float[Tensor, " n_live"], *, n_features: int, seed: int) -> Float[Tensor, " n_features"]:
     """A target density for each of `n_features`, drawn from a trained dictionary's live ones.
 
-    Each live density is used equally often (up to one), in seeded random order. Raises TrainingDataError when none
-    is live.
+    Each live density is used equally often (up to one), in seeded random order. Raises TrainingDataError if none is
+    live.
     """
     if live.numel() == 0:
         raise TrainingDataError(
@@ -65,11 +60,11 @@ def fit_thresholds(
     target_density: Float[Tensor, " n_features"] | float,
     features_per_chunk: int = 256,
 ) -> Float[Tensor, " n_features"]:
-    """Per feature, the value exceeded by `target_density` of the sample (at least one activation of it).
+    """The value exceeded by a share `target_density` of the sample (at least one activation), per feature.
 
-    A feature fires where its value is ABOVE the threshold. Where many values tie (a ReLU neuron's zeros) the density
-    reached is the largest that does not count the tie. Memory: n_sample x features_per_chunk values. Raises
-    TrainingDataError when the sample is empty, ValueError for a density outside [0, 1], WidthMismatchError.
+    A feature fires ABOVE its threshold. If many values tie (a ReLU neuron's zeros) the density falls short of the
+    target. Memory: n_sample x features_per_chunk values. Raises TrainingDataError for fewer than two activations,
+    ValueError for a density outside [0, 1], WidthMismatchError.
     """
     dictionary.check_width(sample)
     n_sample = sample.shape[0]
@@ -91,13 +86,13 @@ def fit_thresholds(
 
 
 def _exceeded_by(values: Float[Tensor, "n_sample chosen"], n_above: Int[Tensor, " chosen"]) -> Float[Tensor, " chosen"]:
-    """In each column, the value that comes after the `n_above` largest."""
+    """The value after the `n_above` largest in each column."""
     columns = values.float().T.clone(memory_format=torch.contiguous_format)
     if not is_on_host(columns):
         return columns.sort(dim=1, descending=True).values.gather(1, n_above[:, None])[:, 0]
     # On a CPU finding one place of the order takes a sixth of sorting, and no second copy.
-    found = columns.numpy()
+    ordered = columns.numpy()
     place = values.shape[0] - 1 - n_above.numpy()
-    for column, at in zip(found, place, strict=True):
+    for column, at in zip(ordered, place, strict=True):
         column.partition(at)
-    return torch.from_numpy(found[np.arange(len(found)), place])
+    return torch.from_numpy(ordered[np.arange(len(ordered)), place])

@@ -1,10 +1,8 @@
-"""What methods cost in floating-point operations, in closed form: training and inference apart, before anything is run.
+"""Floating-point operations of training and inference methods, in closed form.
 
-Takes sizes, gives whole numbers. Convention: a multiply-add is 2 operations, and products are counted (of matrices,
-of a matrix with a vector, of two vectors where a method consists of them) and least squares by their factorisation. NOT
-counted: elementwise work (ReLU, exp, shrinkage, biases, losses, Adam: a few operations per value, so they matter where
-widths are a dozen and vanish where they are hundreds), sorting and top-k, eigenvalues for step sizes (once per call).
-`n_rows` are activations, `n_steps` passes over all of them. The accounting of O'Neill et al. is in published_flops.
+A multiply-add counts 2. Counted: matrix and vector products, and least squares by their factorisation. NOT counted:
+elementwise work (it matters at widths of a dozen), sorting, top-k, and eigenvalues for step sizes. `n_rows`:
+activations; `n_steps`: passes over all of them. For the accounting of O'Neill et al. see published_flops.
 """
 
 from __future__ import annotations
@@ -29,8 +27,8 @@ __all__ = [
 def encoder_inference_flops(
     *, n_rows: int, d_in: int, n_features: int, hidden: Sequence[int] = (), is_decoded: bool = False
 ) -> int:
-    """Codes of `n_rows` activations by one pass: 2 per weight of the encoder. hidden: widths of an MLP encoder's hidden
-    layers, none for the linear-nonlinear encoder of a sparse autoencoder. is_decoded: the reconstruction, too."""
+    """Codes in one pass, 2 per encoder weight; `hidden`: widths of an MLP encoder's layers; `is_decoded`: with
+    reconstruction."""
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, **_widths(hidden))
     per_row = 2 * _n_weights(d_in, hidden, n_features) + (2 * n_features * d_in if is_decoded else 0)
     return n_rows * per_row
@@ -48,10 +46,9 @@ def encoder_training_flops(
 ) -> int:
     """Forward and backward passes of an encoder with a linear decoder, `n_steps` of `n_rows` each.
 
-    Forward 2 per weight, gradient of the weights 2, gradient of the input 2. The first layer needs the last only when a
-    decoder bias is subtracted from the activations under autograd (`has_input_gradient`: the `mlp` kind here; `relu`
-    and `topk` carry it on a vector). n_active: mean number of active codes, where all that comes after the encoder's
-    last layer is taken over active codes alone (sparse gradients, as of `relu` and `topk`); None: dense products.
+    Per weight: forward 2, weight gradient 2, input gradient 2. has_input_gradient: the first layer needs an input
+    gradient (kind `mlp`, for its decoder bias). n_active: mean number of active codes where gradients are sparse
+    (`relu`, `topk`); None: dense products.
     """
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_steps=n_steps, **_widths(hidden))
     d_last = hidden[-1] if hidden else d_in
@@ -71,16 +68,18 @@ def encoder_training_flops(
 
 
 def log_codes_training_flops(*, n_rows: int, d_in: int, n_features: int, n_steps: int) -> int:
-    """Sparse coding by gradient descent on all codes and the dictionary at once (sparse_coding.log_codes): one product
-    forward, one for the gradient of the codes, one for that of the dictionary."""
+    """Gradient descent on codes and dictionary at once (sparse_coding.log_codes): a forward product and two
+    gradients."""
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_steps=n_steps)
     return n_steps * n_rows * 6 * n_features * d_in
 
 
 def adam_codes_flops(*, n_rows: int, d_in: int, n_features: int, n_steps: int, is_gram_used: bool = False) -> int:
-    """Codes by Adam with the dictionary fixed (inference-time optimisation, `infer_log_codes`): a product forward and
-    one back in every step. is_gram_used: one product with D D^T instead, found once with x D^T (inference.adam_codes
-    where n_features <= 2 d_in)."""
+    """Codes by Adam with a fixed dictionary: a product forward and one back per step.
+
+    is_gram_used: instead one product with D D^T, computed once with x D^T (inference.adam_codes if n_features <= 2
+    d_in).
+    """
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_steps=n_steps)
     if is_gram_used:
         return _gram_setup(n_rows, d_in, n_features) + n_steps * n_rows * 2 * n_features**2
@@ -88,8 +87,7 @@ def adam_codes_flops(*, n_rows: int, d_in: int, n_features: int, n_steps: int, i
 
 
 def fista_flops(*, n_rows: int, d_in: int, n_features: int, n_steps: int) -> int:
-    """FISTA or ISTA (inference.proximal): per step one product with D D^T where n_features <= 2 d_in, else one with D
-    and one with D^T; besides the smaller Gram matrix, from whose eigenvalues the step size is taken."""
+    """FISTA or ISTA (inference.proximal): the smaller Gram matrix, then the products of `adam_codes_flops` per step."""
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_steps=n_steps)
     step_size = 2 * n_features * d_in * min(n_features, d_in)
     is_gram_used = n_features <= 2 * d_in
@@ -99,41 +97,45 @@ def fista_flops(*, n_rows: int, d_in: int, n_features: int, n_steps: int) -> int
 
 
 def matching_pursuit_flops(*, n_rows: int, d_in: int, n_features: int, n_active: int) -> int:
-    """Per step all correlations with the residual, one of them again, and the residual less one direction."""
+    """Per step all correlations with the residual, one of them again, and the residual's update."""
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_active=n_active)
     return n_rows * n_active * (2 * n_features * d_in + 4 * d_in)
 
 
 def gradient_pursuit_flops(*, n_rows: int, d_in: int, n_features: int, n_active: int) -> int:
-    """Per step all correlations with the residual; step s moves s codes (a sum of s directions and two dot products of
-    width d_in) and takes the residual anew (a sum of s directions)."""
+    """Per step all correlations with the residual; step s moves s codes and renews the residual (two sums of s
+    directions, two dot products)."""
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_active=n_active)
     over_chosen = sum(4 * step * d_in + 4 * d_in for step in range(1, n_active + 1))
     return n_rows * (n_active * 2 * n_features * d_in + over_chosen)
 
 
 def orthogonal_matching_pursuit_flops(*, n_rows: int, d_in: int, n_features: int, n_active: int) -> int:
-    """Per step all correlations with the residual; step s adds a row to the chosen directions' Gram matrix (2 s d_in),
-    factorises it (s^3 / 3), solves twice, the second time to refine (8 s^2), and takes two residuals and their
-    correlations with what is chosen (6 s d_in). Codes held at 0 (non-negative) cost further solutions, which depend on
-    the data and are not counted."""
+    """Per step all correlations with the residual; further solutions for non-negative codes depend on the data and are
+    left out.
+
+    Step s adds a row to the Gram matrix of the chosen directions (2 s d_in), factorises it (s^3 / 3), solves twice (8
+    s^2), and takes two residuals with their correlations (6 s d_in).
+    """
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_active=n_active)
     over_chosen = sum(8 * s * d_in + 2 * d_in + s**3 / 3 + 8 * s**2 for s in range(1, n_active + 1))
     return round(n_rows * (n_active * 2 * n_features * d_in + over_chosen))
 
 
 def lasso_lars_flops(*, n_rows: int, d_in: int, n_features: int, n_knots: int) -> int:
-    """An ESTIMATE for least angle regression: the path's knots depend on the data, and scikit-learn's own steps are not
-    counted by any tool. With the Gram matrix given, knot j solves with a factor of j rows (4 j^2 with its update), and
-    moves all correlations (2 n_features j); n_knots: mean number of knots, about the number of active codes."""
+    """An ESTIMATE for least angle regression; the path's knots depend on the data.
+
+    Knot j solves with a factor of j rows (4 j^2 with its update) and moves all correlations (2 n_features j). n_knots:
+    mean number of knots, about the number of active codes.
+    """
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features, n_knots=n_knots)
     path = sum(4 * j**2 + 2 * n_features * j for j in range(1, n_knots + 1))
     return _gram_setup(n_rows, d_in, n_features) + n_rows * path
 
 
 def least_squares_flops(*, n_rows: int, d_in: int, n_features: int) -> int:
-    """One dictionary update by least squares (alternating.update_directions): codes^T codes, codes^T x, and one
-    solution by LU factorisation (2/3 n^3, and 2 n^2 per column), which FlopCounterMode does not see."""
+    """One dictionary update (alternating.update_directions): codes^T codes, codes^T x, and a solution by LU (2/3 n^3,
+    and 2 n^2 per column)."""
     _check(n_rows=n_rows, d_in=d_in, n_features=n_features)
     products = 2 * n_rows * n_features * (n_features + d_in)
     return products + round(2 / 3 * n_features**3) + 2 * n_features**2 * d_in

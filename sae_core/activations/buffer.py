@@ -1,8 +1,4 @@
-"""Activations shuffled across documents, in bounded memory.
-
-Takes an iterable of activation chunks in document order, gives batches of exactly `batch_tokens` rows in an order that
-depends on the seed only. Knows nothing of where chunks come from or who trains on the batches.
-"""
+"""Activations shuffled across documents, in bounded memory; the order depends on the seed alone."""
 
 from __future__ import annotations
 
@@ -22,24 +18,22 @@ __all__ = ["PositionedChunks", "ShuffleBuffer"]
 
 @runtime_checkable
 class PositionedChunks(Protocol):
-    """Chunks that can be begun at any row, without the rows before it being computed again."""
+    """Chunks of activations that can start at any row."""
 
     def iter_from(self, n_rows: int) -> Iterator[Tensor]:
-        """The chunks after the first `n_rows` rows; the same rows in the same order as ever."""
+        """The chunks after the first `n_rows` rows, in the same order on every call."""
         ...
 
 
 class ShuffleBuffer:
-    """A pool of `capacity_tokens` activations; each batch is drawn at random and its slots refilled from the stream.
+    """A pool of `capacity_tokens` activations: each batch is drawn at random, its slots refilled from the stream.
 
-    Only the drawn rows move, never the whole pool. Every row of the stream is given out at most once; rows that do not
-    fill a last batch are left out and counted in `n_left_out`. The pool is kept on the chunks' device in `dtype`.
-    Iterating raises TrainingDataError when the stream holds fewer rows than one batch, WidthMismatchError when the
-    chunks differ in width. It can be iterated once per pass over `chunks`, and anew when `chunks` can be.
+    Every row is given at most once; rows short of a last batch are counted in `n_left_out`. The pool stays on the
+    chunks' device in `dtype`. Each iteration is a new pass over `chunks`. Iterating raises TrainingDataError for fewer
+    rows than one batch, WidthMismatchError for chunks of different widths.
 
-    `state` is where the pass begun last stands: pool, draws and position in the stream. A buffer of the same chunks and
-    settings that was given it by `restore` goes on with the very next batch. Chunks with `iter_from` are then begun at
-    their place, others are read and thrown away up to it.
+    After `restore` with the `state` of an equal buffer, the next iteration gives the very next batch. Chunks with
+    `iter_from` start there; others are read again and skipped.
     """
 
     def __init__(
@@ -70,14 +64,14 @@ class ShuffleBuffer:
         return iter(self._pass)
 
     def state(self) -> State:
-        """Where the pass begun last stands, after the last batch it gave. Raises ValueError before the first."""
+        """Pool, draws and position after the last batch. Raises ValueError before the first."""
         if self._pass is None:
             raise ValueError("the buffer has given no batch yet, so there is nothing to go on from")
         state = self._pass.state()
         return State({"settings": self._settings()} | state.facts, state.tensors)
 
     def restore(self, state: State) -> None:
-        """Let the next iteration go on from `state`. Raises TrainingStateError when it is of other settings."""
+        """Continue from `state` in the next iteration. Raises TrainingStateError for a state of other settings."""
         require_same(
             state.facts["settings"],
             self._settings(),
@@ -96,7 +90,7 @@ class ShuffleBuffer:
         }
 
     def _filled_pool(self, source: _RowSource) -> Float[Tensor, "capacity d_in"]:
-        """The pool after the first fill; shorter than the capacity when the stream is."""
+        """The pool after the first fill, shorter than the capacity if the stream is."""
         first = source.peek()
         if first is None:
             raise TrainingDataError("the corpus gave no activations; check its path and the roles of its documents")
@@ -111,15 +105,14 @@ class ShuffleBuffer:
 
 
 class _ShuffledPass:
-    """One pass through the stream. Slots given out (`drawn`) are refilled when the next batch is asked for; once the
-    stream is dry, what is `left` is given out in a drawn order from `n_left_given` on."""
+    """One pass through the stream; the state of a resumed pass is all its attributes but the chunks."""
 
     def __init__(self, buffer: ShuffleBuffer, state: State | None = None) -> None:
         self.buffer = buffer
         self.draw = np.random.default_rng(buffer.seed)
         self.pool: Tensor | None = None
-        self.drawn: Tensor | None = None
-        self.left: Tensor | None = None
+        self.drawn: Tensor | None = None  # slots of the last batch, refilled when the next one is asked for
+        self.left: Tensor | None = None  # once the stream is dry: the remaining slots in drawn order
         self.n_left_given = 0
         if state is not None:
             self.draw.bit_generator.state = state.facts["draw"]
@@ -154,7 +147,7 @@ class _ShuffledPass:
         return self.pool[slots.to(self.pool.device)].to(torch.float32)
 
     def _refill(self) -> None:
-        """Put the next rows of the stream where the last batch was; when it is dry, draw the order of the rest."""
+        """Replace the last batch's slots by the next rows; at the end of the stream, draw the order of the rest."""
         assert self.pool is not None and self.drawn is not None
         upcoming = self.source.peek()
         if upcoming is not None:
@@ -168,7 +161,6 @@ class _ShuffledPass:
         self.drawn = None
 
     def state(self) -> State:
-        """Everything but the chunks."""
         if self.pool is None:
             raise ValueError("the buffer has given no batch yet, so there is nothing to go on from")
         slots: dict[str, Int[Tensor, " n_slots"] | None] = {"drawn": self.drawn, "left": self.left}
@@ -179,7 +171,7 @@ class _ShuffledPass:
 
 
 class _RowSource:
-    """Rows of a stream of chunks, in order, read in any amounts, from row `n_read` on."""
+    """Rows of a stream of chunks in order, from row `n_read` on."""
 
     def __init__(self, chunks: Iterable[Tensor], *, n_read: int = 0, width: int | None = None) -> None:
         self.n_read = n_read
@@ -191,7 +183,7 @@ class _RowSource:
             self.stream, self.n_to_skip = iter(chunks), n_read
 
     def peek(self) -> Tensor | None:
-        """The chunk whose rows come next, or None at the end."""
+        """The chunk with the next rows, or None at the end."""
         while self.pending is None or self.pending.shape[0] == 0:
             chunk = next(self.stream, None)
             if chunk is None:
@@ -213,7 +205,7 @@ class _RowSource:
         return self.pending
 
     def read_into(self, pool: Tensor, slots: Tensor) -> int:
-        """Copy the next rows into `pool` at `slots`, as many as there are; return how many."""
+        """Copy the next rows into `pool` at `slots`; return how many there were."""
         n_read = 0
         while n_read < slots.numel():
             chunk = self.peek()

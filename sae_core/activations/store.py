@@ -1,9 +1,7 @@
-"""Activations on disk, read back shuffled by as many trainings as want them; store_writer writes them.
+"""Activations on disk, read back in shuffled blocks.
 
-A store is a folder of safetensors files of equal length and an `index.json` that is written last, so a folder without
-an index is not (yet) a store. Gives chunks of activations: blocks of neighbouring rows in an order drawn from a seed
-over the whole store, for a ShuffleBuffer to mix. Files are memory-mapped, so a block is a
-view of its file that takes no memory of its own. Knows nothing of where activations come from.
+A store is a folder of safetensors files of equal length. `index.json` is written last: a folder without it is not a
+store. Files are memory-mapped, so a block takes no memory of its own.
 """
 
 from __future__ import annotations
@@ -40,20 +38,20 @@ INDEX_FILE = "index.json"
 STORE_SCHEMA = 1
 TENSOR = "activations"
 BLOCK_ROWS = 256
-"""Neighbouring rows that are read together: few enough to mix well in a buffer, enough for one disk access."""
+"""Neighbouring rows read together: few enough to mix well, enough for one disk access."""
 
 MIN_BLOCKS_IN_POOL = 64
-"""Blocks that a pool is filled from at least, however small it is."""
+"""Least number of blocks that fill a pool."""
 
 MAX_OPEN_FILES = 32
 
 
 @dataclass(frozen=True)
 class ActivationStore:
-    """An opened store: `n_rows` activations of width `d_in` in files of `rows_per_file` rows (the last may be shorter).
+    """An open store: `n_rows` activations of width `d_in` in files of `rows_per_file` rows (the last may be shorter).
 
-    facts: what the writer said about the activations' origin. identity: a hash of the facts and the layout, found in
-    every file as well.
+    facts: origin of the activations as the writer stated it; identity: hash of facts and layout, repeated in every
+    file.
     """
 
     directory: Path
@@ -66,11 +64,10 @@ class ActivationStore:
 
     @property
     def n_files(self) -> int:
-        """How many files hold the rows."""
         return -(-self.n_rows // self.rows_per_file)
 
     def rows_in(self, number: int) -> int:
-        """Rows of one file."""
+        """Number of rows of one file."""
         return min(self.rows_per_file, self.n_rows - number * self.rows_per_file)
 
     def blocks(
@@ -82,9 +79,9 @@ class ActivationStore:
         shard: tuple[int, int] = (0, 1),
         device: str | torch.device = "cpu",
     ) -> StoredBlocks:
-        """All rows, block by block in an order drawn anew from `seed` for each epoch; n_epochs None never ends.
+        """All rows in blocks, reordered from `seed` in each epoch; n_epochs None never ends.
 
-        shard (i, n) gives every n-th block from the i-th on, so n shards together are one pass.
+        shard (i, n): every n-th block from the i-th on; n shards together are one pass.
         """
         return StoredBlocks(
             self, seed=seed, n_epochs=n_epochs, block_rows=block_rows, shard=shard, device=torch.device(device)
@@ -100,7 +97,7 @@ class ActivationStore:
         shard: tuple[int, int] = (0, 1),
         device: str | torch.device = "cpu",
     ) -> ShuffleBuffer:
-        """Shuffled float32 batches: blocks from all over the store, mixed in a pool of `capacity_tokens` rows."""
+        """Shuffled float32 batches: blocks from the whole store, mixed in a pool of `capacity_tokens` rows."""
         block_rows = max(1, min(BLOCK_ROWS, max(capacity_tokens, 2 * batch_tokens) // MIN_BLOCKS_IN_POOL))
         blocks = self.blocks(seed=seed, n_epochs=n_epochs, block_rows=block_rows, shard=shard, device=device)
         return ShuffleBuffer(
@@ -109,7 +106,7 @@ class ActivationStore:
 
 
 class StoredBlocks(PositionedChunks):
-    """The blocks of a store in their drawn order; can be begun at any row and iterated again and again."""
+    """The blocks of a store in drawn order; can start at any row, any number of times."""
 
     def __init__(
         self,
@@ -155,7 +152,7 @@ class StoredBlocks(PositionedChunks):
             epoch += 1
 
     def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """First and last-but-one row (counted over the whole store) of this shard's blocks, in their drawn order."""
+        """First row and end row (over the whole store) of this shard's blocks, in drawn order."""
         per_file = -(-self.store.rows_per_file // self.block_rows)
         numbers = np.arange(self.store.n_files * per_file)
         files, places = numbers // per_file, numbers % per_file
@@ -179,10 +176,10 @@ class StoredBlocks(PositionedChunks):
 
 
 def open_store(directory: Path | str, *, d_in: int | None = None) -> ActivationStore:
-    """The store in `directory`, every file of it looked at (not read).
+    """Open the store in `directory` and check every file's header.
 
-    Raises ActivationStoreError when the index or a file is missing, damaged, truncated, of a foreign schema or of
-    another store, WidthMismatchError when activations of width `d_in` are wanted and it holds others.
+    Raises ActivationStoreError for an index or file that is missing, damaged, truncated, of another schema or of
+    another store; WidthMismatchError for a width other than `d_in`.
     """
     folder = Path(directory)
     path = folder / INDEX_FILE
@@ -220,12 +217,12 @@ def open_store(directory: Path | str, *, d_in: int | None = None) -> ActivationS
 
 
 def file_of(folder: Path, number: int) -> Path:
-    """Where the rows of one file lie."""
+    """Path of one file of a store."""
     return folder / f"activations-{number:06d}.safetensors"
 
 
 def mark_of(identity: str, number: int) -> dict[str, str]:
-    """What a file says about itself: the store it belongs to, and its place there."""
+    """Metadata of a file: its store and its place there."""
     # One key: safetensors writes several in an order that changes, and equal stores shall have equal bytes.
     return {"store": f"{identity} {number}"}
 

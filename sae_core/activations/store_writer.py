@@ -1,7 +1,4 @@
-"""Writing activations to a store: file by file as they stream by, the index last, and again from where it was cut off.
-
-Takes chunks of activations and a folder. Knows nothing of where activations come from, nor of how they are read back.
-"""
+"""Writing activations to a store, file by file, the index last."""
 
 from __future__ import annotations
 
@@ -42,12 +39,12 @@ def write_store(
     rows_per_file: int = 262_144,
     facts: Mapping[str, Any] | None = None,
 ) -> ActivationStore:
-    """Write chunks as they come, and open the store; at most one file's rows are held.
+    """Write chunks as they come and open the store; at most one file's rows are in memory.
 
-    A store of the same facts and layout that is there is opened and no chunk is read; files that an interrupted writing
-    left are kept, and the chunks are read from behind them. Raises ActivationStoreError when a store of other facts or
-    layout is there, TrainingDataError when there are no rows, WidthMismatchError when chunks differ in width,
-    DictionaryWriteError where the disk is full.
+    A finished store of the same facts and layout is opened without reading chunks; whole files of an interrupted
+    writing are kept and their rows skipped. Raises ActivationStoreError for a store of other facts or layout,
+    TrainingDataError for no rows, WidthMismatchError for chunks of different widths, DictionaryWriteError for a full
+    disk.
     """
     if dtype not in get_args(StoreDtype):
         raise ValueError(f"dtype = {dtype!r}: must be one of {get_args(StoreDtype)}")
@@ -75,7 +72,7 @@ def write_store(
 def _write_files(
     chunks: Iterable[Tensor], folder: Path, n_kept: int, layout: Mapping[str, Any], identity: str
 ) -> tuple[int, int]:
-    """Write the files from number `n_kept` on; gives width and number of rows of the whole store."""
+    """Write the files from number `n_kept` on; return the store's width and number of rows."""
     rows_per_file, dtype = layout["rows_per_file"], getattr(torch, layout["dtype"])
     width = _width_of(file_of(folder, n_kept - 1)) if n_kept else None
     held: Tensor | None = None

@@ -1,8 +1,4 @@
-"""The stream of batches a training draws from: counted, the same length on every rank, and able to go on.
-
-Takes any iterable of batches. One that can say where it stands (`state`) and go on from there (`restore`), such as
-ShuffleBuffer, is resumed in place; any other is read again up to the place. Knows nothing of who trains on the batches.
-"""
+"""The batches of a training: counted, equally many on every rank, resumable."""
 
 from __future__ import annotations
 
@@ -20,21 +16,24 @@ __all__ = ["BatchStream", "ResumableBatches"]
 
 @runtime_checkable
 class ResumableBatches(Protocol):
-    """Batches whose place in the stream can be kept and taken up again."""
+    """Batches that can continue from a saved place."""
 
     def __iter__(self) -> Iterator[Tensor]: ...
 
     def state(self) -> State:
-        """Where the iteration begun last stands, after the last batch it gave."""
+        """The place after the last batch given."""
         ...
 
     def restore(self, state: State) -> None:
-        """Let the next iteration go on from `state`."""
+        """Continue from `state` in the next iteration."""
         ...
 
 
 class BatchStream:
-    """Batches one by one. It ends on all ranks as soon as it ends on one of them."""
+    """Batches one by one; the stream ends on all ranks when it ends on one.
+
+    ResumableBatches continue in place after `restore`; any other iterable is read again up to the place.
+    """
 
     def __init__(self, batches: Iterable[Tensor], *, ranks: Ranks = ALONE) -> None:
         self.batches = batches
@@ -43,7 +42,7 @@ class BatchStream:
         self._iterator: Iterator[Tensor] | None = None
 
     def next_batch(self) -> Tensor | None:
-        """The next batch, or None at the end. Raises TrainingDataError when the ranks' batches differ in size."""
+        """The next batch, or None at the end. Raises TrainingDataError if the ranks' batches differ in size."""
         if self._iterator is None:
             self._iterator = iter(self.batches)
         batch = next(self._iterator, None)
@@ -60,12 +59,12 @@ class BatchStream:
         return batch
 
     def state(self) -> State:
-        """Where the stream stands on this rank."""
+        """The place on this rank."""
         inner = self.batches.state() if isinstance(self.batches, ResumableBatches) else State({}, {})
         return State({"n_given": self.n_given, "inner": inner.facts}, inner.tensors)
 
     def restore(self, state: State) -> None:
-        """Go on from `state`, with batches that would else begin anew."""
+        """Continue from `state`. Raises TrainingStateError if the batches end before it."""
         self.n_given = state.facts["n_given"]
         if isinstance(self.batches, ResumableBatches):
             self.batches.restore(State(state.facts["inner"], state.tensors))

@@ -1,8 +1,4 @@
-"""The AbsTopK sparse autoencoder of Zhu, Khalili and Zhu 2025 (arXiv 2510.00404): codes with signs.
-
-A feature may be present or opposed: the k pre-activations of largest absolute value become codes as they are. Takes a
-configuration and a sample of activations. Knows nothing of optimisers or files.
-"""
+"""The AbsTopK sparse autoencoder of Zhu, Khalili and Zhu 2025 (arXiv 2510.00404): codes with signs."""
 
 from __future__ import annotations
 
@@ -17,16 +13,14 @@ __all__ = ["AbsTopKDictionary"]
 
 
 class AbsTopKDictionary(CountedDictionary):
-    """z = H_k(W_e (x - b_d) + b_e), x_hat = z W_d + b_d, with H_k keeping the k largest |z| (section 3)."""
+    """z = H_k(W_e (x - b_d) + b_e), x_hat = z W_d + b_d; H_k keeps the k largest |z| (section 3)."""
 
     is_signed = True
 
     def select(
         self, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
     ) -> tuple[Float[Tensor, " nnz"], Selection]:
-        """The k pre-activations of largest absolute value of each row."""
         return select_top_k_by_magnitude(hidden, self.W_enc, bias, k=self.k)
 
     def rectify(self, pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The pre-activation itself, sign included."""
         return pre

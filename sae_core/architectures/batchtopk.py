@@ -1,9 +1,4 @@
-"""The BatchTopK sparse autoencoder of Bussmann, Leask and Nanda 2024 (arXiv 2412.06410): k codes on average.
-
-In training the k * batch largest pre-activations of the batch become codes, so that easy activations leave room to hard
-ones. Afterwards one learned threshold decides for each activation by itself. Takes a configuration and a sample of
-activations. Knows nothing of optimisers or files.
-"""
+"""The BatchTopK sparse autoencoder of Bussmann, Leask and Nanda 2024 (arXiv 2412.06410): k codes on average."""
 
 from __future__ import annotations
 
@@ -23,23 +18,21 @@ THRESHOLD_RATE = 0.02
 """Weight of a new batch in the running mean of the smallest selected value."""
 
 NOT_LEARNED = -1.0
-"""The threshold before any training; a learned one is positive."""
+"""Threshold before training; a learned one is positive."""
 
 
 class BatchTopKDictionary(CountedDictionary):
     """z = BatchTopK(W_e (x - b_d) + b_e) (section 3); at inference z = v * 1[v > threshold] (equations 5 and 6).
 
-    Buffer: threshold, scalar, the running mean over training batches of the smallest selected positive pre-activation,
-    in activation units; NOT_LEARNED before training. `encode` uses it in evaluation mode. In training mode, and as long
-    as none is learned, it applies the rule of training to the activations given, so that the codes of one activation
-    then depend on the others of its batch.
+    Buffer: threshold, scalar, the running mean of the smallest positive selected pre-activation of a training batch, in
+    activation units. In training mode, and before a threshold is learned, the k * batch largest pre-activations are
+    kept, so an activation's code depends on its batch.
     """
 
     is_k_in_each_row = False
     threshold: Tensor
 
     def add_feature_parameters(self) -> None:
-        """The encoder's bias and the threshold of inference."""
         super().add_feature_parameters()
         self.register_buffer("threshold", torch.full((), NOT_LEARNED, dtype=torch.float32))
 
@@ -50,17 +43,15 @@ class BatchTopKDictionary(CountedDictionary):
 
     @property
     def is_featurewise(self) -> bool:
-        """At inference a threshold decides, and features no longer compete."""
         return not self.is_batch_ruled
 
     def scale_thresholds(self, factor: float) -> None:
-        """Multiply the threshold; one not learned stays so."""
-        self.threshold.mul_(torch.where(self.threshold < 0, 1.0, factor))
+        self.threshold.mul_(torch.where(self.threshold < 0, 1.0, factor))  # NOT_LEARNED stays
 
     def select(
         self, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
     ) -> tuple[Float[Tensor, " nnz"], Selection]:
-        """The k * batch largest pre-activations of the batch; those that are not positive count as 0."""
+        """The k * batch largest pre-activations of the batch; those not positive count as 0."""
         return select_batch_top_k(hidden, self.W_enc, bias, k=self.k)
 
     @torch.no_grad()
@@ -79,22 +70,19 @@ class BatchTopKDictionary(CountedDictionary):
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """Pre-activations above the threshold."""
         if self.is_batch_ruled:
             return super().codes_of(hidden, features)
         pre = self.pre_activations(hidden, features)
         return torch.where(pre > self.threshold, pre, 0.0)
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """Codes as (values, indices)."""
         return CountedDictionary.encode(self, x) if self.is_batch_ruled else EncoderDictionary.encode(self, x)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
         return EncoderDictionary.encode_dense(self, x)
 
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features; at inference no others are computed."""
+        """Dense codes of some features; at inference only those are computed."""
         return EncoderDictionary.encode_features(self, x, features)

@@ -1,8 +1,6 @@
-"""Principal and independent components: fixed dictionaries fitted to a sample, the classical baselines.
+"""Principal and independent components of a sample: fixed dictionaries with dense, signed codes.
 
-Their codes are dense and signed, so a firing rule has to be fitted (see firing), and a component's sign is arbitrary:
-it is taken so that the codes' third moment on the sample is positive, that is, with the longer tail on the side that
-fires. Take a configuration and a sample; know nothing of files.
+A component's sign is arbitrary; it is chosen so that the codes' third moment on the sample is positive.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ from sae_core.errors import TrainingDataError
 __all__ = ["IcaDictionary", "PcaDictionary"]
 
 MAX_ICA_ROWS = 32_768
-"""ICA passes over its sample many times: of a longer one, evenly spread rows are taken."""
+"""Most rows FastICA is given; a longer sample is thinned evenly."""
 
 RANK_TOLERANCE = 1e-10
-"""Variance along a direction, relative to the largest, below which the sample does not extend in it."""
+"""Variance, relative to the largest, below which a direction counts as absent."""
 
 
 class _ComponentDictionary(ProjectionDictionary):
-    """At most as many features as coordinates. Without a sample the buffers are filled from a file."""
+    """At most `d_in` features. Without a sample the buffers are filled from a file."""
 
     def __init__(self, config: DictionaryConfig, *, d_in: int) -> None:
         n_features = d_in if config.n_features is None else config.n_features
@@ -38,7 +36,7 @@ class _ComponentDictionary(ProjectionDictionary):
 
 
 class PcaDictionary(_ComponentDictionary):
-    """The sample's directions of largest variance, largest first; codes are the projections on them."""
+    """Projections on the sample's directions of largest variance, largest first."""
 
     def __init__(
         self,
@@ -47,8 +45,8 @@ class PcaDictionary(_ComponentDictionary):
         d_in: int,
         sample: Float[Tensor, "n_sample d_in"] | None = None,
     ) -> None:
-        """Raises TrainingDataError for a sample too short for the components or not finite, ValueError for more
-        components than coordinates."""
+        """Raises TrainingDataError for a sample too short or not finite, ValueError for more components than
+        coordinates."""
         super().__init__(config, d_in=d_in)
         if sample is None:
             return
@@ -58,10 +56,10 @@ class PcaDictionary(_ComponentDictionary):
 
 
 class IcaDictionary(_ComponentDictionary):
-    """Directions whose codes are as independent as FastICA can make them (Hyvarinen & Oja 2000).
+    """Directions with codes as independent as FastICA makes them (Hyvarinen & Oja 2000).
 
-    A direction is a column of the mixing matrix at norm 1, a code the unmixing projection in the matching unit, so that
-    with n_features = d_in the reconstruction is exact. Further buffer: W_enc [n_features, d_in], the projections.
+    A direction is a unit-norm column of the mixing matrix, a code the matching unmixing projection; with n_features =
+    d_in the reconstruction is exact. Further buffer: W_enc [n_features, d_in], the projections.
     """
 
     W_enc: Tensor
@@ -74,10 +72,10 @@ class IcaDictionary(_ComponentDictionary):
         draw: torch.Generator,
         sample: Float[Tensor, "n_sample d_in"] | None = None,
     ) -> None:
-        """Fit by scikit-learn's FastICA, which warns when it has not converged.
+        """Fit with scikit-learn's FastICA, which warns if it has not converged.
 
-        Raises TrainingDataError for a sample too short, not finite or of too low a rank, ValueError for more
-        components than coordinates.
+        Raises TrainingDataError for a sample too short, not finite or of too low rank, ValueError for more components
+        than coordinates.
         """
         super().__init__(config, d_in=d_in)
         self.register_buffer("W_enc", torch.eye(self.n_features, d_in))
@@ -101,12 +99,11 @@ class IcaDictionary(_ComponentDictionary):
 
     @property
     def projections(self) -> Float[Tensor, "n_features d_in"]:
-        """What a component's code is the product of x - offset with."""
         return self.W_enc
 
 
 def _centred_sample(sample: Tensor, *, n_features: int, kind: str) -> Tensor:
-    """The sample less its mean, in float64."""
+    """The sample minus its mean, in float64."""
     n_sample = sample.shape[0]
     if n_sample <= n_features:
         raise TrainingDataError(
@@ -120,7 +117,7 @@ def _centred_sample(sample: Tensor, *, n_features: int, kind: str) -> Tensor:
 
 
 def _principal_directions(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The variances (0 where the sample does not extend) and unit directions, one per row, largest first."""
+    """Variances (0 where the sample has no extent) and unit directions, one per row, largest first."""
     # The right singular vectors of the sample, from its covariance: [d_in, d_in] however long the sample is.
     variances, vectors = torch.linalg.eigh(rows.T @ rows / rows.shape[0])
     variances, vectors = variances.flip(0), vectors.flip(1)
@@ -128,7 +125,7 @@ def _principal_directions(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _with_long_tail(projections: Tensor, rows: Tensor) -> Tensor:
-    """Each projection, or its negative, so that the third moment of its codes is positive."""
+    """Each projection with the sign that makes its codes' third moment positive."""
     third_moment = (rows @ projections.T).pow(3).sum(dim=0)
     return projections * torch.where(third_moment < 0, -1.0, 1.0)[:, None]
 

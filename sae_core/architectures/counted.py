@@ -1,7 +1,4 @@
-"""What dictionaries that keep a stated number of codes share: the schedule of k and AuxK, which keeps features alive.
-
-Takes what a family's rule selects. Knows nothing of which rule that is.
-"""
+"""Dictionaries that keep a stated number of codes: the schedule of k, and the AuxK loss for dead features."""
 
 from __future__ import annotations
 
@@ -24,15 +21,14 @@ __all__ = ["CountedDictionary"]
 
 
 class CountedDictionary(EncoderDictionary):
-    """An encoder dictionary whose rule keeps `k` codes per activation, in each or on average.
+    """An encoder dictionary that keeps `k` codes per activation, in each or on average.
 
-    `k` starts at `config.k_start` and reaches `config.k` over the share `config.k_warmup_frac` of training; outside
-    training it is `config.k`.
+    `k` moves from `config.k_start` to `config.k` over the first `config.k_warmup_frac` of training.
     """
 
     is_featurewise = False
     is_k_in_each_row: bool = True
-    """Whether every activation has k entries in the selection."""
+    """Whether every activation has k selected entries."""
 
     def __init__(
         self,
@@ -49,14 +45,14 @@ class CountedDictionary(EncoderDictionary):
     def select(
         self, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
     ) -> tuple[Float[Tensor, " nnz"], Selection]:
-        """The pre-activations the rule keeps, in row order; no gradient is recorded."""
+        """The kept pre-activations, in row order, without gradient."""
 
     def rectify(self, pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """What becomes of a kept pre-activation."""
+        """The code of a kept pre-activation."""
         return torch.relu(pre)
 
     def observe(self, selected: Float[Tensor, " nnz"]) -> None:
-        """Learn what was selected in a training batch."""
+        """Learn from the selected values of a training batch."""
         return
 
     def anneal(self, progress: float) -> None:
@@ -66,12 +62,10 @@ class CountedDictionary(EncoderDictionary):
         self.k = end if is_over else round(start + (end - start) * progress / self.config.k_warmup_frac)
 
     def finish(self) -> None:
-        """After training: directions of norm 1, and the final k."""
         super().finish()
         self.k = self.config.k
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """Reconstruction of the kept codes, with gradients through them only."""
         bias = self.b_enc + carrier
         selected, selection = self.select(hidden, bias)
         self.observe(selected)
@@ -79,7 +73,7 @@ class CountedDictionary(EncoderDictionary):
         return self.pass_of(SelectedCodes(self.rectify(attached), selection))
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """The codes the rule keeps; no dense matrix is held."""
+        """The kept codes; no dense matrix is held."""
         self.check_width(x)
         values, selection = self.select(self.hidden(x), self.b_enc)
         if not self.is_k_in_each_row:
@@ -87,30 +81,27 @@ class CountedDictionary(EncoderDictionary):
         return SparseCode(self.rectify(values).view(x.shape[0], self.k), selection.columns.view(x.shape[0], self.k))
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
         return self.encode(x).to_dense(self.n_features)
 
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features; all have to be computed, because features compete."""
+        """Dense codes of some features; all are computed, because features compete."""
         return self.encode_dense(x)[:, features]
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features; all have to be computed, because features compete."""
         values, selection = self.select(hidden, self.b_enc)
         return padded_code(self.rectify(values), selection).to_dense(self.n_features)[:, features]
 
     def auxiliary_loss(
         self, x: Float[Tensor, "batch d_in"], reconstruction: Float[Tensor, "batch d_in"], dead: Int[Tensor, " n_dead"]
     ) -> Float[Tensor, ""] | None:
-        """AuxK: dead features' share of the residual, relative to its variance (Gao et al. 2024, appendix A.2).
+        """AuxK: the dead features' squared error on the residual, relative to its variance (Gao et al. 2024, appendix
+        A.2).
 
-        The residual is a target (no gradient), the dead features' pre-activations are not: the loss trains their
-        encoder rows as well as their directions, and nothing else. The largest by absolute value are kept, which for
-        rectified codes are the largest.
+        Gradients reach only the dead features' encoder rows and directions.
         """
         if self.config.auxk_weight == 0 or dead.numel() == 0:
             return None
@@ -119,7 +110,7 @@ class CountedDictionary(EncoderDictionary):
         code = self.rectify(functional.linear(hidden, self.W_enc[dead], self.b_enc[dead]).to(x.dtype))
         k = min(self.config.auxk or max(1, self.d_in // 2), dead.numel())
         if k < dead.numel():
-            columns = code.detach().abs().topk(k, dim=1, sorted=False).indices
+            columns = code.detach().abs().topk(k, dim=1, sorted=False).indices  # by size, for signed codes as well
             code = torch.zeros_like(code).scatter(1, columns, code.gather(1, columns))
         variance = self.ranks.total_variation(residual).clamp_min(1e-12)
         error = (code @ decoder).to(x.dtype) - residual

@@ -1,8 +1,4 @@
-"""Dictionaries that are not trained: the coordinates themselves and random unit directions.
-
-Their codes are dense and signed, so a firing rule has to be fitted (see firing). Take a width, a seed and for random
-directions a sample (for the offset). Know nothing of files.
-"""
+"""Untrained dictionaries with dense, signed codes: the coordinates themselves, and random unit directions."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ __all__ = ["IdentityDictionary", "RandomDictionary"]
 
 
 class IdentityDictionary(Dictionary):
-    """Feature i is coordinate i: the neurons of an MLP, or the basis of the residual stream."""
+    """Feature i is coordinate i: a neuron, or a basis vector of the residual stream."""
 
     is_dense = True
     is_signed = True
@@ -40,28 +36,24 @@ class IdentityDictionary(Dictionary):
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """The unit matrix."""
         return torch.diag(self.unit)
 
     @property
     def offset(self) -> Float[Tensor, " d_in"]:
-        """Zeros."""
         return torch.zeros_like(self.unit)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """The activations themselves."""
         self.check_width(x)
         return x
 
     def decode_dense(self, code: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch d_in"]:
-        """The codes themselves."""
         return code
 
 
 class RandomDictionary(ProjectionDictionary):
     """Feature i is the projection of x - offset on a random unit direction; offset: the sample's mean, or zeros.
 
-    It is a control, not an autoencoder: with more features than coordinates its "reconstruction" overshoots.
+    A control, not an autoencoder: with more features than coordinates the reconstruction overshoots.
     """
 
     def __init__(

@@ -1,9 +1,5 @@
-"""The Gated sparse autoencoder of Rajamanoharan et al. 2024 (arXiv 2404.16014): which features, and how much, apart.
-
-One linear layer serves both: the gate decides which features are active and alone bears the L1 penalty, so that the
-magnitudes are not shrunk; an auxiliary reconstruction teaches the gate. Takes a configuration and a sample of
-activations. Knows nothing of optimisers or files.
-"""
+"""The Gated sparse autoencoder of Rajamanoharan et al. 2024 (arXiv 2404.16014): active features and magnitudes
+apart."""
 
 from __future__ import annotations
 
@@ -25,13 +21,11 @@ __all__ = ["GatedDictionary"]
 class GatedDictionary(PenalisedDictionary):
     """f = 1[pi > 0] * ReLU(exp(r_mag) * u + b_mag), pi = u + b_gate, u = W_e (x - b_d) (equations 5 to 7).
 
-    The loss adds to the reconstruction's (equation 8) the L1 penalty on ReLU(pi) and the error of reconstructing with
-    ReLU(pi) through a decoder that gets no gradient. Parameters: W_enc, the gate's weights; b_gate, b_mag, r_mag, each
-    [n_features].
+    The loss (equation 8) adds an L1 penalty on ReLU(pi), which spares the magnitudes, and the error of a reconstruction
+    from ReLU(pi) through a frozen decoder. Parameters: W_enc; b_gate, b_mag, r_mag, each [n_features].
     """
 
     def add_feature_parameters(self) -> None:
-        """The biases of gate and magnitude, and the log ratio of their weights."""
         super().add_feature_parameters()
         del self.b_enc
         for name in ("b_gate", "b_mag", "r_mag"):
@@ -43,19 +37,17 @@ class GatedDictionary(PenalisedDictionary):
 
     @property
     def feature_parameters(self) -> list[nn.Parameter]:
-        """The parameters with one row per feature."""
         return [self.W_enc, self.b_gate, self.b_mag, self.r_mag, self.W_dec]
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """Magnitudes where the gate is open."""
         product = functional.linear(hidden, self.W_enc[features]).to(hidden.dtype)
         magnitude = torch.relu(product * self.r_mag[features].exp() + self.b_mag[features])
         return torch.where(product + self.b_gate[features] > 0, magnitude, 0.0)
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """The sparse path selects the open gates: both the codes and the gate's ReLU are 0 elsewhere."""
+        """The sparse path selects the open gates; codes and gate values are 0 elsewhere."""
         weight, floor = self.W_enc, -self.b_gate.detach()
         if is_selection_worthwhile(hidden, weight, carrier.detach(), floor=floor):
             products, selection = select_above(hidden, weight, carrier.detach(), floor=floor)
@@ -83,7 +75,7 @@ class GatedDictionary(PenalisedDictionary):
         bias: Float[Tensor, " n_revived"],
         pre: Float[Tensor, " n_revived"],
     ) -> None:
-        """Gate and magnitude start anew as one and the same."""
+        """Reset gate and magnitude to the same line."""
         self.b_gate[features] = bias
         self.b_mag[features] = bias
         self.r_mag[features] = 0.0

@@ -1,7 +1,6 @@
-"""Any dictionary's decoder, with its codes found by optimisation at inference instead of by an encoder.
+"""A dictionary's decoder with codes optimised at inference.
 
-Takes a dictionary (or directions) and a method of sae_core.inference. Knows nothing of training: what an encoder loses
-against this is its amortisation gap (O'Neill et al., arXiv 2411.13117, section 3).
+The difference to its encoder's codes is the amortisation gap (O'Neill et al., arXiv 2411.13117, section 3).
 """
 
 from __future__ import annotations
@@ -22,12 +21,11 @@ __all__ = ["InferredDictionary", "own_l1_weight"]
 
 
 def own_l1_weight(dictionary: TrainableDictionary) -> float:
-    """The `l1_weight` with which inference minimises what `dictionary` was trained to minimise (loss "mse" and L1).
+    """The `l1_weight` of the inference problem that equals the training objective of `dictionary` (loss "mse" with L1).
 
-    In normalised units the training loss of one activation is s^2 |x - zD|^2 / d_in + w u sum z, with the input scale
-    s and u = s / sqrt(d_in) where s was fitted, else 1. Over s^2 |.|^2 / d_in = |.|^2 / 2 times 2 s^2 / d_in, the
-    weight beside |x - zD|^2 / 2 is w u d_in / (2 s^2), in the activations' units. Raises ValueError for a dictionary
-    whose penalty is another one, or whose weight was steered.
+    Training loss per activation, with input scale s, weight w and u = s / sqrt(d_in) (1 without a fitted scale): s^2 |x
+    - zD|^2 / d_in + w u sum z. Divided by 2 s^2 / d_in, the weight beside |x - zD|^2 / 2 is w u d_in / (2 s^2). Raises
+    ValueError for another penalty or a steered weight.
     """
     config = dictionary.config
     is_plain = config.kind == "relu" or (config.kind == "mlp" and config.output == "relu")
@@ -41,12 +39,11 @@ def own_l1_weight(dictionary: TrainableDictionary) -> float:
 
 
 class InferredDictionary(Dictionary):
-    """Directions and offset of another dictionary; the codes of x are those that `config.method` finds for x - offset.
+    """Directions and offset of another dictionary; `config.method` finds codes (0 or more) of x - offset.
 
-    Codes are 0 or more, whatever dictionary the directions come from. The pursuits find at most `config.k` active
-    features; fista, ista, adam and lasso_lars minimise (1/2) |x - offset - zD|^2 + config.l1_weight * sum z in the
-    activations' own units, the first three in `config.n_inference_steps` steps, which begin at the codes of `encoder`
-    where `config.is_warm_started`. Buffers: W_dec [n_features, d_in], b_dec [d_in].
+    The pursuits find at most `config.k` active features. fista, ista, adam and lasso_lars minimise (1/2) |x - offset -
+    zD|^2 + config.l1_weight * sum z in the activations' units, the first three in `config.n_inference_steps` steps from
+    0 or, if `config.is_warm_started`, from the codes of `encoder`. Buffers: W_dec [n_features, d_in], b_dec [d_in].
     """
 
     family = "inferred"
@@ -63,7 +60,7 @@ class InferredDictionary(Dictionary):
         sample: Float[Tensor, "n_sample d_in"] | None = None,
         encoder: Dictionary | None = None,
     ) -> None:
-        """Over `encoder`'s directions, or over random unit directions about the sample's mean (zeros without one).
+        """Use `encoder`'s directions, or random unit directions about the sample's mean (0 without a sample).
 
         Raises ValueError for a warm start without encoder, or with a method that takes none.
         """
@@ -101,11 +98,10 @@ class InferredDictionary(Dictionary):
         n_inference_steps: int = 100,
         is_warm_started: bool = False,
     ) -> InferredDictionary:
-        """The decoder of `dictionary` with inferred codes. A warm start keeps `dictionary` itself as the encoder.
+        """The decoder of `dictionary` with inferred codes.
 
-        l1_weight: None takes that of the dictionary's own training objective (`own_l1_weight`), so that the codes
-        are the optimum which its encoder approximates. Raises ValueError for that where there is none, and for a
-        dictionary that decodes with more than its directions and offset (a transcoder, one that normalises its input).
+        l1_weight None: `own_l1_weight`, so that the codes are the optimum the encoder approximates. Raises ValueError
+        where there is none, and for a dictionary that decodes with more than directions and offset.
         """
         is_plain = type(dictionary).reconstruct is Dictionary.reconstruct
         if isinstance(dictionary, RuledDictionary):
@@ -133,17 +129,14 @@ class InferredDictionary(Dictionary):
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """The dictionary's directions."""
         return self.W_dec
 
     @property
     def offset(self) -> Float[Tensor, " d_in"]:
-        """The dictionary's offset."""
         return self.b_dec
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """Codes as (values, indices). Raises WidthMismatchError."""
         self.check_width(x)
         chunks = row_chunks(x.shape[0], values_per_row=self.n_features, device=x.device)
         return SparseCode.join([self._encode_chunk(x[rows]) for rows in chunks] or [self._encode_chunk(x)])
@@ -160,5 +153,4 @@ class InferredDictionary(Dictionary):
         )
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included. Raises WidthMismatchError."""
         return self.encode(x).to_dense(self.n_features)

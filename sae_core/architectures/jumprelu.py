@@ -1,9 +1,4 @@
-"""The JumpReLU sparse autoencoder of Rajamanoharan et al. 2024 (arXiv 2407.14435): a learned threshold per feature.
-
-f = z * H(z - theta) with z = W_e (x - b_d) + b_e, trained under an L0 penalty. Neither has a useful gradient for theta,
-so both get the paper's pseudo-derivatives. Takes a configuration and a sample of activations. Knows nothing of
-optimisers or files.
-"""
+"""The JumpReLU sparse autoencoder of Rajamanoharan et al. 2024 (arXiv 2407.14435): a learned threshold per feature."""
 
 from __future__ import annotations
 
@@ -27,7 +22,7 @@ L0_WEIGHT_WITH_TARGET = 1.0
 
 
 class _Jump(torch.autograd.Function):
-    """(z, theta, bandwidth) -> (z * H(z - theta), H(z - theta)), with the pseudo-derivatives for theta."""
+    """(z, theta, bandwidth) -> (z * H(z - theta), H(z - theta)), with pseudo-derivatives for theta."""
 
     @staticmethod
     def forward(ctx, pre, threshold, bandwidth):
@@ -47,11 +42,11 @@ class _Jump(torch.autograd.Function):
 def jump(
     pre: Float[Tensor, "*shape"], threshold: Float[Tensor, "*shape"], *, bandwidth: Float[Tensor, ""]
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """JumpReLU of pre-activations and the step H(z - theta) that counts towards L0 (section 3).
+    """JumpReLU of pre-activations, and the step H(z - theta) that counts towards L0 (section 3).
 
-    Pseudo-derivatives (equations 11 and 12), with K the rectangle kernel of width 1:
-    d JumpReLU / d theta = -(theta / bandwidth) K((z - theta) / bandwidth) and d H / d theta = -(1 / bandwidth)
-    K((z - theta) / bandwidth); d JumpReLU / d z = H(z - theta), d H / d z = 0.
+    Pseudo-derivatives (equations 11 and 12), K the rectangle kernel of width 1 at (z - theta) / bandwidth: d JumpReLU /
+    d theta = -(theta / bandwidth) K, d H / d theta = -(1 / bandwidth) K; d JumpReLU / d z = H(z - theta), d H / d z =
+    0.
     """
     return _Jump.apply(pre, threshold, bandwidth)  # pyright: ignore[reportReturnType]
 
@@ -59,23 +54,18 @@ def jump(
 class JumpReluDictionary(EncoderDictionary):
     """f = JumpReLU_theta(W_e (x - b_d) + b_e), theta = exp(log_threshold), in activation units.
 
-    The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2, the variant the paper
-    mentions for a fixed sparsity and SAEBench trains with (Karvonen et al. 2025, arXiv 2503.09532). Above the target
-    we take log(L0 / target)^2 instead: to second order the same near the target, but far above it, where every training
-    starts, it pulls no harder than nearby, so that thresholds do not shoot past the target and leave features silent
-    for good.
+    The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2 (SAEBench: Karvonen et
+    al. 2025, arXiv 2503.09532), above the target l0_weight * log(L0 / target)^2.
     """
 
     log_threshold: nn.Parameter
 
     def add_feature_parameters(self) -> None:
-        """The encoder's bias and the logarithm of the threshold."""
         super().add_feature_parameters()
         self.log_threshold = nn.Parameter(torch.full((self.n_features,), math.log(self.config.threshold_init)))
 
     @property
     def feature_parameters(self) -> list[nn.Parameter]:
-        """The parameters with one row per feature."""
         return [*super().feature_parameters, self.log_threshold]
 
     @property
@@ -85,18 +75,16 @@ class JumpReluDictionary(EncoderDictionary):
 
     @torch.no_grad()
     def scale_thresholds(self, factor: float) -> None:
-        """Multiply the thresholds."""
         self.log_threshold.add_(math.log(factor))
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """Pre-activations above their thresholds."""
         pre = self.pre_activations(hidden, features)
         return torch.where(pre > self.log_threshold[features].exp(), pre, 0.0)
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """The sparse path selects what is above or inside the kernel's window: nothing else has a gradient."""
+        """The sparse path selects what is above or inside the kernel's window; the rest has no gradient."""
         weight, bias = self.W_enc, self.b_enc + carrier
         threshold, bandwidth = self.log_threshold.exp(), self.bandwidth
         floor = (threshold - bandwidth / 2).detach()
@@ -118,6 +106,7 @@ class JumpReluDictionary(EncoderDictionary):
             return (L0_WEIGHT if weight is None else weight) * l0
         # The mean over ranks with this rank's gradient, so that the ranks' mean gradient is that of the whole batch.
         l0 = l0 + (self.ranks.mean(l0.detach()) - l0.detach())
+        # Above the target the log: a square, far off at the start, drives thresholds up until features stay silent.
         excess = l0 / target
         distance = (excess.clamp(max=1) - 1).square() + excess.clamp(min=1).log().square()
         return (L0_WEIGHT_WITH_TARGET if weight is None else weight) * distance
@@ -129,7 +118,7 @@ class JumpReluDictionary(EncoderDictionary):
         bias: Float[Tensor, " n_revived"],
         pre: Float[Tensor, " n_revived"],
     ) -> None:
-        """Biases as everywhere; the threshold starts anew, but below the input the feature was revived at."""
+        """Reset biases and threshold; the threshold stays below `pre`, so that the feature fires."""
         super().revive_rule(features, bias=bias, pre=pre)
         initial = self.config.threshold_init / self.input_scale
         floor = torch.finfo(pre.dtype).tiny

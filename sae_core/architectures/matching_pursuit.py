@@ -1,8 +1,5 @@
-"""Matching pursuit as an encoder tied to its decoder: one feature after another, each by the residual it explains best.
-
-Takes a decoder; nothing here is trained. The stopping rules are those of SAELens' dictionaries of this kind (Costa et
-al. 2025, arXiv 2506.03093): a residual small enough, or a step that adds no new feature.
-"""
+"""Matching pursuit as an encoder tied to its decoder, with the stopping rules of SAELens (Costa et al. 2025, arXiv
+2506.03093)."""
 
 from __future__ import annotations
 
@@ -20,13 +17,11 @@ __all__ = ["MatchingPursuitDictionary"]
 
 
 class MatchingPursuitDictionary(Dictionary):
-    """Codes by at most `n_steps` steps of matching pursuit (Mallat and Zhang 1993, section III) on x - offset.
+    """Codes of x - offset by at most `n_steps` steps of matching pursuit (Mallat and Zhang 1993, section III).
 
-    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], atom_norm [n_features]: atom i of the pursuit is
-    atom_norm_i * W_dec_i. A step takes the atom with the largest product <r, atom>, adds that product to its
-    coefficient where it is positive, and takes product * atom off the residual r; for unit atoms this is the textbook's
-    step. An activation is done when |r| < `residual_threshold` (if above 0) or when a step adds no feature that was not
-    active before (if `stops_on_repeat`).
+    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], atom_norm [n_features]; the pursuit's atom i is
+    atom_norm_i * W_dec_i. An activation is done when its residual's norm is below `residual_threshold` (if above 0), or
+    when a step adds no new feature (if `stops_on_repeat`).
     """
 
     family = "matching_pursuit"
@@ -59,7 +54,7 @@ class MatchingPursuitDictionary(Dictionary):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is needed, beside the configuration, to build an empty one."""
+        """Arguments, beside the configuration, of an empty one."""
         return {
             "n_steps": self.n_steps,
             "residual_threshold": self.residual_threshold,
@@ -68,16 +63,13 @@ class MatchingPursuitDictionary(Dictionary):
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """Unit-norm decoder direction per feature."""
         return self.W_dec
 
     @property
     def offset(self) -> Float[Tensor, " d_in"]:
-        """What a code of zeros decodes to."""
         return self.b_dec
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """Codes as (values, indices)."""
         self.check_width(x)
         code = matching_pursuit(
             x - self.b_dec,
@@ -89,5 +81,4 @@ class MatchingPursuitDictionary(Dictionary):
         return SparseCode(code.values * self.atom_norm[code.indices], code.indices)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
         return self.encode(x).to_dense(self.n_features)

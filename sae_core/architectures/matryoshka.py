@@ -1,9 +1,4 @@
-"""The Matryoshka sparse autoencoder of Bussmann et al. 2025 (arXiv 2503.17547): every prefix reconstructs by itself.
-
-BatchTopK whose features are nested: the first so many of them must reconstruct without the later ones, so that general
-features come first and are not absorbed by special ones. Takes a configuration and a sample of activations. Knows
-nothing of optimisers or files.
-"""
+"""The Matryoshka sparse autoencoder of Bussmann et al. 2025 (arXiv 2503.17547): every prefix reconstructs by itself."""
 
 from __future__ import annotations
 
@@ -32,21 +27,18 @@ class _Bags(Selection):
 
 
 class MatryoshkaDictionary(BatchTopKDictionary):
-    """The loss takes all prefixes of `config.prefixes` (section 3.2), here by their mean, so that it stays comparable.
+    """BatchTopK with the mean loss over the reconstructions of all prefixes of `config.prefixes` (section 3.2).
 
-    The codes are chosen once, among all features; a prefix's reconstruction is the last one's plus what the features in
-    between add, so that all together cost one decoding.
+    Codes are chosen once, among all features.
     """
 
     prefix_ends: Tensor
 
     def add_feature_parameters(self) -> None:
-        """As BatchTopK; and the prefixes on the device, so that no step has to send them there."""
         super().add_feature_parameters()
         self.register_buffer("prefix_ends", torch.tensor(self.config.prefixes), persistent=False)
 
     def pass_of(self, codes: BatchCodes, penalty: Float[Tensor, ""] | None = None) -> TrainingPass:
-        """The pass of a batch's codes, with the reconstructions of the prefixes."""
         assert isinstance(codes, SelectedCodes)
         selection, n_groups = codes.selection, len(self.config.prefixes)
         group = torch.searchsorted(self.prefix_ends, selection.columns, right=True)
@@ -54,6 +46,7 @@ class MatryoshkaDictionary(BatchTopKDictionary):
         bags = selection.rows * n_groups + group
         bag_starts = torch.searchsorted(bags, torch.arange(codes.n_rows * n_groups, device=bags.device))
         grouped = _Bags(selection, rows=bags, row_starts=bag_starts)
+        # One decoding for all prefixes: each is the one before plus its own group.
         added = decode_selected(codes.values, grouped, decoder=self.W_dec)
         prefixes = added.view(codes.n_rows, n_groups, self.d_in).cumsum(dim=1) + self.b_dec
         *partial, whole = prefixes.unbind(dim=1)

@@ -1,9 +1,4 @@
-"""The MLP-encoder autoencoder of O'Neill, Gumran and Klindt (arXiv 2411.13117): hidden ReLU layers before the codes.
-
-Which pre-activations of the last layer become codes is the rule of another family: ReLU with L1 as in the paper, TopK
-or JumpReLU. The decoder is the same linear one as of the sparse autoencoders. Takes a configuration and a sample of
-activations. Knows nothing of optimisers or files.
-"""
+"""The MLP-encoder autoencoder of O'Neill, Gumran and Klindt (arXiv 2411.13117): hidden ReLU layers before the codes."""
 
 from __future__ import annotations
 
@@ -24,7 +19,7 @@ __all__ = ["MLP_FAMILIES", "HiddenLayer", "MlpDictionary"]
 
 
 class HiddenLayer(nn.Module):
-    """One hidden layer: h = ReLU(W_hidden x + b_hidden). W_hidden: [width_out, width_in]."""
+    """h = ReLU(W_hidden x + b_hidden). W_hidden: [width_out, width_in]."""
 
     def __init__(self, width_in: int, width_out: int, *, draw: torch.Generator) -> None:
         super().__init__()
@@ -32,20 +27,18 @@ class HiddenLayer(nn.Module):
         self.b_hidden = nn.Parameter(torch.zeros(width_out))
 
     def forward(self, x: Float[Tensor, "batch width_in"]) -> Float[Tensor, "batch width_out"]:
-        """The layer's activations."""
         return torch.relu(functional.linear(x, self.W_hidden, self.b_hidden).to(x.dtype))
 
 
 class MlpDictionary(EncoderDictionary):
-    """z = W_e h + b_e with h the hidden layers' output for x - b_d; x_hat = f W_d + b_d (section 3).
+    """z = W_e h + b_e, h the hidden layers' output for x - b_d; x_hat = f W_d + b_d (section 3).
 
-    What a family inherits to read hidden layers; its other parent says which z become codes f.
+    A mixin: the other parent class turns z into codes f.
     """
 
     is_hidden_centred = False
 
     def add_hidden_layers(self, draw: torch.Generator) -> int:
-        """The configured hidden layers."""
         widths = (self.d_in, *self.config.hidden)
         self.layers = nn.ModuleList(
             HiddenLayer(width_in, width_out, draw=draw)
@@ -54,12 +47,9 @@ class MlpDictionary(EncoderDictionary):
         return widths[-1]
 
     def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
-        """An encoder row starts where the hidden layers send its feature's direction.
-
-        Hidden vectors are never negative and share a large mean: unless it is taken off, most features start always on
-        or always off.
-        """
+        """Start an encoder row where the hidden layers send its feature's direction."""
         rows = sample if sample is not None else torch.randn(1024, self.d_in, generator=draw)
+        # Hidden vectors are never negative: with their large mean left in, most features start always on or always off.
         centre = self.hidden(rows).mean(dim=0)
         typical_norm = (rows - self.b_dec).norm(dim=1).mean()
         hidden = self.hidden(self.b_dec + typical_norm * self.W_dec) - centre
@@ -67,7 +57,6 @@ class MlpDictionary(EncoderDictionary):
         self.b_enc.copy_(-(self.W_enc @ centre))
 
     def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
-        """The last hidden layer's output."""
         h = x - self.b_dec
         for layer in self.layers:
             h = layer(h)
@@ -76,12 +65,12 @@ class MlpDictionary(EncoderDictionary):
     def read(
         self, x: Float[Tensor, "batch d_in"]
     ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, " n_features"]]:
-        """The last hidden layer's output, which carries the gradient of `b_dec` itself, and zeros."""
+        """The hidden vectors, which carry the gradient of `b_dec` themselves, and zeros."""
         return self.hidden(x), torch.zeros_like(self.b_enc)
 
 
 class MlpReluDictionary(MlpDictionary, ReluDictionary):
-    """Hidden layers under the ReLU rule: the paper's."""
+    """Hidden layers under the ReLU rule, as in the paper."""
 
 
 class MlpTopKDictionary(MlpDictionary, TopKDictionary):
@@ -97,4 +86,3 @@ MLP_FAMILIES: dict[MlpOutput, type[MlpDictionary]] = {
     "topk": MlpTopKDictionary,
     "jumprelu": MlpJumpReluDictionary,
 }
-"""The family of each output rule."""

@@ -1,7 +1,4 @@
-"""Dictionaries whose codes are dense, signed projections: random directions and the components of a sample.
-
-Takes sizes; the families fill the buffers. Knows nothing of how directions are found.
-"""
+"""Dictionaries whose codes are dense, signed projections."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ __all__ = ["ProjectionDictionary"]
 
 
 class ProjectionDictionary(Dictionary):
-    """Codes are projections of x - offset. Buffers: W_dec [n_features, d_in], b_dec [d_in], placeholders at first."""
+    """Codes are projections of x - offset. Buffers, filled by subclasses: W_dec [n_features, d_in], b_dec [d_in]."""
 
     is_dense = True
     is_signed = True
@@ -36,27 +33,23 @@ class ProjectionDictionary(Dictionary):
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_in"]:
-        """Unit-norm direction per feature."""
         return self.W_dec
 
     @property
     def offset(self) -> Float[Tensor, " d_in"]:
-        """The mean of the sample the dictionary was built with, or zeros."""
         return self.b_dec
 
     @property
     def projections(self) -> Float[Tensor, "n_features d_in"]:
-        """What a feature's code is the product of x - offset with."""
+        """The vectors whose products with x - offset are the codes."""
         return self.W_dec
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Signed projections."""
         self.check_width(x)
         return functional.linear(x - self.b_dec, self.projections)
 
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Signed projections on some directions only."""
         self.check_width(x)
         return functional.linear(x - self.b_dec, self.projections[features])

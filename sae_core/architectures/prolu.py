@@ -1,8 +1,4 @@
-"""The ProLU sparse autoencoder of Taggart 2024 ("ProLU: A Nonlinearity for Sparse Autoencoders"): no shrinking bias.
-
-The bias decides whether a feature is active but is not added to its value. Takes a configuration and a sample of
-activations. Knows nothing of optimisers or files.
-"""
+"""The ProLU sparse autoencoder of Taggart 2024 ("ProLU: A Nonlinearity for Sparse Autoencoders")."""
 
 from __future__ import annotations
 
@@ -22,20 +18,19 @@ __all__ = ["ProluDictionary"]
 
 
 class ProluDictionary(PenalisedDictionary):
-    """f = m * 1[m > 0 and m + b_e > 0] with m = W_e (x - b_d), under an L1 penalty (Taggart 2024, "ProLU").
+    """f = m * 1[m > 0 and m + b_e > 0], m = W_e (x - b_d), under an L1 penalty: the bias gates, but does not shrink.
 
-    The step has no gradient for b_e; it gets that of ReLU(m + b_e), 1 where the feature is active (there "ProLU_ReLU").
+    b_e gets the gradient of ReLU(m + b_e), 1 where the feature is active ("ProLU_ReLU").
     """
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """Products above 0 and above -b_e."""
         product = functional.linear(hidden, self.W_enc[features]).to(hidden.dtype)
         return torch.where(product > self._floor()[features], product, 0.0)
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """Sparse gradients once few enough codes are active, dense ones before: the same numbers."""
+        """Sparse gradients when few enough codes are active, else dense ones: the same numbers."""
         weight, bias, floor = self.W_enc, self.b_enc + carrier, self._floor()
         no_bias = torch.zeros_like(floor)
         if is_selection_worthwhile(hidden, weight, no_bias, floor=floor):

@@ -1,8 +1,4 @@
-"""The ReLU sparse autoencoder of Bricken et al. 2023: f = ReLU(W_e (x - b_d) + b_e), x_hat = f W_d + b_d.
-
-Takes a configuration and a sample of activations (for b_d, the geometric median). An L1 penalty makes it sparse. Knows
-nothing of optimisers or files.
-"""
+"""The ReLU sparse autoencoder of Bricken et al. 2023."""
 
 from __future__ import annotations
 
@@ -23,16 +19,15 @@ __all__ = ["ReluDictionary"]
 
 
 class ReluDictionary(PenalisedDictionary):
-    """Bricken et al. 2023, "Sparse autoencoder setup"."""
+    """f = ReLU(W_e (x - b_d) + b_e), x_hat = f W_d + b_d, under an L1 penalty ("Sparse autoencoder setup")."""
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """The positive pre-activations."""
         return torch.relu(self.pre_activations(hidden, features))
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """Sparse gradients once few enough codes are active, dense ones before: the same numbers."""
+        """Sparse gradients when few enough codes are active, else dense ones: the same numbers."""
         weight, bias = self.W_enc, self.b_enc + carrier
         if is_selection_worthwhile(hidden, weight, bias, floor=hidden.new_zeros(1)):
             selected, selection = select_positive(hidden, weight, bias)
@@ -45,13 +40,13 @@ class ReluDictionary(PenalisedDictionary):
         return self.pass_of(codes, self.l1_penalty(codes.values.sum() / codes.n_rows, n_active=codes.n_active()))
 
     def _dense_pass(self, hidden: Tensor, bias: Tensor) -> TrainingPass:
-        """The pass of all codes; only they, and neither pre-activations nor gradients, are held for the whole batch."""
-        found = rectify_and_decode(hidden, self.W_enc, bias, decoder=self.W_dec)
-        code_sum, n_active = found.code_sums.sum() / hidden.shape[0], found.n_active / hidden.shape[0]
+        """The pass that holds codes, but no pre-activations or gradients, for the whole batch."""
+        decoded = rectify_and_decode(hidden, self.W_enc, bias, decoder=self.W_dec)
+        code_sum, n_active = decoded.code_sums.sum() / hidden.shape[0], decoded.n_active / hidden.shape[0]
         return TrainingPass(
-            reconstruction=found.reconstruction + self.b_dec,
+            reconstruction=decoded.reconstruction + self.b_dec,
             code_sum=code_sum,
             n_active=n_active,
-            fired=found.code_sums.detach() > 0,
+            fired=decoded.code_sums.detach() > 0,
             penalty=self.l1_penalty(code_sum, n_active=n_active),
         )

@@ -1,10 +1,4 @@
-"""A linear encoder and decoder with a stated rule between them: what other tools' dictionaries need beyond our kinds.
-
-Codes are counted along unit-norm directions here, while some tools choose the active features before their decoders'
-norms are known: `code_scale` carries those norms, so that the choice stays theirs and the codes are ours. `groupmax`
-(one feature of each group) and a linear skip from input to output exist only in others' files too. Takes tensors;
-nothing here is trained.
-"""
+"""A linear encoder and decoder with a selection rule between them, for other tools' dictionaries."""
 
 from __future__ import annotations
 
@@ -21,16 +15,17 @@ from sae_core.dictionary import Dictionary, SparseCode
 __all__ = ["Rule", "RuledDictionary"]
 
 Rule = Literal["relu", "jumprelu", "topk", "signed_topk", "abstopk", "groupmax"]
-"""Which pre-activations z become codes. relu: z > 0; jumprelu: z > threshold; topk: the k largest, those above 0;
-signed_topk: the k largest whatever their sign; abstopk: the k largest by absolute value; groupmax: the largest of each
-of k groups of neighbouring features, if above 0."""
+"""Which pre-activations z become codes. relu: z > 0; jumprelu: z > threshold; topk: the k largest, if above 0;
+signed_topk: the k largest; abstopk: the k largest by absolute value; groupmax: the largest of each of k groups of
+neighbouring features, if above 0."""
 
 
 class RuledDictionary(Dictionary):
     """f = code_scale * rule(W_enc (x - b_dec) + b_enc), x_hat = f W_dec + b_dec (+ W_skip x).
 
-    Buffers: W_enc [n_features, d_in], b_enc and code_scale [n_features], W_dec [n_features, d_in] with unit rows,
-    b_dec [d_in]; for jumprelu threshold [n_features]; with a skip W_skip [d_in, d_in].
+    Buffers: W_enc [n_features, d_in], b_enc and code_scale [n_features], W_dec [n_features, d_in] with unit rows, b_dec
+    [d_in]; jumprelu: threshold [n_features]; with a skip: W_skip [d_in, d_in]. code_scale holds decoder norms that the
+    rule must not see.
     """
 
     family = "ruled"
@@ -71,25 +66,22 @@ class RuledDictionary(Dictionary):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is needed, beside the configuration, to build an empty one."""
+        """Arguments, beside the configuration, of an empty one."""
         return {"rule": self.rule, "d_out": self.d_out, "has_skip": self.has_skip}
 
     @property
     def directions(self) -> Float[Tensor, "n_features d_out"]:
-        """Unit-norm decoder direction per feature."""
         return self.W_dec
 
     @property
     def offset(self) -> Float[Tensor, " d_out"]:
-        """What a code of zeros decodes to (a skip adds to it)."""
         return self.b_dec
 
     def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
-        """What the encoder reads: the activations less the decoder's bias."""
+        """What the encoder reads."""
         return x - self.b_dec
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """Codes as (values, indices)."""
         self.check_width(x)
         pre = functional.linear(self.hidden(x), self.W_enc, self.b_enc)
         if self.rule in ("relu", "jumprelu"):
@@ -107,16 +99,13 @@ class RuledDictionary(Dictionary):
         return SparseCode(values * self.code_scale[indices], indices)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
         return self.encode(x).to_dense(self.n_features)
 
     def reconstruct(
         self, x: Float[Tensor, "batch d_in"], code: Float[Tensor, "batch n_features"]
     ) -> Float[Tensor, "batch d_out"]:
-        """The output for activations `x` whose dense code is `code`: the skip needs both."""
         decoded = self.decode_dense(code)
         return decoded + functional.linear(x, self.W_skip) if self.has_skip else decoded
 
     def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_out"]:
-        """The output for activations."""
         return self.reconstruct(x, self.encode_dense(x))

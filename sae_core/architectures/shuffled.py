@@ -1,12 +1,5 @@
-"""Another dictionary's directions with their entries shuffled: the control that keeps what a dictionary's numbers are
-like and drops what they mean.
-
-Each coordinate's entries are permuted among the features, every coordinate by a permutation of its own; rows are then
-scaled to norm 1. So each coordinate keeps its distribution over features (outlier coordinates stay outliers, which
-random directions do not have), and no direction is left one. A code is the projection of x - offset on such a row,
-dense and signed: the encoder is not taken over, since its biases and thresholds belong to the rows that are gone.
-Takes a dictionary; knows nothing of training or files.
-"""
+"""Another dictionary's directions with shuffled entries: a control that keeps their distribution and drops their
+meaning."""
 
 from __future__ import annotations
 
@@ -23,12 +16,18 @@ __all__ = ["ShuffledDictionary"]
 
 
 class ShuffledDictionary(ProjectionDictionary):
-    """Directions made of the entries of `source`'s, with its offset; without a source, random unit directions."""
+    """Dense, signed projections of x - offset on shuffled directions of `source`; without a source, on random
+    directions.
+
+    Each coordinate's entries are permuted among the features, independently of other coordinates, and rows scaled to
+    norm 1: outlier coordinates stay outliers. The encoder is dropped, since its biases and thresholds belong to the old
+    rows.
+    """
 
     def __init__(
         self, config: DictionaryConfig, *, d_in: int, draw: torch.Generator, source: Dictionary | None = None
     ) -> None:
-        """Raises ValueError for a source whose directions are not as wide as what it reads."""
+        """Raises ValueError for directions of another width than `d_in`, or mostly zero."""
         if source is None:
             if config.n_features is None:
                 raise ValueError("n_features must be given for kind 'shuffled' without a dictionary to shuffle")
@@ -47,8 +46,7 @@ class ShuffledDictionary(ProjectionDictionary):
 
     @classmethod
     def over(cls, dictionary: Dictionary, *, draw: torch.Generator) -> ShuffledDictionary:
-        """The shuffled twin of a dictionary. Raises ValueError where its directions are not as wide as what it reads,
-        or mostly zeros."""
+        """The shuffled twin of a dictionary. Raises ValueError as the constructor does."""
         config = DictionaryConfig(kind="shuffled", n_features=dictionary.n_features)
         return cls(config, d_in=dictionary.d_in, draw=draw, source=dictionary)
 

@@ -1,9 +1,7 @@
-"""Sparse coding in the training loop: a dictionary without an encoder, whose codes are optimised for every batch.
+"""Sparse coding in the training loop: no encoder, codes optimised for every batch.
 
-Online dictionary learning (Mairal, Bach, Ponce & Sapiro 2009, section 3) with the loop's own optimiser in place of
-their block-coordinate update: codes are found by FISTA with the decoder fixed, and the decoder moves along the gradient
-of the reconstruction error at those codes. Takes a configuration and a sample of activations. For small problems that
-must be solved to the best optimum see sparse_coding.restarts. Knows nothing of optimisers or files.
+Online dictionary learning (Mairal, Bach, Ponce & Sapiro 2009, section 3) with FISTA for the codes and the loop's own
+optimiser for the dictionary. Small problems are solved more exactly by sparse_coding.restarts.
 """
 
 from __future__ import annotations
@@ -27,9 +25,8 @@ __all__ = ["SparseCodingDictionary"]
 class SparseCodingDictionary(TrainableDictionary):
     """f = argmin over z >= 0 of (1/2) |x - b_d - z W_d|^2 + code_l1 * sum z, by `n_inference_steps` of FISTA.
 
-    Buffer: code_l1, scalar, in activation units. It is `l1_weight` in the units of the training loss, so that codes and
-    decoder minimise the same objective, that of the relu kind (loss "mse"). No gradient passes through the codes: at
-    their optimum it would be 0.
+    Buffer: code_l1, scalar, `l1_weight` in activation units, so that codes and decoder minimise one objective (that of
+    relu with loss "mse"). No gradient passes through the codes; at their optimum it is 0.
     """
 
     code_l1: Tensor
@@ -49,20 +46,17 @@ class SparseCodingDictionary(TrainableDictionary):
                 self.b_dec.copy_(geometric_median(sample))
 
     def set_input_scale(self, scale: float) -> None:
-        """Fit the normalised units to the activations, and the codes' L1 weight with them."""
         super().set_input_scale(scale)
         self.code_l1.fill_(self._own_l1())
 
     def scale_thresholds(self, factor: float) -> None:
-        """The codes' L1 weight is in activation units."""
         self.code_l1.mul_(factor)
 
     def _own_l1(self) -> float:
-        """What stands beside 1/2 |error|^2 when l1_weight * l1_unit stands beside s^2 |error|^2 / d_in."""
+        """The weight beside |error|^2 / 2 that equals l1_weight * l1_unit beside s^2 |error|^2 / d_in."""
         return self.config.l1_weight * float(self.l1_unit) * self.d_in / (2 * float(self.input_scale) ** 2)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
-        """Codes as a dense matrix, zeros included."""
         self.check_width(x)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             return fista(
@@ -82,7 +76,7 @@ class SparseCodingDictionary(TrainableDictionary):
         return SparseCode.join(blocks)
 
     def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
-        """Reconstruction and sparsity of a batch, differentiable in the decoder."""
+        """The pass of a batch, differentiable in the decoder."""
         codes = DenseCodes(self.encode_dense(x))
         code_sum = codes.values.sum() / codes.n_rows
         return TrainingPass(
@@ -103,5 +97,5 @@ class SparseCodingDictionary(TrainableDictionary):
         norm_frac: float,
         is_dead: Bool[Tensor, " n_features"],
     ) -> None:
-        """Point dead `features` at the `rows` of the batch `x`, one each. There is no encoder row to scale."""
+        """Point dead `features` at the `rows` of the batch `x`, one each."""
         self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)

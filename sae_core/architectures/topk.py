@@ -1,8 +1,4 @@
-"""The TopK sparse autoencoder of Gao et al. 2024 (arXiv 2406.04093): only the k largest pre-activations become codes.
-
-Takes a configuration and a sample of activations (for b_d, the geometric median). AuxK keeps features alive. Knows
-nothing of optimisers or files.
-"""
+"""The TopK sparse autoencoder of Gao et al. 2024 (arXiv 2406.04093)."""
 
 from __future__ import annotations
 
@@ -17,10 +13,10 @@ __all__ = ["TopKDictionary"]
 
 
 class TopKDictionary(CountedDictionary):
-    """z = ReLU(TopK(W_e (x - b_d) + b_e)), x_hat = z W_d + b_d (Gao et al. 2024, section 2.3)."""
+    """z = ReLU(TopK(W_e (x - b_d) + b_e)), x_hat = z W_d + b_d (section 2.3)."""
 
     def select(
         self, hidden: Float[Tensor, "batch d_hidden"], bias: Float[Tensor, " n_features"]
     ) -> tuple[Float[Tensor, " nnz"], Selection]:
-        """The k largest pre-activations of each row; those that are not positive count as 0."""
+        """The k largest pre-activations of each row; those not positive count as 0."""
         return select_top_k(hidden, self.W_enc, bias, k=self.k)
