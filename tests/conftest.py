@@ -50,6 +50,7 @@ LONG = (
     "tests/audition/test_commands.py",
     "tests/integration/test_probed_run.py",
     "tests/stages/test_train.py",
+    "tests/stages/test_sinks.py",
     "tests/integration/test_killed.py",
     "tests/sae_core/training/test_loop.py",
     "tests/sae_core/training/test_resume.py",
