@@ -33,7 +33,7 @@ from autointerp.runs.manifest import Manifest, open_run, read_manifest
 from autointerp.runs.shard_run import open_shard
 from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
-from autointerp.stages.asking_check import check_judges, greet_judges
+from autointerp.stages.asking_check import check_judges, check_settings, greet_judges
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["STAGES", "rescore", "run", "run_shard"]
@@ -191,10 +191,11 @@ def _check_judges(
 ) -> None:
     """Tell a wrong name, a missing key or a dead endpoint now, before anything is deleted and not after hours of
     training."""
-    asking = ASKING.intersection(todo)
+    config, asking = apply_preset(config), ASKING.intersection(todo)
+    if todo:
+        check_settings(config)
     if not asking:
         return
-    config = apply_preset(config)
     check_judges(config, layout)
     if ENCODING.intersection(todo) and not is_locked(layout.lock):
         greet_judges(config, layout, asking, is_fresh=is_fresh, progress=progress or SilentProgress())

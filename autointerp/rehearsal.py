@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 from autointerp.config.asking import ExplainerConfig, ScorerConfig
 from autointerp.config.tree import Config, HarvestConfig
+from autointerp.explain.opening import check_explainer_settings, open_explainer
 from autointerp.explain.pairs import require_pairs
-from autointerp.explain.protocol import Explainer, Reading
+from autointerp.explain.protocol import Reading
 from autointerp.judges.protocol import Reply, Request
-from autointerp.plugins import open_plugin
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence, FiringRule, PinnedEffect, TokenEffect
 from autointerp.records.window import ACTIVATING, Kind, Window
-from autointerp.score.protocol import Scorer, Unscorable
+from autointerp.score.opening import check_scorer_settings, open_scorer
+from autointerp.score.protocol import Unscorable
 from autointerp.score.sampling import N_OTHERS
 from autointerp.seeds import stream
 
@@ -52,11 +53,8 @@ _ROLES: tuple[Role, ...] = ("explain", "score")
 
 def rehearse_pairs(config: Config) -> None:
     """Raise ConfigError for an explainer that tells nothing of what a scorer asks, PluginError for an unknown one."""
-    explainers = [
-        open_plugin("autointerp.explainers", settings.name, settings, config.explain, kind=Explainer)
-        for settings in config.explain.explainers
-    ]
-    require_pairs(explainers, [_open_scorer(config, settings) for settings in config.score.scorers])
+    explainers = [open_explainer(entry, config.explain) for entry in config.explain.explainers]
+    require_pairs(explainers, [open_scorer(entry, config.score) for entry in config.score.scorers])
 
 
 def rehearse_explaining(config: Config, settings: ExplainerConfig) -> tuple[Request, ...]:
@@ -64,7 +62,8 @@ def rehearse_explaining(config: Config, settings: ExplainerConfig) -> tuple[Requ
 
     Raises PluginError for an unknown explainer.
     """
-    explainer = open_plugin("autointerp.explainers", settings.name, settings, config.explain, kind=Explainer)
+    explainer = open_explainer(settings, config.explain)
+    check_explainer_settings(settings)
     evidence = _evidence(config.harvest, 0)
     asked = explainer.requests(evidence, stream(config.seed, "plan"))
     requests, rounds = list(asked), []
@@ -85,7 +84,8 @@ def rehearse_scoring(
 
     Raises PluginError for an unknown scorer.
     """
-    scorer = _open_scorer(config, settings)
+    scorer = open_scorer(settings, config.score)
+    check_scorer_settings(settings)
     feature, *others = (_evidence(config.harvest, number) for number in range(1 + N_OTHERS))
     items = scorer.sample(feature, stream(config.seed, "plan"), others=others)
     if isinstance(items, Unscorable):
@@ -96,11 +96,7 @@ def rehearse_scoring(
 
 def needs_explanation(config: Config, settings: ScorerConfig) -> bool:
     """Whether a scorer scores every explanation, and not each feature once. Raises PluginError for an unknown one."""
-    return _open_scorer(config, settings).scale.needs_explanation
-
-
-def _open_scorer(config: Config, settings: ScorerConfig) -> Scorer:
-    return open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
+    return open_scorer(settings, config.score).scale.needs_explanation
 
 
 def window_tokens(harvest: HarvestConfig) -> int:

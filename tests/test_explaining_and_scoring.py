@@ -13,7 +13,7 @@ import pytest
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, LimitsConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import ArtefactError, JudgeStopped
-from autointerp.explain.windows import open_explainer
+from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure, Outcome

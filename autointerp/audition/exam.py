@@ -26,8 +26,8 @@ from autointerp.audition.planting import Counts, plant
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.errors import ConfigError
 from autointerp.judges.tasks import ScoreTask
-from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
+from autointerp.score.opening import open_scorer
 from autointerp.score.protocol import Question, Scorer, Unscorable
 from autointerp.seeds import stream
 
@@ -146,7 +146,7 @@ def _open(name: str, score: ScoreConfig) -> dict[Balance, Scorer]:
             n_near_miss=0,
             windows_per_request=_PER_SHEET,
         )
-        return open_plugin("autointerp.scorers", name, settings, score, kind=Scorer)
+        return open_scorer(settings, score)
 
     scorers: dict[Balance, Scorer] = {balance: opened(*numbers) for balance, numbers in _BALANCES.items()}
     scale = scorers["5+5"].scale

@@ -11,6 +11,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
+from autointerp.config.earlier import SPELT_OUT
 from autointerp.config.tree import Config
 from autointerp.records.verdict import NO_EXPLAINER
 
@@ -25,6 +28,7 @@ _OF_ANSWERS = (
     "specificity", "heads",
 )  # fmt: skip
 """The options of a judge that change what it says; the others are about where it is, how fast and at what price."""
+_FIRST = ("name", "n_positive", "n_negative", "n_near_miss", "n_windows", "sampling", "windows_per_request", "at_once")
 _ASKED = ("max_tokens", "temperature", "reasks", "want_logprobs")
 
 
@@ -46,12 +50,12 @@ def describe_protocol(config: Config) -> dict[tuple[str, str], dict[str, Any]]:
     score = config.score.model_dump(mode="json")
     found = {}
     for scorer in config.score.scorers:
-        asked = _but(scorer.model_dump(mode="json"), "scorer") | {key: score[key] for key in _ASKED if key in score}
+        asked = _but(_spelt_out(scorer, "scorers"), "scorer") | {key: score[key] for key in _ASKED if key in score}
         asked |= {"judge_options": _options(config, config.score.judge_of(scorer))}
         rest = {"scorer": asked, "evidence": evidence}
         found[NO_EXPLAINER, scorer.label or scorer.name] = rest
         for explainer in config.explain.explainers:
-            shown = _but(explainer.model_dump(mode="json"), "explainer")
+            shown = _but(_spelt_out(explainer, "explainers"), "explainer")
             shown |= {key: explain[key] for key in _ASKED if key in explain}
             shown |= {"judge_options": _options(config, config.explain.judge)}
             found[explainer.label or explainer.name, scorer.label or scorer.name] = {**rest, "explainer": shown}
@@ -92,6 +96,13 @@ def _options(config: Config, judge: str) -> dict[str, Any]:
     options: dict[str, Any] = {key: given[key] for key in _OF_ANSWERS if key in given}
     # what goes into every request may hold what is nobody's business: that it is the same is all that counts
     return options | ({"extra_body": hash_protocol(given["extra_body"])} if given.get("extra_body") else {})
+
+
+def _spelt_out(settings: BaseModel, tables: str) -> dict[str, Any]:
+    """All settings in the order they have always had, those of other scorers or explainers included: so protocols of
+    before equal those of now."""
+    values = SPELT_OUT[tables] | settings.model_dump(mode="json")
+    return {key: values[key] for key in (*_FIRST, *settings.model_dump(), *values) if key in values}
 
 
 def _but(values: Mapping[str, Any], section: str) -> dict[str, Any]:

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from autointerp.cli.config_reference import commented_config, iter_sections, render_reference
+from autointerp.cli.config_reference import (
+    COMPONENTS,
+    commented_config,
+    component_section,
+    iter_sections,
+    render_reference,
+)
 from autointerp.cli.display import echo
 from autointerp.config.loading import read_tree
 from autointerp.errors import ConfigError
@@ -35,7 +41,8 @@ def init(
 
 def config(
     section: Annotated[
-        str | None, typer.Argument(help="A part of it, such as harvest, score.scorers or judges.openai.")
+        str | None,
+        typer.Argument(help="A part of it, such as harvest, score.scorers.NAME or judges.openai."),
     ] = None,
 ) -> None:
     """Explain the keys of a config: type, default, what each is."""
@@ -43,6 +50,9 @@ def config(
     if section is not None:
         names = [found.name for found in sections if found.name]
         sections = [found for found in sections if found.name == section]
+        place, _, component = section.rpartition(".")
+        if not sections and place in COMPONENTS:
+            sections = [component_section(place, component)]
         if not sections:
             raise ConfigError(f"config {section}: there is no such section; there are {', '.join(names)}")
     echo(render_reference(sections), nl=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -16,8 +17,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from autointerp.config.asking import ExplainerConfig, ScorerConfig
 from autointerp.config.core_settings import core_default
 from autointerp.config.dictionary_entry import DictionaryEntry, users_of
+from autointerp.config.own_settings import declared_settings
 from autointerp.config.tree import Config, TrainConfig
 from autointerp.judges.endpoint.embedding import EmbeddingOptions
 from autointerp.judges.endpoint.endpoint import OpenAIOptions
@@ -25,8 +28,17 @@ from autointerp.judges.in_process.local import LocalOptions
 from autointerp.judges.in_process.local_embedding import LocalEmbeddingOptions
 from autointerp.judges.in_process.vllm import VllmOptions
 from autointerp.judges.offline.scripted import CoinOptions, KeyOptions, LiteralOptions, NoisyOptions
+from autointerp.plugins import list_plugins, load_plugin
 
-__all__ = ["JUDGE_OPTIONS", "Section", "commented_config", "iter_sections", "render_reference"]
+__all__ = [
+    "COMPONENTS",
+    "JUDGE_OPTIONS",
+    "Section",
+    "commented_config",
+    "component_section",
+    "iter_sections",
+    "render_reference",
+]
 
 JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
     "openai": OpenAIOptions,
@@ -42,37 +54,66 @@ JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
 }
 """The options of the built-in judges that have any."""
 
+COMPONENTS: Mapping[str, tuple[str, type[ExplainerConfig] | type[ScorerConfig]]] = {
+    "explain.explainers": ("autointerp.explainers", ExplainerConfig),
+    "score.scorers": ("autointerp.scorers", ScorerConfig),
+}
+"""The lists whose tables have keys of their own, by the group of plug-ins and what all of it have."""
+
 _HEAD = """\
 # Configuration
 
 A run is one TOML file. `autointerp init` writes a commented one to start from, `autointerp config` prints this page
 (`autointerp config SECTION` a part of it), and `--set KEY=VALUE` changes a key for one command. Lists of tables are
 addressed by name or place: `--set dictionaries.sae.k=16`, `--set score.scorers.0.n_positive=10`. An unknown key is an
-error. This page is made from the schema: `autointerp config > docs/config.md`.
+error, and so is one that the dictionary, explainer or scorer it is said of does not use. This page is made from the
+schema: `autointerp config > docs/config.md`.
 """
 _WIDTH = 118
 
 
 class Section(NamedTuple):
-    """One table of the file: its dotted name ("" is the top level), its schema, whether it may stand several times, and
-    whether leaving it out means something else than its defaults."""
+    """One table of the file: its dotted name ("" is the top level), its schema, whether it may stand several times,
+    whether leaving it out means something else than its defaults, and of one explainer or scorer what all have."""
 
     name: str
     model: type[BaseModel]
     is_list: bool = False
     is_optional: bool = False
+    common: type[ExplainerConfig] | type[ScorerConfig] | None = None
 
     @property
     def title(self) -> str:
         """As TOML spells it."""
+        if self.common is not None:
+            place, _, name = self.name.rpartition(".")
+            return f'[[{place}]] name = "{name}"'
         return f"[[{self.name}]]" if self.is_list else f"[{self.name}]"
 
 
 def iter_sections() -> Iterator[Section]:
     """All tables of a config in the order of the schema, then the options of the judges."""
-    yield from _sections(Section("", Config))
+    place = ""
+    for section in _sections(Section("", Config)):
+        if place and not section.name.startswith(f"{place}."):
+            yield from _builtin_components(place)
+            place = ""
+        yield section
+        place = section.name if section.name in COMPONENTS else place
     for judge, options in JUDGE_OPTIONS.items():
         yield Section(f"judges.{judge}", options)
+
+
+def _builtin_components(place: str) -> Iterator[Section]:
+    for listing in list_plugins(COMPONENTS[place][0]):
+        if listing.is_builtin:
+            yield component_section(place, listing.name)
+
+
+def component_section(place: str, name: str) -> Section:
+    """The table of one explainer or scorer, built in or not, in the list at `place`. Raises PluginError."""
+    group, common = COMPONENTS[place]
+    return Section(f"{place}.{name}", declared_settings(load_plugin(group, name), common), common=common)
 
 
 def render_reference(sections: Sequence[Section]) -> str:
@@ -80,14 +121,23 @@ def render_reference(sections: Sequence[Section]) -> str:
     lines = [_HEAD] if len(sections) > 1 else []
     for section in sections:
         lines.append(f"## `{section.title}`\n" if section.name else "## Top level\n")
-        if section.name and not section.name.startswith("judges."):
+        if section.common is not None:
+            lines.append(f"{_wrapped(_used(section.model, section.common))}\n")
+        elif section.name and not section.name.startswith("judges."):
             lines.append(f"{_wrapped(inspect.getdoc(section.model) or '')}\n")
         told = _docstrings(section.model)
         for key, field in section.model.model_fields.items():
-            if not _is_table(field):
+            if not _is_table(field) and (section.common is None or key not in section.common.model_fields):
                 lines.append(_entry(section.model, key, field, told.get(key, "")))
         lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _used(model: type[BaseModel], common: type[ExplainerConfig] | type[ScorerConfig]) -> str:
+    """Which of the keys that all have it uses, and that its own follow."""
+    used = [f"`{key}`" for key in common.model_fields if key in getattr(model, "uses", ())]
+    words = f"Uses {', '.join(used)}" if used else "Uses none of the keys above that are about windows"
+    return words + ("; its own:" if model.model_fields.keys() > common.model_fields.keys() else ".")
 
 
 def commented_config(tree: Mapping[str, Any]) -> str:

@@ -17,10 +17,10 @@ from autointerp.board.foreign.run_records import RunRecords
 from autointerp.board.foreign.writing import WRITERS
 from autointerp.cli.display import echo
 from autointerp.errors import ConfigError
-from autointerp.plugins import load_plugin
 from autointerp.run import Run
 from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout, write_atomically
+from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
 
 __all__ = ["register"]
@@ -56,7 +56,7 @@ def _records(run: Run) -> RunRecords:
     config = apply_preset(run.config)
     with run.open_journal() as journal:
         explanations, verdicts = journal.load_explanations(), journal.load_verdicts()
-    scorers = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
+    scorers = [open_scorer(entry, config.score) for entry in config.score.scorers]
     return RunRecords(
         name=config.name,
         subject=Path(config.subject.model).name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,12 +13,14 @@ __all__ = [
     "ControlsConfig",
     "ExplainConfig",
     "ExplainerConfig",
+    "ExplainerEntry",
     "LimitsConfig",
     "NegativesConfig",
     "Preset",
     "Sampling",
     "ScoreConfig",
     "ScorerConfig",
+    "ScorerEntry",
     "SequentialConfig",
 ]
 
@@ -34,7 +36,10 @@ Reasks = Annotated[int, Field(ge=0, le=3, strict=True)]
 
 
 class ExplainerConfig(Section):
-    """One explainer: what is shown so that a feature gets an explanation."""
+    """One explainer: what is shown so that a feature gets an explanation. One that has settings of its own declares
+    them in a subclass; an explainer that does not use one of these leaves it out of `uses`."""
+
+    uses: ClassVar[frozenset[str]] = frozenset({"n_windows", "sampling"})
 
     name: str = "windows"
     """Which one: `windows`, `contrastive`, `best_of`, ... or a plug-in's."""
@@ -44,24 +49,10 @@ class ExplainerConfig(Section):
     """Firing windows shown."""
     sampling: Sampling = "range"
     """`range`: the top windows take a turn as one more bin, above the highest."""
-    reasoning: bool = True
-    """Whether the judge may think in writing before it explains (`windows`, and `best_of` windows)."""
-    n_silent: Positive = 10
-    """Silent windows shown beside (`contrastive`: those that hold a token the feature fires on; `quantiles`: any)."""
-    n_candidates: Annotated[int, Field(ge=2, strict=True)] = 4
-    """Explanations asked for, of which `best_of` keeps one."""
-    candidates_of: str = "windows"
-    """The explainer that `best_of` asks for candidates. It takes n_windows, sampling, reasoning and n_silent."""
-    candidate_temperature: Rate = 0.8
-    """At which the candidates of `best_of` are asked for: at 0 they would be all the same."""
-    chosen_by: str = "detection"
-    """The scorer that picks among the candidates of `best_of`, on windows kept out of their prompts."""
-    path: Path | None = None
-    """The file or folder that `from_file` takes explanations from."""
-    dictionary: str | None = None
-    """The dictionary of this run that the explanations of `from_file` are of, where the file does not call it so."""
-    source: str | None = None
-    """What the file of `from_file` calls that dictionary, where it holds explanations of several."""
+
+
+class ExplainerEntry(ExplainerConfig, extra="allow"):
+    """One explainer: what is shown so that a feature gets an explanation. Beside these keys stand its own."""
 
 
 class ExplainConfig(Section):
@@ -69,7 +60,7 @@ class ExplainConfig(Section):
 
     judge: str = "pattern"
     """`NAME` or `NAME:MODEL`; options under [judges.NAME]."""
-    explainers: Annotated[tuple[ExplainerConfig, ...], Field(min_length=1)] = (ExplainerConfig(),)
+    explainers: Annotated[tuple[ExplainerEntry, ...], Field(min_length=1)] = (ExplainerEntry(),)
     """Each gives every feature an explanation of its own, and every scorer scores each of them."""
     max_tokens: Positive = 500
     """Tokens of a reply at most."""
@@ -104,7 +95,12 @@ class NegativesConfig(Section):
 
 
 class ScorerConfig(Section):
-    """One scorer: what is asked about how many windows of each kind."""
+    """One scorer: what is asked about how many windows of each kind. One that has settings of its own declares them in
+    a subclass; a scorer that does not use one of these leaves it out of `uses`."""
+
+    uses: ClassVar[frozenset[str]] = frozenset(
+        {"n_positive", "n_negative", "n_near_miss", "sampling", "windows_per_request", "negatives", "heading"}
+    )
 
     name: str
     """Which one: `detection`, `marked`, `fuzzing`, ... or a plug-in's."""
@@ -120,10 +116,7 @@ class ScorerConfig(Section):
     """Which firing windows: `range` takes equally many from each bin of the activation range (`top`, `random`,
     `quantile`, `mixed`, `importance`)."""
     windows_per_request: Positive = 10
-    """Windows, or entries of the vocabulary, asked about together. Scorers of every token (`simulation`,
-    `pattern_tokens`) ask about one window at a time."""
-    at_once: bool = True
-    """`simulation` asks about all tokens of a window in one request; false: about each in a request of its own."""
+    """Windows, or entries of the vocabulary, asked about together."""
     negatives: Literal["domain", "random", "other_feature"] | NegativesConfig = "domain"
     """Of which kind the `n_negative` are. `domain`: half of documents in which the feature fires, half from anywhere,
     so that recognising what a text is about is not enough; `random`: from anywhere; `other_feature`: the top windows of
@@ -134,13 +127,6 @@ class ScorerConfig(Section):
     heading: Literal["f1", "macro_f1"] | None = None
     """The metric that entries are ranked by, of scorers headed by F1: `macro_f1` is the mean of the F1 of "fires" and
     of "silent", as O'Neill et al. 2024 report. None is `f1`."""
-    n_trials: Positive = 10
-    """Requests per feature of `intruder`, `clustering` and `intervention`."""
-    intruders: Literal["random", "near_miss", "other_feature"] = "random"
-    """The windows among which `intruder` finds the one that does not belong: silent ones, those that hold a token the
-    feature fires on, or the top windows of other features."""
-    marks: bool = False
-    """Whether `intruder` and `clustering` mark the tokens that the feature fires on (in a silent intruder any)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -169,6 +155,10 @@ class ScorerConfig(Section):
         return NegativesConfig(random=n - n_same, same_document=n_same, near_miss=near)
 
 
+class ScorerEntry(ScorerConfig, extra="allow"):
+    """One scorer: what is asked about how many windows of each kind. Beside these keys stand its own."""
+
+
 class SequentialConfig(Section):
     """Scoring in looks: features are asked about in shares, until enough is known of their dictionary."""
 
@@ -188,7 +178,7 @@ class ScoreConfig(Section):
 
     judge: str = "pattern"
     """`NAME` or `NAME:MODEL`; options under [judges.NAME]."""
-    scorers: Annotated[tuple[ScorerConfig, ...], Field(min_length=1)] = (ScorerConfig(name="detection"),)
+    scorers: Annotated[tuple[ScorerEntry, ...], Field(min_length=1)] = (ScorerEntry(name="detection"),)
     preset: Preset | None = None
     """A published protocol, which fills in what the config leaves unsaid (see docs/measurement.md)."""
     max_tokens: Positive = 300

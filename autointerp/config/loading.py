@@ -17,7 +17,15 @@ from autointerp.errors import ConfigError, UnreadableFile
 from autointerp.resources import resource
 from autointerp.small_files import read_toml
 
-__all__ = ["differing_keys", "load_config", "parse_config", "read_tree", "render_config", "render_override"]
+__all__ = [
+    "differing_keys",
+    "explain_error",
+    "load_config",
+    "parse_config",
+    "read_tree",
+    "render_config",
+    "render_override",
+]
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -51,7 +59,7 @@ def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Conf
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_explain(error, Config)) from None
+        raise ConfigError(explain_error(error, Config)) from None
 
 
 def render_config(config: Config) -> str:
@@ -105,10 +113,12 @@ def _list_item(items: list[Any], part: str, override: str) -> Any:
     raise ConfigError(f"--set '{override}': there is no item '{part}'; the items are {names}")
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+def explain_error(error: ValidationError, model: type[BaseModel], *, place: str = "") -> str:
+    """The first mistake in one line, with its key; `place` is the key of the table that `model` checked."""
     first = error.errors(include_url=False)[0]
     # pydantic adds the branch of a union to the path; it is no key of the user's.
-    key = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier())
+    parts = [str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
+    key = ".".join([place, *parts] if place else parts)
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, first["loc"][:-1])
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)

@@ -11,50 +11,65 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig, ScorerConfig
+from autointerp.config.asking import ExplainConfig, ExplainerConfig, ExplainerEntry, ScoreConfig, ScorerEntry
+from autointerp.config.section import Rate
 from autointerp.errors import ConfigError
-from autointerp.explain.prompted import refuse_unread
+from autointerp.explain import opening
 from autointerp.explain.protocol import Explainer, Reading, Round
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
-from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
+from autointerp.score.opening import open_scorer
 from autointerp.score.protocol import AnswerRead, Item, Measure, Scorer, Unscorable
 from autointerp.stats.metrics import auroc
 from autointerp.stats.simulation import correlation
 
-__all__ = ["BestOfExplainer", "open_explainer", "split_evidence"]
+__all__ = ["BestOfExplainer", "BestOfSettings", "open_explainer", "split_evidence"]
 
 VALIDATION_FRAC = 0.4
 """Share of the documents of the role `explain` that candidates are judged on."""
 N_VALIDATION = 10
 """Windows of either label that a candidate is judged on, at most; half as many near misses beside."""
 
-_PASSED_ON = ("n_windows", "sampling", "reasoning", "n_silent")
-_OWN = ("n_candidates", "candidates_of", "candidate_temperature", "chosen_by")
+
+class BestOfSettings(ExplainerConfig, extra="allow"):
+    """Of the explainer `best_of`. All other keys are for the explainer of the candidates."""
+
+    n_candidates: Annotated[int, Field(ge=2, strict=True)] = 4
+    """Explanations asked for, of which one is kept."""
+    candidates_of: str = "windows"
+    """The explainer that is asked for candidates; its settings stand beside."""
+    candidate_temperature: Rate = 0.8
+    """At which candidates are asked for: at 0 they would be all the same."""
+    chosen_by: str = "detection"
+    """The scorer that picks among the candidates, on windows kept out of their prompts."""
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> BestOfExplainer:
+_OWN = BestOfSettings.model_fields.keys() - ExplainerConfig.model_fields.keys() | {"name", "label"}
+
+
+def open_explainer(settings: BestOfSettings, config: ExplainConfig) -> BestOfExplainer:
     """The explainer `best_of`. Raises ConfigError where candidates or choice cannot be had from what is named."""
-    refuse_unread(settings, (*_PASSED_ON, *_OWN))
     if settings.candidates_of == settings.name:
         raise ConfigError("explain.explainers: candidates_of = 'best_of' names itself; name another explainer")
-    passed = {key: getattr(settings, key) for key in _PASSED_ON}
-    asked = ExplainerConfig(name=settings.candidates_of, **passed)
-    explainer = open_plugin("autointerp.explainers", asked.name, asked, config, kind=Explainer)
+    asked = ExplainerEntry(name=settings.candidates_of, **settings.model_dump(exclude=_OWN, exclude_unset=True))
+    opening.check_explainer_settings(asked)
+    explainer = opening.open_explainer(asked, config)
     if explainer.asks != "once":
         raise ConfigError(
             f"explain.explainers: candidates_of = '{asked.name}' gives no two candidates by one question; "
             "name an explainer that asks a judge once, such as 'windows'"
         )
-    judged = ScorerConfig(
+    judged = ScorerEntry(
         name=settings.chosen_by, n_positive=N_VALIDATION, n_negative=N_VALIDATION, n_near_miss=N_VALIDATION // 2
     )
     score = ScoreConfig(max_tokens=config.max_tokens)
-    scorer = open_plugin("autointerp.scorers", judged.name, judged, score, kind=Scorer)
+    scorer = open_scorer(judged, score)
     why = _unfit(scorer)
     if why is not None:
         raise ConfigError(
@@ -81,20 +96,21 @@ class BestOfExplainer(Explainer):
 
     asks = "in rounds"
 
-    def __init__(self, settings: ExplainerConfig, config: ExplainConfig, explainer: Explainer, scorer: Scorer) -> None:
+    def __init__(self, settings: BestOfSettings, config: ExplainConfig, explainer: Explainer, scorer: Scorer) -> None:
         super().__init__(settings, config)
+        self._n_candidates, self._temperature = settings.n_candidates, settings.candidate_temperature
         self._explainer, self._scorer = explainer, scorer
 
     @property
     def prompt_hash(self) -> str:
         """That of both prompts, the one that explains and the one that chooses, and of how many there are."""
-        hashes = self._explainer.prompt_hash, self._scorer.prompt_hash, str(self._settings.n_candidates)
+        hashes = self._explainer.prompt_hash, self._scorer.prompt_hash, str(self._n_candidates)
         return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16]
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
         """The same question as often as there are candidates, each a sample of its own."""
         shown, _ = split_evidence(evidence, rng)
-        n, temperature = self._settings.n_candidates, self._settings.candidate_temperature
+        n, temperature = self._n_candidates, self._temperature
         asked = self._explainer.requests(shown, rng)
         return tuple(
             replace(request, sample=request.sample * n + candidate, temperature=temperature)
@@ -139,7 +155,7 @@ class BestOfExplainer(Explainer):
 
     def _candidates(self, replies: Round) -> list[Reading]:
         """What each candidate's replies say; one of them missing, the candidate is."""
-        size = max(1, len(replies) // self._settings.n_candidates)
+        size = max(1, len(replies) // self._n_candidates)
         readings: list[Reading] = []
         for start in range(0, len(replies), size):
             known = [reply for reply in replies[start : start + size] if reply is not None]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.own_settings import declared_settings
 from autointerp.errors import ConfigError
 from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.kit.findings import Broken, CheckResult, NotAsked, find_now
@@ -40,7 +41,8 @@ def check_explainer(factory: Factory, name: str) -> list[CheckResult]:
 
     def opened(label: str | None = None) -> Explainer:
         try:
-            explainer = factory(ExplainerConfig(name=name, label=label), ExplainConfig())
+            settings = declared_settings(factory, ExplainerConfig)(name=name, label=label)
+            explainer = factory(settings, ExplainConfig())
         except ConfigError as error:
             raise NotAsked(f"default settings do not make it: {str(error).partition(': ')[2] or error}") from error
         if not isinstance(explainer, Explainer):

@@ -6,9 +6,12 @@ there are fewer near misses than `n_silent`, other silent windows fill up. All a
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.section import Positive
 from autointerp.explain.prompted import PromptedExplainer, Shown
 from autointerp.explain.rendering import render_window, strongest_firing
 from autointerp.explain.windows import choose_windows
@@ -18,16 +21,22 @@ from autointerp.prompting.marking import quote, show
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 
-__all__ = ["open_explainer"]
+__all__ = ["ContrastiveSettings", "open_explainer"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
+class ContrastiveSettings(ExplainerConfig):
+    """Of the explainer `contrastive`."""
+
+    n_silent: Positive = 10
+    """Silent windows shown beside, those first that hold a token the feature fires on."""
+
+
+def open_explainer(settings: ContrastiveSettings, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `contrastive`."""
-    reads = {"n_windows", "sampling", "n_silent"}
-    return PromptedExplainer(settings, config, prompt="contrastive", ask=_show_contrast, reads=reads)
+    return PromptedExplainer(settings, config, prompt="contrastive", ask=partial(_show_contrast, settings))
 
 
-def _show_contrast(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
+def _show_contrast(settings: ContrastiveSettings, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
     windows = choose_windows(settings, evidence, rng)
     if not windows:
         return None

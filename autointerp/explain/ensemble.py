@@ -6,6 +6,8 @@ that. Unlike in `windows` the output side is no mere hint: the explanation has t
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
@@ -21,7 +23,7 @@ __all__ = ["open_explainer"]
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `ensemble`."""
-    return PromptedExplainer(settings, config, prompt="ensemble", ask=_show_both, reads={"n_windows", "sampling"})
+    return PromptedExplainer(settings, config, prompt="ensemble", ask=partial(_show_both, settings))
 
 
 def _show_both(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:

@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.asking import ExplainConfig
 from autointerp.errors import ConfigError, InputError
 from autointerp.explain.explanation_files import Explanations, read_explanation_file
-from autointerp.explain.prompted import refuse_unread
+from autointerp.explain.prompted import WindowlessSettings
 from autointerp.explain.protocol import Explainer, Reading
 from autointerp.records.evidence import Evidence
 
-__all__ = ["FileExplainer", "open_explainer"]
+__all__ = ["FileExplainer", "FileSettings", "open_explainer"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> FileExplainer:
+class FileSettings(WindowlessSettings):
+    """Of the explainer `from_file`."""
+
+    path: Path | None = None
+    """The file or folder that explanations are taken from."""
+    dictionary: str | None = None
+    """The dictionary of this run that they are of, where the file does not call it so."""
+    source: str | None = None
+    """What the file calls that dictionary, where it holds explanations of several."""
+
+
+def open_explainer(settings: FileSettings, config: ExplainConfig) -> FileExplainer:
     """The explainer `from_file`. Raises ConfigError without a path, InputError for a file that cannot be used."""
     return FileExplainer(settings, config)
 
@@ -31,9 +43,8 @@ class FileExplainer(Explainer):
 
     asks = "nobody"
 
-    def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
+    def __init__(self, settings: FileSettings, config: ExplainConfig) -> None:
         super().__init__(settings, config)
-        refuse_unread(settings, {"path", "dictionary", "source"})
         if settings.path is None:
             raise ConfigError("explain.explainers: 'from_file' needs path, a file of explanations")
         self._texts = _assign(settings, read_explanation_file(settings.path))
@@ -50,7 +61,7 @@ class FileExplainer(Explainer):
         return Reading(None, "missing") if text is None else Reading(text)
 
 
-def _assign(settings: ExplainerConfig, found: Explanations) -> dict[str, dict[int, str]]:
+def _assign(settings: FileSettings, found: Explanations) -> dict[str, dict[int, str]]:
     """The texts by dictionary of the run: as the file calls it, or as the settings say."""
     names = sorted(name or "(none)" for name in found)
     if settings.dictionary is None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.explain.prompted import PromptedExplainer, Shown
+from autointerp.config.asking import ExplainConfig
+from autointerp.explain.prompted import PromptedExplainer, Shown, WindowlessSettings
 from autointerp.explain.rendering import render_effects, texts_of
 from autointerp.judges.tasks import ExplainTask
 from autointerp.records.evidence import Evidence
@@ -17,12 +17,12 @@ from autointerp.records.evidence import Evidence
 __all__ = ["open_explainer"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
+def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `logits`."""
     return PromptedExplainer(settings, config, prompt="logits", ask=_show_logits)
 
 
-def _show_logits(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
+def _show_logits(evidence: Evidence, rng: np.random.Generator) -> Shown | None:
     top, bottom = evidence.top_logits, evidence.bottom_logits
     if not top and not bottom:
         return None

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.explain.prompted import refuse_unread
+from autointerp.config.asking import ExplainConfig
+from autointerp.explain.prompted import WindowlessSettings
 from autointerp.explain.protocol import Explainer, Reading
 from autointerp.records.evidence import Evidence
 
 __all__ = ["EmptyExplainer", "open_explainer"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> EmptyExplainer:
+def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> EmptyExplainer:
     """The explainer `none`."""
-    refuse_unread(settings, ())
     return EmptyExplainer(settings, config)
 
 

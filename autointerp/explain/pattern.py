@@ -13,8 +13,8 @@ import hashlib
 
 import numpy as np
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.explain.prompted import refuse_unread
+from autointerp.config.asking import ExplainConfig
+from autointerp.explain.prompted import WindowlessSettings
 from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.offline.pattern import ALGORITHM
 from autointerp.judges.offline.pattern_language import render_pattern
@@ -27,9 +27,8 @@ from autointerp.records.evidence import Evidence
 __all__ = ["PatternExplainer", "open_explainer"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PatternExplainer:
+def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PatternExplainer:
     """The explainer `pattern`."""
-    refuse_unread(settings, ())
     return PatternExplainer(settings, config)
 
 

@@ -6,13 +6,12 @@ nothing else. Knows no judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.errors import ConfigError
 from autointerp.explain.protocol import Explainer, reask_explanation
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
@@ -20,7 +19,7 @@ from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.evidence import Evidence
 from autointerp.score.protocol import About
 
-__all__ = ["Ask", "PromptedExplainer", "Shown", "refuse_unread"]
+__all__ = ["Ask", "PromptedExplainer", "Shown", "WindowlessSettings"]
 
 
 class Shown(NamedTuple):
@@ -30,14 +29,18 @@ class Shown(NamedTuple):
     values: Mapping[str, object]
 
 
-Ask = Callable[[ExplainerConfig, Evidence, np.random.Generator], Shown | None]
+Ask = Callable[[Evidence, np.random.Generator], Shown | None]
 """Picks what is shown of a feature, windows of the role `explain` only; None where there is nothing to show."""
 
-_OF_ALL = frozenset({"name", "label"})
+
+class WindowlessSettings(ExplainerConfig):
+    """Of explainers that choose no windows."""
+
+    uses = frozenset[str]()
 
 
 class PromptedExplainer(Explainer):
-    """Explains by one request: the prompt `explain/PROMPT` about what `ask` picks. It obeys the settings `reads`."""
+    """Explains by one request: the prompt `explain/PROMPT` about what `ask` picks."""
 
     def __init__(
         self,
@@ -46,10 +49,8 @@ class PromptedExplainer(Explainer):
         *,
         prompt: str,
         ask: Ask,
-        reads: Collection[str] = (),
         tells: About | None = None,
     ) -> None:
-        refuse_unread(settings, reads)
         super().__init__(settings, config)
         self.tells = tells
         self._ask = ask
@@ -62,7 +63,7 @@ class PromptedExplainer(Explainer):
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
         """One request, or none when the evidence holds nothing to show."""
-        shown = self._ask(self._settings, evidence, rng)
+        shown = self._ask(evidence, rng)
         if shown is None:
             return ()
         limit, temperature = self._config.max_tokens, self._config.temperature
@@ -72,14 +73,3 @@ class PromptedExplainer(Explainer):
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
         """Once more, as often as `explain.reasks` says, where the last reply holds no explanation."""
         return reask_explanation(request, replies, prompt=self._again, limit=self._config.reasks)
-
-
-def refuse_unread(settings: ExplainerConfig, reads: Collection[str]) -> None:
-    """Raise ConfigError for a setting that is not its default though the explainer never looks at it."""
-    defaults = ExplainerConfig()
-    for key in sorted(set(ExplainerConfig.model_fields) - _OF_ALL - set(reads)):
-        value = getattr(settings, key)
-        if value != getattr(defaults, key):
-            raise ConfigError(
-                f"explain.explainers: explainer '{settings.name}' has no use for {key} = {str(value)!r}; remove it"
-            )

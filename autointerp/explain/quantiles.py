@@ -8,10 +8,12 @@ evidence. All windows are of the role `explain`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.section import Positive
 from autointerp.explain.prompted import PromptedExplainer, Shown
 from autointerp.explain.rendering import render_tokens, render_window, strongest_firing, texts_of
 from autointerp.judges.tasks import ExplainTask
@@ -20,15 +22,24 @@ from autointerp.prompting.marking import quote, show, strength
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 
-__all__ = ["open_explainer"]
+__all__ = ["QuantilesSettings", "open_explainer"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
+class QuantilesSettings(ExplainerConfig):
+    """Of the explainer `quantiles`."""
+
+    uses = frozenset({"n_windows"})
+
+    n_silent: Positive = 10
+    """Silent windows shown beside."""
+
+
+def open_explainer(settings: QuantilesSettings, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `quantiles`."""
-    return PromptedExplainer(settings, config, prompt="quantiles", ask=_show_levels, reads={"n_windows", "n_silent"})
+    return PromptedExplainer(settings, config, prompt="quantiles", ask=partial(_show_levels, settings))
 
 
-def _show_levels(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
+def _show_levels(settings: QuantilesSettings, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
     windows = spread_over_range(evidence.select("explain", "top", "bin"), settings.n_windows, rng, with_top=False)
     if not windows:
         return None

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.explain.prompted import PromptedExplainer, Shown
+from autointerp.config.asking import ExplainConfig
+from autointerp.explain.prompted import PromptedExplainer, Shown, WindowlessSettings
 from autointerp.explain.rendering import strongest_firing
 from autointerp.judges.tasks import ExplainTask, ShownWindow
 from autointerp.prompting.marking import quote, show, strength
@@ -33,12 +33,12 @@ class _Token(NamedTuple):
     """In the windows, strongest first."""
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
+def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `single_token`."""
     return PromptedExplainer(settings, config, prompt="single_token", ask=_show_tokens)
 
 
-def _show_tokens(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
+def _show_tokens(evidence: Evidence, rng: np.random.Generator) -> Shown | None:
     tokens = _tokens(evidence)[:MAX_TOKENS]
     if not tokens:
         return None

@@ -6,6 +6,8 @@ once more, as the paper does for sparse neurons. No windows marked, no logits, n
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
@@ -22,7 +24,7 @@ __all__ = ["open_explainer"]
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `token_pairs`."""
-    return PromptedExplainer(settings, config, prompt="token_pairs", ask=_show_pairs, reads={"n_windows", "sampling"})
+    return PromptedExplainer(settings, config, prompt="token_pairs", ask=partial(_show_pairs, settings))
 
 
 def _show_pairs(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:

@@ -6,6 +6,8 @@ With `reasoning` the judge may think in writing first; without, another version 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
@@ -18,16 +20,20 @@ from autointerp.prompting.samplers import NEEDS_DRAWN, choose_firing
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 
-__all__ = ["READS", "choose_windows", "open_explainer", "show_windows"]
-
-READS = frozenset({"n_windows", "sampling", "reasoning"})
-"""The settings that it obeys."""
+__all__ = ["WindowsSettings", "choose_windows", "open_explainer", "show_windows"]
 
 
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
+class WindowsSettings(ExplainerConfig):
+    """Of the explainer `windows`."""
+
+    reasoning: bool = True
+    """Whether the judge may think in writing before it explains."""
+
+
+def open_explainer(settings: WindowsSettings, config: ExplainConfig) -> PromptedExplainer:
     """The explainer `windows`: `n_windows` windows, the top ones or spread over the range, and the logit effects."""
     prompt = "windows" if settings.reasoning else "windows_brief"
-    return PromptedExplainer(settings, config, prompt=prompt, ask=show_windows, reads=READS)
+    return PromptedExplainer(settings, config, prompt=prompt, ask=partial(show_windows, settings))
 
 
 def show_windows(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:

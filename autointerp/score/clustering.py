@@ -8,12 +8,12 @@ without looking at the windows, "all in one group" included, is right about half
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, groupby
 
 import numpy as np
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import GroupTask
 from autointerp.prompting.choosing import distinct
@@ -25,7 +25,7 @@ from autointerp.score.listing import reply_schema
 from autointerp.score.prompted import PromptedScorer
 from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
 from autointerp.score.sampling import MIN_WINDOWS, besides, choose_positives
-from autointerp.score.trials import as_passage, deal, render_passage
+from autointerp.score.trials import WindowTrialSettings, as_passage, deal, render_passage
 
 __all__ = ["N_OTHER", "N_OWN", "ClusteringScorer", "open_scorer"]
 
@@ -35,7 +35,7 @@ _N_PAIRS = 6
 """Pairs of either sort that are scored per trial: all 36 say little more, and fill the journal."""
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> ClusteringScorer:
+def open_scorer(settings: WindowTrialSettings, score: ScoreConfig) -> ClusteringScorer:
     """The scorer `clustering`."""
     return ClusteringScorer(settings, score)
 
@@ -45,14 +45,15 @@ class ClusteringScorer(PromptedScorer):
 
     scale = Scale("choices", chance=0.5, needs_explanation=False)
 
-    def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
+    def __init__(self, settings: WindowTrialSettings, score: ScoreConfig) -> None:
         super().__init__(settings, score, prompt="clustering", again="reask")
+        self._n_trials, self._has_marks = settings.n_trials, settings.marks
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
         """The pairs of all trials, those of a trial together. The other features take turns."""
-        n = self._settings.n_trials
+        n = self._n_trials
         own = choose_positives(evidence, self._settings, n * N_OWN, rng)
         if len(own) < N_OWN:
             return Unscorable("too_few_positives", f"{len(own)} activating windows, a trial takes {N_OWN}")
@@ -91,7 +92,7 @@ class ClusteringScorer(PromptedScorer):
         """
         own = [*evidence.select("explain"), *evidence.select("score", "top", "bin")]
         windows = distinct(besides(other.select("score", "top", "bin"), own))
-        return [deal(windows, N_OTHER, self._settings.n_trials, rng)] if len(windows) >= MIN_WINDOWS else []
+        return [deal(windows, N_OTHER, self._n_trials, rng)] if len(windows) >= MIN_WINDOWS else []
 
     def _trial(
         self, number: int, own: Sequence[Window], other: Sequence[Window], rng: np.random.Generator
@@ -118,7 +119,7 @@ class ClusteringScorer(PromptedScorer):
         )
 
     def _request(self, item: Item) -> Request:
-        has_marks = self._settings.marks
+        has_marks = self._has_marks
         windows = [window for window in item.shown if isinstance(window, Window)]
         task = GroupTask(tuple(as_passage(window, has_marks=has_marks) for window in windows))
         shown = [render_passage(passage, has_marks=has_marks) for passage in task.passages]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.own_settings import declared_settings
 from autointerp.judges.kit.findings import Broken, CheckResult, NotAsked, find_now
 from autointerp.judges.protocol import Reply
 from autointerp.judges.tasks import ExplainTask, IntruderTask, PickEffectTask, ScoreTask, SimulateTask
@@ -40,7 +41,7 @@ def check_scorer(factory: Factory, name: str) -> list[CheckResult]:
     """All findings about the scorer registered as `name`, in a fixed order. Nothing it raises leaves this function."""
 
     def opened(label: str | None = None, size: int = 4) -> Scorer:
-        settings = ScorerConfig(
+        settings = declared_settings(factory, ScorerConfig)(
             name=name, label=label, n_positive=7, n_negative=7, n_near_miss=3, windows_per_request=size
         )
         scorer = factory(settings, ScoreConfig())

@@ -7,15 +7,15 @@ an explanation (Paulo et al. 2024, arXiv 2410.13928, "embedding").
 
 from __future__ import annotations
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.protocol import Message
 from autointerp.judges.tasks import Passage, SimilarityTask
-from autointerp.score.graded import GradedScorer
+from autointerp.score.graded import GradedScorer, GradedSettings
 
 __all__ = ["EmbeddingScorer", "open_scorer"]
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> EmbeddingScorer:
+def open_scorer(settings: GradedSettings, score: ScoreConfig) -> EmbeddingScorer:
     """The scorer `embedding`."""
     return EmbeddingScorer(settings, score, prompt="embedding")
 

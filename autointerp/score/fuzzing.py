@@ -31,6 +31,12 @@ _N_ROLES = 2
 """Evidence is of two roles of equal shares, and the uses of tokens are counted over one of them."""
 
 
+class FuzzingSettings(ScorerConfig):
+    """Of the scorer `fuzzing`, whose windows fire all."""
+
+    uses = frozenset({"n_positive", "n_negative", "sampling", "windows_per_request", "heading"})
+
+
 class FuzzingScorer(ListScorer):
     """Right marks or wrong ones, all on activating windows."""
 
@@ -125,6 +131,6 @@ def _matched_places(
     return sorted(taken)
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> FuzzingScorer:
+def open_scorer(settings: FuzzingSettings, score: ScoreConfig) -> FuzzingScorer:
     """The scorer `fuzzing`."""
     return FuzzingScorer(settings, score, prompt="fuzzing", has_marks=True)

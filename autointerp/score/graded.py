@@ -21,7 +21,13 @@ from autointerp.records.evidence import Evidence
 from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
 
-__all__ = ["GradedScorer"]
+__all__ = ["GradedScorer", "GradedSettings"]
+
+
+class GradedSettings(ScorerConfig):
+    """Of scorers that ask about all windows of a feature at once."""
+
+    uses = frozenset({"n_positive", "n_negative", "n_near_miss", "sampling", "negatives"})
 
 
 class GradedScorer(Scorer):

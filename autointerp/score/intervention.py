@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.tasks import PickEffectTask, ShownEffect
 from autointerp.prompting.marking import quote
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, PinnedEffect, TokenEffect
 from autointerp.score.protocol import Item, Scale, Unscorable
-from autointerp.score.trials import TrialScorer
+from autointerp.score.trials import TrialScorer, TrialSettings
 
 __all__ = ["N_TOKENS", "InterventionScorer", "open_scorer"]
 
@@ -30,7 +30,7 @@ _FARTHEST = 1.5
 """Effects are matched where their divergences differ by no more than this factor."""
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> InterventionScorer:
+def open_scorer(settings: TrialSettings, score: ScoreConfig) -> InterventionScorer:
     """The scorer `intervention`."""
     return InterventionScorer(settings, score, prompt="intervention", noun="changes")
 
@@ -63,7 +63,7 @@ class InterventionScorer(TrialScorer):
             return Unscorable("too_few_negatives", f"no {what}; raise harvest.n_logits or harvest.n_features")
         order = rng.permutation(len(rivals))
         trials = []
-        for number in range(self._settings.n_trials):
+        for number in range(self._n_trials):
             feature, rival = rivals[order[number % len(rivals)]]
             shown = [_drawn(own, rng), _drawn(rival, rng)]
             place = int(rng.integers(2))

@@ -9,26 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.tasks import IntruderTask
 from autointerp.prompting.choosing import distinct
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Kind, Window
 from autointerp.score.protocol import Item, Scale, Unscorable
 from autointerp.score.sampling import besides, choose_positives, too_few
-from autointerp.score.trials import TrialScorer, as_passage, deal, render_passage
+from autointerp.score.trials import TrialScorer, WindowTrialSettings, as_passage, deal, render_passage
 
-__all__ = ["N_SHOWN", "IntruderScorer", "open_scorer"]
+__all__ = ["N_SHOWN", "IntruderScorer", "IntruderSettings", "open_scorer"]
 
 N_SHOWN = 5
 """Windows of a trial, the intruder among them."""
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> IntruderScorer:
+class IntruderSettings(WindowTrialSettings):
+    """Of the scorer `intruder`."""
+
+    intruders: Literal["random", "near_miss", "other_feature"] = "random"
+    """The windows among which the one that does not belong is found: silent ones, those that hold a token the feature
+    fires on, or the top windows of other features."""
+
+
+def open_scorer(settings: IntruderSettings, score: ScoreConfig) -> IntruderScorer:
     """The scorer `intruder`."""
     return IntruderScorer(settings, score)
 
@@ -38,14 +46,15 @@ class IntruderScorer(TrialScorer):
 
     scale = Scale("choices", chance=1 / N_SHOWN, needs_explanation=False)
 
-    def __init__(self, settings: ScorerConfig, score: ScoreConfig) -> None:
+    def __init__(self, settings: IntruderSettings, score: ScoreConfig) -> None:
         super().__init__(settings, score, prompt="intruder", noun="windows")
+        self._has_marks, self._intruders = settings.marks, settings.intruders
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
         """The trials. Windows serve in several of them where there are too few, but never twice in one."""
-        n, n_own = self._settings.n_trials, N_SHOWN - 1
+        n, n_own = self._n_trials, N_SHOWN - 1
         own = choose_positives(evidence, self._settings, n * n_own, rng)
         shortage = too_few("positives", len(own), n * n_own)
         if shortage is not None:
@@ -58,7 +67,7 @@ class IntruderScorer(TrialScorer):
         return tuple(self._trial(number, hand, intruder, rng) for number, (hand, (intruder,)) in enumerate(hands))
 
     def words(self, explanation: str, item: Item) -> tuple[IntruderTask, dict[str, Any]]:
-        has_marks = self._settings.marks
+        has_marks = self._has_marks
         windows = [window for window in item.shown if isinstance(window, Window)]
         task = IntruderTask(tuple(as_passage(window, has_marks=has_marks) for window in windows))
         shown = [render_passage(passage, has_marks=has_marks) for passage in task.passages]
@@ -67,22 +76,22 @@ class IntruderScorer(TrialScorer):
     def _strangers(self, evidence: Evidence, others: Sequence[Evidence]) -> list[Window]:
         """Windows in which the feature does not fire; those of other features as far as it is known."""
         own = [*evidence.select("explain"), *evidence.select("score", "top", "bin")]
-        if self._settings.intruders == "other_feature":
+        if self._intruders == "other_feature":
             lent = [w for e in others if e.feature != evidence.feature for w in e.select("score", "top")]
             return distinct(besides(lent, own))
-        return distinct(besides(evidence.select("score", self._settings.intruders), own))
+        return distinct(besides(evidence.select("score", self._intruders), own))
 
     def _trial(self, number: int, own: Sequence[Window], intruder: Window, rng: np.random.Generator) -> Item:
         kinds: dict[str, Kind] = {"other_feature": "other", "random": "random", "near_miss": "near_miss"}
         shown = intruder
-        if self._settings.marks and not any(value > 0.0 for value in intruder.activations):
+        if self._has_marks and not any(value > 0.0 for value in intruder.activations):
             n_fired = [sum(value > 0.0 for value in window.activations) for window in own]
             shown = _with_marks(intruder, n_fired[int(rng.integers(len(n_fired)))], rng)
         windows = [*own, shown]
         order = rng.permutation(len(windows))
         return Item(
             window=intruder,
-            kind=kinds[self._settings.intruders],
+            kind=kinds[self._intruders],
             is_firing=True,
             id=f"trial {number}: {intruder.id}",
             shown=tuple(windows[index] for index in order),

@@ -27,6 +27,12 @@ __all__ = ["LogitWeightsScorer", "open_scorer"]
 _Entry = tuple[int, str, Kind]
 
 
+class LogitWeightsSettings(ScorerConfig):
+    """Of the scorer `logit_weights`: positives are entries that the feature promotes, negatives others."""
+
+    uses = frozenset({"n_positive", "n_negative", "windows_per_request", "negatives"})
+
+
 class LogitWeightsScorer(ListScorer):
     """Asks about `windows_per_request` entries of the vocabulary at a time."""
 
@@ -112,6 +118,6 @@ def _as_window(entry: _Entry) -> Window:
     )
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> LogitWeightsScorer:
+def open_scorer(settings: LogitWeightsSettings, score: ScoreConfig) -> LogitWeightsScorer:
     """The scorer `logit_weights`."""
     return LogitWeightsScorer(settings, score, prompt="logit_weights", has_marks=False, noun="entries")

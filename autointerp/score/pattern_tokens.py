@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.protocol import Reply
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.parsing import diagnose, find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.score.listing import reply_schema
 from autointerp.score.protocol import Question, Scale
-from autointerp.score.token_by_token import TokenScorer
+from autointerp.score.token_by_token import TokenScorer, TokenSettings
 
 __all__ = ["PatternTokensScorer", "open_scorer"]
 
@@ -48,6 +48,6 @@ class PatternTokensScorer(TokenScorer):
         return {"n_answers": n, "noun": "tokens", "problem": diagnose(reply.text, n, is_cut=reply.finish == "length")}
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> PatternTokensScorer:
+def open_scorer(settings: TokenSettings, score: ScoreConfig) -> PatternTokensScorer:
     """The scorer `pattern_tokens`."""
     return PatternTokensScorer(settings, score, prompt="pattern_tokens", again="reask")

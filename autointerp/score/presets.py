@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autointerp.config.asking import ExplainerConfig, Preset, ScorerConfig
+from autointerp.config.asking import ExplainerEntry, Preset, ScorerEntry
 from autointerp.config.tree import Config
 from autointerp.prompting.samplers import NEEDS_DRAWN
 
@@ -19,10 +19,10 @@ __all__ = ["apply_preset"]
 
 _ONEILL2024: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 30, "window_right": 5, "fixed_position": True, "n_top": 10, "n_logits": 10},
-    "explain": {"explainers": (ExplainerConfig(name="windows", n_windows=5, sampling="top"),)},
+    "explain": {"explainers": (ExplainerEntry(name="windows", n_windows=5, sampling="top"),)},
     "score": {
         "scorers": (
-            ScorerConfig(
+            ScorerEntry(
                 name="marked",
                 n_positive=5,
                 n_negative=5,
@@ -42,10 +42,10 @@ feature, and their verdicts say so by the kind `other`; `negatives = "random"` i
 
 _BILLS2023: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 32, "window_right": 31},
-    "explain": {"explainers": (ExplainerConfig(name="token_pairs", n_windows=5, sampling="top"),)},
+    "explain": {"explainers": (ExplainerEntry(name="token_pairs", n_windows=5, sampling="top"),)},
     "score": {
         "scorers": (
-            ScorerConfig(
+            ScorerEntry(
                 name="simulation", n_positive=5, n_negative=5, n_near_miss=0, sampling="top", negatives="random"
             ),
         ),
@@ -57,21 +57,20 @@ simulated and true activations. Here a random fragment is one without a firing; 
 interleave one list of the strongest fragments; here the two halves are of different documents. Firings are where they
 are found, not in fragments cut at multiples of 64 tokens."""
 
+_DELPHI_WINDOWS: dict[str, Any] = {
+    "n_positive": 50,
+    "n_negative": 50,
+    "n_near_miss": 0,
+    "sampling": "quantile",
+    "windows_per_request": 5,
+}
 _DELPHI: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 16, "window_right": 15, "n_random": 60, "min_firing": 200},
-    "explain": {"explainers": (ExplainerConfig(name="windows", n_windows=40, sampling="quantile"),)},
+    "explain": {"explainers": (ExplainerEntry(name="windows", n_windows=40, sampling="quantile"),)},
     "score": {
-        "scorers": tuple(
-            ScorerConfig(
-                name=name,
-                n_positive=50,
-                n_negative=50,
-                n_near_miss=0,
-                sampling="quantile",
-                windows_per_request=5,
-                negatives="random",
-            )
-            for name in ("fuzzing", "detection")
+        "scorers": (
+            ScorerEntry(name="fuzzing", **_DELPHI_WINDOWS),
+            ScorerEntry(name="detection", negatives="random", **_DELPHI_WINDOWS),
         )
     },
 }
@@ -83,10 +82,10 @@ activating examples, as ours does."""
 
 _SAEBENCH: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 10, "window_right": 10, "fixed_position": True},
-    "explain": {"explainers": (ExplainerConfig(name="windows", n_windows=15, sampling="mixed"),)},
+    "explain": {"explainers": (ExplainerEntry(name="windows", n_windows=15, sampling="mixed"),)},
     "score": {
         "scorers": (
-            ScorerConfig(
+            ScorerEntry(
                 name="detection",
                 n_positive=4,
                 n_negative=10,

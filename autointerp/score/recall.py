@@ -24,6 +24,12 @@ from autointerp.score.sampling import besides, sample_items
 __all__ = ["RecallScorer", "open_scorer"]
 
 
+class RecallSettings(ScorerConfig):
+    """Of the scorer `recall`, which has its own way to choose firing windows."""
+
+    uses = frozenset({"n_positive", "n_negative", "n_near_miss", "windows_per_request", "negatives"})
+
+
 class RecallScorer(ListScorer):
     """Activating windows by the bin, and silent ones as catch trials."""
 
@@ -39,6 +45,6 @@ class RecallScorer(ListScorer):
         return sample_items(evidence, self._settings, rng, others=others, positives=positives)
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> RecallScorer:
+def open_scorer(settings: RecallSettings, score: ScoreConfig) -> RecallScorer:
     """The scorer `recall`."""
     return RecallScorer(settings, score, prompt="detection", has_marks=False)

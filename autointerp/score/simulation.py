@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import HIGHEST, SimulateTask
 from autointerp.prompting.expectations import expected_values
@@ -21,9 +21,16 @@ from autointerp.prompting.numbers import diagnose_numbers, find_numbers
 from autointerp.records.evidence import Evidence
 from autointerp.records.token_key import name_tokens, named_tokens
 from autointerp.score.protocol import Item, Question, Scale, Unscorable
-from autointerp.score.token_by_token import TokenScorer
+from autointerp.score.token_by_token import TokenScorer, TokenSettings
 
-__all__ = ["OneByOneSimulation", "SimulationScorer", "open_scorer"]
+__all__ = ["OneByOneSimulation", "SimulationScorer", "SimulationSettings", "open_scorer"]
+
+
+class SimulationSettings(TokenSettings):
+    """Of the scorer `simulation`."""
+
+    at_once: bool = True
+    """Ask about all tokens of a window in one request; false: about each in a request of its own."""
 
 
 class SimulationScorer(TokenScorer):
@@ -94,7 +101,7 @@ class OneByOneSimulation(SimulationScorer):
         return self._ask_about(1, self._task(explanation, text, ((start, end),)), messages)
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> SimulationScorer:
+def open_scorer(settings: SimulationSettings, score: ScoreConfig) -> SimulationScorer:
     """The scorer `simulation`, all at once or one by one as the settings say."""
     made, prompt = (SimulationScorer, "simulation") if settings.at_once else (OneByOneSimulation, "simulation_single")
     return made(settings, score, prompt=prompt, again="reask_numbers")

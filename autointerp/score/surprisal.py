@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.protocol import Message
 from autointerp.judges.tasks import LikelihoodTask, Passage
-from autointerp.score.graded import GradedScorer
+from autointerp.score.graded import GradedScorer, GradedSettings
 
 __all__ = ["SurprisalScorer", "open_scorer"]
 
@@ -21,7 +21,7 @@ _FARTHEST = 700.0
 """Nats beyond which a logistic value is 0 or 1."""
 
 
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> SurprisalScorer:
+def open_scorer(settings: GradedSettings, score: ScoreConfig) -> SurprisalScorer:
     """The scorer `surprisal`."""
     return SurprisalScorer(settings, score, prompt="surprisal")
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autointerp.config.asking import ScorerConfig
 from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import ScoreTask, SimulateTask
 from autointerp.prompting.marking import quote
@@ -22,7 +23,7 @@ from autointerp.records.window import HARD, Window
 from autointerp.score.prompted import PromptedScorer
 from autointerp.score.protocol import AnswerRead, Item, Question, Unscorable
 
-__all__ = ["FIRES_FROM", "ShownTokens", "TokenScorer", "shown_tokens"]
+__all__ = ["FIRES_FROM", "ShownTokens", "TokenScorer", "TokenSettings", "shown_tokens"]
 
 FIRES_FROM = 0.5
 """A prediction from here on says that the feature fires: a probability of one half, or a strength nearer 1 than 0."""
@@ -45,6 +46,12 @@ def shown_tokens(window: Window) -> ShownTokens:
     shown = sorted(set(owners))
     place = {owner: index for index, owner in enumerate(shown)}
     return ShownTokens(tuple(spans[owner] for owner in shown), tuple(place[owner] for owner in owners))
+
+
+class TokenSettings(ScorerConfig):
+    """Of scorers that ask about one window at a time, and about no window that is scored apart."""
+
+    uses = frozenset({"n_positive", "n_negative", "sampling", "negatives"})
 
 
 class TokenScorer(PromptedScorer):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.section import Positive
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import Passage, Task
 from autointerp.prompting.marking import firing_spans, mark, quote
@@ -22,15 +23,34 @@ from autointerp.records.window import Window
 from autointerp.score.prompted import PromptedScorer
 from autointerp.score.protocol import AnswerRead, Item, Question
 
-__all__ = ["TrialScorer", "as_passage", "deal", "render_passage"]
+__all__ = ["TrialScorer", "TrialSettings", "WindowTrialSettings", "as_passage", "deal", "render_passage"]
+
+
+class TrialSettings(ScorerConfig):
+    """Of scorers whose requests are trials."""
+
+    uses = frozenset[str]()
+
+    n_trials: Positive = 10
+    """Requests per feature."""
+
+
+class WindowTrialSettings(TrialSettings):
+    """Of scorers whose trials show windows."""
+
+    uses = frozenset({"sampling"})
+
+    marks: bool = False
+    """Mark the tokens that the feature fires on, in a silent window any."""
 
 
 class TrialScorer(PromptedScorer):
     """Asks about one trial at a time; a subclass samples them and puts them into words."""
 
-    def __init__(self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, noun: str) -> None:
+    def __init__(self, settings: TrialSettings, score: ScoreConfig, *, prompt: str, noun: str) -> None:
         """`noun` names the options, where the judge is asked again."""
         super().__init__(settings, score, prompt=prompt, again="reask_number")
+        self._n_trials = settings.n_trials
         self._noun = noun
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:

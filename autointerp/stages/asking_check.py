@@ -12,28 +12,40 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from autointerp.builtin_plugins import EXPLAINERS, SCORERS
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeRetry, JudgeStopped, LimitReached
 from autointerp.event_loop import run_async
+from autointerp.explain.opening import check_explainer_settings, open_explainer
 from autointerp.explain.pairs import require_pairs
-from autointerp.explain.protocol import Explainer
 from autointerp.judges.endpoint.probing import Probed, told_when_silent
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.protocol import Capabilities, Judge, Message, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow, SimilarityTask, Task
-from autointerp.plugins import open_judge, open_plugin
+from autointerp.plugins import open_judge
 from autointerp.progress import Progress
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
+from autointerp.score.opening import check_scorer_settings, open_scorer
 from autointerp.score.protocol import Scorer
 from autointerp.stages.asking import budget_of, judge_options, probe
 
-__all__ = ["check_judges", "greet_judges"]
+__all__ = ["check_judges", "check_settings", "greet_judges"]
 
 _N_TRIES, _PAUSE_S = 2, 0.3
 """How often a connection is tried before nobody is said to be there."""
 _HELLO_TOKENS = 16
+
+
+def check_settings(config: Config) -> None:
+    """Tell a wrong setting of a built-in explainer or scorer; a plug-in need not be installed before it is asked."""
+    for explainer in config.explain.explainers:
+        if explainer.name in EXPLAINERS:
+            check_explainer_settings(explainer)
+    for scorer in config.score.scorers:
+        if scorer.name in SCORERS:
+            check_scorer_settings(scorer)
 
 
 def check_judges(config: Config, layout: RunLayout) -> None:
@@ -49,13 +61,13 @@ def check_judges(config: Config, layout: RunLayout) -> None:
         finally:
             await judge.aclose()
 
-    explainers = [
-        open_plugin("autointerp.explainers", settings.name, settings, config.explain, kind=Explainer)
-        for settings in config.explain.explainers
-    ]
+    for explainer in config.explain.explainers:
+        check_explainer_settings(explainer)
+    explainers = [open_explainer(entry, config.explain) for entry in config.explain.explainers]
     asking: dict[str, list[Scorer]] = {config.explain.judge: []}
     for settings in config.score.scorers:
-        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
+        check_scorer_settings(settings)
+        scorer = open_scorer(settings, config.score)
         asking.setdefault(config.score.judge_of(settings), []).append(scorer)
     require_pairs(explainers, [scorer for scorers in asking.values() for scorer in scorers])
     for spec, scorers in asking.items():

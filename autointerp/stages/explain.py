@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from autointerp.config.tree import Config
-from autointerp.explain.protocol import Explainer
+from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Client
-from autointerp.plugins import open_plugin
 from autointerp.progress import Progress
 from autointerp.records.verdict import Explanation
 from autointerp.run import Run
@@ -26,10 +25,7 @@ __all__ = ["run"]
 def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith = ask_with) -> dict[str, Any]:
     """Explain every feature that can be scored; gives the facts for the manifest."""
     config = apply_preset(config)
-    explainers = [
-        open_plugin("autointerp.explainers", e.name, e, config.explain, kind=Explainer)
-        for e in config.explain.explainers
-    ]
+    explainers = [open_explainer(entry, config.explain) for entry in config.explain.explainers]
     with progress.bar("explain: read evidence"):
         evidences = [
             e for e in Run(layout.root, config=config).evidence() if layout.shard is None or e.feature in layout.shard

@@ -20,7 +20,6 @@ from autointerp.board.score_file import write_scores
 from autointerp.board.scores import build_scores, group_verdicts, own_groups
 from autointerp.board.summary import build_summary, write_summary
 from autointerp.config.tree import Config
-from autointerp.plugins import load_plugin
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Unscored, Verdict
@@ -29,6 +28,7 @@ from autointerp.runs.journal_reader import Totals
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.runs.manifest import read_manifest
 from autointerp.runs.reply_record import Account
+from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Scale
 from autointerp.stages.looking import asked_features
@@ -64,7 +64,7 @@ class _Findings:
         """Raises PluginError for a scorer that is gone."""
         run = Run(layout.root, config=config)
         looks = read_manifest(layout)["stages"].get("score", {}).get("looks", {}) if layout.is_run() else {}
-        opened = [load_plugin("autointerp.scorers", s.name)(s, config.score) for s in config.score.scorers]
+        opened = [open_scorer(entry, config.score) for entry in config.score.scorers]
         with run.open_journal() as journal:
             return cls(
                 run.evidence(),

@@ -12,11 +12,11 @@ from typing import Any
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.engine.client import Client
-from autointerp.plugins import open_plugin
 from autointerp.progress import Progress
 from autointerp.run import Run
 from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
+from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Scorer
 from autointerp.scoring import Scoring, score_features
@@ -35,7 +35,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     config = apply_preset(config)
     asked: dict[str, list[Scorer]] = {spec: [] for spec in config.score.judges}
     for settings in config.score.scorers:
-        scorer = open_plugin("autointerp.scorers", settings.name, settings, config.score, kind=Scorer)
+        scorer = open_scorer(settings, config.score)
         asked[config.score.judge_of(settings)].append(scorer)
     with progress.bar("score: read evidence"):
         evidences = Run(layout.root, config=config).evidence()

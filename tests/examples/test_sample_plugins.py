@@ -18,11 +18,13 @@ from typing import Any
 
 import pytest
 
+from autointerp.config.asking import ScoreConfig
 from autointerp.config.loading import parse_config, render_config
 from autointerp.errors import ConfigError
 from autointerp.records.evidence_file import write_evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.runs.layout import RunLayout
+from autointerp.seeds import stream
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_plugins"
@@ -123,7 +125,7 @@ def test_the_readmes_commands_find_check_and_use_the_plugins(place: Place) -> No
     commands = readme_commands(place)
     assert [" ".join(words[:2]) for words in commands[:4]] == ["judges list", *["judges check"] * 3]
     assert commands[4][0] == "rescore"
-    listed, *checked, scored = place.call(*commands)
+    listed, *checked, scored, explained = place.call(*commands)
     assert listed.code == 0
     for name in ("keyword", "top-token", "last-token", "halves"):
         assert re.search(rf"^{name} [ ?]+autointerp-sample-plugins", listed.out, flags=re.MULTILINE)
@@ -137,9 +139,11 @@ def test_the_readmes_commands_find_check_and_use_the_plugins(place: Place) -> No
     (entry,) = summary["entries"]
     assert (entry["judge"], entry["explainer"], entry["scorer"]) == ("keyword", "top-token", "last-token")
     assert entry["n_scored"] == 8
+    assert (entry["protocol"]["scorer"]["n_before"], entry["protocol"]["scorer"]["n_positive"]) == (8, 20)
+    assert "**`n_before`** (whole number, ≥ 0; left out by default): Tokens shown before" in explained.out
     assert entry["unparsed_frac"] == entry["error_frac"] == 0.0
     assert entry["f1"]["mean"] > 0.9  # the planted features fire on one word, which the explainer shows
-    assert "broken_plugins" not in {name for called in (listed, *checked, scored) for name in called.loaded}
+    assert "broken_plugins" not in {name for called in (listed, *checked, scored, explained) for name in called.loaded}
 
 
 def test_a_plugin_is_loaded_when_it_is_named_and_says_what_it_can_do(place: Place) -> None:
@@ -160,6 +164,40 @@ def test_a_plugin_is_loaded_when_it_is_named_and_says_what_it_can_do(place: Plac
     assert row["capabilities"]["model"] == "keyword-1"
     assert wrong.code == 2
     assert wrong.err.startswith("error: judge 'keyword:tiny': ")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ('score.scorers=[{name="last-token", n_befor=8}]', "score.scorers.last-token.n_befor"),
+        ('score.scorers=[{name="last-token", n_before=-1}]', "score.scorers.last-token.n_before = -1"),
+        ('score.scorers=[{name="last-token", label="short", heading="f1"}]', "score.scorers.short: 'last-token'"),
+        ('explain.explainers=[{name="top-token", n_before="five"}]', "explain.explainers.top-token.n_before = 'five'"),
+        ('explain.explainers=[{name="top-token", sampling="top"}]', "has no use for sampling = 'top'"),
+        ('explain.explainers=[{name="best_of", candidates_of="top-token", n_befor=3}]', "did you mean 'n_before'?"),
+        ("judges.keyword.ignore_cas=true", "judges.keyword.ignore_cas is no option; did you mean 'ignore_case'?"),
+    ],
+)
+def test_a_wrong_setting_of_a_plugin_is_one_line(place: Place, entry: str, said: str) -> None:
+    command = ["rescore", str(place.run), "--out", "wrong", "--set", "score.judge=keyword", "--set", entry]
+    (called,) = place.call(command)
+    assert called.code == 2
+    assert called.err.count("\n") == 1, called.err
+    assert said in called.err
+
+
+def test_a_setting_of_its_own_reaches_the_sample_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SAMPLE))
+    module = importlib.import_module("autointerp_sample_plugins.scorer")
+    evidence = plant_evidence()
+    texts = {}
+    for n_before in (None, 2):
+        settings = module.LastTokenSettings(name="last-token", n_before=n_before)
+        scorer = module.LastTokenScorer(settings, ScoreConfig())
+        items = scorer.sample(evidence, stream(0, "t"), others=())
+        texts[n_before] = [p.text for q in scorer.questions("e", items) for p in q.request.task.passages]
+    assert all(whole.endswith(short) for whole, short in zip(texts[None], texts[2], strict=True))
+    assert max(map(len, texts[2])) < max(map(len, texts[None]))
 
 
 def test_a_broken_plugin_fails_when_it_is_named_with_the_name_of_its_distribution(place: Place) -> None:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from autointerp.builtin_plugins import BUILTIN
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.asking import ExplainConfig, ExplainerEntry
+from autointerp.explain.opening import open_explainer
 from autointerp.explain.protocol import Explainer, Reading
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Outcome
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.protocol import Request
-from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect, TokenEffect, TokenUse
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
@@ -61,8 +61,7 @@ def make_feature(rule: Rule, *, token: str | None = None, **changes: Any) -> Evi
 
 
 def opened(name: str, **settings: Any) -> Explainer:
-    given = ExplainerConfig(name=name, **settings)
-    return open_plugin("autointerp.explainers", name, given, ExplainConfig(), kind=Explainer)
+    return open_explainer(ExplainerEntry(name=name, **settings), ExplainConfig())
 
 
 def ask(evidence: Evidence, name: str, seed: int = 0, **settings: Any) -> Request:

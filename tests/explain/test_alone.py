@@ -20,7 +20,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import AutointerpError, ConfigError, InputError
 from autointerp.explain.contract import check_explainer
 from autointerp.explain.explanation_files import read_explanation_file
-from autointerp.explain.from_file import open_explainer
+from autointerp.explain.from_file import FileExplainer, FileSettings, open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.offline.pattern import simulate
 from autointerp.judges.tasks import SimulateTask
@@ -170,9 +170,11 @@ def test_the_hash_is_of_the_explanations(tmp_path: Path) -> None:
 
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     path = write(tmp_path / "planted.csv", "dictionary,feature,explanation\nplanted,0,fires on lanterns\n")
-    results = check_explainer(
-        lambda given, config: open_explainer(given.model_copy(update={"path": path}), config), "from_file"
-    )
+
+    def made(given: FileSettings, config: ExplainConfig) -> FileExplainer:
+        return open_explainer(given.model_copy(update={"path": path}), config)
+
+    results = check_explainer(made, "from_file")
     assert not [result for result in results if result.is_passed is False], results
     assert sum(result.is_passed is True for result in results) >= 3
 
@@ -281,7 +283,6 @@ def test_texts_come_back_as_they_were_written(tmp_path_factory: pytest.TempPathF
 
 
 def test_default_settings_make_no_file_explainer() -> None:
-    assert ExplainConfig().explainers[0].path is None
     results = check_explainer(open_explainer, "from_file")
     assert {result.is_passed for result in results} == {None}
     assert "needs path" in results[0].detail

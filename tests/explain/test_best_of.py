@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.asking import ExplainConfig
 from autointerp.errors import ConfigError, PluginError
-from autointerp.explain.best_of import BestOfExplainer, open_explainer, split_evidence
+from autointerp.explain.best_of import BestOfExplainer, BestOfSettings, open_explainer, split_evidence
 from autointerp.explain.protocol import Reading
 from autointerp.judges.engine.client import Failure, Outcome
 from autointerp.judges.offline.pattern import PatternJudge
@@ -165,7 +165,7 @@ def test_the_hash_is_of_all_that_decides() -> None:
     [
         ({"candidates_of": "best_of"}, "candidates_of = 'best_of' names itself"),
         ({"candidates_of": "pattern"}, "candidates_of = 'pattern' gives no two candidates"),
-        ({"candidates_of": "logits", "n_windows": 3}, "explainer 'logits' has no use for n_windows"),
+        ({"candidates_of": "logits", "n_windows": 3}, "'logits' has no use for n_windows"),
         ({"chosen_by": "logit_weights"}, "chosen_by = 'logit_weights' asks about the very tokens that are scored"),
         ({"chosen_by": "intruder"}, "chosen_by = 'intruder' needs no explanation; name a scorer of windows"),
         ({"chosen_by": "surprisal"}, "chosen_by = 'surprisal' takes a judge of its own kind"),
@@ -178,5 +178,5 @@ def test_settings_that_give_no_choice_are_errors(settings: dict[str, object], me
 
 def test_an_unknown_scorer_is_an_error() -> None:
     with pytest.raises(PluginError, match="unknown scorer 'detektion'; did you mean 'detection'"):
-        open_explainer(ExplainerConfig(name="best_of", chosen_by="detektion"), ExplainConfig())
-    assert isinstance(open_explainer(ExplainerConfig(name="best_of"), ExplainConfig()), BestOfExplainer)
+        open_explainer(BestOfSettings(name="best_of", chosen_by="detektion"), ExplainConfig())
+    assert isinstance(open_explainer(BestOfSettings(name="best_of"), ExplainConfig()), BestOfExplainer)

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from autointerp.builtin_plugins import BUILTIN
-from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.asking import ExplainConfig, ExplainerConfig, ExplainerEntry
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
+from autointerp.explain.opening import check_explainer_settings
 from autointerp.judges.offline.scripted import oracle
 from autointerp.judges.offline.truth import Truth
 from autointerp.judges.tasks import ExplainTask
@@ -173,16 +174,23 @@ def test_reasoning_picks_the_version_of_the_prompt() -> None:
     ("name", "settings"),
     [
         ("logits", {"n_windows": 3}),
-        ("token_pairs", {"reasoning": False}),
-        ("windows", {"path": "x.csv"}),
         ("pattern", {"sampling": "top"}),
-        ("none", {"n_silent": 3}),
         ("quantiles", {"sampling": "top"}),
     ],
 )
 def test_a_setting_that_nobody_reads_is_an_error(name: str, settings: dict[str, object]) -> None:
     ((key, value),) = settings.items()
-    with pytest.raises(ConfigError, match=f"explainer '{name}' has no use for {key} = '{value}'; remove it"):
+    with pytest.raises(ConfigError, match=f"'{name}' has no use for {key} = '{value}'; remove it"):
+        check_explainer_settings(ExplainerEntry.model_validate({"name": name, **settings}))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("token_pairs", {"reasoning": False}), ("windows", {"path": "x.csv"}), ("none", {"n_silent": 3})],
+)
+def test_a_setting_of_another_explainer_is_unknown(name: str, settings: dict[str, object]) -> None:
+    (key,) = settings
+    with pytest.raises(ConfigError, match=rf"unknown key 'explain\.explainers\.{name}\.{key}' in the config"):
         opened(name, **settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from autointerp.explain.contract import check_explainer
 from autointerp.explain.none import EmptyExplainer
 from autointerp.explain.prompted import PromptedExplainer
 from autointerp.explain.protocol import Reading, Round
-from autointerp.explain.windows import show_windows
+from autointerp.explain.windows import WindowsSettings, show_windows
 from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import ScoreTask
 from autointerp.plugins import load_plugin
@@ -25,8 +26,8 @@ from autointerp.records.evidence import Evidence
 class Fine(PromptedExplainer):
     """Keeps the contract; tests break it in one place each."""
 
-    def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
-        super().__init__(settings, config, prompt="windows", ask=show_windows)
+    def __init__(self, settings: WindowsSettings, config: ExplainConfig) -> None:
+        super().__init__(settings, config, prompt="windows", ask=partial(show_windows, settings))
 
 
 class Unlabelled(Fine):

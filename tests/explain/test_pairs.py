@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from autointerp.builtin_plugins import BUILTIN
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig, ScorerEntry
 from autointerp.explain.pairs import is_pair
 from autointerp.explaining import explain_features
-from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Verdict
+from autointerp.score.opening import open_scorer
 from autointerp.score.protocol import Scorer
 from autointerp.scoring import score_features
 from tests.explain.features import Direct, effects, make_feature, opened
@@ -47,8 +47,9 @@ def no_sense(explainer: str, scorer: str) -> str | None:
 
 
 def opened_scorer(name: str) -> Scorer:
-    settings = ScorerConfig(name=name, n_positive=6, n_negative=6, n_near_miss=3, windows_per_request=8, n_trials=4)
-    return open_plugin("autointerp.scorers", name, settings, ScoreConfig(), kind=Scorer)
+    own = {"n_trials": 4} if name in ("intruder", "clustering", "intervention") else {}
+    entry = ScorerEntry(name=name, n_positive=6, n_negative=6, n_near_miss=3, windows_per_request=8, **own)
+    return open_scorer(entry, ScoreConfig())
 
 
 PAIRS = [(explainer, scorer) for explainer in EXPLAINERS for scorer in SCORERS if no_sense(explainer, scorer) is None]

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.explain.opening import open_explainer
 from autointerp.explain.protocol import Explainer
-from autointerp.explain.windows import open_explainer
 from autointerp.judges.protocol import Reply
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.marking import unmark

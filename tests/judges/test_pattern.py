@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig, ScorerConfig
 from autointerp.errors import ConfigError
-from autointerp.explain.windows import open_explainer
+from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.offline.pattern import PatternJudge, open_judge
 from autointerp.judges.offline.pattern_language import Element, parse_pattern, render_pattern

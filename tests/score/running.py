@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from autointerp.board.score_row import score_feature
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig, ScorerEntry
 from autointerp.judges.protocol import Judge, Reply, Request
-from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.reply_record import Account
+from autointerp.score import opening
 from autointerp.score.protocol import Item, Scorer, Unscorable
 from autointerp.scoring import score_features
 from autointerp.seeds import stream
@@ -31,8 +31,7 @@ class Direct:
 
 
 def open_scorer(name: str, score: ScoreConfig | None = None, **settings: Any) -> Scorer:
-    config = ScorerConfig.model_validate({"name": name, **settings})
-    return load_plugin("autointerp.scorers", name)(config, score or ScoreConfig())
+    return opening.open_scorer(ScorerEntry(name=name, **settings), score or ScoreConfig())
 
 
 def items_of(scorer: Scorer, evidence: Evidence, *, seed: int = 0, others: Sequence[Evidence] = ()) -> tuple[Item, ...]:

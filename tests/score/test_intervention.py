@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.truth import Truth
@@ -20,13 +20,14 @@ from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.score.intervention import N_TOKENS, InterventionScorer, open_scorer
 from autointerp.score.protocol import Item, Unscorable
+from autointerp.score.trials import TrialSettings
 from autointerp.seeds import stream
 
 FEATURE, *OTHERS = (plant_evidence(number) for number in range(5))
 
 
 def scorer(n_trials: int = 40) -> InterventionScorer:
-    return open_scorer(ScorerConfig(name="intervention", n_trials=n_trials), ScoreConfig())
+    return open_scorer(TrialSettings(name="intervention", n_trials=n_trials), ScoreConfig())
 
 
 def sampled(evidence: Evidence = FEATURE, **changed: Any) -> tuple[Item, ...]:

@@ -22,14 +22,14 @@ from autointerp.audition.planting import DICTIONARY, Counts, plant
 from autointerp.audition.texts import read_passages
 from autointerp.board.scores import build_scores
 from autointerp.builtin_plugins import BUILTIN
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig, ScorerEntry
 from autointerp.judges.offline.scripted import literal
 from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import GroupTask, IntruderTask
-from autointerp.plugins import open_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
+from autointerp.score.opening import open_scorer
 from autointerp.score.protocol import Scorer
 from autointerp.scoring import score_features
 
@@ -50,8 +50,8 @@ N_WINDOWS = {"simulation": 8, "pattern_tokens": 8}
 def opened(name: str) -> Scorer:
     n = N_WINDOWS.get(name, 20)
     n_trials = 100 if name == "intervention" else 10  # of two options a guess is right half of the time
-    settings = ScorerConfig(name=name, n_positive=n, n_negative=n, n_near_miss=0, n_trials=n_trials)
-    return open_plugin("autointerp.scorers", name, settings, SCORE, kind=Scorer)
+    own = {"n_trials": n_trials} if name in ("intruder", "clustering", "intervention") else {}
+    return open_scorer(ScorerEntry(name=name, n_positive=n, n_negative=n, n_near_miss=0, **own), SCORE)
 
 
 SCORERS = sorted(BUILTIN["autointerp.scorers"])

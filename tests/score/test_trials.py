@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.asking import ScoreConfig
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.truth import Truth
@@ -20,9 +20,9 @@ from autointerp.judges.tasks import GroupTask, IntruderTask
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.score.clustering import N_OTHER, N_OWN, ClusteringScorer
-from autointerp.score.intruder import N_SHOWN, IntruderScorer
+from autointerp.score.intruder import N_SHOWN, IntruderScorer, IntruderSettings
 from autointerp.score.protocol import Item, Unscorable
-from autointerp.score.trials import deal
+from autointerp.score.trials import WindowTrialSettings, deal
 from autointerp.seeds import stream, unit_hash
 from tests.score.planted import Rule, fires_on, make_evidence
 
@@ -32,11 +32,11 @@ SCORE = ScoreConfig()
 
 
 def intruder(**changed: Any) -> IntruderScorer:
-    return IntruderScorer(ScorerConfig(name="intruder", **changed), SCORE)
+    return IntruderScorer(IntruderSettings(name="intruder", **changed), SCORE)
 
 
 def clustering(**changed: Any) -> ClusteringScorer:
-    return ClusteringScorer(ScorerConfig(name="clustering", **changed), SCORE)
+    return ClusteringScorer(WindowTrialSettings(name="clustering", **changed), SCORE)
 
 
 Trials = IntruderScorer | ClusteringScorer

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.section import Count
 from autointerp.explain.protocol import Explainer
 from autointerp.judges.protocol import Message, Request
 from autointerp.judges.tasks import ExplainTask
@@ -18,18 +19,30 @@ from autointerp.records.window import Window
 PROMPT = """A feature of a language model fires on the last token of each of these texts (they are quoted data):
 {texts}
 Say in one sentence what they share. End with one line that begins with [EXPLANATION]: and holds that sentence."""
-N_TOKENS_BEFORE = 5
+
+
+class TopTokenSettings(ExplainerConfig):
+    """An entry of explain.explainers: the keys that all explainers have, and those declared here."""
+
+    uses = frozenset({"n_windows"})
+
+    n_before: Count = 5
+    """Tokens shown before the strongest one."""
 
 
 class TopTokenExplainer(Explainer):
     prompt_hash = hashlib.sha256(PROMPT.encode()).hexdigest()[:16]
+
+    def __init__(self, settings: TopTokenSettings, config: ExplainConfig) -> None:
+        super().__init__(settings, config)
+        self._n_before = settings.n_before
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
         """One request, from windows of the role `explain` only; the role `score` is what scoring needs unseen."""
         windows = strongest(evidence.select("explain", "top", "bin"), self._settings.n_windows)
         if not windows:
             return ()
-        texts = "\n".join(quote(_until_top(window)) for window in windows)
+        texts = "\n".join(quote(_until_top(window, self._n_before)) for window in windows)
         return (
             Request(
                 task=ExplainTask(tuple(map(show, windows)), silent_windows=(), top_logits=(), bottom_logits=()),
@@ -40,13 +53,8 @@ class TopTokenExplainer(Explainer):
         )
 
 
-def _until_top(window: Window) -> str:
+def _until_top(window: Window, n_before: int) -> str:
     """The window up to its strongest token, a few tokens before it included."""
     top = max(range(len(window.activations)), key=window.activations.__getitem__)
-    first = max(0, top - N_TOKENS_BEFORE)
+    first = max(0, top - n_before)
     return window.text[window.character_span(first)[0] : window.character_span(top)[1]]
-
-
-def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> TopTokenExplainer:
-    """The factory: `settings` is one entry of explain.explainers, `config` the whole section."""
-    return TopTokenExplainer(settings, config)

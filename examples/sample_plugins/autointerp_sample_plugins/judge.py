@@ -13,10 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from autointerp.errors import ConfigError
+from autointerp.judges.options import Options, read_options
 from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage
 
 QUOTED = re.compile(r'"([^"]+)"')
+
+
+class KeywordOptions(Options):
+    ignore_case: bool = False
+    """Whether `Cat` is found where the explanation quotes "cat"."""
 
 
 class KeywordJudge:
@@ -57,8 +63,6 @@ class KeywordJudge:
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> KeywordJudge:
     """The factory: `model` is what follows the colon in `keyword:MODEL`, `options` the table [judges.keyword]."""
-    unknown = sorted(options.keys() - {"ignore_case"})
-    if model or unknown:
-        wrong = f"judges.keyword.{unknown[0]}" if unknown else f"judge 'keyword:{model}'"
-        raise ConfigError(f"{wrong}: judge 'keyword' has no models and one option, ignore_case; remove it")
-    return KeywordJudge(ignore_case=bool(options.get("ignore_case", False)))
+    if model:
+        raise ConfigError(f"judge 'keyword:{model}': judge 'keyword' has no models; name it alone")
+    return KeywordJudge(ignore_case=read_options("keyword", KeywordOptions, options).ignore_case)

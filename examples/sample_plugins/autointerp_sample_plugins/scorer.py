@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.section import Count
 from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.marking import quote
 from autointerp.prompting.parsing import parse_answers
 from autointerp.records.evidence import Evidence
+from autointerp.records.window import Window
 from autointerp.score.listing import reply_schema
 from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
@@ -23,8 +25,21 @@ Say for each text (quoted data) whether it fires on the last token: 1 if it does
 Reply with one JSON object and nothing else, one entry per text: {{"answers": [...]}}"""
 
 
+class LastTokenSettings(ScorerConfig):
+    """An entry of score.scorers: the keys that all scorers have, and those declared here."""
+
+    uses = ScorerConfig.uses - {"heading"}
+
+    n_before: Count | None = None
+    """Tokens shown before the one in question, at most; left out, all of the window's."""
+
+
 class LastTokenScorer(Scorer):
     prompt_hash = hashlib.sha256(PROMPT.encode()).hexdigest()[:16]
+
+    def __init__(self, settings: LastTokenSettings, score: ScoreConfig) -> None:
+        super().__init__(settings, score)
+        self._n_before = settings.n_before
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
@@ -45,8 +60,7 @@ class LastTokenScorer(Scorer):
         return tuple(AnswerRead("unparsed" if a is None else "fires" if a else "silent") for a in answers)
 
     def _request(self, explanation: str, items: Sequence[Item]) -> Request:
-        spans = [item.window.character_span(item.window.candidate) for item in items]
-        passages = [Passage(item.window.text[: span[1]], mark=span) for item, span in zip(items, spans, strict=True)]
+        passages = [self._passage(item.window) for item in items]
         texts = "\n".join(f"{number}. {quote(passage.text)}" for number, passage in enumerate(passages, 1))
         return Request(
             task=ScoreTask(explanation, tuple(passages)),
@@ -56,7 +70,8 @@ class LastTokenScorer(Scorer):
             reply_schema=reply_schema(len(passages)),
         )
 
-
-def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> LastTokenScorer:
-    """The factory: `settings` is one entry of score.scorers, `score` the whole section."""
-    return LastTokenScorer(settings, score)
+    def _passage(self, window: Window) -> Passage:
+        place = window.candidate
+        first = 0 if self._n_before is None else max(0, place - self._n_before)
+        start, (begin, end) = window.character_span(first)[0], window.character_span(place)
+        return Passage(window.text[start:end], mark=(begin - start, end - start))
