@@ -49,10 +49,9 @@ def draw_density(section: Section) -> Markup | None:
         return None
     at = section.entries[0].get("common_density")
     densities = [point["density"] for point in points] + ([at] if at else [])
-    scales = _Scales(
-        (log10(min(densities)) - 0.05, log10(max(densities)) + 0.05),
-        (min(p["f1"]["lo"] for p in points), max(p["f1"]["hi"] for p in points)),
-    )
+    highest = max(p["f1"]["hi"] for p in points)
+    lowest = min(*(p["f1"]["lo"] for p in points), highest - 0.05)  # scores that are all the same need a scale, too
+    scales = _Scales((log10(min(densities)) - 0.05, log10(max(densities)) + 0.05), (lowest, highest))
     parts = [f'<line class="floor" x1="{_LEFT}%" x2="{_RIGHT}%" y1="{_FLOOR}" y2="{_FLOOR}"/>']
     parts += [
         f'<text x="{scales.across(tick)}" y="{_FLOOR + 16}" text-anchor="middle">{tick:g}</text>'
