@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -15,6 +16,10 @@ from hypothesis import settings
 
 # Processes are forked in tests, and OpenMP threads that were started before a fork never answer after it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Of what a shell starts in the background Ctrl-C is ignored, and what that starts inherits it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest", "subjects"], "beartype.beartype")
 

@@ -19,6 +19,8 @@ from tests.chaos.client import start, words
 from tests.chaos.reading import read_replies, results_of
 from tests.chaos.run_source import save_source
 
+pytestmark = pytest.mark.full
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 N_SIGNALS = 40
 LIMIT_S = 60.0
@@ -44,7 +46,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[pytest.mark.full] * (n > 0)) for n in range(N_SIGNALS)])
+@pytest.mark.parametrize("number", range(N_SIGNALS))
 def test_what_is_in_flight_at_a_signal_is_kept(number: int, source: Path, tmp_path: Path) -> None:
     which = SIGNALS[number % len(SIGNALS)]
     run = RunLayout(tmp_path / "run")
@@ -64,7 +66,7 @@ def test_what_is_in_flight_at_a_signal_is_kept(number: int, source: Path, tmp_pa
         assert set(server.sent.values()) == {1}, "a paid reply was asked for again"
 
 
-@pytest.mark.parametrize("which", SIGNALS[:1] + tuple(pytest.param(s, marks=pytest.mark.full) for s in SIGNALS[1:]))
+@pytest.mark.parametrize("which", SIGNALS)
 def test_a_second_signal_ends_at_once(which: signal.Signals, source: Path, tmp_path: Path) -> None:
     run = RunLayout(tmp_path / "run")
     with HostileServer(lambda good: Hostile(hangs=True)) as server:
@@ -82,7 +84,6 @@ def test_a_second_signal_ends_at_once(which: signal.Signals, source: Path, tmp_p
         assert time.monotonic() - begin < 10
 
 
-@pytest.mark.full
 def test_interrupted_runs_end_with_the_results_of_a_calm_one(source: Path, tmp_path: Path) -> None:
     calm, torn = RunLayout(tmp_path / "calm" / "run"), RunLayout(tmp_path / "torn" / "run")
     with HostileServer(Hostile, every=10**9, delay_s=0.01) as server:

@@ -18,7 +18,7 @@ from tests.integration.commands import call, one_line
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.full)]
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.full)]
 )
 def test_a_run_that_is_interrupted_loses_and_repeats_nothing(
     calm: Calm, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int
