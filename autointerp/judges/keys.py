@@ -1,7 +1,4 @@
-"""Requests and replies as the journal and the cache keep them: the key of a request, its JSON, a reply as a row.
-
-It takes the records of both sides and knows nothing of where rows are stored.
-"""
+"""Keys and journal rows of requests and replies."""
 
 from __future__ import annotations
 
@@ -27,25 +24,22 @@ __all__ = [
 
 
 def reply_key(capabilities: Capabilities, request: Request) -> str:
-    """The content hash of a request to one judge: endpoint, model, variant, canonical body, sample index.
-
-    The typed task belongs to it only for a judge that answers from it (`uses_task`): for a language model the
-    messages say it all.
-    """
+    """Hash of endpoint, model, variant, body, messages and sample."""
     content: list[Any] = [capabilities.endpoint, capabilities.model, capabilities.variant, _body(request)]
     content += [[message.content for message in request.messages], request.sample]
+    # for a language model the messages say it all
     if capabilities.uses_task:
         content += [type(request.task).__name__, request.task]
     return hashlib.blake2b(_canonical(content).encode(), digest_size=16).hexdigest()
 
 
 def shared_key(capabilities: Capabilities, key: str) -> str | None:
-    """Under which the cache that runs share has the reply that a journal has under `key`, None where none is shared. It
-    holds for one model, a journal's for one name."""
+    """Key in the shared cache; None where replies are not shared."""
     if capabilities.is_local or not capabilities.is_shared:
         return None
     if not capabilities.identity:
         return key
+    # shared replies belong to one model, not to a name
     return hashlib.blake2b(f"{key} {capabilities.identity}".encode(), digest_size=16).hexdigest()
 
 
@@ -59,14 +53,12 @@ def reply_to_record(
     n_attempts: int,
     at: float,
 ) -> ReplyRecord:
-    """A reply as a row."""
     asked = request_to_record(request, key=key, capabilities=capabilities)
     return with_reply(asked, reply, latency_s=latency_s, n_attempts=n_attempts, at=at)
 
 
 def request_to_record(request: Request, *, key: str, capabilities: Capabilities) -> ReplyRecord:
-    """The row of a request whose reply is still to come. Message texts become parts, named by their hashes, so that
-    each is stored once."""
+    """Row without reply; message texts become parts named by hash, so each is stored once."""
     texts = [storable_text(message.content) for message in request.messages]
     hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
     body = _body(request)
@@ -87,7 +79,6 @@ def request_to_record(request: Request, *, key: str, capabilities: Capabilities)
 
 
 def with_reply(asked: ReplyRecord, reply: Reply, *, latency_s: float, n_attempts: int, at: float) -> ReplyRecord:
-    """The row of a request with its reply."""
     return replace(
         asked,
         text=reply.text,
@@ -106,7 +97,7 @@ def with_reply(asked: ReplyRecord, reply: Reply, *, latency_s: float, n_attempts
 
 
 def request_of(asked: ReplyRecord) -> Request:
-    """The request of a row as far as it went out: its task stays behind."""
+    """Request of a row, without its task."""
     body = json.loads(asked.request)
     texts = [(message["role"], asked.parts.get(message["content"], "")) for message in body["messages"]]
     return Request(
@@ -122,7 +113,6 @@ def request_of(asked: ReplyRecord) -> Request:
 
 
 def reply_from_record(record: ReplyRecord) -> Reply:
-    """The reply a row holds."""
     logprobs = None
     if record.token_logprobs is not None:
         logprobs = tuple((token, alternatives) for token, alternatives in json.loads(record.token_logprobs))
@@ -137,7 +127,7 @@ def reply_from_record(record: ReplyRecord) -> Reply:
 
 
 def _body(request: Request) -> dict[str, Any]:
-    """What is asked beside the texts, as JSON values."""
+    """Everything asked beside the texts, as JSON values."""
     return {
         "messages": [message.role for message in request.messages],
         "max_tokens": request.max_tokens,
@@ -149,11 +139,12 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def _canonical(value: Any) -> str:
+    # ensure_ascii keeps lone surrogates encodable
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: Any) -> Any:
-    """A record as its values in order, a mapping as a dict; ensure_ascii above keeps lone surrogates encodable."""
+    """Dataclasses as lists of values, mappings as dicts."""
     if is_dataclass(value):
         return [getattr(value, field.name) for field in fields(value)]
     return dict(value)

@@ -1,4 +1,4 @@
-"""Options of a judge, checked by a pydantic model: one line for a mistake, and never the value of a secret."""
+"""Checked options of a judge; errors never show a secret's value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Options", "read_options"]
 
 
 class Options(BaseModel):
-    """Base of a judge's options: frozen, and closed to unknown keys."""
+    """Base of judges' options: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=Options)
 
 
 def read_options(judge: str, model: type[Model], options: Mapping[str, Any]) -> Model:
-    """The options of `judge` as its model. Raises ConfigError that names the key; only numbers are repeated."""
+    """Raises ConfigError naming the key; only numbers are repeated."""
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:

@@ -1,8 +1,4 @@
-"""The seam between this package and whoever answers: one method, `ask`.
-
-Everything that surrounds a question (retries, limits, budget, journal) wraps a judge from outside, so a judge
-knows only how to put one request to its endpoint and to map that endpoint's failures to this package's errors.
-"""
+"""The seam to whoever answers: one method, `ask`. Retries, limits, budget and journal wrap it."""
 
 from __future__ import annotations
 
@@ -23,10 +19,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question. `messages` put `task` into words; `sample` tells repeated identical questions apart.
-
-    `reply_schema` is the JSON schema of the reply wanted, or None for free text. `max_tokens` bounds the reply.
-    """
+    """One question. `sample` distinguishes repetitions; `reply_schema` None is free text."""
 
     task: Task
     messages: tuple[Message, ...]
@@ -40,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens a reply cost, as the endpoint counted them; `usd` only where the endpoint or the config states a price."""
+    """Tokens counted by the endpoint; `usd` only where a price is stated."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -50,7 +43,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What an endpoint says may still be sent, and in how many seconds that is refilled; None where it says nothing."""
+    """What headers say is left, and seconds until refill; None where not stated."""
 
     requests_left: int | None = None
     requests_reset_s: float | None = None
@@ -60,11 +53,10 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `finish` is `stop`, `length` (cut off), or `refused` (content filter or a stated refusal).
+    """One answer. `finish`: `stop`, `length` (cut off) or `refused` (content filter or stated refusal).
 
-    `token_logprobs` are the reply's tokens with, for each, the log-probabilities of its alternatives.
-    `probabilities` are the judge's own probabilities of a 1, one per passage of a scoring task, where it states them.
-    `rate_limits` came with the reply and are of that moment: nothing of them is stored.
+    `token_logprobs`: each token with its alternatives. `probabilities`: the judge's own P(1) per passage of a scoring
+    task. `rate_limits` are not stored.
     """
 
     text: str
@@ -78,17 +70,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a judge can do. `endpoint` and `model` name who answers: they are part of every cache key.
+    """What a judge can do. `endpoint`, `model` and `variant` (options that change replies) belong to every cache key.
 
-    `is_local` means that asking costs nothing and no network is used. `uses_task` means that the judge answers
-    from the typed task, which then belongs to the cache key as well. `variant` spells every option that changes
-    replies and is named by neither endpoint, model nor request; it belongs to the cache key too. `is_deterministic`
-    claims that the same request at temperature 0 gets the same text. `is_batching` means that it gathers requests
-    itself, `max_concurrent` of them at a time, in this process: that many are given to it, whatever the limits of
-    the run say for endpoints, and no time-out is kept, since a request's time is that of its batch. Only a judge that
-    `has_similarities` or `has_likelihoods` answers what is asked in a SimilarityTask or a LikelihoodTask. `is_shared`:
-    other runs may have its replies, which belong to the model that `identity` tells from others of its name, as far
-    as the endpoint says; a run's own journal goes by neither.
+    `is_local`: free, without network. `uses_task`: answers from the typed task, then part of the cache key.
+    `is_deterministic`: at temperature 0. `is_batching`: gathers `max_concurrent` requests itself, whatever the run's
+    concurrency limit and time-out. `has_similarities`, `has_likelihoods`: answers SimilarityTask, LikelihoodTask.
+    `is_shared`: other runs may reuse replies of the model that `identity` describes.
     """
 
     endpoint: str
@@ -115,12 +102,7 @@ class Judge(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def ask(self, request: Request) -> Reply:
-        """Answer one request.
-
-        Raises JudgeRetry (may pass), JudgeRejected (this request never will), JudgeStopped (no request will).
-        """
+        """Raises JudgeRetry (may pass), JudgeRejected (this request fails), JudgeStopped (all do)."""
         ...
 
-    async def aclose(self) -> None:
-        """Release connections."""
-        ...
+    async def aclose(self) -> None: ...

@@ -1,7 +1,6 @@
-"""What a reply must be, whoever gave it: one set of rules, for the kit that checks judges and for all replies of a run.
+"""Rules for replies, in a run and in the judge kit.
 
-A reply without a text or a known finish is none, and the try has failed. What stands beside the text can be done
-without: a breach there costs what is at fault and leaves the answer.
+Without text or a known finish the attempt failed; other faulty fields are dropped.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ __all__ = [
 ]
 
 ESSENTIAL = ("reply", "text", "finish")
-"""The fields whose breach leaves nothing to be read."""
+"""Fields without which nothing can be read."""
 MOST_USD = 1_000.0
-"""More than any one reply costs."""
+"""Upper bound on the cost of one reply."""
 _MOST_TOKENS = 10**9
 _MOST_CHARACTERS = 10_000_000
 _MOST_NUMBER = 1e15
@@ -47,18 +46,16 @@ _MOST_WORDS = 300
 
 
 class Breach(NamedTuple):
-    """A rule that a reply breaks: which field of it, and how."""
-
     field: str
     words: str
 
 
 class BrokenReply(JudgeRetry):
-    """What came is no reply, or the judge failed in a way of its own: one try failed, and may have cost its price."""
+    """An unusable reply or a judge's own error; it may have cost its price."""
 
 
 def find_breaches(reply: Any, task: Task | None = None) -> Iterator[Breach]:
-    """All that is wrong with the reply to a question; nothing more once a field that is `ESSENTIAL` is at fault."""
+    """Ends at the first fault of an `ESSENTIAL` field."""
     if not isinstance(reply, Reply):
         yield Breach("reply", f"ask gave a {type(reply).__name__}, not a Reply")
         return
@@ -83,16 +80,14 @@ def find_breaches(reply: Any, task: Task | None = None) -> Iterator[Breach]:
 
 
 def find_words(reply: Any, task: Task | None, *names: str) -> str | None:
-    """How a reply breaks a rule of one of these fields, None where it keeps them all."""
+    """First fault in the named fields."""
     return next((breach.words for breach in find_breaches(reply, task) if breach.field.split(".")[0] in names), None)
 
 
 def accept(reply: Any, task: Task | None = None, *, model: str) -> tuple[Reply, tuple[Breach, ...]]:
-    """The reply as a run keeps it, and what had to be left out: a count that is none is 0, a cost that is none is not
-    known. `model` was asked, and stands in where the reply does not say who answered. Half characters, which a server
-    may send escaped in JSON, become `?`, and a key that the server repeats is taken out.
+    """The reply without faulty fields (counts 0, cost None, `model` as asked), and the faults.
 
-    Raises BrokenReply where there is no answer to keep.
+    Unpaired surrogates become `?`; keys repeated by the server are removed. Raises BrokenReply where no answer is left.
     """
     breaches = tuple(find_breaches(reply, task))
     for breach in breaches:
@@ -113,10 +108,7 @@ def accept(reply: Any, task: Task | None = None, *, model: str) -> tuple[Reply, 
 
 @contextmanager
 def judge_errors() -> Iterator[None]:
-    """Whatever is raised inside leaves as an error that the protocol of judges knows.
-
-    A judge may fail in any way (a KeyError, JSON too deep to read, a number too long): that is one try of one request.
-    """
+    """Turn every exception into an error of the judge protocol."""
     try:
         yield
     except (JudgeError, RunStopped):
@@ -131,12 +123,11 @@ def judge_errors() -> Iterator[None]:
 
 
 def is_price(usd: object) -> TypeGuard[float]:
-    """Whether it is a number of dollars that can be meant."""
     return _is_number(usd) and 0.0 <= usd < math.inf
 
 
 def short(value: object) -> str:
-    """A value in a message. One that cannot be shown is named by its kind."""
+    """A value for a message."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of more digits than Python writes out
@@ -195,7 +186,6 @@ def _probabilities_breach(probabilities: Any, task: Task | None) -> str | None:
 
 
 def _are_limits(limits: Any) -> bool:
-    """Whether all that is stated are numbers to reckon with."""
     if not isinstance(limits, RateLimits):
         return False
     stated = [getattr(limits, field.name) for field in fields(RateLimits)]
@@ -203,7 +193,7 @@ def _are_limits(limits: Any) -> bool:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a number that a float can hold."""
+    """Whether a float can hold the value."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     try:
@@ -213,7 +203,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _said(error: Exception) -> str:
-    """An error of somebody else's code on one short line, with the place it came from."""
+    """A foreign error on one line, with its place."""
     text = " ".join("".join(traceback.format_exception_only(error)).split())
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -1,7 +1,4 @@
-"""Replies of judges that compare texts by their embeddings: cosines between an explanation and passages.
-
-Takes vectors and tasks; knows nothing of where vectors come from.
-"""
+"""Replies with cosines between an explanation and passages."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ __all__ = ["compared_texts", "similarity_reply", "similarity_task"]
 
 
 def similarity_task(request: Request, *, judge: str) -> SimilarityTask:
-    """The task of a request. Raises JudgeStopped for another kind: no request of that scorer can be answered."""
+    """Raises JudgeStopped for another task."""
     if isinstance(request.task, SimilarityTask):
         return request.task
     raise JudgeStopped(
@@ -28,17 +25,17 @@ def similarity_task(request: Request, *, judge: str) -> SimilarityTask:
 
 
 def compared_texts(task: SimilarityTask, *, query_prefix: str, passage_prefix: str) -> list[str]:
-    """What is embedded: the explanation, then the passages. A text without a character has no embedding: a space."""
+    """The explanation, then the passages."""
     texts = [query_prefix + task.explanation, *(passage_prefix + passage.text for passage in task.passages)]
+    # an empty text has no embedding: a space
     return [text.encode("utf-8", errors="replace").decode() or " " for text in texts]
 
 
 def similarity_reply(
     vectors: Sequence[Sequence[float]] | np.ndarray, *, model: str, usage: Usage | None = None
 ) -> Reply:
-    """The cosines of all vectors but the first with the first; that with a vector of zeros is 0.
-
-    Raises ValueError for vectors of several lengths or with values that are no numbers.
+    """Cosines with the first vector; 0 for a zero vector. Raises ValueError for unequal lengths or non-finite
+    values.
     """
     matrix = np.asarray(vectors, dtype=np.float64)
     if matrix.ndim != 2 or not np.isfinite(matrix).all():

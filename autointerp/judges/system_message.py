@@ -1,7 +1,4 @@
-"""The system's message for models that know none: it joins the user's.
-
-The chat templates of Gemma 2 and the older Mistrals refuse it. Takes messages and servers' words.
-"""
+"""System messages for models that refuse them (Gemma 2, older Mistrals)."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _REFUSAL = re.compile(
 
 
 def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages with a leading one of the system put before the text of the first one of the user."""
+    """Move a leading system message into the user's."""
     if not messages or messages[0].role != "system":
         return tuple(messages)
     system, *rest = messages
@@ -31,5 +28,5 @@ def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def refuses_system(words: str) -> bool:
-    """Whether an error's words are about a message of the system."""
+    """Whether an error is about a system message."""
     return _REFUSAL.search(words) is not None

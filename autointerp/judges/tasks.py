@@ -1,8 +1,4 @@
-"""The typed questions a judge can be asked, beside the prose that puts them to a language model.
-
-A judge that is no LLM answers from these and need not read prose. They hold only what a judge may know:
-a scoring task carries text and candidate marks; labels, activations, kinds and documents never leave the scorer.
-"""
+"""Typed questions to a judge, without labels, activations, kinds or documents, which never leave the scorer."""
 
 from __future__ import annotations
 
@@ -27,15 +23,15 @@ __all__ = [
 ]
 
 LABELS = ("0", "1")
-"""How a reply spells silent and firing: the texts whose probabilities tell how sure a judge is."""
+"""Spelling of silent and firing in a reply."""
 
 HIGHEST = 10
-"""What a simulated activation is at most: as strong as the feature ever fires (Bills et al. 2023)."""
+"""Strongest simulated activation (Bills et al. 2023)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownWindow:
-    """A window shown to an explainer: its tokens as text (joined they give the window) and one activation each."""
+    """Tokens, which join to the window, and one activation each."""
 
     tokens: tuple[str, ...]
     activations: tuple[float, ...]
@@ -43,10 +39,9 @@ class ShownWindow:
 
 @dataclass(frozen=True, slots=True)
 class ExplainTask:
-    """Explain a feature from windows it fires on, and from the tokens its direction promotes and suppresses.
+    """Explain a feature from windows and promoted tokens.
 
-    `raised` and `lowered` are the tokens that become more and less likely when the feature is pinned high. What an
-    explainer does not show is empty.
+    `raised` and `lowered` become more and less likely with the feature pinned high. What is not shown is empty.
     """
 
     windows: tuple[ShownWindow, ...]
@@ -59,10 +54,7 @@ class ExplainTask:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A text to judge. `mark` is the span of characters asked about, or None when the whole text is.
-
-    With `marks`, the question is whether the feature fires on what stands in all of these spans.
-    """
+    """Text to judge, as a whole, at the span `mark`, or at all spans of `marks`."""
 
     text: str
     mark: tuple[int, int] | None = None
@@ -73,8 +65,7 @@ class Passage:
 class ScoreTask:
     """Say for each passage whether the explained feature fires there (1) or not (0).
 
-    Where it asks what the feature `promotes`, each passage is an entry of the vocabulary, and 1 says that the feature
-    makes it more likely to come next. The reply is a JSON list of 0 and 1, one per passage, in order.
+    If it asks what the feature `promotes`, passages are vocabulary entries. Reply: a JSON list of 0 and 1, in order.
     """
 
     explanation: str
@@ -84,9 +75,8 @@ class ScoreTask:
 
 @dataclass(frozen=True, slots=True)
 class SimulateTask:
-    """Say how strongly the explained feature fires on tokens of a text, from 0 (not at all) to `HIGHEST`.
-
-    `marks` are the spans of the tokens asked about. The reply is a JSON list of numbers, one per mark, in order.
+    """Say how strongly the explained feature fires on each mark, 0 to `HIGHEST`. Reply: a JSON list of numbers, in
+    order.
     """
 
     explanation: str
@@ -94,27 +84,20 @@ class SimulateTask:
     marks: tuple[tuple[int, int], ...]
 
     def as_marks(self) -> ScoreTask:
-        """The question whether the feature fires at all, token by token."""
         return ScoreTask(self.explanation, tuple(Passage(self.text, mark) for mark in self.marks))
 
 
 @dataclass(frozen=True, slots=True)
 class IntruderTask:
-    """Say which one of the passages does not belong: some feature fires in all the others. Nobody explains the feature.
-
-    `marks` of a passage are what the feature fires on, where they are shown. The reply is a JSON object with the
-    passage's number, from 1: `{"answer": 3}`.
-    """
+    """Find the passage in which an unnamed feature does not fire. Reply: its number, from 1: `{"answer": 3}`."""
 
     passages: tuple[Passage, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTask:
-    """Sort the passages into two groups: one feature fires in all of one group, another in all of the other.
-
-    Nobody explains the features. The reply is a JSON list of 0 and 1, one per passage, in order; which group is called
-    which means nothing.
+    """Sort passages by which of two unnamed features fires. Reply: a JSON list of 0 and 1 (interchangeable), in
+    order.
     """
 
     passages: tuple[Passage, ...]
@@ -122,7 +105,7 @@ class GroupTask:
 
 @dataclass(frozen=True, slots=True)
 class ShownEffect:
-    """What a model says more and less often with something in it held high: tokens, the most changed first."""
+    """Tokens a model says more and less with a feature held high, most changed first."""
 
     raised: tuple[str, ...]
     lowered: tuple[str, ...]
@@ -130,7 +113,7 @@ class ShownEffect:
 
 @dataclass(frozen=True, slots=True)
 class PickEffectTask:
-    """Say which of the effects comes of holding the explained feature high. The reply is as of an `IntruderTask`."""
+    """Find the effect of holding the explained feature high. Reply as of `IntruderTask`."""
 
     explanation: str
     effects: tuple[ShownEffect, ...]
@@ -138,9 +121,9 @@ class PickEffectTask:
 
 @dataclass(frozen=True, slots=True)
 class SimilarityTask:
-    """Say how near each passage is to the explanation in meaning, for judges that embed texts.
+    """Compare each passage with the explanation.
 
-    The reply is a JSON list of cosines, one per passage, in order; `Reply.probabilities` are (1 + cosine) / 2.
+    Reply: a JSON list of cosines, in order; `Reply.probabilities` are (1 + cosine) / 2.
     """
 
     explanation: str
@@ -149,11 +132,9 @@ class SimilarityTask:
 
 @dataclass(frozen=True, slots=True)
 class LikelihoodTask:
-    """Say how much likelier each passage is behind the explanation than without one, for judges that know how likely a
-    text is.
+    """Say how much likelier the explanation makes each passage.
 
-    The reply is a JSON list of differences in nats per token, one per passage, in order; `Reply.probabilities` are
-    their logistic values.
+    Reply: a JSON list in nats per token, in order; `Reply.probabilities` are their logistic values.
     """
 
     explanation: str

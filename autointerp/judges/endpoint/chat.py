@@ -1,4 +1,4 @@
-"""A request as the body of `/chat/completions`, in the words of the endpoint it goes to."""
+"""Body of `/chat/completions` for a request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["chat_body"]
 
 
 def chat_body(request: Request, wire: Wire, *, model: str, more: Mapping[str, Any]) -> dict[str, Any]:
-    """The body; `more` goes over what stands there already."""
+    """`more` overrides other fields."""
     messages = fold_system(request.messages) if wire.fold_system else request.messages
     body: dict[str, Any] = {
         "model": model,

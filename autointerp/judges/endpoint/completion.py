@@ -1,7 +1,4 @@
-"""Reading what an OpenAI-compatible endpoint sends: a chat completion as a reply, an error as one of ours.
-
-It takes decoded JSON, status codes and headers, and knows nothing of connections.
-"""
+"""Answers of an OpenAI-compatible endpoint as replies or errors."""
 
 from __future__ import annotations
 
@@ -33,20 +30,19 @@ _BROKEN_OFF = {
     *("error", "network_error", "server_error", "upstream_error", "abort", "aborted", "cancelled", "timeout"),
     *("insufficient_system_resource", "engine_overloaded"),
 }
-"""Reasons for ending a reply, as servers spell them, by which the model did not end it."""
+"""Ends of a reply that are no end of the model's."""
 _PASSING_IN_REPLY = {402, 408, 429, 498, 529}
 _MOST_COUNT = 10**12
 
 
 class Price(Protocol):
-    """What tokens cost in USD, None where nobody knows. `cached_tokens` are part of the `input_tokens`."""
+    """Cost of tokens in USD, None when unknown; `input_tokens` include `cached_tokens`."""
 
     def __call__(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None: ...
 
 
 def embedded_error(body: Any) -> tuple[int, Any] | None:
-    """The error within a body that came with HTTP 200, as the status and the body it would have come with; None where
-    there is none. One that a choice holds befell a request that had been taken, so it may always pass."""
+    """Status and body of an error sent with HTTP 200."""
     if not isinstance(body, dict):
         return None
     error = body.get("error")
@@ -56,13 +52,13 @@ def embedded_error(body: Any) -> tuple[int, Any] | None:
     error = choice.get("error") if choice is not None else None
     if not error or not isinstance(error, dict | str):
         return None
+    # an error inside a choice befell an accepted request, so it may pass
     status = _stated_status(error) or 502
     return status if status in _PASSING_IN_REPLY or status >= 500 else 502, {**body, "error": error}
 
 
 def read_completion(body: Any, headers: Mapping[str, str], *, model: str, price: Price) -> Reply:
-    """A chat completion as a reply. Raises JudgeRetry when it has not the form of one, was broken off by the server, or
-    holds nothing that a model made."""
+    """Raises JudgeRetry for a malformed, broken-off or empty completion."""
     choice = _choice(body)
     message = choice.get("message") if choice is not None else None
     if choice is None or not isinstance(message, dict):
@@ -90,7 +86,7 @@ def read_completion(body: Any, headers: Mapping[str, str], *, model: str, price:
 
 
 def read_refusal(status: int, body: Any, *, model: str) -> Reply | None:
-    """The reply that an error of a content filter amounts to, or None for any other error."""
+    """Reply for a content filter's error."""
     code, message = code_and_message(body)
     is_flagged = code in ("content_filter", "content_policy_violation") or "content management policy" in message
     error = _error(body)
@@ -110,8 +106,7 @@ def status_error(
     key_name: str,
     clean: Callable[[str], str],
 ) -> JudgeError | JudgeStopped:
-    """The error that a status stands for. `key_name` says where the key is kept, `clean` takes secrets out of the
-    server's words."""
+    """`key_name` says where the key is kept; `clean` removes secrets from the server's words."""
     code, message = code_and_message(body)
     said = clean(message) or "no reason given"
     if code in _NO_CREDITS or status == 402:
@@ -144,7 +139,7 @@ def status_error(
 
 
 def code_and_message(body: Any) -> tuple[str, str]:
-    """The error code (or type) and the words of an error body, in any of the forms servers use."""
+    """Code (or type) and message of an error body, in any server's form."""
     error = _error(body)
     if not isinstance(error, dict):
         return "", str(error or "")
@@ -163,7 +158,6 @@ def _choice(body: Any) -> dict[str, Any] | None:
 
 
 def _stated_status(error: Any) -> int | None:
-    """The HTTP status that an error names as its code, where it does."""
     code = error.get("code", error.get("status")) if isinstance(error, dict) else None
     if isinstance(code, str) and re.fullmatch(r"[3-5]\d\d", code, re.ASCII):
         code = int(code)
@@ -171,7 +165,7 @@ def _stated_status(error: Any) -> int | None:
 
 
 def _is_charged(body: Any) -> bool:
-    """Whether a body that brought no reply says that something was computed, which may be on the bill."""
+    """Whether a body without a reply reports tokens that may be billed."""
     usage = body.get("usage") if isinstance(body, dict) else None
     return isinstance(usage, dict) and any(
         isinstance(value, int | float) and not isinstance(value, bool) and value > 0 for value in usage.values()
@@ -179,7 +173,7 @@ def _is_charged(body: Any) -> bool:
 
 
 def _is_nothing(body: dict[str, Any], message: dict[str, Any], *, is_ended: bool) -> bool:
-    """Whether an empty reply is none at all: neither thought nor tokens, or no count of them and no end."""
+    """Whether an empty reply holds no thought and no tokens."""
     if any(message.get(field) for field in ("reasoning", "reasoning_content", "tool_calls")):
         return False
     usage = body.get("usage")
@@ -207,7 +201,7 @@ def _finish(reason: Any) -> Literal["stop", "length", "refused"]:
 
 
 def read_usage(usage: Any, price: Price) -> Usage:
-    """Tokens and money of a reply; a cost that the endpoint states is believed."""
+    """A cost stated by the endpoint precedes `price`."""
     if not isinstance(usage, dict):
         is_free = price(input_tokens=1, output_tokens=1) == 0.0
         return Usage(usd=0.0 if is_free else None)

@@ -1,7 +1,4 @@
-"""The key of an endpoint: from the environment variable that is named, or from a file that only its owner can read.
-
-Every message names where a key was looked for and holds nothing of what was found there.
-"""
+"""Keys from environment variables or private files; no message contains a key."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ _LONGEST_WORDS = 300
 def key_from_environment(
     name: str, *, address: str, is_needed: bool, environment: Mapping[str, str] = os.environ
 ) -> str | None:
-    """The key in environment variable `name`. Raises ConfigError when it is malformed, or missing though needed."""
+    """Raises ConfigError for a malformed key, or a missing one though `is_needed`."""
     key = environment.get(name, "").strip()
     if key:
         return _checked(key, f"environment variable {name}")
@@ -35,10 +32,9 @@ def key_from_environment(
 
 
 def key_from_file(path: Path) -> str:
-    """The key that is all a file holds. Raises ConfigError when it cannot be read, or when others could read it.
+    """Raises ConfigError for a key that is unusable or readable by others.
 
-    A link is followed, since what is checked is the file that was opened; but the link itself must be the user's own
-    or root's, or somebody else could point it at another secret of the user's.
+    A link must belong to the user or root, or others could point it at another secret.
     """
     option = f"judges.openai.key_file = '{path}'"
     try:
@@ -58,13 +54,13 @@ def key_from_file(path: Path) -> str:
 
 
 def server_words(text: str, *, key: str | None) -> str:
-    """What a server said, on one short line, without the key, however short, should the server repeat it."""
+    """A server's message on one short line, without the key."""
     words = safe_line(" ".join((text if key is None else text.replace(key, "***")).split()))
     return words if len(words) <= _LONGEST_WORDS else words[:_LONGEST_WORDS] + "..."
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for whoever may write into a pipe."""
+    # O_NONBLOCK: a pipe without writer would block
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

@@ -1,9 +1,4 @@
-"""The `/decisions` protocol (OpenAI's, and vLLM's since 0.33): many yes-or-no questions on one input, each answered
-with a probability.
-
-The input is the prompt as a chat model would get it; there is one question per passage. What comes back is a reply
-like any other: its text is the list of answers, and the probabilities stand beside it. Knows no connections.
-"""
+"""The `/decisions` protocol (OpenAI; vLLM since 0.33): the chat prompt with one yes-or-no question per passage."""
 
 from __future__ import annotations
 
@@ -21,17 +16,15 @@ from autointerp.judges.tasks import ScoreTask
 __all__ = ["MOST_QUESTIONS", "can_decide", "decision_body", "read_decisions"]
 
 MOST_QUESTIONS = 64
-"""What vLLM takes for a model that writes token by token; OpenAI takes more."""
+"""vLLM's bound for generative models; OpenAI takes more."""
 
 
 def can_decide(request: Request) -> bool:
-    """Whether a request is one of yes-or-no questions whose probabilities are wanted."""
     task = request.task
     return request.want_logprobs and isinstance(task, ScoreTask) and 0 < len(task.passages) <= MOST_QUESTIONS
 
 
 def decision_body(request: Request, *, model: str) -> dict[str, Any]:
-    """The request body for a scoring task."""
     assert isinstance(request.task, ScoreTask)
     text = "\n\n".join(message.content for message in request.messages)
     questions = [
@@ -46,10 +39,7 @@ def decision_body(request: Request, *, model: str) -> dict[str, Any]:
 
 
 def read_decisions(body: Any, headers: Mapping[str, str], *, n: int, model: str, price: Price) -> Reply:
-    """The answers as a reply: 1 from a probability of one half on. Raises JudgeRetry when there are not `n`.
-
-    Where the endpoint declines some of the questions their answers are null, and there are no probabilities.
-    """
+    """Answers are 1 from probability 0.5 on, null where declined. Raises JudgeRetry unless there are `n`."""
     answers = body.get("answers") if isinstance(body, dict) else None
     if not isinstance(answers, list) or len(answers) != n:
         raise JudgeRetry(f"the endpoint sent a body without {n} answers")
@@ -67,7 +57,7 @@ def read_decisions(body: Any, headers: Mapping[str, str], *, n: int, model: str,
 
 
 def _probability(answer: Any) -> float | None:
-    """A question's probability, None where it was declined."""
+    """None where declined."""
     if not isinstance(answer, dict):
         raise JudgeRetry("the endpoint sent answers that are no objects")
     if answer.get("type") == "refusal":

@@ -1,8 +1,4 @@
-"""How the servers that speak OpenAI's chat protocol differ, as data: one row per kind of server.
-
-A row says where a kind is found, how it takes its key, and what its documentation says it honours. What is honoured
-in truth is found out by asking (`probing.py`); a row is what holds while nobody has asked. Knows no connections.
-"""
+"""Documented differences between servers that speak OpenAI's chat protocol."""
 
 from __future__ import annotations
 
@@ -32,16 +28,13 @@ ReplyFormat = Literal["json_schema", "json_object", "none"]
 Omittable = Literal["temperature", "seed"]
 
 TOP_LOGPROBS = 5
-"""Alternatives per token that are asked for: enough to hold both labels, and the most that some servers give."""
+"""Enough for both labels, and the most some servers give."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """How requests are put to one model at one endpoint.
-
-    `top_logprobs` 0 means that there are none. `has_decisions`: there is a `/decisions` endpoint that answers.
-    `fold_system`: the system's message joins the user's. `thinking_tokens` are let the model beyond what a reply may
-    have, for what it thinks before.
+    """Form of requests to one model. `top_logprobs` 0: none; `fold_system`: the system message joins the user's;
+    `thinking_tokens` are allowed beyond a reply's limit.
     """
 
     token_limit_field: TokenLimit
@@ -53,7 +46,7 @@ class Wire:
     thinking_tokens: int = 0
 
     def variant(self, extra_body: Mapping[str, Any]) -> str:
-        """All of this that changes replies, as canonical text; how the token limit is spelt does not."""
+        """Canonical text of what changes replies; the spelling of the token limit does not."""
         changed: dict[str, Any] = {
             "reply_format": None if self.reply_format == "none" else self.reply_format,
             "omit_fields": sorted(self.omit_fields),
@@ -69,11 +62,8 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One kind of server. `hosts` are ends of host names, with a port where that is what tells it.
-
-    `reasoning` matches the names of models that take neither `temperature` nor `logprobs`. `extra_body` goes with
-    every request. `key_env` is where the key is conventionally kept; none is sent where that is None and the options
-    name none either.
+    """One kind of server, found by ends of host names (`hosts`). `reasoning` matches models without `temperature` and
+    `logprobs`; `key_env` None sends no key.
     """
 
     name: str
@@ -86,13 +76,13 @@ class Dialect:
     top_logprobs: int = 0
     has_decisions: bool = False
     may_decide: bool = False
-    """Whether it is worth asking for `/decisions`."""
+    """Whether probing `/decisions` is worthwhile."""
     reasoning: re.Pattern[str] | None = None
     extra_body: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     about: str = ""
 
     def wire(self, model: str) -> Wire:
-        """What its documentation promises for a model."""
+        """Documented behaviour for a model."""
         is_reasoning = self.reasoning is not None and self.reasoning.search(model) is not None
         return Wire(
             token_limit_field=self.token_limit_field,
@@ -192,7 +182,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for di
 
 
 def find_dialect(base_url: str) -> Dialect:
-    """The dialect of an address by its host, `compatible` where the host does not tell."""
+    """`compatible` for unknown hosts."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").lower()
     places = (f"{host}:{parts.port}", host) if parts.port else (host,)
@@ -204,5 +194,5 @@ def find_dialect(base_url: str) -> Dialect:
 
 
 def thinks(model: str) -> bool:
-    """Whether a model's name is that of one that thinks before it replies, as far as names tell."""
+    """Whether a model's name suggests thinking."""
     return _THINKING.search(model) is not None

@@ -1,9 +1,4 @@
-"""Judge `embedding`: any endpoint that embeds texts as OpenAI's does (`/embeddings`): OpenAI, Azure, vLLM, Ollama, ...
-
-An explanation and its passages go out in one request and come back as vectors; the reply is how near each passage is to
-the explanation, as a cosine. Keys, addresses, failures and prices are those of the judge `openai`. Retries, limits and
-the journal are around it.
-"""
+"""Judge `embedding`: cosines from any OpenAI-compatible `/embeddings` endpoint, configured like judge `openai`."""
 
 from __future__ import annotations
 
@@ -38,32 +33,32 @@ class EmbeddingOptions(Options):
     base_url: str = OPENAI_URL
     """The address up to and with `/v1`."""
     dialect: str | None = None
-    """What kind of server it is (`autointerp.judges.endpoint.dialects`); None goes by the host's name."""
+    """Kind of server (`autointerp.judges.endpoint.dialects`); None infers it from the host's name."""
     api_version: str | None = None
-    """Azure's query parameter, for an address of deployments."""
+    """Azure's query parameter, for addresses of deployments."""
     key_env: str | None = None
-    """The NAME of the environment variable that holds the key; "" sends none, None is the dialect's usual one."""
+    """NAME of the environment variable with the key; "" sends none, None takes the dialect's usual one."""
     key_file: Path | None = None
-    """A file that holds the key and nothing else, readable by its owner only, in place of `key_env`."""
+    """File with the key and nothing else, readable by its owner only; used in place of `key_env`."""
     timeout_s: Annotated[float, Field(gt=0.0)] | None = None
-    """Time-out of one attempt, where it shall be shorter than limits.timeout_s."""
+    """Time-out of one attempt, where shorter than limits.timeout_s."""
     max_concurrent: Annotated[int, Field(gt=0)] = 64
-    """Requests in flight at most."""
+    """Most requests in flight."""
     dimensions: Annotated[int, Field(gt=0)] | None = None
-    """Length of the vectors, for models that let it be chosen."""
+    """Length of the vectors, for models that offer a choice."""
     query_prefix: str = ""
-    """What is put before the explanation, for models trained with instructions, such as `query: `."""
+    """Text put before the explanation, for models trained with instructions, such as `query: `."""
     passage_prefix: str = ""
-    """What is put before every passage, such as `passage: `."""
+    """Text put before every passage, such as `passage: `."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request body."""
     share_replies: bool | None = None
-    """As that of judge `openai`."""
+    """As for judge `openai`."""
     usd_per_million_input_tokens: Annotated[float, Field(ge=0.0)] | None = None
-    """The price, where it is not the published one."""
+    """Price, where it differs from the published one."""
 
     def endpoint(self) -> OpenAIOptions:
-        """Where it is, as the judge `openai` would be told. Raises ConfigError for a wrong option."""
+        """Raises ConfigError for a wrong option."""
         shared = self.model_dump(exclude={"dimensions", "query_prefix", "passage_prefix"})
         if self.usd_per_million_input_tokens is not None:
             shared["usd_per_million_output_tokens"] = 0.0
@@ -71,10 +66,8 @@ class EmbeddingOptions(Options):
 
 
 class EmbeddingJudge:
-    """One model behind one endpoint."""
-
     def __init__(self, model: str, *, options: EmbeddingOptions) -> None:
-        """Raises ConfigError when the key is missing, or the address or a proxy cannot be used."""
+        """Raises ConfigError when the key is missing, or the address or a proxy is unusable."""
         self._model, self._options = model, options
         self._identity = render_identity(None, {})
         self._endpoint = options.endpoint()
@@ -110,16 +103,16 @@ class EmbeddingJudge:
         )
 
     def bound_usd(self, request: Request) -> float | None:
-        """The most a request can cost: no tokenizer makes more tokens than a text has bytes."""
+        # no tokenizer makes more tokens than a text has bytes
         n_bytes = sum(len(text.encode()) for text in self._texts(request))
         return self._usd(input_tokens=n_bytes, output_tokens=0)
 
     async def probe(self, *, run: Path | None, cache: Path | None, budget: Budget, say: Callable[[str], None]) -> None:
-        """See what the endpoint says it serves, which costs nothing."""
+        """Ask, free of charge, what the endpoint serves."""
         self._identity = render_identity(await ask_identity(self._transport, self._model), {})
 
     async def ask(self, request: Request) -> Reply:
-        """Raises JudgeRetry, JudgeRejected or JudgeStopped as the protocol says; no message holds the key."""
+        """Raises JudgeRetry, JudgeRejected or JudgeStopped, without the key."""
         texts = self._texts(request)
         body: dict[str, Any] = {**self._options.extra_body, "model": self._model, "input": texts}
         body |= {"encoding_format": "float"}
@@ -165,19 +158,19 @@ class EmbeddingJudge:
 
 
 def _read_vectors(body: Any, n: int) -> list[Any]:
-    """The `n` vectors of a body, in the order of the texts. Raises JudgeRetry when it has not that form."""
+    """In the order of the texts. Raises JudgeRetry for a malformed body."""
     data = body.get("data") if isinstance(body, dict) else None
-    found: dict[int, Any] = {}
+    vectors: dict[int, Any] = {}
     for place, row in enumerate(data if isinstance(data, list) else []):
         if isinstance(row, dict) and isinstance(row.get("embedding"), list):
-            found[row.get("index", place)] = row["embedding"]
-    if sorted(map(str, found)) != sorted(map(str, range(n))):
+            vectors[row.get("index", place)] = row["embedding"]
+    if sorted(map(str, vectors)) != sorted(map(str, range(n))):
         raise JudgeRetry(f"the endpoint sent a body without {n} embeddings")
-    return [found[place] for place in range(n)]
+    return [vectors[place] for place in range(n)]
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> EmbeddingJudge:
-    """Factory of `embedding:MODEL`. Raises ConfigError for a missing model, a wrong option or a missing key."""
+    """Raises ConfigError for a missing model or key, or a wrong option."""
     checked = read_options("embedding", EmbeddingOptions, options)
     if model is None:
         raise ConfigError(

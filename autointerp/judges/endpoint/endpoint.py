@@ -1,7 +1,4 @@
-"""Where an OpenAI-compatible endpoint is, what it may be sent and what it costs: the options of judge `openai`.
-
-What is left out is the dialect's to say, or the probe's. It keeps every message free of keys and knows no connections.
-"""
+"""Options of judge `openai`."""
 
 from __future__ import annotations
 
@@ -46,48 +43,51 @@ class OpenAIOptions(Options):
     base_url: str = OPENAI_URL
     """The address up to and with `/v1`."""
     dialect: str | None = None
-    """What kind of server it is (`autointerp.judges.endpoint.dialects`); None goes by the host's name."""
+    """Kind of server (`autointerp.judges.endpoint.dialects`); None infers it from the host's name."""
     api_version: str | None = None
-    """Azure's query parameter, for an address of deployments."""
+    """Azure's query parameter, for addresses of deployments."""
     key_env: str | None = None
-    """The NAME of the environment variable that holds the key; "" sends none, None is the dialect's usual one."""
+    """NAME of the environment variable with the key; "" sends none, None takes the dialect's usual one."""
     key_file: Path | None = None
-    """A file that holds the key and nothing else, readable by its owner only, in place of `key_env`."""
+    """File with the key and nothing else, readable by its owner only; used in place of `key_env`."""
     timeout_s: Annotated[float, Field(gt=0.0)] | None = None
-    """Time-out of one attempt, where it shall be shorter than limits.timeout_s."""
+    """Time-out of one attempt, where shorter than limits.timeout_s."""
     max_concurrent: Annotated[int, Field(gt=0)] = 256
-    """Requests in flight at most, where that shall be fewer than limits.max_concurrent."""
+    """Most requests in flight, where fewer than limits.max_concurrent."""
     probe: Literal["auto", "off", "again"] = "auto"
-    """Find out what the endpoint honours by a few small requests: `auto` once and remember it, `again` once more.
-    What an option below says is not asked."""
+    """Test by small requests what the endpoint honours: `auto` once and remember it, `again` once more. Fields set
+    below are not tested.
+    """
     decisions: Literal["auto", "never"] = "auto"
-    """`auto` puts scoring questions whose probabilities are wanted to `/decisions` where the endpoint has it."""
+    """`auto` sends scoring questions that want probabilities to `/decisions` where available."""
     token_limit_field: TokenLimit | None = None
-    """What the limit of a reply is called; found out where left out."""
+    """Field that limits a reply's length; probed where left out."""
     reply_format: ReplyFormat | None = None
-    """How a reply of a given form is asked for; found out where left out."""
+    """Form in which replies are requested; probed where left out."""
     omit_fields: tuple[Omittable, ...] | None = None
-    """Request fields that this endpoint does not accept."""
+    """Request fields the endpoint does not accept."""
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    """Alternatives per token to ask for where the scorer wants probabilities; 0 where the endpoint has none."""
+    """Alternatives per token where probabilities are wanted; 0 where the endpoint has none."""
     fold_system: bool | None = None
-    """Whether the system's message joins the user's, for models whose chat template refuses it."""
+    """Whether the system message joins the user's, for models that refuse it."""
     thinking_tokens: Annotated[int, Field(ge=0)] | None = None
-    """Tokens that a request may take beyond `max_tokens`, for what the model thinks before it replies. Left out, it is
-    four times what the probe measured, and at least 1,024 for a model that thinks."""
+    """Tokens beyond `max_tokens` for thinking. Left out: four times what the probe measured, at least 1,024 for a
+    thinking model.
+    """
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request body, such as `reasoning_effort = "low"`."""
     share_replies: bool | None = None
-    """Whether replies go to the cache that runs share, and come from it. Left out: not from an address of this machine,
-    where tomorrow another model may answer by the same name."""
+    """Whether runs share replies through the cache. Left out: not from this machine, where another model may take the
+    same name.
+    """
     usd_per_million_input_tokens: Price | None = None
-    """Prices, where they are not the published ones."""
+    """Prices, where they differ from the published ones."""
     usd_per_million_cached_input_tokens: Price | None = None
-    """Input that the endpoint had in its cache; at the price of other input where left out."""
+    """Input from the endpoint's cache; left out, at the normal input price."""
     usd_per_million_output_tokens: Price | None = None
     """Thinking counts as output."""
     batch_price_frac: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    """What a request by batch file costs, as a share of the prices above."""
+    """Price in a batch file, as a share of the prices above."""
 
     @field_validator("dialect")
     @classmethod
@@ -126,9 +126,9 @@ class OpenAIOptions(Options):
     @field_validator("extra_body")
     @classmethod
     def _check_extra_body(cls, value: dict[str, Any]) -> dict[str, Any]:
-        found = find_secret(value)
-        if found is not None:
-            raise ValueError(f"field '{found}' looks like a secret; keys belong into the variable key_env names")
+        secret = find_secret(value)
+        if secret is not None:
+            raise ValueError(f"field '{secret}' looks like a secret; keys belong into the variable key_env names")
         return value
 
     @model_validator(mode="after")
@@ -146,12 +146,11 @@ class OpenAIOptions(Options):
 
     @property
     def kind(self) -> Dialect:
-        """The dialect that is given, or that the host's name tells."""
         return DIALECTS[self.dialect] if self.dialect is not None else find_dialect(self.base_url)
 
     @property
     def key_name(self) -> str:
-        """Where the key is kept, for messages; "" where none is sent."""
+        """Where the key is kept; "" where none is sent."""
         if self.key_file is not None:
             return f"key_file {self.key_file}"
         variable = self.kind.key_env if self.key_env is None else self.key_env
@@ -159,23 +158,23 @@ class OpenAIOptions(Options):
 
     @property
     def body(self) -> dict[str, Any]:
-        """Fields that go with every request: the dialect's, and over them those of `extra_body`."""
+        """Fields sent with every request."""
         return {**self.kind.extra_body, **self.extra_body}
 
     @property
     def place(self) -> str:
-        """The address as it names the endpoint, with its version where it has one."""
+        """Address with its API version."""
         return self.base_url + ("" if self.api_version is None else f"?api-version={self.api_version}")
 
     @property
     def pinned(self) -> frozenset[str]:
-        """What the options settle, so that it need not be found out."""
+        """Fields set by the options."""
         names = ("token_limit_field", "reply_format", "omit_fields", "top_logprobs", "fold_system", "thinking_tokens")
         given = {name for name in names if getattr(self, name) is not None}
         return frozenset(given | ({"decisions"} if self.decisions == "never" else set()))
 
     def about(self, model: str) -> dict[str, Any]:
-        """What a finding of a probe is about."""
+        """Identity under which a probe's finding is remembered."""
         return {
             "endpoint": self.place,
             "model": model,
@@ -190,7 +189,7 @@ class OpenAIOptions(Options):
         return not is_on_this_machine(self.base_url) if self.share_replies is None else self.share_replies
 
     def wire(self, model: str, found: Wire | None = None) -> Wire:
-        """How requests are put: as the options say, else as the probe found, else as the dialect promises."""
+        """Form of requests: by the options, else the probe's finding, else the dialect."""
         base = found or self.kind.wire(model)
         return Wire(
             token_limit_field=self.token_limit_field or base.token_limit_field,
@@ -203,7 +202,7 @@ class OpenAIOptions(Options):
         )
 
     def root(self, model: str) -> str:
-        """The address below which `/chat/completions` lies. Raises ConfigError for Azure without its version."""
+        """Raises ConfigError for Azure without `api_version`."""
         path = urlsplit(self.base_url).path
         if self.kind.name != "azure" or path.endswith("/v1"):
             return self.base_url
@@ -215,10 +214,7 @@ class OpenAIOptions(Options):
         return self.base_url if "/deployments/" in path else f"{self.base_url}/openai/deployments/{quote(model, '')}"
 
     def usd(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
-        """The price of a reply, None when no price is known. A server on this machine costs nothing.
-
-        `cached_tokens` are those of the `input_tokens` that the endpoint had in its cache.
-        """
+        """None when unknown; 0 on this machine. `input_tokens` include `cached_tokens`."""
         usd_in, usd_out = self.usd_per_million_input_tokens, self.usd_per_million_output_tokens
         if usd_in is None or usd_out is None:
             return 0.0 if is_on_this_machine(self.base_url) else None
@@ -229,7 +225,6 @@ class OpenAIOptions(Options):
 
 
 def is_on_this_machine(base_url: str) -> bool:
-    """Whether an address is this machine's own: its servers need no key and cost nothing."""
     host = urlsplit(base_url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -241,7 +236,7 @@ def is_on_this_machine(base_url: str) -> bool:
 
 
 def read_key(options: OpenAIOptions, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key, or None for an endpoint that needs none. Raises ConfigError when it is missing or malformed."""
+    """None where none is needed. Raises ConfigError for a missing or malformed key."""
     if options.key_file is not None:
         return key_from_file(options.key_file.expanduser())
     name = options.kind.key_env if options.key_env is None else options.key_env

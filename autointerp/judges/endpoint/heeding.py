@@ -1,7 +1,4 @@
-"""What the reply to a probe shows: whether the form, the log-probabilities and the limit asked for were heeded.
-
-Takes replies and knows nothing of how they were come by.
-"""
+"""What probe replies reveal about format, log-probabilities and token limit."""
 
 from __future__ import annotations
 
@@ -16,24 +13,23 @@ __all__ = ["COUNT_TOKENS", "Heeded", "format_heeded", "limit_heeded", "logprobs_
 Heeded = Literal["honoured", "ignored", "unknown"]
 
 COUNT_TOKENS = 16
-"""The limit under which a long count is asked for."""
+"""Token limit for a long count."""
 _LONG_CHARACTERS = 200
-"""More than so few tokens hold."""
+"""More characters than fit that limit."""
 _THOUGHT_FACTOR, _LEAST_THINKING_TOKENS = 4, 1024
-"""What a question about many windows takes in thought, beside one for a sentence."""
+"""Thought for many windows, relative to one sentence."""
 
 
 def room_to_think(n_thoughts: int) -> int:
-    """The tokens beyond `max_tokens` for a model that thought so much before a short answer: in few steps, so that a
-    little more another time is no other way of asking."""
+    """Tokens beyond `max_tokens` for a thinking model."""
     room = _LEAST_THINKING_TOKENS
+    # coarse steps: a little more thought next time must not change requests
     while room < _THOUGHT_FACTOR * n_thoughts:
         room *= 2
     return room
 
 
 def format_heeded(reply: Reply, kind: ReplyFormat) -> Heeded:
-    """A sentence was asked for, so whatever keeps the form does so because of the form."""
     begun = reply.text.lstrip()[:1]
     if kind == "none" or not begun:
         return "unknown"
@@ -42,6 +38,7 @@ def format_heeded(reply: Reply, kind: ReplyFormat) -> Heeded:
     if reply.finish != "stop":
         return "unknown"
     try:
+        # a sentence was asked for, so only an honoured format gives JSON
         value = json.loads(reply.text)
     except (ValueError, RecursionError):
         return "ignored"

@@ -1,10 +1,4 @@
-"""The judge behind any OpenAI-compatible endpoint: OpenAI itself, Azure, OpenRouter, vLLM, llama.cpp, Ollama, ...
-
-It puts one request to `/chat/completions`, or to `/decisions` where the endpoint has that and probabilities are
-wanted, and maps every way this can fail to this package's errors (`completion.py` reads bodies, `transport.py` sends).
-Before the first request it can find out what the endpoint honours (`probing.py`). Retries, limits and the journal are
-around it.
-"""
+"""Judge `openai`: any OpenAI-compatible endpoint, by `/chat/completions` or, for probabilities, `/decisions`."""
 
 from __future__ import annotations
 
@@ -48,16 +42,14 @@ _TOKENS_PER_MESSAGE = 16
 _LONGEST_TIMEOUT_S = 3600.0
 _ABOUT_LENGTH = re.compile(r"max_(?:completion_)?tokens|context|too (?:long|large)", re.IGNORECASE)
 _ASKED = frozenset({"token_limit_field", "reply_format", "omit_fields", "top_logprobs", "decisions"})
-"""Where options settle all of these, nothing is asked."""
+"""With all of these set, nothing is probed."""
 _PASSING = {408, 409, 425, 429, 498, 503, 504, 529}
-"""Failures that have nothing to do with what was asked."""
+"""Statuses of failures unrelated to the request's content."""
 
 
 class OpenAIJudge:
-    """One model behind one endpoint."""
-
     def __init__(self, model: str, *, options: OpenAIOptions) -> None:
-        """Raises ConfigError when the key is missing, or the address or a proxy cannot be used."""
+        """Raises ConfigError when the key is missing, or the address or a proxy is unusable."""
         self._model, self._options = model, options
         self._key = read_key(options)
         self._transport = Transport(
@@ -75,7 +67,7 @@ class OpenAIJudge:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do as far as is known: before `probe`, what the options and the dialect say."""
+        """Before `probe`, from options and dialect."""
         options, wire = self._options, self._wire
         return Capabilities(
             endpoint=options.place,
@@ -89,7 +81,7 @@ class OpenAIJudge:
         )
 
     def bound_usd(self, request: Request) -> float | None:
-        """The most a request can cost: no tokenizer makes more tokens than a text has bytes."""
+        # no tokenizer makes more tokens than a text has bytes
         n_bytes = sum(len(message.content.encode(errors="replace")) for message in request.messages)
         n_bytes += _TOKENS_PER_MESSAGE * len(request.messages)
         if request.reply_schema is not None:
@@ -102,7 +94,7 @@ class OpenAIJudge:
         return self._usd(input_tokens=n_bytes, output_tokens=request.max_tokens + self._wire.thinking_tokens)
 
     async def ask(self, request: Request) -> Reply:
-        """Raises JudgeRetry, JudgeRejected or JudgeStopped as the protocol says; no message holds the key."""
+        """Raises JudgeRetry, JudgeRejected or JudgeStopped, without the key."""
         if self._decides(request):
             return await self._decide(request)
         answer = await self._transport.post("/chat/completions", self.request_body(request))
@@ -112,13 +104,13 @@ class OpenAIJudge:
         return read_completion(content, answer.headers, model=self._model, price=self._usd)
 
     def request_body(self, request: Request) -> dict[str, Any]:
-        """The body that `ask` puts to /chat/completions. Raises JudgeRejected for a request that it puts elsewhere."""
+        """Raises JudgeRejected for a request that goes to /decisions."""
         if self._decides(request):
             raise JudgeRejected("a request for /decisions; judges.openai.decisions = 'never' asks it as a chat")
         return chat_body(request, self._wire, model=self._model, more=self._body)
 
     def read_result(self, status: int, body: Any) -> Reply:
-        """What `ask` would make of an answer that came in a batch file, at a batch's price. Raises as `ask` does."""
+        """Reply from a batch file, at the batch's price. Raises as `ask`."""
         content = self._read(Answer(status, {}, json.dumps(body).encode()))
         if isinstance(content, Reply):
             return content
@@ -126,28 +118,28 @@ class OpenAIJudge:
 
     @property
     def batch_price_frac(self) -> float:
-        """What a request costs in a batch, as a share of its price through the API."""
         return self._options.batch_price_frac
 
     def settle(self, *, run: Path) -> None:
-        """As `probe`, without asking: what the folder `run` remembers holds, else what the dialect promises, which it
-        remembers from then on, so that requests in files and through the API are the same."""
+        """`probe` without requests: recall folder `run`'s finding, else store the dialect's promise there, so that
+        files and API requests agree.
+        """
         pinned = self._options.pinned
         if self._options.probe == "off" or pinned >= _ASKED:
             return
         about = self._options.about(self._model)
-        found = recall(about, run=run, cache=None)
-        if found is None:
+        finding = recall(about, run=run, cache=None)
+        if finding is None:
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            found = Finding(self._options.wire(self._model), ("as its dialect promises",), at, 0)
-            remember(found, about, run=run, cache=None)
-        self._wire = self._options.wire(self._model, found.wire)
+            finding = Finding(self._options.wire(self._model), ("as its dialect promises",), at, 0)
+            remember(finding, about, run=run, cache=None)
+        self._wire = self._options.wire(self._model, finding.wire)
 
     async def probe(self, *, run: Path | None, cache: Path | None, budget: Budget, say: Callable[[str], None]) -> None:
-        """Find out what the endpoint honours, or remember it, and ask accordingly from now on.
+        """Find out or recall which fields the endpoint honours, and use them from now on.
 
-        `run` and `cache` are folders in which findings are kept. Requests count in `budget`; what was found is said in
-        one line. Where the endpoint does not answer, the dialect holds. Raises RunStopped when no request can succeed.
+        Folders `run` and `cache` keep findings; requests count in `budget`. An endpoint that does not answer is asked
+        by its dialect. Raises RunStopped when no request can succeed.
         """
         options, pinned = self._options, self._options.pinned
         if options.probe == "off":
@@ -162,17 +154,17 @@ class OpenAIJudge:
         if pinned >= _ASKED:
             return
         about = self._options.about(self._model)
-        found = (
+        finding = (
             None
             if options.probe == "again"
-            else recall(about, run=run, cache=cache, is_current=lambda found: found.serves == serves)
+            else recall(about, run=run, cache=cache, is_current=lambda finding: finding.serves == serves)
         )
-        if found is not None and None not in (found.serves, serves) and found.serves != serves:
-            tell(f"serves another model by this name than when this run began ({_changed(found.serves, serves)})")
+        if finding is not None and None not in (finding.serves, serves) and finding.serves != serves:
+            tell(f"serves another model by this name than when this run began ({_changed(finding.serves, serves)})")
         origin = "remembered from"
-        if found is None:
+        if finding is None:
             try:
-                found = await find_out(
+                finding = await find_out(
                     self._sender(budget),
                     model=self._model,
                     wire=options.wire(self._model),
@@ -184,12 +176,12 @@ class OpenAIJudge:
             except (JudgeRetry, JudgeRejected) as error:
                 say(f"{self._name()} could not be probed ({error}); asking as dialect {options.kind.name} promises")
                 return
-            found = replace(found, serves=serves)
-            remember(found, about, run=run, cache=cache)
-            origin = f"probed with {found.n_requests} requests on"
-        self._wire = options.wire(self._model, found.wire)
-        self._identity = render_identity(serves, found.answered_by)
-        say(f"{self._name()}: {', '.join(found.seen)}; {origin} {found.at[:10]}{_hint(found)}")
+            finding = replace(finding, serves=serves)
+            remember(finding, about, run=run, cache=cache)
+            origin = f"probed with {finding.n_requests} requests on"
+        self._wire = options.wire(self._model, finding.wire)
+        self._identity = render_identity(serves, finding.answered_by)
+        say(f"{self._name()}: {', '.join(finding.seen)}; {origin} {finding.at[:10]}{_hint(finding)}")
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -207,7 +199,7 @@ class OpenAIJudge:
         return read_decisions(content, answer.headers, n=n, model=self._model, price=self._usd)
 
     def _usd(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
-        """By the options' prices, else by the tables', else nothing for a server on this machine."""
+        """Price by options, else by tables, else 0 on this machine."""
         if self._price is not None and self._options.usd_per_million_input_tokens is None:
             return self._price.usd(input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=cached_tokens)
         return self._options.usd(input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=cached_tokens)
@@ -217,7 +209,7 @@ class OpenAIJudge:
         return None if usd is None else usd * self._options.batch_price_frac
 
     def _read(self, answer: Answer) -> Any:
-        """The decoded body of an answer, or the Reply that a content filter's error amounts to."""
+        """Decoded body, or a Reply for a content filter's error."""
         status, body = decode_answer(answer)
         if status == 200:
             return body
@@ -247,7 +239,7 @@ class OpenAIJudge:
         return error
 
     def _sender(self, budget: Budget) -> Callable[[str, dict[str, Any]], Any]:
-        """How a probe's requests go out: counted, and an error that may be about a field told from the others."""
+        """Sender of test requests; it raises Refused for errors that may be about a field."""
 
         async def send(path: str, body: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
             bound_usd = self._usd(input_tokens=len(json.dumps(body)), output_tokens=PROBE_TOKENS)
@@ -275,7 +267,6 @@ class OpenAIJudge:
 
 
 def key_header(options: OpenAIOptions, key: str | None) -> dict[str, str]:
-    """The header that the key goes out in, where there is one."""
     if key is None:
         return {}
     name = options.kind.key_header
@@ -283,19 +274,20 @@ def key_header(options: OpenAIOptions, key: str | None) -> dict[str, str]:
 
 
 def decode_answer(answer: Answer) -> tuple[int, Any]:
-    """Status and body; that of an error wrapped into HTTP 200 is the error's own."""
+    """Status and body. Raises JudgeRetry for a malformed body."""
     try:
         body = json.loads(answer.content)
     except (ValueError, RecursionError):
         if answer.status == 200:
             raise JudgeRetry(f"the endpoint sent a malformed body of {len(answer.content)} bytes") from None
         return answer.status, answer.content[:2000].decode("utf-8", errors="replace")
+    # some servers wrap an error into HTTP 200
     wrapped = embedded_error(body) if answer.status == 200 else None
     return (answer.status, body) if wrapped is None else wrapped
 
 
 def _changed(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
-    """The first thing in which two identities differ."""
+    """First difference between two identities."""
     before, now = before or {}, now or {}
     name = next(name for name in {**before, **now} if before.get(name) != now.get(name))
     return f"{name}: {json.dumps(before.get(name))[:80]}, now {json.dumps(now.get(name))[:80]}"
@@ -308,7 +300,7 @@ def _hint(found: Finding) -> str:
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> OpenAIJudge:
-    """Factory of `openai:MODEL`. Raises ConfigError for a missing model, a wrong option or a missing key."""
+    """Raises ConfigError for a missing model or key, or a wrong option."""
     checked = read_options("openai", OpenAIOptions, options)
     if model is None:
         raise ConfigError("judge 'openai' needs a model: write openai:MODEL, for example openai:gpt-5-mini")

@@ -1,8 +1,4 @@
-"""What endpoints charge, as data: a table of ours with dates and sources, and the user's own before it.
-
-Takes an address and a model's name. A model that is in no table has no known price, which is never taken for none.
-Knows nothing of judges, replies or budgets; a cost that an endpoint states itself goes before every table.
-"""
+"""Prices of endpoints, from a dated table and the user's own file. Unlisted models have no known price."""
 
 from __future__ import annotations
 
@@ -27,7 +23,6 @@ from autointerp.small_files import read_toml
 __all__ = ["STALE_DAYS", "Price", "price_of", "user_price_path"]
 
 STALE_DAYS = 120
-"""After this many days a price of the table is said to be old."""
 
 _VARIABLE = "AUTOINTERP_PRICES"
 _SNAPSHOT = re.compile(r"(.+?)-20\d\d-?[01]\d-?[0-3]\d")
@@ -36,8 +31,9 @@ _Usd = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens, on the day it was `taken` from `source`. `batch_frac` is what a request costs in a batch,
-    as a share of this; None where that is not known. `is_users` tells a price of the user's own file."""
+    """USD per million tokens, on the day `taken`. `batch_frac` (None: unknown) is the share charged in a batch;
+    `is_users`: from the user's file.
+    """
 
     input_usd: float
     cached_input_usd: float
@@ -50,10 +46,7 @@ class Price:
     def usd(
         self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0, is_batch: bool = False
     ) -> float | None:
-        """What a reply costs; `cached_tokens` are those of `input_tokens` that the endpoint had in its cache.
-
-        None in a batch whose discount is not known.
-        """
+        """USD, None in a batch of unknown discount. `input_tokens` include `cached_tokens`."""
         n_cached = min(max(cached_tokens, 0), input_tokens)
         usd = (input_tokens - n_cached) * self.input_usd + n_cached * self.cached_input_usd
         usd = (usd + output_tokens * self.output_usd) / 1e6
@@ -62,40 +55,37 @@ class Price:
         return None if self.batch_frac is None else usd * self.batch_frac
 
     def is_stale(self, at: datetime.date | None = None, *, days: int = STALE_DAYS) -> bool:
-        """Whether the price was taken more than `days` days before `at` (today where left out)."""
         return ((at or _today()) - self.taken).days > days
 
 
 def price_of(base_url: str, model: str, *, at: datetime.date | None = None) -> Price | None:
-    """The price of `model` at the endpoint `base_url` on the day `at` (today where left out), or None when no table has
-    it. The user's file goes before the package's table, a name before a pattern.
+    """Price on the day `at` (default today), the user's first; None for an unlisted model.
 
-    Raises ConfigError when the user's file is damaged.
+    Raises ConfigError for a damaged user's file.
     """
     day = at or _today()
     parts = urlsplit(base_url)
     host, address = (parts.hostname or "").lower(), parts.netloc.rpartition("@")[2].lower()
     for rows in (_users_rows(), _own_rows()):
-        found: list[tuple[tuple[int, int], Price]] = []
+        fits: list[tuple[tuple[int, int], Price]] = []
         for row in rows:
             fit = row.fit(model) if row.is_at(host, address) and row.is_valid(day) else None
             if fit is not None:
-                found.append((fit, row.price))
-        if found:
-            best = max(fit for fit, _ in found)
-            return max((price for fit, price in found if fit == best), key=lambda price: _nearness(price, day))
+                fits.append((fit, row.price))
+        if fits:
+            best = max(fit for fit, _ in fits)
+            return max((price for fit, price in fits if fit == best), key=lambda price: _nearness(price, day))
     return None
 
 
 def _nearness(price: Price, day: datetime.date) -> tuple[bool, int]:
-    """How near a price is to a day, nearer ones larger: the last one taken before it, else the first one after it."""
+    """The last price before the day ranks first, then the first one after it."""
     n_days = (day - price.taken).days
     return n_days >= 0, -abs(n_days)
 
 
 def user_price_path() -> Path:
-    """Where the user's own prices lie: the file that AUTOINTERP_PRICES names, else `prices.toml` in the platform's
-    configuration directory. It need not exist there."""
+    """File named by AUTOINTERP_PRICES, else `prices.toml` in the user's configuration directory."""
     if os.environ.get(_VARIABLE):
         return Path(os.environ[_VARIABLE]).expanduser()
     return user_config_path("autointerp", appauthor=False, roaming=True) / "prices.toml"
@@ -106,7 +96,7 @@ class _Closed(BaseModel):
 
 
 class _Model(_Closed):
-    """One model of an endpoint, as the file spells it."""
+    """One model, as the file spells it."""
 
     name: str
     input: _Usd
@@ -118,8 +108,6 @@ class _Model(_Closed):
 
 
 class _Endpoint(_Closed):
-    """The models of one endpoint, read from one place on one day."""
-
     hosts: Annotated[tuple[str, ...], Field(min_length=1)]
     source: str
     taken: datetime.date
@@ -140,15 +128,13 @@ class _Row:
     price: Price
 
     def is_at(self, host: str, address: str) -> bool:
-        """Whether the row is about a host; `address` is the host with its port, where one is given."""
         return any(name in (host, address, "*") or host.endswith(f".{name}") for name in self.hosts)
 
     def is_valid(self, day: datetime.date) -> bool:
         return (self.first is None or self.first <= day) and (self.until is None or day <= self.until)
 
     def fit(self, model: str) -> tuple[int, int] | None:
-        """How well the row's name fits a model's, better ones larger: its own name, that of which it is a dated
-        snapshot, a pattern with much text; None when it does not."""
+        """Rank of a match: exact name, dated snapshot, longest pattern; None without match."""
         if model == self.pattern:
             return 2, 0
         snapshot = _SNAPSHOT.fullmatch(model)

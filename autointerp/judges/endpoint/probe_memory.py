@@ -1,7 +1,5 @@
-"""What probing an endpoint found, remembered: one small JSON file per endpoint, model and the options that matter.
-
-It is kept in the run, where it holds as long as the run does, so that what is asked a second time is the same; and in
-the user's cache directory for other runs, where it grows old. Knows nothing of how endpoints are probed.
+"""Remembered probe findings as JSON files: permanent in a run, so that its questions stay the same, expiring in the
+user's cache.
 """
 
 from __future__ import annotations
@@ -25,17 +23,17 @@ __all__ = ["Finding", "recall", "remember"]
 
 _SCHEMA_VERSION = 2
 _RUNS_VERSIONS = (1, 2)
-"""A run goes on as it began, with what was not asked then as it was."""
+"""A run continues as it began."""
 _KEPT_S = 30 * 86400.0
-"""How long the cache directory's findings are believed."""
+"""Age from which cached findings are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How an endpoint wants to be asked for a model. `seen` says in words what it honours and ignores, `at` (ISO 8601,
-    with its zone) when that was found, in `n_requests` requests. `answered_by` is the model as its replies name it and
-    the fingerprint of its system, `serves` what the endpoint said of it then. `n_thoughts` are the tokens it took to
-    think before a short answer."""
+    """How to ask one model at one endpoint. `seen`: what it honours, in words; `at`: ISO 8601 with zone; `answered_by`:
+    model and fingerprint in its replies; `serves`: the endpoint's entry for the model; `n_thoughts`: tokens of thought
+    before a short answer.
+    """
 
     wire: Wire
     seen: tuple[str, ...]
@@ -53,8 +51,7 @@ def recall(
     cache: Path | None,
     is_current: Callable[[Finding], bool] = lambda _: True,
 ) -> Finding | None:
-    """What is remembered of an endpoint, the run's own first; None when that is nothing, old, damaged, or in the cache
-    and not `is_current`."""
+    """Finding of the run, else of the cache; None when missing, old, damaged or not `is_current`."""
     for folder, most_s in ((run, None), (cache, _KEPT_S)):
         finding = None if folder is None else _read(_file(folder, about), about, most_s)
         if finding is not None and (folder is run or is_current(finding)):
@@ -65,7 +62,7 @@ def recall(
 
 
 def remember(finding: Finding, about: Mapping[str, Any], *, run: Path | None, cache: Path | None) -> None:
-    """Keep a finding; where a folder cannot be written it is not kept there."""
+    """Unwritable folders are skipped."""
     content = {"schema_version": _SCHEMA_VERSION, "about": dict(about), "found": asdict(finding)}
     for folder in (run, cache):
         if folder is not None:
@@ -81,11 +78,11 @@ def _file(folder: Path, about: Mapping[str, Any]) -> Path:
 def _read(file: Path, about: Mapping[str, Any], most_s: float | None) -> Finding | None:
     try:
         content = read_json(file)
-        found = content["found"]
-        age_s = time.time() - datetime.fromisoformat(found["at"]).timestamp()
-        wire = {**found["wire"], "omit_fields": tuple(found["wire"]["omit_fields"])}
-        more = {name: found[name] for name in ("answered_by", "serves", "n_thoughts") if name in found}
-        finding = Finding(Wire(**wire), tuple(found["seen"]), found["at"], found["n_requests"], **more)
+        stored = content["found"]
+        age_s = time.time() - datetime.fromisoformat(stored["at"]).timestamp()
+        wire = {**stored["wire"], "omit_fields": tuple(stored["wire"]["omit_fields"])}
+        more = {name: stored[name] for name in ("answered_by", "serves", "n_thoughts") if name in stored}
+        finding = Finding(Wire(**wire), tuple(stored["seen"]), stored["at"], stored["n_requests"], **more)
     except (UnreadableFile, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
     versions = _RUNS_VERSIONS if most_s is None else (_SCHEMA_VERSION,)

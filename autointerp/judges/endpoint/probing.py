@@ -1,10 +1,7 @@
-"""Finding out what an endpoint honours for a model, by a few small requests whose answers show it.
+"""Test requests that reveal which fields an endpoint honours.
 
-Servers accept fields that they then ignore, so a status says little. The first request asks for an English sentence
-under a JSON schema that no sentence fits, with log-probabilities: what comes back tells which of the two was heeded.
-The second asks for a long count in very few tokens. What a server refuses is left out and the request put again; a
-message of the system that it refuses joins the user's. Takes a function that sends one request; knows nothing of
-connections, journals or prices.
+Servers ignore fields silently, so replies are tested: an English sentence under a JSON schema it cannot fit, and a long
+count within few tokens. Refused fields are dropped and the request repeated.
 """
 
 from __future__ import annotations
@@ -39,8 +36,7 @@ from autointerp.safe_text import safe_line
 __all__ = ["PROBE_TOKENS", "Probed", "Refused", "find_out", "told_when_silent"]
 
 Send = Callable[[str, dict[str, Any]], Awaitable[tuple[Any, Mapping[str, str]]]]
-"""Puts a body below the endpoint's address; gives the decoded answer with its headers. Raises Refused, JudgeRetry for
-what may pass, and RunStopped where nothing can be asked at all."""
+"""Send a body to a path; returns the decoded answer and headers. Raises Refused, JudgeRetry, RunStopped."""
 
 _SCHEMA = {
     "type": "object",
@@ -54,15 +50,14 @@ _SYSTEM = "Do what the user asks for, and nothing else."
 _SENTENCE = "What is JSON? Answer with one short sentence of plain English and nothing else."
 _COUNT = "Count from one to sixty in English words, separated by spaces, and say nothing else."
 PROBE_TOKENS = 1000
-"""It leaves room for a model that thinks before it speaks."""
+"""Leaves room for thinking before the answer."""
 _SHORT_THOUGHT = 20
-"""Tokens beyond one per character, from which on a model must have thought."""
+"""Tokens beyond one per character that prove thinking."""
 _MOST_REQUESTS = 10
 _MOST_RETRIES = 2
 _TIMEOUT_S = 120.0
-"""Of one request: some servers load a model when they are first asked for it."""
+"""Some servers load a model on first use."""
 _SILENT_S = 5.0
-"""After so long whoever waits is told what for."""
 _FORMATS: tuple[ReplyFormat, ...] = ("json_schema", "json_object", "none")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "logprobs": ("logprob",),
@@ -70,12 +65,12 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "temperature": ("temperature",),
     "token_limit_field": ("max_tokens", "max_completion_tokens"),
 }
-"""What an error names when it is about a field."""
+"""Words in an error that blame a field."""
 
 
 @runtime_checkable
 class Probed(Protocol):
-    """A judge that wants to find out what its endpoint honours before it is asked anything else."""
+    """Judge that tests its endpoint before other questions."""
 
     async def probe(
         self, *, run: Path | None, cache: Path | None, budget: Budget, say: Callable[[str], None]
@@ -83,8 +78,9 @@ class Probed(Protocol):
 
 
 class Refused(JudgeError):
-    """An endpoint answered a probe with an error that may be about a field of the request. `error` is what the same
-    answer means to a question. `is_fault` where the server blames itself."""
+    """An endpoint's error to a test request. `error`: its meaning for a question; `is_fault`: the server blames
+    itself.
+    """
 
     def __init__(self, body: Any, error: Exception, *, is_fault: bool) -> None:
         super().__init__(str(error))
@@ -93,7 +89,7 @@ class Refused(JudgeError):
 
 @contextmanager
 def told_when_silent(say: Callable[[str], None], words: str) -> Iterator[None]:
-    """Say `words` where what is inside takes longer than a few seconds."""
+    """Call `say(words)` after a few seconds."""
     timer = asyncio.get_running_loop().call_later(_SILENT_S, say, words)
     try:
         yield
@@ -112,10 +108,10 @@ async def find_out(
     timeout_s: float = _TIMEOUT_S,
     say: Callable[[str], None] = lambda _: None,
 ) -> Finding:
-    """What the endpoint honours. `wire` is what is promised; of it, what `pinned` names is not asked. `body` goes with
-    every request; `say` is told of waits.
+    """Test all fields of `wire` but those `pinned`; `body` goes with every request, `say` receives messages about
+    waits.
 
-    Raises JudgeRetry when the endpoint gives no answers, and whatever it says to the plainest of requests.
+    Raises JudgeRetry without any answer, and the endpoint's error to the plainest request.
     """
     probe = _Probe(send, model, wire, pinned, body, timeout_s, say)
     await probe.ask_structure()
@@ -129,8 +125,6 @@ async def find_out(
 
 
 class _Probe:
-    """One probing: how requests are put so far, and what was seen."""
-
     def __init__(
         self,
         send: Send,
@@ -158,7 +152,7 @@ class _Probe:
         self.n_requests = 0
 
     async def ask_structure(self) -> None:
-        """Whether a reply's form, log-probabilities and the temperature are heeded; what is not, is no longer sent."""
+        """Test reply format, log-probabilities and temperature."""
         has_logprobs: Heeded = "unknown"
         while True:
             reply = await self._put_stepping_down(_SENTENCE, PROBE_TOKENS)
@@ -183,7 +177,7 @@ class _Probe:
             self.seen.append(f"logprobs {has_logprobs}")
 
     def make_room_to_think(self) -> None:
-        """Let a model that was seen to think take tokens for it beyond what its replies may have."""
+        """Grant extra tokens to a model seen thinking."""
         if self.n_thoughts <= _SHORT_THOUGHT:
             return
         said = f"thinks some {self.n_thoughts} tokens before a short answer"
@@ -195,7 +189,7 @@ class _Probe:
         self.seen.append(f"{said}, so that requests may take {room:,} more than max_tokens")
 
     async def ask_limit(self) -> None:
-        """Which spelling of the token limit is heeded."""
+        """Test the spellings of the token limit."""
         first = self.wire.token_limit_field
         for field in (first, _other(first)):
             try:
@@ -210,14 +204,14 @@ class _Probe:
                 return
 
     async def ask_decisions(self) -> None:
-        """Whether `/decisions` tells what holds from what does not."""
+        """Test whether `/decisions` tells true from false statements."""
         statements = ("The text mentions a cat.", "The text mentions a submarine.")
         questions = [{"type": "predicate", "name": s[-9:-1], "instructions": s} for s in statements]
         body = {"model": self._model, "input": "The cat sat on the mat.", "questions": questions}
         self.n_requests += 1
         try:
             answer, _ = await self._timed("/decisions", body)
-            right, wrong = (float(found["probability"]) for found in answer["answers"])
+            right, wrong = (float(question["probability"]) for question in answer["answers"])
         except (JudgeError, TypeError, ValueError, KeyError, OverflowError):
             return
         if 0.0 <= wrong < right <= 1.0:
@@ -234,7 +228,7 @@ class _Probe:
             raise JudgeRetry(f"no reply within {self._timeout_s:g} s") from None
 
     async def _put_stepping_down(self, prompt: str, max_tokens: int) -> Reply:
-        """The reply to a request from which, one after the other, all is left out that is refused."""
+        """Reply after dropping refused fields one by one."""
         n_faults = 0
         while True:
             try:
@@ -268,8 +262,7 @@ class _Probe:
         self.wire = replace(self.wire, fold_system=True)
 
     async def _try_folding(self, prompt: str, max_tokens: int) -> bool | None:
-        """Whether it is for a message of the system that a request was refused for no stated reason: taken without it
-        and refused with it again. None where it is refused without it, too."""
+        """Whether a request is refused with its system message only; None where refused without it too."""
         self._has_tried_folding = True
         try:
             await self._put(prompt, max_tokens, replace(self.wire, fold_system=True))
@@ -282,7 +275,7 @@ class _Probe:
         return False
 
     def _leave_out(self, blamed: list[str]) -> bool:
-        """Take one field out of the request, a blamed one first; whether there was one left to take."""
+        """Drop one field, blamed ones first; False without one left."""
         for field in dict.fromkeys([*blamed, "reply_format", "logprobs", "temperature", "token_limit_field"]):
             wire = self.wire
             if field == "reply_format" and field not in self._pinned and wire.reply_format != "none":
@@ -307,7 +300,7 @@ class _Probe:
         return False
 
     async def _put(self, prompt: str, max_tokens: int, wire: Wire) -> Reply:
-        """One chat completion, put again where it failed in passing."""
+        """One chat completion, repeated after passing failures."""
         request = Request(
             ScoreTask("", ()),
             (Message("system", _SYSTEM), Message("user", prompt)),
@@ -331,7 +324,6 @@ class _Probe:
         raise AssertionError("unreachable")
 
     def _note_who(self, answer: Any) -> None:
-        """Keep what a reply says of who gave it."""
         for name in ("model", "system_fingerprint"):
             value = answer.get(name) if isinstance(answer, dict) else None
             if isinstance(value, str) and value:

@@ -1,10 +1,6 @@
-"""What a reply's headers say about rate limits: what is left, when it is refilled, how long to pause.
+"""Rate limits in reply headers (OpenAI's, Anthropic's, plain `x-ratelimit-*`).
 
-Read are OpenAI's `x-ratelimit-remaining-requests` and `-reset-requests` (Azure, Groq, ...), Anthropic's
-`anthropic-ratelimit-requests-remaining` and `-reset`, and plain `x-ratelimit-remaining` and `-reset`. Servers write a
-reset as a duration (`6m0s`, `12ms`), as seconds, as a moment in seconds or milliseconds, or as a date. A time that
-cannot be meant (no number, without end, weeks ahead; for a pause also none at all, or in the past) is as good as none
-stated: whoever keeps to it would hammer the server or never ask it again.
+Implausible times are ignored: obeying them would hammer the server or never ask it again.
 """
 
 from __future__ import annotations
@@ -21,9 +17,9 @@ __all__ = ["parse_reset_s", "read_rate_limits", "retry_after_s"]
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _UNIT_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _A_MOMENT = 1e8
-"""A reset larger than this many seconds (three years) is a moment, no duration."""
+"""Three years in seconds: a larger reset is a moment."""
 _LONGEST_S = 7 * 86400.0
-"""No limit is refilled later; a time beyond is a mistake."""
+"""Longest plausible time to a refill."""
 _MOST_DIGITS = 15
 """Of a count of what is left."""
 
@@ -38,11 +34,11 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
         ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
     ),
 }
-"""For each kind of limit the headers that say what is left and when it is refilled."""
+"""Headers that say what is left and when it is refilled."""
 
 
 def read_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | None:
-    """The limits that headers state, None where they state none. `now` is the time in seconds since 1970."""
+    """None without limits. `now` is in seconds since 1970."""
     now = _server_time(headers, now)
     requests_left, requests_reset_s = _read(headers, "requests", now)
     tokens_left, tokens_reset_s = _read(headers, "tokens", now)
@@ -52,23 +48,23 @@ def read_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | 
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """The pause a server asks for, in seconds and above 0, None where it names none that can be kept.
+    """Requested pause in seconds, above 0; None without a plausible one.
 
-    `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3); else the refill of what is used up.
+    From `retry-after-ms` or `Retry-After` (RFC 9110, 10.2.3), else the refill of what is used up.
     """
     now = _server_time(headers, now)
     for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is not None and (pause_s := _pause_s(value, unit_s, now)) is not None:
             return pause_s
-    found = (_read(headers, kind, now) for kind in _NAMES)
-    return max((reset_s for left, reset_s in found if left == 0 and reset_s), default=None)
+    limits = (_read(headers, kind, now) for kind in _NAMES)
+    return max((reset_s for left, reset_s in limits if left == 0 and reset_s), default=None)
 
 
 def parse_reset_s(text: str, *, now: float) -> float | None:
-    """Seconds until a reset, in any of the spellings in use; None for anything else and for a time weeks ahead."""
+    """None for unknown spellings and times weeks ahead."""
     seconds = _seconds_until(text.strip(), now)
-    # one that is over, by a clock that goes a little ahead, is a reset all the same
+    # a moment just past, by a fast clock, is still a reset
     return max(0.0, seconds) if seconds is not None and seconds <= _LONGEST_S else None
 
 
@@ -91,7 +87,6 @@ def _seconds_until(text: str, now: float) -> float | None:
 
 
 def _pause_s(value: str, unit_s: float, now: float) -> float | None:
-    """A pause as it is spelt, None where it is none that can be kept."""
     try:
         pause_s = float(value) * unit_s
     except ValueError:
@@ -103,7 +98,7 @@ def _pause_s(value: str, unit_s: float, now: float) -> float | None:
 
 
 def _server_time(headers: Mapping[str, str], now: float) -> float:
-    """The server's own clock, by which it names moments, where it states it (`Date`): ours may be set otherwise."""
+    """Time by the `Date` header; our clock may differ."""
     try:
         return email.utils.parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError, OverflowError, OSError):
@@ -111,9 +106,9 @@ def _server_time(headers: Mapping[str, str], now: float) -> float:
 
 
 def _read(headers: Mapping[str, str], kind: str, now: float) -> tuple[int | None, float | None]:
-    """What is left of one kind and in how many seconds it is refilled. Azure writes -1 for what it does not know."""
     for remaining, reset in _NAMES[kind]:
         left = headers.get(remaining)
+        # Azure writes -1 for unknown
         if left is None or not left.isdecimal() or len(left) > _MOST_DIGITS:
             continue
         return int(left), parse_reset_s(headers.get(reset, ""), now=now)

@@ -1,8 +1,4 @@
-"""Counting a prompt's tokens with the judge's own tokenizer, where that is on this machine.
-
-Nothing is downloaded: a tokenizer is read from the model's directory, from the hub's cache, or, for OpenAI's models,
-through tiktoken where that is installed and has the vocabulary already. All of these are optional packages.
-"""
+"""Token counts by the judge's own tokenizer, if it is on this machine."""
 
 from __future__ import annotations
 
@@ -23,14 +19,12 @@ _FILE = "tokenizer.json"
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """Counts the tokens of a text; `name` says with whose tokenizer."""
-
     name: str
     count: Callable[[str], int]
 
 
 def find_counter(model: str) -> TokenCounter | None:
-    """The counter of a judge's model, or None when its tokenizer is not at hand."""
+    """Counter for a model, None without its tokenizer."""
     for path in _places(model):
         if path.is_file():
             return _from_file(path, name=model)
@@ -38,10 +32,7 @@ def find_counter(model: str) -> TokenCounter | None:
 
 
 def open_counter(path: Path) -> TokenCounter:
-    """The counter of a tokenizer that the user names: a tokenizer.json, or the directory that holds one.
-
-    Raises InputError when there is none or it cannot be read.
-    """
+    """Counter for a tokenizer.json or its directory. Raises InputError when missing or unreadable."""
     file = path / _FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"--tokenizer {path}: there is no {_FILE}; name a tokenizer's directory")
@@ -55,12 +46,12 @@ def open_counter(path: Path) -> TokenCounter:
 
 
 def _places(model: str) -> Iterator[Path]:
-    """Where a model's tokenizer may lie: its own directory, else the snapshots in the hub's cache."""
     if Path(model).is_dir():
         yield Path(model) / _FILE
         return
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub"))
+    # snapshots in the hub's cache
     if "/" in model:
         yield from sorted((hub / f"models--{model.replace('/', '--')}" / "snapshots").glob(f"*/{_FILE}"))
 
@@ -78,13 +69,13 @@ def _from_file(path: Path, *, name: str) -> TokenCounter | None:
 
 
 def _from_tiktoken(model: str) -> TokenCounter | None:
-    """tiktoken fetches a vocabulary it does not have; that is forbidden here by taking its reader away meanwhile."""
     try:
         tiktoken: Any = importlib.import_module("tiktoken")
         loading: Any = importlib.import_module("tiktoken.load")
     except ImportError:
         return None
     reader = loading.read_file
+    # tiktoken downloads missing vocabularies: replace its reader meanwhile
     loading.read_file = _refuse
     try:
         encoding = tiktoken.encoding_for_model(model)

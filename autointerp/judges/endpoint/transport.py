@@ -1,10 +1,7 @@
-"""Putting JSON to one endpoint over HTTP: one pool of connections, no redirects, no retries, the key in a header only.
+"""JSON over HTTP to one endpoint: one connection pool, no redirects, no retries, the key in a header only.
 
-It is aiohttp and little more, because a client between it and us costs several times the work per request. Proxies are
-those of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY); ~/.netrc is not read, cookies are not kept;
-certificates are verified against the system's authorities and certifi's, or against SSL_CERT_FILE or SSL_CERT_DIR
-alone where one is set. Replies may be compressed; what is read of one is bounded after it is unpacked. Every failure
-becomes one of this package's errors. Knows nothing of what is asked or answered.
+Proxies come from the environment; ~/.netrc and cookies are ignored. Certificates are checked against the system's
+authorities and certifi's, or against SSL_CERT_FILE or SSL_CERT_DIR alone.
 """
 
 from __future__ import annotations
@@ -30,16 +27,16 @@ __all__ = ["Answer", "Proxy", "Transport", "check_proxies", "find_proxy"]
 
 _CONNECT_S = 30.0
 _IDLE_S = 4.0
-"""How long an unused connection is kept: less than the 5 s after which many servers close it."""
+"""Less than the 5 s after which many servers close an idle connection."""
 _MOST_BYTES = 32 << 20
-"""Of a reply, unpacked: ten thousand tokens with five alternatives each take a sixth of it."""
+"""Unpacked; ten thousand tokens with five alternatives each take a sixth."""
 _MOST_ERROR_BYTES = 1 << 20
-"""Of an error: what is beyond is left unread."""
+"""Bound on an error's body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, unpacked. Names of headers are found in any case."""
+    """An unpacked answer; header names are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy's address without its password, and who to be there."""
+    """A proxy's address without its password, and its credentials."""
 
     url: str
     user: str | None = None
@@ -56,7 +53,7 @@ class Proxy:
 
 
 class Transport:
-    """The connections to one endpoint, opened with the first request. To be used from one event loop."""
+    """Connections to one endpoint, for one event loop."""
 
     def __init__(
         self,
@@ -68,7 +65,7 @@ class Transport:
         timeout_s: float,
         clean: Callable[[str], str],
     ) -> None:
-        """`clean` takes secrets out of an error's words. Raises ConfigError for a proxy that cannot be used."""
+        """`clean` removes secrets from error texts. Raises ConfigError for an unusable proxy."""
         import aiohttp
 
         self._aiohttp, self._root, self._query, self._clean = aiohttp, root, dict(query), clean
@@ -87,15 +84,14 @@ class Transport:
         self._session: ClientSession | None = None
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """What the endpoint answers, whatever its status. Half characters go out as `?`, as they are stored.
-
-        Raises JudgeRetry where no answer came, JudgeStopped where none can come.
+        """Unpaired surrogates are sent as `?`. Raises JudgeRetry where no answer came, JudgeStopped where none can
+        come.
         """
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
         return await self._request("POST", path, data=content)
 
     async def get(self, path: str) -> Answer:
-        """As `post`, for what is asked without a body."""
+        """As `post`, without a body."""
         return await self._request("GET", path)
 
     async def aclose(self) -> None:
@@ -159,7 +155,7 @@ class Transport:
 
 
 async def _read(response: ClientResponse) -> bytes:
-    """A body, or as much of it as is looked at. Raises JudgeRetry for a reply that is too long."""
+    """Raises JudgeRetry for a reply that is too long."""
     most = _MOST_BYTES if response.status == 200 else _MOST_ERROR_BYTES
     parts: list[bytes] = []
     n_bytes = 0
@@ -175,7 +171,7 @@ async def _read(response: ClientResponse) -> bytes:
 
 
 def find_proxy(url: str) -> Proxy | None:
-    """The proxy that the environment names for an address. Raises ConfigError for one that cannot be used."""
+    """The environment's proxy for an address; as `check_proxies`."""
     parts = urlsplit(url)
     named = getproxies()
     kind = parts.scheme if named.get(parts.scheme) else "all"
@@ -185,7 +181,7 @@ def find_proxy(url: str) -> Proxy | None:
 
 
 def check_proxies() -> None:
-    """Raises ConfigError where any proxy of the environment cannot be used, whatever the address that is asked."""
+    """Raises ConfigError where any proxy in the environment is unusable."""
     for kind, proxy in getproxies().items():
         if kind in ("http", "https", "all") and proxy:
             _parse_proxy(kind, proxy, "none")
@@ -193,19 +189,19 @@ def check_proxies() -> None:
 
 def _parse_proxy(kind: str, proxy: str, instead: str) -> Proxy:
     try:
-        found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        is_address = bool(found.hostname) and found.port != 0
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        is_address = bool(parts.hostname) and parts.port != 0
     except ValueError:  # brackets that do not close, a port that is no number
-        is_address, found = False, urlsplit("http://")
-    if found.scheme not in ("http", "https") or not is_address:
-        what = f"is a {found.scheme}:// proxy" if is_address else "is no address (it is not repeated here)"
+        is_address, parts = False, urlsplit("http://")
+    if parts.scheme not in ("http", "https") or not is_address:
+        what = f"is a {parts.scheme}:// proxy" if is_address else "is no address (it is not repeated here)"
         raise ConfigError(
             f"{kind.upper()}_PROXY of the environment {what}, which cannot be used; name an http:// one, or {instead}"
         )
-    address = f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
-    user = None if found.username is None else unquote(found.username)
-    remember_key(unquote(found.password or ""))
-    return Proxy(address, user, unquote(found.password or ""))
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    user = None if parts.username is None else unquote(parts.username)
+    remember_key(unquote(parts.password or ""))
+    return Proxy(address, user, unquote(parts.password or ""))
 
 
 def _tls_context() -> ssl.SSLContext:

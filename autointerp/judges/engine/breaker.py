@@ -1,9 +1,4 @@
-"""When an endpoint is let alone for a while, and when it is given up and with it the run.
-
-A `Breaker` is told how attempts end. Closed, it lets everybody pass; after a request for a pause, or when nobody
-answered, it is open until a moment that all keep, after which one attempt at a time probes; what cannot pass stops
-the run for good. It takes this package's errors and knows nothing of slots, requests or prices.
-"""
+"""Health of one endpoint: pauses it and finally ends the run."""
 
 from __future__ import annotations
 
@@ -19,16 +14,16 @@ from autointerp.seeds import unit_hash
 __all__ = ["Breaker"]
 
 _SPREAD = 0.1
-"""Share of a pause over which its end is spread, so that not all come back in one moment."""
+"""Share of a pause over which restarts spread."""
 
 
 class Breaker:
-    """The health of one endpoint. `endpoint` is its name in messages. The run stops when
+    """Circuit breaker for one endpoint, named `endpoint` in messages. The run stops when
 
-    - it asks for a pause above `max_pause_s`, or for one after the other that long and answers nothing between,
-    - `n_dead` attempts in a row over at least `dead_after_s` did not reach it (one every `probe_delay_s` is made),
-    - `n_lost` requests in a row failed for good (refused ones only as long as it has answered nothing yet),
-    - at least `n_silent` attempts in a row failed, over at least `silent_after_s`, pauses asked for not counted.
+    - a pause, or pauses in a row without an answer, exceed `max_pause_s`,
+    - `n_dead` attempts in a row over at least `dead_after_s` did not reach it,
+    - `n_lost` requests in a row failed for good (rejected ones count only before the first answer),
+    - `n_silent` attempts in a row failed over at least `silent_after_s`, requested pauses excluded.
     """
 
     def __init__(
@@ -39,7 +34,7 @@ class Breaker:
         on_stop: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_stop` is called once, when the run is stopped."""
+        """`on_stop` is called once, when the run stops."""
         self._endpoint, self._schedule, self._on_stop, self._clock = endpoint, schedule, on_stop, clock
         self._resume_at, self._spread_s, self._why = 0.0, 0.0, ""
         self._n_unreached, self._unreached_since = 0, 0.0
@@ -51,7 +46,7 @@ class Breaker:
         self._reason: RunStopped | None = None
 
     def stop(self, reason: RunStopped) -> None:
-        """Let nothing more be sent: whoever waits raises `reason`. What is in flight may finish."""
+        """Waiting requests raise `reason`; those in flight may finish."""
         if self._reason is None:
             self._reason = reason
             self._stopped.set()
@@ -62,7 +57,7 @@ class Breaker:
             raise copy(self._reason)  # one error for each who waits: a traceback is of one
 
     async def sleep(self, delay_s: float) -> None:
-        """Sleep, unless the run is stopped meanwhile, which raises its reason."""
+        """Raises the reason if the run stops meanwhile."""
         try:
             await asyncio.wait_for(self._stopped.wait(), timeout=delay_s)
         except TimeoutError:
@@ -71,30 +66,28 @@ class Breaker:
 
     @property
     def pause(self) -> tuple[float, str]:
-        """How long nothing will be sent yet, 0 for no pause, and why."""
+        """Seconds left, and why."""
         return max(0.0, self._resume_at - self._clock()), self._why
 
     async def wait_out_pause(self, key: str) -> None:
-        """Wait until the shared pause is over, each request a little longer by a hash of its `key`."""
+        """Wait for the shared pause and a spread hashed from `key`."""
         while (delay_s := self._resume_at + self._spread_s * unit_hash("restart", key) - self._clock()) > 0:
             await self.sleep(delay_s)
 
     def note_answer(self) -> None:
-        """The endpoint has answered."""
         self._has_answered = True
         self._n_lost = self._n_unreached = self._n_failed = 0
         self._pausing_since = None
 
     def note_earlier_answer(self) -> None:
-        """The endpoint has answered before: it takes requests like this run's."""
         self._has_answered = True
 
     def note_rejected(self) -> None:
-        """It would not take one request: it is there, at least."""
+        # a rejection shows that the endpoint is there
         self._n_unreached = 0
 
     def note_failure(self, error: JudgeRetry) -> bool:
-        """An attempt failed; whether only one at a time shall be sent for now. Raises JudgeStopped to end the run."""
+        """Whether to send one attempt at a time for now. Raises JudgeStopped to end the run."""
         if error.retry_after_s is not None:
             self._pause(error.retry_after_s, error)
         if error.is_connection:
@@ -105,7 +98,7 @@ class Breaker:
         return error.is_connection or error.retry_after_s is not None
 
     def note_lost(self, error: JudgeRetry | JudgeRejected) -> None:
-        """A request failed for good. Raises JudgeStopped when too many have."""
+        """Raises JudgeStopped when too many requests failed for good."""
         if isinstance(error, JudgeRejected) and self._has_answered:
             return  # the endpoint works; it is the request that is at fault
         self._n_lost += 1

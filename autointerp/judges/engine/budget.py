@@ -1,7 +1,4 @@
-"""Ceilings on money and requests that hold whatever is in flight: an attempt is counted before it is sent.
-
-It takes upper bounds of what an attempt may cost and what it did cost, and knows nothing of judges.
-"""
+"""Ceilings on money and requests; attempts are counted before they are sent."""
 
 from __future__ import annotations
 
@@ -14,18 +11,18 @@ from autointerp.errors import LimitReached
 __all__ = ["Budget", "Reservation"]
 
 _UNKNOWN_FACTOR = 1.5
-"""A cost that cannot be bounded beforehand is taken as this many times the dearest seen so far."""
+"""Of the dearest reply so far, for a cost without a bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room taken for one attempt. Give it back by `Budget.settle` or `Budget.cancel`, exactly once."""
+    """Room for one attempt; give it back exactly once by `Budget.settle` or `Budget.cancel`."""
 
     bound_usd: float
 
 
 class Budget:
-    """What may still be spent. One per run, shared by all its judges; to be used from one event loop at a time."""
+    """Money and requests left to a run; for one event loop at a time."""
 
     def __init__(
         self,
@@ -35,7 +32,7 @@ class Budget:
         spent_usd: float = 0.0,
         n_requests: int = 0,
     ) -> None:
-        """`spent_usd` and `n_requests` are what earlier sittings of the run used up, from the journal's totals."""
+        """`spent_usd` and `n_requests` of earlier sittings."""
         self.max_usd, self.max_requests = max_usd, max_requests
         self._spent_usd, self._n_requests = spent_usd, n_requests
         self._reserved_usd, self._n_reserved, self._dearest_usd = 0.0, 0, 0.0
@@ -43,19 +40,16 @@ class Budget:
 
     @property
     def spent_usd(self) -> float:
-        """Money spent, attempts whose outcome is unknown (time-outs) counted at their bound."""
+        """With attempts of unknown outcome at their bound."""
         return self._spent_usd
 
     @property
     def n_requests(self) -> int:
-        """Attempts sent, those in flight included."""
+        """Attempts sent, in flight included."""
         return self._n_requests
 
     async def reserve(self, bound_usd: float | None) -> Reservation:
-        """Take room for one attempt that costs at most `bound_usd`; None when nobody can say.
-
-        Waits while the ceiling is only reached because of what is in flight. Raises LimitReached.
-        """
+        """Wait for room for an attempt that costs at most `bound_usd` (None: unknown). Raises LimitReached."""
         while True:
             if self.max_requests is not None and self._n_requests >= self.max_requests:
                 raise LimitReached(
@@ -78,12 +72,12 @@ class Budget:
         return Reservation(bound)
 
     def cancel(self, reservation: Reservation) -> None:
-        """Give room back unused: the attempt was never sent."""
+        """Give back the room of an unsent attempt."""
         self._n_requests -= 1
         self.settle(reservation, usd=0.0)
 
     def settle(self, reservation: Reservation, *, usd: float | None) -> None:
-        """Book what the attempt cost; None means that nobody knows, and books the bound."""
+        """Book the attempt's cost; None books the bound."""
         self._n_reserved -= 1
         self._reserved_usd = self._reserved_usd - reservation.bound_usd if self._n_reserved else 0.0
         self._spent_usd += reservation.bound_usd if usd is None else usd

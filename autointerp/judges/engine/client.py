@@ -1,8 +1,6 @@
-"""Asking a judge safely: journal first, then the shared cache, then budget, limits and the judge itself.
+"""A judge in a run: journal first, then shared cache, then budget, limits and the judge itself.
 
-A `Client` wraps one judge in one run. It takes requests and always gives back an outcome, or stops the run, whatever a
-judge does; it knows nothing of what is asked. Every paid reply is recorded before anybody sees it, and what may have
-been paid for without one as well.
+Every paid reply is recorded before anybody sees it, and every attempt that may have cost money.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 __all__ = ["Client", "Counters", "Failure", "Outcome"]
 
 _GRACE_S = 30.0
-"""How long `aclose` waits for requests in flight that no time-out ends. Others end by theirs: they are paid for."""
+"""Wait of `aclose` for requests without a time-out; others end by theirs."""
 
 
 _MOST_MESSAGE = 2_000
@@ -40,7 +38,7 @@ _MOST_MESSAGE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No usable answer: the judge declined (`refused`), or every try failed (`error`)."""
+    """The judge declined (`refused`) or every attempt failed (`error`)."""
 
     kind: Literal["refused", "error"]
     message: str
@@ -51,14 +49,14 @@ Outcome = Reply | Failure
 
 @dataclass(slots=True)
 class Counters:
-    """What a client did so far. `n_sent` counts attempts, `usd` what this sitting's replies cost."""
+    """`n_sent` counts attempts; `usd` is the cost of this sitting."""
 
     n_asked: int = 0
     n_sent: int = 0
     n_from_journal: int = 0
     n_from_cache: int = 0
     n_shared: int = 0
-    """Asked while the same request was in flight, and answered with it."""
+    """Answered together with the same request in flight."""
     n_retries: int = 0
     n_refused: int = 0
     n_errors: int = 0
@@ -69,7 +67,7 @@ class Counters:
 
 
 class Client:
-    """One judge as a run uses it. To be used from one event loop; close it with `aclose`, or use `async with`."""
+    """One judge in one run, for one event loop."""
 
     def __init__(
         self,
@@ -81,11 +79,7 @@ class Client:
         budget: Budget,
         schedule: RetrySchedule | None = None,
     ) -> None:
-        """`cache` is passed over for a judge that is local or shares nothing, and only written to where `limits.reuse`
-        is off.
-
-        `schedule` defaults to one made from `limits`.
-        """
+        """`cache` is ignored for a local or unshared judge, and only written to with `limits.reuse` off."""
         self.capabilities: Capabilities = judge.capabilities
         self._journal, self._budget, self._cache = journal, budget, cache
         is_batching, n_most = self.capabilities.is_batching, self.capabilities.max_concurrent
@@ -106,16 +100,14 @@ class Client:
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why no answer comes for now; None while all is well."""
+        """Reason why no answer comes; None while all is well."""
         return self._limiter.waiting
 
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
-        """The outcome of one request: a Reply, or a Failure that says what became of it.
+        """Outcome of one request; its cost goes to `account`, even if others share the reply.
 
-        The journal books what the reply costs to `account`, whoever else asks the same.
-        Raises RunStopped when the run has to stop (a ceiling, a wrong key, a dead endpoint, replies that nobody can
-        read), and ArtefactError when the journal cannot be written. Cancelling the caller does not cancel what was
-        sent: its reply is recorded.
+        Raises RunStopped (a ceiling, a wrong key, a dead endpoint, unreadable replies), ArtefactError when the journal
+        cannot be written. Cancelling the caller does not cancel a sent request: its reply is recorded.
         """
         if self._is_stopping:
             self._limiter.raise_if_stopped()
@@ -141,22 +133,21 @@ class Client:
         return await asyncio.shield(task)
 
     def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
-        """Whoever asked says whether the reply could be read. Where the first ten could not, no more is asked for."""
+        """Unreadable first replies end the run."""
         self._readings.note_reply(account, request, reply, is_readable=is_readable)
 
     def note_results(self, explainer: str, scorer: str | None, outcomes: Counter[str]) -> None:
-        """Whoever asked says what came of it: so many results `kept`, and so many lost in one way or another."""
+        """Results `kept` and lost, by kind of loss."""
         self._readings.note_results(explainer, scorer, outcomes)
 
     def require_results(self) -> None:
-        """Raises JudgeStopped when nothing at all came of what was asked."""
+        """Raises JudgeStopped when no result came of all requests."""
         why = self._readings.useless()
         if why is not None:
             raise JudgeStopped(f"{why}; what is done is kept")
 
     def stop(self, reason: RunStopped) -> None:
-        """Send nothing more: whoever asks from now on, or waits for a turn, raises `reason`. What is in flight may
-        finish."""
+        """Waiting requests raise `reason`; those in flight may finish."""
         self._is_stopping = True
         self._limiter.stop(reason)
 
@@ -166,7 +157,7 @@ class Client:
         return self._timeout_s or _GRACE_S
 
     async def aclose(self) -> None:
-        """Wait for what is in flight, so that no paid reply is lost, then close the judge."""
+        """Close after requests in flight, so that no paid reply is lost."""
         self.stop(RunStopped("the client was closed"))
         if self._in_flight:
             _, late = await asyncio.wait(list(self._in_flight.values()), timeout=self.patience_s)
@@ -218,7 +209,7 @@ class Client:
         return self._outcome(reply)
 
     async def _attempt(self, request: Request, key: str, number: int) -> Reply:
-        """One try, within the budget; its reply or its failure is recorded."""
+        """One attempt within the budget."""
         bound_usd = self._judge.bound_usd(request)
         reservation = await self._budget.reserve(bound_usd)
         try:
@@ -255,7 +246,7 @@ class Client:
         return reply
 
     def _require_price(self) -> None:
-        """Raises LimitReached under a ceiling on money, which nobody can keep without a price."""
+        """Raises LimitReached under a ceiling on money, impossible to keep without prices."""
         if self._budget.max_usd is not None:
             raise LimitReached(
                 f"limits.max_usd = {self._budget.max_usd:g} cannot be kept: {self.capabilities.endpoint} states no "
@@ -310,10 +301,10 @@ class Client:
 
 
 def _meter(reply: Reply) -> tuple[RateLimits | None, int]:
-    """What the endpoint still allows, and the tokens it counts for a reply."""
+    """Remaining rate limits and tokens used."""
     return reply.rate_limits, reply.usage.input_tokens + reply.usage.output_tokens
 
 
 def _prefix(request: Request) -> str | None:
-    """What a request begins with and others may share: prompts state the constant part first."""
+    # prompts begin with what they share
     return request.messages[0].content if len(request.messages) > 1 else None

@@ -1,9 +1,7 @@
-"""How many attempts may be under way at an endpoint at once: a number that is learnt from how it answers.
+"""Learnt number of attempts under way at one endpoint.
 
-`Slots` hands out places. Their number starts small, doubles with every round-trip as long as all goes well, and after
-the first overload rises by equal steps; an overload halves it, once per round-trip however many attempts it hit
-(additive increase, multiplicative decrease: Chiu & Jain 1989; slow start and one fall per window as in TCP, RFC 5681).
-It counts attempts, never seconds, and knows nothing of requests, errors or pauses.
+It doubles each round-trip until the first overload, then rises by equal steps and halves at most once per round-trip
+(Chiu & Jain 1989; slow start as in TCP, RFC 5681).
 """
 
 from __future__ import annotations
@@ -18,40 +16,39 @@ from autointerp.judges.engine.quota import Quota
 __all__ = ["START", "Ending", "Slots", "Turn"]
 
 START = 8
-"""Places at first, where nothing is known of the endpoint."""
+"""First number of places."""
 _STEPS = 32
-"""Additive steps, one per round-trip, between nothing and the ceiling: half of it is won back in 16 round-trips."""
+"""Round-trips from nothing to the ceiling."""
 _FALL_FACTOR = 0.5
 
 
 class Ending(Enum):
-    """How an attempt ended, as far as the number of places is concerned."""
+    """How an attempt ended."""
 
     ANSWERED = "answered"
     FAILED = "failed"
-    """In a way that fewer at once would not mend; the endpoint is there."""
+    """For a reason unrelated to load; the endpoint is reachable."""
     OVERLOADED = "overloaded"
     UNREACHED = "unreached"
     UNSENT = "unsent"
 
 
 class Turn(Enum):
-    """Where whoever asks for a place stands among those that wait."""
+    """Place in the queue."""
 
     FIRST = "first"
-    """Behind others that are to be first."""
+    """After others that are to be first."""
     BEHIND_ONE = "behind one"
     LAST = "last"
 
 
 class Slots:
-    """Places for attempts at one endpoint, handed out in the order they are asked for, repeated tries first."""
+    """Places for attempts, first come first served, repeated ones first."""
 
     def __init__(
         self, *, ceiling: int, quota: Quota | None = None, pace: Pace | None = None, start: int = START
     ) -> None:
-        """At most `ceiling` at once, at first `start`; never more than `quota` allows to be sent, nor faster than
-        `pace`."""
+        """At most `ceiling` places; `start` at first."""
         self._ceiling, self._quota, self._pace = max(1, ceiling), quota or Quota(), pace
         self._limit = float(min(start, self._ceiling))
         self._is_slow_start, self._is_probing, self._is_open = True, False, False
@@ -62,16 +59,15 @@ class Slots:
 
     @property
     def limit(self) -> int:
-        """How many may be under way now."""
+        """Attempts allowed under way now."""
         return 1 if self._is_probing else int(self._limit)
 
     @property
     def n_taken(self) -> int:
-        """How many are."""
         return self._n_taken
 
     async def take(self, turn: Turn = Turn.LAST) -> int:
-        """Wait for a place; gives the number of this attempt. The place goes back by `give_back` exactly once."""
+        """Number of an attempt, once it has a place. Call `give_back` exactly once for it."""
         if not self._repeated and not self._waiting and self._has_room():
             return self._give()
         place: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -88,20 +84,20 @@ class Slots:
             raise
 
     async def take_again(self) -> int:
-        """The number of another attempt in a place still held, or in a new one where there are too few by now."""
+        """Number of another attempt, in a held place if still allowed."""
         if self._is_open or (self._n_taken <= self.limit and self._hold_s() == 0.0):
             return self._number()
         self._n_taken -= 1
         return await self.take(Turn.FIRST)
 
     def give_back(self, number: int, ending: Ending) -> None:
-        """The attempt `number` is over, and its place is free."""
+        """End attempt `number` and free its place."""
         self.note(number, ending)
         self._n_taken -= 1
         self._hand_out()
 
     def note(self, number: int, ending: Ending) -> None:
-        """The attempt `number` is over, and its place is held for another."""
+        """End attempt `number` but keep its place."""
         if self._pace is not None:
             self._pace.note_end()
         if ending in (Ending.ANSWERED, Ending.FAILED) and number > self._probed_from:
@@ -116,11 +112,11 @@ class Slots:
             self._is_slow_start = False
 
     def probe(self) -> None:
-        """From now on let one through at a time, until the endpoint has answered one sent after this."""
+        """One attempt at a time, until a later one is answered."""
         self._is_probing, self._probed_from = True, self._n_given
 
     def open_wide(self) -> None:
-        """Let everybody through: the run is over, and whoever waits shall see it."""
+        """Let everybody see that the run is over."""
         self._is_open = True
         if self._timer is not None:
             self._timer.cancel()
@@ -130,7 +126,6 @@ class Slots:
         return self._is_open or (self._n_taken < self.limit and self._hold_s() == 0.0)
 
     def _hold_s(self) -> float:
-        """Until quota and pace let the next one go."""
         return max(self._quota.hold_s(), self._pace.hold_s() if self._pace is not None else 0.0)
 
     def _give(self) -> int:
@@ -155,10 +150,10 @@ class Slots:
                 return
 
     def _wake_after_hold(self) -> None:
-        """When it is quota or pace that holds back, nobody may be left to give a place back: a timer asks again."""
         if self._timer is not None:
             self._timer.cancel()  # what holds back may have changed
             self._timer = None
+        # where quota or pace holds back, nobody may be left to give a place back: a timer asks again
         if self._n_taken < self.limit:
             self._timer = asyncio.get_running_loop().call_later(self._hold_s(), self._on_timer)
 

@@ -1,7 +1,4 @@
-"""A judge that can be relied on: whatever the one inside does gives a reply that keeps the rules or an error of ours.
-
-Knows nothing of journals, budgets or tries.
-"""
+"""A judge whose replies keep the rules and whose errors are this package's."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ __all__ = ["GuardedJudge"]
 @runtime_checkable
 class _Priced(Protocol):
     def bound_usd(self, request: Request) -> float | None:
-        """The most a request can cost, or None when unknown: a judge may offer this beside `ask`."""
+        """Most a request can cost; None when unknown."""
         ...
 
 
 class GuardedJudge:
-    """`judge`, given `timeout_s` for a reply (None: as long as it takes)."""
+    """Wraps `judge`, with a time-out of `timeout_s` (None: unlimited)."""
 
     def __init__(self, judge: Judge, *, timeout_s: float | None) -> None:
         self._judge, self._timeout_s = judge, timeout_s
@@ -33,10 +30,7 @@ class GuardedJudge:
         self._told: set[str] = set()
 
     async def ask(self, request: Request) -> Reply:
-        """The reply as a run keeps it; asking a judge that is local costs nothing, which it need not say.
-
-        Raises JudgeError or RunStopped and nothing else.
-        """
+        """Valid reply; local judges cost 0. Raises only JudgeError or RunStopped."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 with judge_errors():
@@ -54,7 +48,6 @@ class GuardedJudge:
         return reply
 
     def bound_usd(self, request: Request) -> float | None:
-        """The most the request can cost, None when nobody can say."""
         if not isinstance(self._judge, _Priced):
             return 0.0 if self.capabilities.is_local else None
         try:

@@ -1,10 +1,4 @@
-"""One endpoint and how hard it is pressed: each attempt waits for its place, and failed ones are repeated.
-
-A `Limiter` stands before one endpoint and model. It takes a coroutine function that makes one attempt, and puts
-together what its parts know: `concurrency` how many at once, `quota` what may still be sent, `pace` how fast,
-`breaker` when to pause and when to give up, `schedule` when to repeat, `warmup` who goes first. Knows nothing of
-requests, prices or journals.
-"""
+"""Load on one endpoint: attempts wait for a place, failed ones are repeated."""
 
 from __future__ import annotations
 
@@ -31,7 +25,7 @@ Meter = Callable[[Any], tuple[RateLimits | None, int]]
 
 
 class Waiting(NamedTuple):
-    """Why no answer comes, and for how many seconds at least nothing is sent; 0 where tries go on."""
+    """Why no answer comes, and seconds until the next attempt."""
 
     reason: str
     pause_s: float
@@ -45,7 +39,7 @@ class _Place:
 
 
 class Limiter:
-    """One endpoint's slots and its health. `endpoint` is its name in messages."""
+    """Access to one endpoint, named `endpoint` in messages."""
 
     def __init__(
         self,
@@ -58,11 +52,8 @@ class Limiter:
         n_start: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """At most `n_concurrent` attempts at once, fewer while that is too much for the endpoint; `n_start` of them at
-        first, a few where it is left out.
-
-        `meter` reads off an answer what the endpoint still allows and the tokens the answer took. `is_warmed_up`: the
-        first request of each prefix goes alone.
+        """`meter` reads remaining limits and used tokens off an answer. `is_warmed_up`: the first request of each
+        prefix goes alone.
         """
         self._schedule, self._meter = schedule, meter
         self._quota = Quota(clock=clock)
@@ -74,12 +65,11 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """How many attempts may be under way now."""
         return self._slots.limit
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why no answer comes for now; None while all is well."""
+        """None while all is well."""
         (pause_s, why), hold_s = self._breaker.pause, self._quota.hold_s()
         if hold_s > pause_s:
             return Waiting("the endpoint says that its limit for this window is used up", hold_s)
@@ -88,24 +78,20 @@ class Limiter:
         return None if self._failing is None else Waiting(str(self._failing), 0.0)
 
     def stop(self, reason: RunStopped) -> None:
-        """Let nothing more be sent: whoever waits raises `reason`. What is in flight may finish."""
+        """Waiting requests raise `reason`; those in flight may finish."""
         self._breaker.stop(reason)
 
     def raise_if_stopped(self) -> None:
         self._breaker.raise_if_stopped()
 
     def note_earlier_answer(self) -> None:
-        """The endpoint has answered in an earlier sitting of the run, or another run."""
+        """Note an answer from an earlier sitting or run."""
         self._breaker.note_earlier_answer()
 
     async def run(self, attempt: Callable[[], Awaitable[Answer]], *, key: str, prefix: str | None = None) -> Answer:
-        """Make attempts until one succeeds. `key` names the request and decides its jitter; `prefix` is what it shares.
+        """First success. `key` decides the jitter; `prefix` is the prompt's shared beginning.
 
-        A request keeps its place between two tries, so that trouble slows the run down instead of spreading over all of
-        it; only where the endpoint had too much it goes without, and comes back before those that were never tried,
-        behind one of them where it was turned away: then the next to go may be taken where this one is not.
-        Raises JudgeRetry (the last one) when tries are used up, JudgeRejected at once, RunStopped when the endpoint is
-        given up here or anywhere else.
+        Raises JudgeRetry when attempts are used up, JudgeRejected at once, RunStopped when the endpoint is given up.
         """
         patience, place = Patience(self._schedule, key), _Place()
         retrying = AsyncRetrying(
@@ -127,7 +113,6 @@ class Limiter:
     async def _one(
         self, attempt: Callable[[], Awaitable[Answer]], patience: Patience, place: _Place, prefix: str | None
     ) -> Answer:
-        """One attempt in its turn, after whoever warms up its prefix."""
         if self._warmup is None or prefix is None:
             return await self._attempt(attempt, patience, place)
         name = await self._warmup.wait(prefix)
@@ -152,6 +137,8 @@ class Limiter:
             return answer
         except JudgeRetry as error:
             ending, self._failing = _ending(error), error
+            # a request keeps its place between attempts, so that trouble slows the run instead of spreading; only after
+            # an overload it goes without
             place.is_held = ending is Ending.FAILED
             patience.count(error)
             if patience.is_turned_away:

@@ -1,10 +1,7 @@
-"""How fast attempts may follow each other at an endpoint that turns some away and names no pause: it is learnt.
+"""Learnt rate of attempts at an endpoint that turns some away without naming a pause.
 
-An attempt turned away makes all wait, twice as long each time nothing was answered in between, and sends come one at a
-time, that far apart. With the first answer the rate of sending is what the endpoint has answered so far, the waits
-included. From then on it rises a little with each answer, faster the more there were in a row, and falls with each
-attempt turned away (as in congestion control, a fall by a factor and a convex rise: RFC 9438). Seconds are of the
-monotonic clock.
+Refusals first double a wait; the first answer sets the rate, which rises convexly with answers and falls by a factor
+with each refusal (congestion control as in RFC 9438).
 """
 
 from __future__ import annotations
@@ -19,47 +16,43 @@ __all__ = ["Pace"]
 
 _FALL_FACTOR = 0.9
 _EARLY_FALL_FACTOR = 0.7
-"""For a fall within `_N_EARLY` answers of the last one: the rate is far too high."""
+"""For a refusal within `_N_EARLY` answers of the last."""
 _N_EARLY = 8
 _RISE_FRAC = 1e-3
-"""The n-th answer in a row since a fall raises the rate by n times this share of it."""
+"""The n-th answer in a row raises the rate by n times this share."""
 _FIRST_RISE_FRAC = 0.1
-"""Each answer raises a rate that has not been too high yet by this share."""
+"""Rise per answer of a rate that was never too high."""
 _RISE_FRAC_PER_S = 0.3
-"""No rate rises faster: endpoints count over a second or more, so that a rate too high shows no sooner."""
+"""Endpoints count over a second or more: a rate too high does not show sooner."""
 
 _LEAST_PER_S = 1 / 60
-"""No rate is lower: whether more is taken by now has to be tried."""
+"""Lowest rate, so that a recovered endpoint is noticed."""
 
 
 class Pace:
-    """When the next attempt may be sent: at once, at an endpoint that never turned one away without naming a pause.
-
-    Attempts are numbered from 1 in the order they are sent.
-    """
+    """Time of the next attempt. Attempts are numbered from 1 in sending order."""
 
     def __init__(
         self, *, first_delay_s: float, max_delay_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """The first wait is `first_delay_s`, or the time between two sends where it is known; none is longer than
-        `max_delay_s`."""
+        """First and longest wait."""
         self._first_delay_s, self._max_delay_s, self._clock = first_delay_s, max_delay_s, clock
         self._per_s = math.inf
         self._wait_s = 0.0
-        """Between sends, until one is answered; 0 once one is."""
+        """Between sends until an answer comes, then 0."""
         self._next_at = -math.inf
         self._n_sent, self._last_fall, self._n_in_a_row = 0, 0, 0
         self._is_first_rise, self._is_held = True, False
         self._n_answered, self._answered_at, self._busy_since, self._ended_at = 0, 0.0, 0.0, 0.0
 
     def hold_s(self) -> float:
-        """Seconds until the next attempt may be sent; 0 for now."""
+        """Seconds until the next attempt may be sent."""
         hold_s = max(0.0, self._next_at - self._clock())
         self._is_held = self._is_held or hold_s > 0.0
         return hold_s
 
     def note_sent(self, number: int, *, is_alone: bool) -> None:
-        """Attempt `number` is sent. `is_alone`: no other is under way."""
+        """`is_alone`: no other attempt is under way."""
         now = self._clock()
         if is_alone:  # nobody had anything to ask in between, which says nothing of the endpoint
             self._busy_since += max(0.0, now - max(self._ended_at, self._next_at))
@@ -70,7 +63,6 @@ class Pace:
             self._next_at = max(self._next_at, now - gap_s) + gap_s
 
     def note_answer(self, number: int) -> None:
-        """Attempt `number` was answered."""
         now = self._clock()
         since_answer_s, self._answered_at = now - self._answered_at, now
         if self._n_answered == 0:
@@ -91,9 +83,9 @@ class Pace:
         self._is_held = False
 
     def note_turned_away(self, number: int, key: str, *, is_again: bool = False) -> bool:
-        """Attempt `number` was turned away, and no pause named; whether that says anything about how many may be under
-        way, which it does not where it is this pace that was too fast. `key` names the request and decides the jitter.
-        `is_again`: so it was before, by which the rate does not fall once more, since the request may be at fault.
+        """Whether a refusal without pause speaks against so many attempts at once, not only against this pace.
+
+        `key` decides the jitter. A request turned away again (`is_again`) may be at fault, so the rate stays.
         """
         now, is_telling = self._clock(), self._wait_s == 0.0 and not self._is_held and not is_again
         if number <= self._last_fall:
@@ -112,7 +104,6 @@ class Pace:
         return is_telling
 
     def note_end(self) -> None:
-        """An attempt ended, in whatever way."""
         self._ended_at = self._clock()
 
     def _fall(self, now: float) -> None:
@@ -124,6 +115,6 @@ class Pace:
         self._per_s = max(_LEAST_PER_S, per_s)
 
     def _answered_per_s(self, now: float) -> float:
-        """Since the rate is watched; without end where there is nothing to tell from."""
+        """Since the rate is watched; infinite when unknown."""
         busy_s = now - self._busy_since
         return self._n_answered / busy_s if busy_s > 0.0 and self._n_answered > 0 else math.inf

@@ -1,8 +1,4 @@
-"""What an endpoint says may still be sent in its current window, remembered until that window is over.
-
-It takes the rate limits that came with replies (`x-ratelimit-*` headers, read by the judge) and counts what is sent
-meanwhile. Seconds are of the monotonic clock, so that a clock set anew changes nothing.
-"""
+"""Requests and tokens left in an endpoint's current window, by its headers."""
 
 from __future__ import annotations
 
@@ -15,12 +11,12 @@ from autointerp.judges.protocol import RateLimits
 __all__ = ["Quota"]
 
 _MAX_HOLD_S = 60.0
-"""However far off a window's end is said to be, after this long more is tried: a 429 tells whether it was true."""
+"""Longest wait; after it a 429 tells whether more is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What was `left` when attempt number `number` had been counted, until `ends_at`."""
+    """`left` after attempt `number`, until `ends_at`."""
 
     left: float
     number: int
@@ -28,10 +24,7 @@ class _Window:
 
 
 class Quota:
-    """Requests and tokens that are left. An endpoint that says nothing sets no bound.
-
-    Attempts are numbered from 1 in the order they are sent; `n_sent` is the number of the last.
-    """
+    """Unbounded without headers. `n_sent` is the last attempt's number, from 1."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -41,11 +34,7 @@ class Quota:
         self._n_metered, self._metered_tokens = 0, 0
 
     def note(self, number: int, limits: RateLimits | None, *, n_tokens: int) -> None:
-        """The reply to attempt `number` took `n_tokens` and came with `limits`.
-
-        One to an earlier attempt than the reply known counted fewer attempts, so it is passed over while that
-        one's window lasts.
-        """
+        """Note the limits in the reply to attempt `number`."""
         self._n_metered += 1
         self._metered_tokens += n_tokens
         if limits is not None:
@@ -53,7 +42,7 @@ class Quota:
             self._tokens = self._newer(self._tokens, number, limits.tokens_left, limits.tokens_reset_s)
 
     def hold_s(self) -> float:
-        """Seconds until the next attempt may be sent; 0 for now. A request's tokens are taken as the mean so far."""
+        """Seconds until the next attempt, its tokens taken as the mean so far."""
         if self._requests is None and self._tokens is None:
             return 0.0
         mean_tokens = self._metered_tokens / max(1, self._n_metered)
@@ -63,6 +52,7 @@ class Quota:
         if left is None or reset_s is None:
             return known
         now = self._clock()
+        # replies to earlier attempts counted fewer attempts
         if known is not None and number < known.number and now < known.ends_at:
             return known
         return _Window(float(left), number, now + min(max(0.0, reset_s), _MAX_HOLD_S))

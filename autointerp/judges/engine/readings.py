@@ -1,8 +1,4 @@
-"""Whether anybody can read what a judge says: counted for each use of it, an explainer's or a scorer's.
-
-Takes replies with whether they could be read, and results with whether they are of any use. Says when asking on is a
-waste of money, and when all of it was.
-"""
+"""Readability of a judge's replies, to stop wasting money."""
 
 from __future__ import annotations
 
@@ -16,30 +12,29 @@ from autointerp.runs.reply_record import Account
 __all__ = ["Readings"]
 
 _N_FIRST = 10
-"""When this many replies have come and none could be read, no more are asked for."""
+"""Unreadable first replies after which no more are asked for."""
 
 
 @dataclass(slots=True)
 class _Use:
-    """What came of one use. `faults` are those of replies that could not be read, `lost` what became of results."""
+    """Outcomes: `faults` of unreadable replies, `lost` results by kind."""
 
     is_read: bool = False
     n_kept: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     first: str = ""
-    """The beginning of the first reply that could not be read."""
+    """Beginning of the first unreadable reply."""
 
 
 class Readings:
-    """The uses of one judge, which is called `judge` in messages."""
+    """Uses of one judge, called `judge` in messages."""
 
     def __init__(self, judge: str) -> None:
         self._judge = judge
         self._uses: dict[tuple[str, str], _Use] = {}
 
     def note_reply(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
-        """A reply was read, or could not be."""
         use = self._use(account.explainer, account.scorer)
         use.is_read = use.is_read or is_readable
         if not is_readable and not use.is_read:
@@ -47,13 +42,13 @@ class Readings:
             use.first = use.first or short(reply.text)
 
     def note_results(self, explainer: str, scorer: str | None, outcomes: Counter[str]) -> None:
-        """So many explanations or answers came out as these: `kept`, or lost in one way or another."""
+        """`kept` or kinds of loss."""
         use = self._use(explainer, scorer)
         use.n_kept += outcomes["kept"]
         use.lost.update({outcome: n for outcome, n in outcomes.items() if outcome != "kept"})
 
     def hopeless(self, account: Account) -> str | None:
-        """Why nothing more is to be asked for this use, None where something is."""
+        """Reason to ask no more for this use."""
         use = self._uses.get(_key(account.explainer, account.scorer))
         if use is None or use.is_read or use.faults.total() < _N_FIRST:
             return None
@@ -64,7 +59,7 @@ class Readings:
         )
 
     def useless(self) -> str | None:
-        """Why a whole sitting was of no use: all that came out of it for one use is lost. None where none was."""
+        """Reason why a use lost all results."""
         for (kind, name), use in self._uses.items():
             if use.lost and not use.n_kept:
                 noun = "explanations" if kind == "explainer" else "answers"

@@ -1,6 +1,5 @@
-"""The first request of a prefix goes alone, so that the endpoint's prefix cache is filled before the flood.
-
-A prefix is what prompts begin with and share: their first message. It knows nothing of what is asked or answered.
+"""Head start for a prefix's first request, to fill the endpoint's prefix cache. A prefix is a prompt's first
+message.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ import asyncio
 __all__ = ["Warmup"]
 
 _MAX_PREFIXES = 64
-"""With more different first messages than this, prompts evidently share none."""
+"""With more first messages than this, prompts evidently share none."""
 
 
 class Warmup:
-    """Lets one request per prefix go first. To be used from one event loop."""
+    """For one event loop."""
 
     def __init__(self) -> None:
         self._under_way: dict[int, asyncio.Future[None]] = {}
         self._warm: set[int] = set()
 
     async def wait(self, prefix: str) -> int | None:
-        """Wait while another request of this prefix goes first. What is given must go to `finish`: None for nothing."""
+        """Wait for the prefix's first request. Pass the result to `finish`."""
         name = hash(prefix)
         if name in self._warm or len(self._warm) >= _MAX_PREFIXES:
             return None
@@ -33,7 +32,6 @@ class Warmup:
         return None
 
     def finish(self, name: int | None) -> None:
-        """The first request of a prefix has been tried, with whatever result: the others may go."""
         if name is not None:
             self._warm.add(name)
             self._under_way.pop(name).set_result(None)

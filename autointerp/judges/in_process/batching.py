@@ -1,7 +1,4 @@
-"""Gathering single questions into batches for an engine that answers many at a time, in one thread of its own.
-
-It takes a function that answers a batch. It knows nothing of requests, models or engines.
-"""
+"""Batches of questions for an engine in its own thread."""
 
 from __future__ import annotations
 
@@ -21,23 +18,20 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[Question]):
-    """A question that somebody waits for, or no longer does."""
-
     question: Question
     future: asyncio.Future[object]
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody waits any more; may be read from the engine's thread."""
+        """Readable from the engine's thread."""
         return self.future.cancelled()
 
 
 class Batcher(Generic[Question, Answer]):
-    """Collects what is asked until `size` questions wait or none has come for `quiet_s`, then has them answered.
+    """Collects questions until `size` wait or none came for `quiet_s`.
 
-    `answer` is called with a batch, in one worker thread, one batch at a time; it gives an answer or an error per
-    question, in order. What is asked meanwhile makes up the next batch. An error that it raises goes to all of its
-    batch. To be used from one event loop at a time.
+    `answer(batch)` runs in one worker thread and returns an answer or an error per question, in order; an exception
+    goes to the whole batch. For one event loop at a time.
     """
 
     def __init__(
@@ -58,11 +52,11 @@ class Batcher(Generic[Question, Answer]):
 
     @property
     def is_closed(self) -> bool:
-        """Whether `aclose` was called: a batch under way should end; may be read from the engine's thread."""
+        """Readable from the engine's thread."""
         return self._is_closed
 
     async def ask(self, question: Question) -> Answer:
-        """The answer, or the error raised that `answer` gave. Raises JudgeStopped once closed."""
+        """Raises the question's error, JudgeStopped once closed."""
         if self._is_closed:
             raise JudgeStopped(f"judge '{self._name}' was closed")
         if self._runner is None or self._runner.done():  # none yet, or one that an earlier event loop took with it
@@ -75,7 +69,7 @@ class Batcher(Generic[Question, Answer]):
         return await waiting.future  # type: ignore[return-value]
 
     async def aclose(self, last: Callable[[], None] | None = None) -> None:
-        """Wait for the batch under way, answer nothing more, run `last` in the engine's thread; again is harmless."""
+        """Finish the current batch, then run `last` in the engine's thread; idempotent."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -88,7 +82,6 @@ class Batcher(Generic[Question, Answer]):
             self._thread.shutdown(wait=False)
 
     async def _run(self) -> None:
-        """Answer batch after batch until nothing waits."""
         try:
             while self._waiting and not self._is_closed:
                 await self._gather()

@@ -1,8 +1,4 @@
-"""Conversations as token ids and token ids as text, with any tokenizer of transformers.
-
-It takes roles and texts. What a text holds is data: a special token spelled out in it is not read as one. It knows
-nothing of models.
-"""
+"""Conversations as token ids. Special tokens spelled out in a text are read as plain text."""
 
 from __future__ import annotations
 
@@ -15,11 +11,11 @@ from autointerp.judges.in_process.labels import AnswerTemplate, answer_template
 __all__ = ["ChatTokens", "Turn"]
 
 Turn = tuple[str, str]
-"""A role and a text."""
+"""Role and text."""
 
 
 class ChatTokens:
-    """A tokenizer as a chat model's judge needs it. `template_variables` go to its chat template."""
+    """`template_variables` go to the chat template."""
 
     def __init__(self, tokenizer: Any, *, template_variables: Mapping[str, Any]) -> None:
         self._tokenizer, self._variables = tokenizer, dict(template_variables)
@@ -30,17 +26,13 @@ class ChatTokens:
 
     @property
     def end_id(self) -> int | None:
-        """The token that ends a text."""
         return self._tokenizer.eos_token_id
 
     def encode_prompt(self, turns: Sequence[Turn]) -> list[int]:
-        """The tokens of a conversation up to where the reply begins, never empty.
-
-        In the form of the chat template; each role and text on lines of their own where there is none. Raises
-        JudgeRejected where the template refuses the conversation.
-        """
+        """Never empty. Raises JudgeRejected where the chat template refuses."""
         # half a character, which JSON may spell, has no bytes
         turns = [(role, text.encode("utf-8", errors="replace").decode()) for role, text in turns]
+        # without a template, each role and text on lines of their own
         if self._tokenizer.chat_template is None:
             text = "".join(f"{role}:\n{text}\n\n" for role, text in turns) + "assistant:\n"
             return self._tokenizer(text, split_special_tokens=True, verbose=False)["input_ids"]
@@ -56,16 +48,16 @@ class ChatTokens:
         return ids + self.encode(rest)
 
     def encode_text(self, text: str) -> list[int]:
-        """A text's tokens as the model reads the beginning of a document, never empty."""
+        """Tokens as at the beginning of a document, never empty."""
         text = text.encode("utf-8", errors="replace").decode()
         return self._tokenizer(text, split_special_tokens=True, verbose=False)["input_ids"] or [self.end_id or 0]
 
     def encode(self, text: str, **options: Any) -> list[int]:
-        """A text's tokens alone, with nothing put in front."""
+        """Tokens without special tokens in front."""
         return self._tokenizer(text, add_special_tokens=False, verbose=False, **options)["input_ids"] if text else []
 
     def answer_template(self, n: int) -> AnswerTemplate:
-        """The reply's tokens for `n` answers. Raises JudgeRejected where labels are no single tokens."""
+        """Raises JudgeRejected where labels are not single tokens."""
         if n not in self._templates:
             try:
                 self._templates[n] = answer_template(self.encode, n)
@@ -74,11 +66,10 @@ class ChatTokens:
         return self._templates[n]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """A reply's text."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def token_text(self, token: int) -> str:
-        """A token's text as it stands behind another, so that sentencepiece's space in front is kept."""
+        """Text after another token, which keeps sentencepiece's leading space."""
         if token not in self._texts:
             if self._anchor is None:
                 self._anchor = self.encode("a")
@@ -88,7 +79,7 @@ class ChatTokens:
         return self._texts[token]
 
     def _render(self, turns: Sequence[Turn]) -> str:
-        """The conversation as text; the system's joins the first user's where the template knows no system."""
+        """Where the template has no system role, the system message joins the user's."""
         from jinja2.exceptions import TemplateError
 
         try:

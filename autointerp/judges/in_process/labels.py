@@ -1,9 +1,4 @@
-"""How a tokenizer spells a list of answers, so that a label's probability is a token's.
-
-The same reply with all answers 0 and with all answers 1 is tokenised; where the two differ stand the labels' tokens.
-That holds for tokenizers that split digits off, that put a space in front, and for those that join a digit with the
-bracket or comma after it. It takes any function from text to token ids and knows nothing of models.
-"""
+"""Tokens of the labels 0 and 1 in a list of answers, found where an all-0 and an all-1 reply differ."""
 
 from __future__ import annotations
 
@@ -24,11 +19,7 @@ _LAYOUTS = ('{{"answers": [{0}, {0}, {0}]}}', '{{"answers":[{0},{0},{0}]}}', "[{
 
 @dataclass(frozen=True, slots=True)
 class AnswerTemplate:
-    """The tokens of `{"answers": [...]}` for a number of answers: `ids` with 0 everywhere, and where the labels stand.
-
-    `positions` are the places of the labels in `ids`, and `labels` the two tokens that may stand there, 0 first.
-    `separator` is what stands between two answers.
-    """
+    """Tokens of `{"answers": [0, ...]}`, positions of the labels in them, and the tokens (of 0, of 1) per position."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
@@ -36,11 +27,10 @@ class AnswerTemplate:
     separator: str
 
     def text(self, answers: Sequence[int]) -> str:
-        """The reply with these answers."""
         return reply_text(answers, separator=self.separator)
 
     def fill(self, answers: Sequence[int]) -> tuple[int, ...]:
-        """The tokens of the reply with these answers. Raises ValueError for more or fewer than there are places."""
+        """Raises ValueError for a wrong number of answers."""
         ids = list(self.ids)
         for position, pair, answer in zip(self.positions, self.labels, answers, strict=True):
             ids[position] = pair[answer]
@@ -48,10 +38,8 @@ class AnswerTemplate:
 
 
 def answer_template(encode: Encode, n: int) -> AnswerTemplate:
-    """The template for `n` answers, without spaces between them where a space and one of the labels make a token.
-
-    Raises ValueError where the tokenizer gives the labels no places of their own.
-    """
+    """Raises ValueError where labels have no tokens of their own."""
+    # spaces are dropped where a space and a label form one token
     for separator in (", ", ","):
         ids, ones = (tuple(encode(reply_text([label] * n, separator=separator))) for label in (0, 1))
         differing = _differing(ids, ones)
@@ -61,13 +49,12 @@ def answer_template(encode: Encode, n: int) -> AnswerTemplate:
 
 
 def reply_text(answers: Sequence[int], *, separator: str = ", ") -> str:
-    """The structured reply that gives these answers."""
     return json.dumps({"answers": list(answers)}, separators=(separator, ": "))
 
 
 def label_token_ids(encode: Encode) -> tuple[int, ...]:
-    """Every token that spells a label in the usual layouts of a reply, 0s and 1s, without repeats; may be empty."""
-    found: dict[int, None] = {}
+    """Tokens of labels in common reply layouts; may be empty."""
+    ids: dict[int, None] = {}
     for layout in (
         '{{"answers": [{0}, {0}, {0}]}}',
         '{{"answers":[{0},{0},{0}]}}',
@@ -77,24 +64,24 @@ def label_token_ids(encode: Encode) -> tuple[int, ...]:
     ):
         zeros, ones = (tuple(encode(layout.format(label))) for label in LABELS)
         for position in _differing(zeros, ones) or ():
-            found |= {zeros[position]: None, ones[position]: None}
-    return tuple(found)
+            ids |= {zeros[position]: None, ones[position]: None}
+    return tuple(ids)
 
 
 def by_text(tokens: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Log-probabilities by the tokens' texts; those of tokens that read alike are those of either."""
-    found: dict[str, float] = {}
+    """By token text; probabilities of equal texts are added."""
+    logprobs: dict[str, float] = {}
     for text, logprob in tokens:
-        if text in found:
-            high, low = max(found[text], logprob), min(found[text], logprob)
-            found[text] = min(0.0, high + math.log1p(math.exp(low - high)))
+        if text in logprobs:
+            high, low = max(logprobs[text], logprob), min(logprobs[text], logprob)
+            logprobs[text] = min(0.0, high + math.log1p(math.exp(low - high)))
         else:
-            found[text] = logprob
-    return found
+            logprobs[text] = logprob
+    return logprobs
 
 
 def is_answer_schema(schema: Mapping[str, Any]) -> bool:
-    """Whether a reply's schema is that of a list of answers, `{"answers": [0 or 1, ...]}`."""
+    """Whether the schema is `{"answers": [0 or 1, ...]}`."""
     properties = schema.get("properties")
     answers = properties.get("answers") if isinstance(properties, Mapping) and len(properties) == 1 else None
     items = answers.get("items") if isinstance(answers, Mapping) else None
@@ -102,7 +89,7 @@ def is_answer_schema(schema: Mapping[str, Any]) -> bool:
 
 
 def _differing(zeros: Sequence[int], ones: Sequence[int]) -> tuple[int, ...] | None:
-    """Where two tokenisations of equal length differ, or None."""
+    """Positions where two tokenisations differ; None for unequal lengths."""
     if len(zeros) != len(ones):
         return None
     return tuple(i for i, pair in enumerate(zip(zeros, ones, strict=True)) if pair[0] != pair[1])

@@ -1,10 +1,6 @@
-"""Judge `local`: a language model of transformers in this process, on a CPU or a GPU, with real token probabilities.
+"""Judge `local`: a transformers model in this process; nothing is downloaded.
 
-It takes any causal language model in HuggingFace layout that is on this machine (a directory, or a name in the hub's
-cache); nothing is downloaded. A scoring task is answered by force: the reply `{"answers": [...]}` is written by this
-judge and the model only chooses between 0 and 1 at each place, so that every reply can be read and every answer has
-its probability: the softmax over the two labels. Of several options it is the number whose reply is the likeliest. How
-likely a text is it can say as well. Everything else is written freely by the model.
+Scoring tasks are forced choices: the judge writes `{"answers": [...]}`, the model only chooses 0 or 1 at each place.
 """
 
 from __future__ import annotations
@@ -30,7 +26,7 @@ __all__ = ["LocalJudge", "LocalOptions", "open_judge"]
 
 _QUIET_S = 0.01
 _BATCHES_GATHERED = 4
-"""So many batches' worth of requests are sorted by length and number of answers, which makes batches of like rows."""
+"""Sorted together, so that each batch holds similar rows."""
 
 
 class LocalOptions(Options):
@@ -41,23 +37,24 @@ class LocalOptions(Options):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is float32 on a CPU and the checkpoint's own on a GPU."""
     revision: str | None = None
-    """Of a model in the hub's cache: a branch, tag or commit."""
+    """Branch, tag or commit of a model in the hub's cache."""
     batch_size: Annotated[int, Field(gt=0)] = 8
-    """Requests in one forward pass. At 1, the same request always gets the same reply on a CPU; in batches rounding
-    differs with the neighbours, by less than 1e-4 in a probability in float32."""
+    """Requests per forward pass. With 1 a CPU's replies are reproducible; otherwise rounding changes a probability by
+    less than 1e-4 (float32).
+    """
     reply_format: Literal["labels", "none"] = "labels"
-    """`labels`: scoring tasks are answered by choosing between 0 and 1. `none`: the model writes its reply freely."""
+    """`labels`: scoring tasks are answered by choosing between 0 and 1. `none`: the model writes freely."""
     top_logprobs: Annotated[int, Field(ge=1, le=100)] = 10
-    """Alternatives per token where the scorer wants log-probabilities of what the model wrote freely."""
+    """Alternatives per token where the scorer wants log-probabilities of free text."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the model's chat template, such as `enable_thinking = false`."""
 
 
 class LocalJudge:
-    """One model in this process. Its weights are read with the first question."""
+    """One model in this process; its weights are read with the first question."""
 
     def __init__(self, model: str, *, options: LocalOptions) -> None:
-        """Raises ConfigError for a model that is not on this machine, PluginError where torch is missing."""
+        """Raises ConfigError for a model not on this machine, PluginError without torch."""
         self._options = options
         self._model = LocalModel(
             model,
@@ -86,16 +83,14 @@ class LocalJudge:
         return self._capabilities
 
     async def ask(self, request: Request) -> Reply:
-        """Raises JudgeRejected for a prompt longer than the context or a schema that cannot be kept, JudgeStopped
-        where the weights cannot be used."""
+        """Raises JudgeRejected for a long prompt or an unsupported schema, JudgeStopped where the weights fail."""
         return await self._batcher.ask(request)
 
     async def aclose(self) -> None:
-        """End the batch under way after its next token, and forget the weights."""
         await self._batcher.aclose(self._model.close)
 
     def _answer(self, batch: Sequence[Waiting[Request]]) -> list[Reply | Exception]:
-        """A reply or an error for each, in order; in the engine's thread."""
+        """One reply or error per question, in order; runs in the engine's thread."""
         self._model.load()
         answers: dict[int, Reply | Exception] = {}
         prompts: dict[int, list[int]] = {}
@@ -117,11 +112,13 @@ class LocalJudge:
         return [answers[index] for index in range(len(batch))]
 
     def _weigh(self, waiting: Waiting[Request]) -> Reply:
-        """How much likelier the texts are behind the first message than behind the second, in nats per token. Raises
-        JudgeRejected for a text that does not fit the context, JudgeStopped where the model fails."""
+        """Log-likelihood gain of each text, first message over second, in nats per token.
+
+        Raises JudgeRejected for a long text, JudgeStopped where the model fails.
+        """
         rows = self._likelihood_rows(waiting.question)
-        found, n = self._log_likelihoods(rows, waiting), len(rows) // 2
-        gains = [(found[i] - found[n + i]) / len(rows[i][1]) for i in range(n)]
+        logprobs, n = self._log_likelihoods(rows, waiting), len(rows) // 2
+        gains = [(logprobs[i] - logprobs[n + i]) / len(rows[i][1]) for i in range(n)]
         return Reply(
             text=json.dumps([round(gain, 9) for gain in gains]),
             model=self._model.name,
@@ -130,13 +127,13 @@ class LocalJudge:
         )
 
     def _name_number(self, waiting: Waiting[Request]) -> Reply:
-        """The reply `{"answer": k}` that is the likeliest of all that may be, by its sum over tokens: a number may be
-        several tokens. Raises as `_weigh`."""
+        """The likeliest reply `{"answer": k}`. Raises as `_weigh`."""
         request, task = waiting.question, waiting.question.task
         assert isinstance(task, IntruderTask | PickEffectTask)
         tokens = self._model.tokens
         prompt = tokens.encode_prompt([(message.role, message.content) for message in request.messages])
         n = len(task.passages) if isinstance(task, IntruderTask) else len(task.effects)
+        # a number may be several tokens: replies are compared by the sum over theirs
         texts = [json.dumps({"answer": number}) for number in range(1, n + 1)]
         rows = [(prompt or [tokens.end_id or 0], tokens.encode(text)) for text in texts]
         self._check_length(rows, "the prompt and its reply")
@@ -151,18 +148,18 @@ class LocalJudge:
         return Reply(text=texts[chosen], model=self._model.name, usage=usage)
 
     def _log_likelihoods(self, rows: Sequence[tuple[list[int], list[int]]], waiting: Waiting[Request]) -> list[float]:
-        """The log-probability of the second part of each row, in batches."""
-        found: list[float] = []
+        """Log-probability of each row's second part."""
+        logprobs: list[float] = []
         try:
             for start in range(0, len(rows), self._options.batch_size):
                 if waiting.is_abandoned or self._batcher.is_closed:
                     raise JudgeStopped("judge 'local' was closed")
-                found += self._model.log_likelihoods(rows[start : start + self._options.batch_size])
+                logprobs += self._model.log_likelihoods(rows[start : start + self._options.batch_size])
         except self._model.out_of_memory:
             raise JudgeRejected("the GPU's memory does not suffice; lower judges.local.batch_size") from None
         except (RuntimeError, IndexError) as error:
             raise JudgeStopped(f"judge local:{self._model.name} failed: {str(error).splitlines()[0]}") from error
-        return found
+        return logprobs
 
     def _check_length(self, rows: Sequence[tuple[list[int], list[int]]], what: str) -> None:
         longest, n_context = max(len(before) + len(text) for before, text in rows), self._model.n_context
@@ -173,7 +170,7 @@ class LocalJudge:
             )
 
     def _likelihood_rows(self, request: Request) -> list[tuple[list[int], list[int]]]:
-        """Every text behind the first message, then every text behind the second."""
+        """Every text after the first message, then every text after the second."""
         assert isinstance(request.task, LikelihoodTask)
         tokens = self._model.tokens
         texts = [tokens.encode(passage.text, split_special_tokens=True) for passage in request.task.passages]
@@ -185,7 +182,7 @@ class LocalJudge:
         return rows
 
     def _prompt(self, request: Request) -> list[int]:
-        """The prompt's tokens. Raises JudgeRejected where there is no room for a reply, or no way to keep its form."""
+        """Raises JudgeRejected without room for a reply or for an unsupported schema."""
         schema = request.reply_schema
         if schema is not None and self._options.reply_format == "labels" and not self._n_forced(request):
             raise JudgeRejected(
@@ -204,19 +201,18 @@ class LocalJudge:
         return prompt or [self._model.tokens.end_id or 0]
 
     def _n_forced(self, request: Request) -> int:
-        """How many answers to force, 0 where the model writes freely."""
+        """Number of forced answers; 0 for free text."""
         task, schema = request.task, request.reply_schema
         if self._options.reply_format != "labels" or not isinstance(task, ScoreTask | GroupTask):
             return 0
         return len(task.passages) if schema is not None and is_answer_schema(schema) else 0
 
     def _is_choice(self, request: Request) -> bool:
-        """Whether the reply is forced to name one of several options."""
         is_forced = self._options.reply_format == "labels" and request.reply_schema is not None
         return is_forced and isinstance(request.task, IntruderTask | PickEffectTask)
 
     def _answer_rows(self, rows: Mapping[int, Waiting[Request]], prompts: Mapping[int, list[int]]) -> dict[int, Any]:
-        """Answer rows of like form in one batch, or in two halves where memory does not suffice."""
+        """Replies to rows with equally many answers."""
         wanted = {i: waiting for i, waiting in rows.items() if not waiting.is_abandoned}
         stopped = JudgeStopped("judge 'local' was closed")
         if not wanted or self._batcher.is_closed:
@@ -255,7 +251,7 @@ class LocalJudge:
         return [self._free(r, p, w) for r, p, w in zip(requests, prompts, written, strict=True)]
 
     def _forced(self, request: Request, prompt: Sequence[int], choices: Sequence[Choice]) -> Reply:
-        """The reply that was written for the model, cut off where it is longer than it may be."""
+        """The forced reply, cut off at the request's token limit."""
         template = self._model.tokens.answer_template(len(choices))
         ids = template.fill([choice.answer for choice in choices])
         usage = Usage(input_tokens=len(prompt), output_tokens=min(len(ids), request.max_tokens))
@@ -293,7 +289,7 @@ class LocalJudge:
 
 
 def _groups(rows: Mapping[int, tuple[int, int]]) -> list[list[int]]:
-    """Rows by number of forced answers, each group from the longest prompt to the shortest."""
+    """By number of forced answers, longest prompt first."""
     groups: dict[int, list[int]] = {}
     for index, (n, _) in sorted(rows.items(), key=lambda item: (item[1][0], -item[1][1], item[0])):
         groups.setdefault(n, []).append(index)
@@ -301,13 +297,13 @@ def _groups(rows: Mapping[int, tuple[int, int]]) -> list[list[int]]:
 
 
 def _variant(options: LocalOptions, *, dtype: str) -> str:
-    """The options that change replies, as canonical text."""
+    """Options that change replies, as canonical text."""
     changed = options.model_dump(exclude={"device", "batch_size", "dtype"}, exclude_defaults=True, mode="json")
     return json.dumps({"dtype": dtype} | changed, sort_keys=True)
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> LocalJudge:
-    """Factory of `local:MODEL`. Raises ConfigError for a missing model or a wrong option."""
+    """Raises ConfigError for a missing model or a wrong option."""
     checked = read_options("local", LocalOptions, options)
     if model is None:
         raise ConfigError("judge 'local' needs a model: write local:DIRECTORY, or local:NAME of the hub's cache")

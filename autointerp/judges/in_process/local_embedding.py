@@ -1,9 +1,4 @@
-"""Judge `local_embedding`: texts compared by a model of transformers in this process, without network.
-
-It takes a sentence encoder, or any other model with hidden states, in HuggingFace layout that is on this machine (a
-directory, or a name in the hub's cache); nothing is downloaded. A text's vector is the mean of its tokens' last hidden
-states, or what the encoder's own `1_Pooling/config.json` says.
-"""
+"""Judge `local_embedding`: similarity by a transformers model in this process; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -39,22 +34,22 @@ class LocalEmbeddingOptions(Options):
     device: str = "auto"
     """`auto` is CUDA where there is one, else the CPU."""
     revision: str | None = None
-    """Of a model in the hub's cache: a branch, tag or commit."""
+    """Branch, tag or commit of a model in the hub's cache."""
     batch_size: Annotated[int, Field(gt=0)] = 32
-    """Texts in one forward pass."""
+    """Texts per forward pass."""
     pooling: Literal["auto", "mean", "first", "last"] = "auto"
-    """How a text's tokens become one vector; `auto` is what the model's own files say, else their mean."""
+    """Way from token states to one vector; `auto` follows the model's files, else the mean."""
     query_prefix: str = ""
-    """What is put before the explanation, for models trained with instructions, such as `query: `."""
+    """Text put before the explanation, for models trained with instructions, such as `query: `."""
     passage_prefix: str = ""
-    """What is put before every passage, such as `passage: `."""
+    """Text put before every passage, such as `passage: `."""
 
 
 class LocalEmbeddingJudge:
-    """One encoder in this process, in float32. Its weights are read with the first question."""
+    """One float32 encoder; weights are read with the first question."""
 
     def __init__(self, model: str, *, options: LocalEmbeddingOptions) -> None:
-        """Raises ConfigError for a model that is not on this machine, PluginError where torch is missing."""
+        """Raises ConfigError for a model not on this machine, PluginError without torch."""
         try:
             import torch
             import transformers
@@ -91,20 +86,18 @@ class LocalEmbeddingJudge:
         return self._capabilities
 
     async def ask(self, request: Request) -> Reply:
-        """Raises JudgeRejected for a text longer than the context, JudgeStopped for any other task or where the weights
-        cannot be used."""
+        """Raises JudgeRejected for a long text, JudgeStopped for other tasks or unusable weights."""
         similarity_task(request, judge="local_embedding")
         return await self._batcher.ask(request)
 
     async def aclose(self) -> None:
-        """End the batch under way, and forget the weights."""
         await self._batcher.aclose(self._close)
 
     def _close(self) -> None:
         self._model = None
 
     def _answer(self, batch: Sequence[Waiting[Request]]) -> list[Reply | Exception]:
-        """A reply or an error for each, in order; in the engine's thread."""
+        """One reply or error per question, in order; runs in the engine's thread."""
         if self._model is None:
             self._model = self._files.read_weights(dtype=self._torch.float32, device=self._device, kind="AutoModel")
         answers: list[Reply | Exception] = []
@@ -135,7 +128,7 @@ class LocalEmbeddingJudge:
         return similarity_reply(vectors, model=self._name, usage=Usage(input_tokens=sum(map(len, rows))))
 
     def _embed(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
-        """The vectors of rows of tokens; of a row without one, zeros."""
+        """Vectors of token rows; zeros for an empty row."""
         torch = self._torch
         longest = max(1, *map(len, rows))
         pad = self._tokenizer.pad_token_id or 0
@@ -154,7 +147,7 @@ class LocalEmbeddingJudge:
 
 
 def _find_pooling(files: ModelFiles) -> str:
-    """How a sentence encoder's own files say that tokens become one vector, else `mean`."""
+    """From the encoder's files, else `mean`."""
     path = None if files.folder is None else files.folder / "1_Pooling" / "config.json"
     if path is None or not path.is_file():
         return "mean"
@@ -169,7 +162,7 @@ def _find_pooling(files: ModelFiles) -> str:
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> LocalEmbeddingJudge:
-    """Factory of `local_embedding:MODEL`. Raises ConfigError for a missing model or a wrong option."""
+    """Raises ConfigError for a missing model or a wrong option."""
     checked = read_options("local_embedding", LocalEmbeddingOptions, options)
     if model is None:
         raise ConfigError(

@@ -1,8 +1,4 @@
-"""Where a model of transformers lies on this machine, its tokenizer and its weights: every failure in one line.
-
-It takes a directory or a name in the hub's cache. Nothing is downloaded and no code of a model's repository is run.
-torch and transformers are handed in by whoever imports them.
-"""
+"""Files of a transformers model. Nothing is downloaded; code from a model's repository is never run."""
 
 from __future__ import annotations
 
@@ -16,16 +12,16 @@ __all__ = ["ModelFiles", "pick_device"]
 
 
 class ModelFiles:
-    """One model's files. `name` is what the user calls it, and what messages call it."""
+    """Config, tokenizer and weights of model `name`."""
 
     def __init__(self, transformers: Any, name: str, *, revision: str | None, judge: str = "local") -> None:
-        """`judge` is what messages call the judge. Raises ConfigError for a model that is not on this machine."""
+        """`judge` appears in messages. Raises ConfigError for a model not on this machine."""
         self._transformers, self.name, self._what = transformers, name, f"judge {judge}:{name}"
         self._location = _locate(name, revision, what=self._what)
         self._source = {"revision": revision, "local_files_only": True, "trust_remote_code": False}
 
     def read_tokenizer(self) -> tuple[Any, Any]:
-        """The model's config and tokenizer. Raises ConfigError where they cannot be used."""
+        """Config and tokenizer. Raises ConfigError if unusable."""
         what = self._what
         try:
             config = self._transformers.AutoConfig.from_pretrained(self._location, **self._source)
@@ -43,13 +39,12 @@ class ModelFiles:
 
     @property
     def folder(self) -> Path | None:
-        """The directory of the model, where it was named by one."""
+        """None for a name in the hub's cache."""
         path = Path(self._location)
         return path if path.is_dir() else None
 
     def read_weights(self, *, dtype: Any, device: Any, kind: str = "AutoModelForCausalLM") -> Any:
-        """The model, ready to be asked, as transformers' class `kind` makes it. Raises JudgeStopped where its weights
-        cannot be used."""
+        """Model of transformers' class `kind`. Raises JudgeStopped for unusable weights."""
         from safetensors import SafetensorError
 
         try:
@@ -57,7 +52,7 @@ class ModelFiles:
                 model, info = getattr(self._transformers, kind).from_pretrained(
                     self._location, dtype=dtype, output_loading_info=True, **self._source
                 )
-            # a head for other ends that encoders are often saved without, and that nobody here reads
+            # pooler heads are unused, and many encoders are saved without them
             missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
             if missing:
                 raise ValueError(f"they lack {min(missing)}")
@@ -67,7 +62,7 @@ class ModelFiles:
 
 
 def pick_device(torch: Any, device: str, *, judge: str = "local") -> Any:
-    """`auto` is CUDA where there is one, else the CPU. Raises ConfigError for a device this machine lacks."""
+    """Raises ConfigError for a device this machine lacks."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -80,7 +75,7 @@ def pick_device(torch: Any, device: str, *, judge: str = "local") -> Any:
 
 
 def _locate(name: str, revision: str | None, *, what: str) -> str:
-    """The directory or hub name to load. Raises ConfigError where it is not on this machine."""
+    """Directory or hub name. Raises ConfigError if not on this machine."""
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -92,10 +87,10 @@ def _locate(name: str, revision: str | None, *, what: str) -> str:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "config.json", revision=revision)
+        config = try_to_load_from_cache(name, "config.json", revision=revision)
     except HFValidationError:
-        found = None
-    if not isinstance(found, str):
+        config = None
+    if not isinstance(config, str):
         wanted = f"{name} --revision {revision}" if revision else name
         raise ConfigError(
             f"{what} is neither a directory nor in this machine's HuggingFace cache, and judges download nothing; "

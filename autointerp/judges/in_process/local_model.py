@@ -1,8 +1,4 @@
-"""A causal language model of transformers in this process: token ids in, tokens and their probabilities out.
-
-Rows are read and written in batches. It knows nothing of judges' requests, tasks or threads. torch and transformers
-are imported when one is made, not before.
-"""
+"""A causal language model of transformers: token ids in, tokens and probabilities out."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ __all__ = ["Choice", "Draw", "Generated", "LocalModel", "logistic"]
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How a row's tokens are drawn: the likeliest at temperature 0, else by the row's own random numbers in [0, 1)."""
+    """Sampling of a row; `uniform` gives numbers in [0, 1)."""
 
     temperature: float
     uniform: Callable[[], float]
@@ -34,22 +30,22 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice between the labels: the answer taken, and the log-probability of 0 and of 1 among all tokens."""
+    """Label chosen, and the log-probabilities of 0 and 1 among all tokens."""
 
     answer: int
     logprobs: tuple[float, float]
 
     @property
     def probability(self) -> float:
-        """The probability of a 1: the softmax over the two labels."""
+        """Of a 1: softmax over the two labels."""
         return logistic(self.logprobs[1] - self.logprobs[0])
 
 
 @dataclass(slots=True)
 class Generated:
-    """Tokens written for one prompt; the end token is left out of `ids` and counted in `n_tokens`.
+    """Tokens after one prompt; only `n_tokens` counts the end token.
 
-    `logprobs` holds, per token, the log-probabilities of the likeliest tokens and of the token itself.
+    `logprobs`: per token, of the likeliest tokens and itself.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -59,7 +55,7 @@ class Generated:
 
 
 class LocalModel:
-    """A model and its tokenizer. The tokenizer is read at once, the weights by `load`."""
+    """Model and tokenizer; the weights are read by `load`."""
 
     def __init__(
         self,
@@ -70,7 +66,7 @@ class LocalModel:
         revision: str | None,
         template_variables: Mapping[str, Any],
     ) -> None:
-        """Raises ConfigError for a model that is not on this machine, PluginError where packages are missing."""
+        """Raises ConfigError for a model not on this machine, PluginError where packages are missing."""
         try:
             import torch
             import transformers
@@ -82,7 +78,7 @@ class LocalModel:
         self._files = ModelFiles(transformers, name, revision=revision)
         self.device = pick_device(torch, device)
         self.dtype = "float32" if dtype == "auto" and self.device.type == "cpu" else dtype
-        """`auto` is the checkpoint's own, which a CPU would be slow in."""
+        """`auto` is the checkpoint's own, which is slow on a CPU."""
         config, tokenizer = self._files.read_tokenizer()
         self.tokens = ChatTokens(tokenizer, template_variables=template_variables)
         self.n_context: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
@@ -92,11 +88,10 @@ class LocalModel:
 
     @property
     def out_of_memory(self) -> type[Exception]:
-        """What is raised where a batch does not fit a GPU's memory."""
         return self._torch.OutOfMemoryError
 
     def load(self) -> None:
-        """Read the weights, once. Raises JudgeStopped where they cannot be used."""
+        """Read the weights once. Raises JudgeStopped where they cannot be used."""
         if self._model is not None:
             return
         dtype = self.dtype if self.dtype == "auto" else getattr(self._torch, self.dtype)
@@ -106,7 +101,7 @@ class LocalModel:
         self._accepted = frozenset(inspect.signature(self._model.forward).parameters)
 
     def close(self) -> None:
-        """Forget the weights."""
+        """Free the weights."""
         self._model = None
         if self.device.type == "cuda":
             self._torch.cuda.empty_cache()
@@ -114,15 +109,12 @@ class LocalModel:
     def choose(
         self, prompts: Sequence[Sequence[int]], template: AnswerTemplate, draws: Sequence[Draw]
     ) -> list[list[Choice]]:
-        """Have the template filled in behind each prompt, each label chosen between 0 and 1 alone.
-
-        The model reads the reply as far as it is written, so an answer depends on those before it. At temperature 0
-        the likelier label is taken, 0 where they are equal.
-        """
+        """Labels in the template after each prompt; ties at temperature 0 give 0."""
         state = _State(self, [[*prompt, *template.ids[: template.positions[0]]] for prompt in prompts])
         choices: list[list[Choice]] = [[] for _ in prompts]
         for index, (position, labels) in enumerate(zip(template.positions, template.labels, strict=True)):
             if index:
+                # the model reads its own answers so far
                 between = template.ids[template.positions[index - 1] + 1 : position]
                 before = template.labels[index - 1]
                 state.feed([[before[row[-1].answer], *between] for row in choices])
@@ -140,10 +132,9 @@ class LocalModel:
         n_alternatives: int,
         is_over: Callable[[int], bool],
     ) -> list[Generated]:
-        """Write behind each prompt until the end token or the row's limit.
+        """Write after each prompt until the end token or the row's limit.
 
-        `is_over` says of a row whether nobody waits for it any more; it is asked after every token. `n_alternatives`
-        above 0 records so many of the likeliest tokens each time.
+        `is_over(row)`, called after every token, ends rows nobody waits for.
         """
         rows = [Generated() for _ in prompts]
         state = _State(self, prompts)
@@ -160,8 +151,7 @@ class LocalModel:
             state.feed([[token] for token in chosen])
 
     def log_likelihoods(self, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
-        """For rows of a beginning and a text that follows it, the text's log-probability in nats: the sum over its
-        tokens. Beginnings hold a token at least, and so do texts."""
+        """Sum of log-probabilities in nats of each row's second part; neither part may be empty."""
         longest = max(len(before) + len(text) for before, text in rows)
         n_kept = max(len(text) for _, text in rows) + 1
         n_pad = [longest - len(before) - len(text) for before, text in rows]
@@ -179,7 +169,7 @@ class LocalModel:
         return [float(row[-len(text) :].sum()) for row, (_, text) in zip(said, rows, strict=True)]
 
     def forward(self, ids: Any, mask: Any, positions: Any, cache: Any) -> tuple[Any, Any]:
-        """Log-probabilities of each row's next token, float32 on the CPU, and the cache."""
+        """Log-probabilities of next tokens, [rows, vocab] float32 on the CPU, and the cache."""
         more: dict[str, Any] = {}
         if "position_ids" in self._accepted:
             more["position_ids"] = positions
@@ -190,7 +180,7 @@ class LocalModel:
             return self._torch.log_softmax(out.logits[:, -1].float(), dim=-1).cpu(), out.past_key_values
 
     def tensor(self, rows: Sequence[Sequence[int]]) -> Any:
-        """Rows of whole numbers as a tensor where the model is."""
+        """Integer rows as a tensor on the model's device."""
         return self._torch.tensor([list(row) for row in rows], dtype=self._torch.long, device=self.device)
 
     def join(self, left: Any, right: Any) -> Any:
@@ -198,7 +188,6 @@ class LocalModel:
         return self._torch.cat([left, right], dim=1)
 
     def _extend(self, row: Generated, logprobs: torch.Tensor, draw: Draw, n_alternatives: int) -> int:
-        """Add one token to a row, or end it."""
         token = self._pick(logprobs, draw)
         row.n_tokens += 1
         if token in self._end_ids:
@@ -212,7 +201,6 @@ class LocalModel:
         return token
 
     def _pick(self, logprobs: torch.Tensor, draw: Draw) -> int:
-        """The likeliest token, or the one that the row's next random number falls on."""
         if draw.temperature == 0.0:
             return int(logprobs.argmax())
         cumulative = self._torch.softmax(logprobs.double() / draw.temperature, dim=-1).cumsum(0)
@@ -221,7 +209,7 @@ class LocalModel:
 
 
 class _State:
-    """A batch of rows, padded on the left to one length, as far as the model has read them."""
+    """Left-padded rows as read so far."""
 
     def __init__(self, model: LocalModel, rows: Sequence[Sequence[int]]) -> None:
         self._model = model
@@ -234,7 +222,7 @@ class _State:
         self._logprobs, self._cache = model.forward(ids, self._mask, positions, None)
 
     def feed(self, rows: Sequence[Sequence[int]]) -> None:
-        """Let the model read on: as many tokens in each row."""
+        """Read equally many further tokens in each row."""
         model, n = self._model, len(rows[0])
         self._mask = model.join(self._mask, model.tensor([[1] * n] * len(rows)))
         # a row that is over is fed on with the others, and must not run out of the table of positions
@@ -255,5 +243,5 @@ def _choose(of_0: float, of_1: float, draw: Draw) -> int:
 
 
 def logistic(x: float) -> float:
-    """1 / (1 + exp(-x)), without overflow."""
+    """1 / (1 + exp(-x)) without overflow."""
     return 1.0 / (1.0 + math.exp(-x)) if x >= 0.0 else math.exp(x) / (1.0 + math.exp(x))

@@ -1,13 +1,6 @@
-"""Judge `vllm`: vLLM's offline engine in this process, for large batches on GPUs.
+"""Judge `vllm`: vLLM's offline engine in this process (extra `vllm`, docs/vllm.md).
 
-Questions are gathered into chunks of a few thousand, which the engine schedules as it likes; the replies of a chunk
-come together, so the journal advances chunk by chunk. Replies keep a JSON schema by constrained decoding; where the
-scorer wants probabilities, the labels' log-probabilities come with every token (`logprob_token_ids`). Prefix caching
-is on: all questions of one scorer begin alike.
-
-vLLM is imported when a judge is made, and the engine starts with the first question. It is told apart from the
-language half by its own environment (extra `vllm`, see docs/vllm.md). What this module uses of vLLM is held against a
-record of the real package's signatures by tests/judges/test_vllm.py.
+tests/judges/test_vllm.py checks the calls against vLLM's recorded signatures.
 """
 
 from __future__ import annotations
@@ -33,7 +26,7 @@ from autointerp.seeds import derive
 __all__ = ["VllmJudge", "VllmOptions", "open_judge"]
 
 _MOST_LABEL_TOKENS = 128
-"""As many as vLLM reports log-probabilities of by number."""
+"""vLLM's limit for log-probabilities by token number."""
 _OWN_ARGUMENTS = frozenset(
     {
         *("model", "revision", "dtype", "quantization", "tensor_parallel_size", "max_model_len"),
@@ -46,29 +39,29 @@ class VllmOptions(Options):
     """`[judges.vllm]`."""
 
     chunk_size: Annotated[int, Field(gt=0)] = 4096
-    """Questions answered together. What is lost when the run is killed is at most one chunk."""
+    """Questions answered together; a killed run loses at most one chunk."""
     quiet_s: Annotated[float, Field(gt=0.0)] = 0.25
-    """A chunk that is not full is sent off when no question has come for so long."""
+    """Wait for further questions before an incomplete chunk is sent."""
     reply_format: Literal["json_schema", "none"] = "json_schema"
-    """`json_schema`: replies keep the schema that the scorer asks for. `none`: the model writes freely."""
+    """`json_schema`: replies keep the scorer's schema. `none`: the model writes freely."""
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 5
-    """Alternatives per token where log-probabilities are wanted of anything but a scoring task's labels."""
+    """Alternatives per token where log-probabilities are wanted, except for a scoring task's labels."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the model's chat template, such as `enable_thinking = false`."""
     revision: str | None = None
-    """Of a model on the hub: a branch, tag or commit."""
+    """Branch, tag or commit of a model on the hub."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of weights and arithmetic."""
+    """Type of weights and arithmetic."""
     quantization: str | None = None
-    """vLLM's name of the method; None goes by the model's files."""
+    """vLLM's name of the method; None infers it from the model's files."""
     tensor_parallel_size: Annotated[int, Field(gt=0)] = 1
-    """GPUs that share one copy of the model. For several copies, `vllm serve` with the judge `openai`."""
+    """GPUs that share one copy of the model. For several copies use `vllm serve` with judge `openai`."""
     max_model_len: Annotated[int, Field(gt=0)] | None = None
-    """The longest prompt with its reply, in tokens; the model's own where left out, which may not fit the GPU."""
+    """Longest prompt and reply together, in tokens; left out, the model's own, which may not fit the GPU."""
     gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """Share of the GPU's memory that vLLM may take."""
     engine: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of vLLM's engine, by its own names."""
+    """Further arguments of vLLM's engine, by vLLM's names."""
 
     @field_validator("engine")
     @classmethod
@@ -89,7 +82,7 @@ class VllmJudge:
     """One model on this machine's GPUs."""
 
     def __init__(self, model: str, *, options: VllmOptions) -> None:
-        """Raises PluginError where vLLM is missing or cannot be imported."""
+        """Raises PluginError where vLLM cannot be imported."""
         try:
             self._vllm: Any = importlib.import_module("vllm")
             self._params: Any = importlib.import_module("vllm.sampling_params")
@@ -124,16 +117,16 @@ class VllmJudge:
         return self._capabilities
 
     async def ask(self, request: Request) -> Reply:
-        """Raises JudgeRejected for what the engine does not take (a prompt that is too long), JudgeRetry for a
-        reply that broke off, JudgeStopped where the engine cannot start or has died."""
+        """Raises JudgeRejected for what the engine refuses, JudgeRetry for a broken-off reply, JudgeStopped for a dead
+        engine.
+        """
         return await self._batcher.ask(request)
 
     async def aclose(self) -> None:
-        """Wait for the chunk under way, and shut the engine down."""
         await self._batcher.aclose(self._shut_down)
 
     def _answer(self, batch: Sequence[Waiting[Request]]) -> list[Reply | Exception]:
-        """A reply or an error for each, in order; in the engine's thread."""
+        """One reply or error per question, in order; runs in the engine's thread."""
         self._start()
         requests = [waiting.question for waiting in batch]
         prepared: list[Any] = [self._sampling(request) for request in requests]
@@ -142,7 +135,7 @@ class VllmJudge:
         return [self._reply(outputs[i]) if i in outputs else prepared[i] for i in range(len(requests))]
 
     def _start(self) -> None:
-        """Start the engine, once. Raises JudgeStopped where it cannot."""
+        """Raises JudgeStopped where the engine cannot start."""
         if self._llm is not None:
             return
         options = self._options
@@ -151,6 +144,7 @@ class VllmJudge:
             "dtype": options.dtype,
             "tensor_parallel_size": options.tensor_parallel_size,
             "gpu_memory_utilization": options.gpu_memory_utilization,
+            # all questions of a scorer begin alike
             "enable_prefix_caching": True,
             "seed": 0,
             "trust_remote_code": False,
@@ -173,15 +167,12 @@ class VllmJudge:
             self._llm = None
 
     def _sampling(self, request: Request) -> Any:
-        """vLLM's parameters of one request, or the JudgeRejected that they amount to.
-
-        The seed follows from the request's own seed and sample, so that no neighbour in the chunk changes a reply.
-        """
         more: dict[str, Any] = {}
         try:
             if request.reply_schema is not None and self._options.reply_format == "json_schema":
                 more["structured_outputs"] = self._params.StructuredOutputsParams(json=_plain(request.reply_schema))
             if request.temperature > 0.0:
+                # seeded by the request alone, so that no neighbour in the chunk changes a reply
                 more["seed"] = derive(request.seed or 0, "vllm", request.sample)
             if request.want_logprobs and isinstance(request.task, ScoreTask) and self._label_ids:
                 more["logprob_token_ids"] = self._label_ids
@@ -192,11 +183,7 @@ class VllmJudge:
             return JudgeRejected(_first_line(error))
 
     def _run(self, requests: Sequence[Request], params: Sequence[Any]) -> list[Any]:
-        """The engine's output for each request, or the error that it got.
-
-        The engine refuses a chunk as a whole when it refuses one request, before it computes anything; the chunk is
-        then halved until those requests stand alone.
-        """
+        """Output or error per request."""
         if not requests:
             return []
         asked = [fold_system(r.messages) if self._folds_system else r.messages for r in requests]
@@ -214,6 +201,7 @@ class VllmJudge:
                 return self._run(requests, params)
             if len(requests) == 1:
                 return [JudgeRejected(_first_line(error))]
+            # one bad request makes the engine refuse the chunk before computing anything: halve until it stands alone
             half = len(requests) // 2
             return self._run(requests[:half], params[:half]) + self._run(requests[half:], params[half:])
         except self._failures as error:
@@ -244,7 +232,7 @@ class VllmJudge:
 
 
 def _logprobs(written: Any) -> tuple[tuple[str, Mapping[str, float]], ...] | None:
-    """Each token's text, with the log-probabilities of the tokens that were looked at."""
+    """Each token's text and alternatives."""
     if written.logprobs is None:
         return None
     tokens = []
@@ -257,17 +245,16 @@ def _logprobs(written: Any) -> tuple[tuple[str, Mapping[str, float]], ...] | Non
 
 
 def _whole(text: str) -> str:
-    """A text without half characters, which no tokenizer takes."""
+    # no tokenizer takes half a surrogate pair
     return text.encode("utf-8", errors="replace").decode()
 
 
 def _plain(value: Any) -> Any:
-    """Mappings and sequences as the dicts and lists that they would be in JSON."""
     return json.loads(json.dumps(value, default=dict))
 
 
 def _variant(options: VllmOptions) -> str:
-    """The options that change replies, as canonical text."""
+    """Options that change replies, as canonical text."""
     speed_only = {"chunk_size", "quiet_s", "tensor_parallel_size", "gpu_memory_utilization", "max_model_len"}
     changed = options.model_dump(exclude=speed_only, exclude_defaults=True, mode="json")
     return json.dumps(changed, sort_keys=True) if changed else ""
@@ -279,7 +266,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> VllmJudge:
-    """Factory of `vllm:MODEL`. Raises ConfigError for a missing model or a wrong option."""
+    """Raises ConfigError for a missing model or a wrong option."""
     checked = read_options("vllm", VllmOptions, options)
     if model is None:
         raise ConfigError("judge 'vllm' needs a model: write vllm:DIRECTORY or vllm:NAME of the HuggingFace hub")

@@ -1,8 +1,4 @@
-"""How a judge must behave: the checks of the contract about requests, concurrency, time-outs, failures and closing.
-
-Each takes a sitting and says what it saw. A time-out is kept from outside, by
-cancelling, so a judge must let itself be cancelled and live on.
-"""
+"""Contract checks of a judge's conduct."""
 
 from __future__ import annotations
 
@@ -39,7 +35,6 @@ __all__ = [
 ]
 
 UNDER_WAY_S = 0.02
-"""How long a question is left alone before it is abandoned, so that it is out by then."""
 
 HUGE_CHARACTERS = 1_000_000
 
@@ -47,7 +42,7 @@ _LIST = re.compile(r"\[([01](?:\s*,\s*[01])*)\]")
 
 
 async def probes(sitting: Sitting) -> str:
-    """What an endpoint honours is found out before a run asks it anything, and decides what is claimed."""
+    """Probing finds out what the endpoint honours."""
     if not isinstance(sitting.judge, Probed):
         raise NotAsked("it has no probe")
     said: list[str] = []
@@ -71,7 +66,7 @@ async def states_capabilities(sitting: Sitting) -> str:
 
 
 async def leaves_request(sitting: Sitting) -> str:
-    """Requests are hashed after they were asked: one that changed would be journalled under another name."""
+    """Requests stay unchanged: the journal hashes them after asking."""
     request = replace(score_question(), reply_schema=copy.deepcopy(dict(SCHEMA)))
     before = copy.deepcopy(request)
     await sitting.ask(request)
@@ -81,10 +76,8 @@ async def leaves_request(sitting: Sitting) -> str:
 
 
 async def answers_each_its_own(sitting: Sitting, n_at_once: int) -> str:
-    """Different questions at once: each gets the answer that is its own.
-
-    A deterministic judge must answer as it does when it is asked one question at a time. Any other one is held
-    against the plain answers: all of them right and in wrong places means that replies went to the wrong questions.
+    """Questions at once each get their own answer: a deterministic judge's as one by one, others' in the right
+    place.
     """
     words = WORDS[:n_at_once]
     requests = [score_question(word, words=words) for word in words]
@@ -102,19 +95,20 @@ async def answers_each_its_own(sitting: Sitting, n_at_once: int) -> str:
         if wrong:
             raise Broken(f"the question about '{wrong[0]}' gets another answer when {n_at_once} are asked at once")
         return f"{took}, one by one in {alone_s:.2f} s, the same answers"
-    found = [_place(reply.text, n_at_once) for reply in together]
-    if None not in found and sorted(map(str, found)) == sorted(map(str, range(n_at_once))):
-        if found != list(range(n_at_once)):
+    places = [_place(reply.text, n_at_once) for reply in together]
+    if None not in places and sorted(map(str, places)) == sorted(map(str, range(n_at_once))):
+        if places != list(range(n_at_once)):
             raise Broken("the answers are right, but they went to the wrong questions")
         return f"{took}, each its own answer"
     return f"{took}; whose answer is whose cannot be told"
 
 
 async def can_be_abandoned(sitting: Sitting, moment_s: float) -> str:
-    """A question that is given up while it is out ends within a moment, and the next one is answered as before."""
+    """A cancelled question ends at once; the next is answered as before."""
     task = asyncio.ensure_future(sitting.ask_once(score_question(WORDS[-1])))
     await asyncio.sleep(UNDER_WAY_S)
     was_out = not task.done()
+    # time-outs are kept from outside, by cancelling
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=moment_s)
     if not done:
@@ -130,14 +124,13 @@ async def can_be_abandoned(sitting: Sitting, moment_s: float) -> str:
 
 
 async def survives_huge(sitting: Sitting, is_thorough: bool) -> str:
-    """More text than any model takes."""
     if not is_thorough:
         raise NotAsked("a paid endpoint might charge for it; ask with --thorough")
     return await survives(sitting, odd_question("huge"))
 
 
 async def survives(sitting: Sitting, request: Request) -> str:
-    """An odd question: an answer will do, and so will a failure of this one request."""
+    """An odd question gets an answer or a failure of its own."""
     try:
         reply = sitting.keep(request, await sitting.ask_once(request))
     except JudgeError as error:
@@ -148,14 +141,14 @@ async def survives(sitting: Sitting, request: Request) -> str:
 
 
 def odd_question(kind: str) -> Request:
-    """`empty`, `half characters` (a surrogate without its other half, as broken JSON escapes give) or `huge`."""
+    """Question that is `empty`, `huge` or has `half characters` (unpaired surrogates)."""
     text = {"empty": "", "half characters": "\ud83d half a face", "huge": "word " * (HUGE_CHARACTERS // 5)}[kind]
     passages = () if kind == "empty" else (Passage(text),)
     return Request(ScoreTask(text[:40], passages), (Message("user", text),), max_tokens=16)
 
 
 async def maps_no_connection(unreachable: Judge | None) -> str:
-    """The same judge pointed at an address where nobody listens: a failure of ours that does not blame the question."""
+    """An unreachable address is not blamed on the question."""
     if unreachable is None:
         raise NotAsked("it has no address that could be wrong")
     try:
@@ -170,14 +163,14 @@ async def maps_no_connection(unreachable: Judge | None) -> str:
 
 
 async def leaves_loop_free(sitting: Sitting, block_s: float) -> str:
-    """Of all questions so far: none of them kept the others from running."""
+    """No question blocked the event loop."""
     if sitting.held_s > block_s:
         raise Broken(f"the event loop stood still for {sitting.held_s:.2f} s: await what is slow, or use a thread")
     return f"held for {sitting.held_s * 1e3:.0f} ms at most"
 
 
 async def stays_the_same(sitting: Sitting) -> str:
-    """Capabilities are read when a run begins and belong to every cache key."""
+    """Capabilities, part of every cache key, do not change."""
     if sitting.judge.capabilities != sitting.stated:
         raise Broken(f"capabilities changed while the judge was asked, to {sitting.judge.capabilities}")
     return "unchanged"
@@ -190,7 +183,7 @@ async def closes(sitting: Sitting) -> str:
 
 
 async def answers_elsewhere(reopen: Callable[[], Judge] | None, timeout_s: float) -> str:
-    """A run opens its judges once per stage, each time in a new event loop."""
+    """Works in a second event loop, one per stage of a run."""
     if reopen is None:
         raise NotAsked("there is no way to make it a second time")
 
@@ -207,6 +200,6 @@ async def answers_elsewhere(reopen: Callable[[], Judge] | None, timeout_s: float
 
 
 def _place(text: str, n: int) -> int | None:
-    """Where the one 1 stands in the last list of `n` answers in a reply."""
-    lists = [json.loads(found[0]) for found in _LIST.finditer(text)]
+    """Position of the only 1 in the last list of `n` answers."""
+    lists = [json.loads(match[0]) for match in _LIST.finditer(text)]
     return lists[-1].index(1) if lists and len(lists[-1]) == n and sum(lists[-1]) == 1 else None

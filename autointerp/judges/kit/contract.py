@@ -1,8 +1,4 @@
-"""The kit any judge must pass, ours or a stranger's: what the rest of the package relies on, asked one by one.
-
-It takes an open judge, puts about twenty small questions to it and reports each finding as a row. It does not judge
-how good the answers are. `reply_checks` and `conduct_checks` hold the rules.
-"""
+"""Contract kit for judges: small questions, one finding each; the answers' quality does not count."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from autointerp.judges.protocol import Capabilities, Judge
 __all__ = ["FIRST_QUESTION", "CheckResult", "check_judge", "count_questions"]
 
 FIRST_QUESTION = "a scoring question gets a reply"
-"""The check without which no other question is put."""
+"""Check on which all further questions depend."""
 
 
 class _Check(NamedTuple):
@@ -27,7 +23,7 @@ class _Check(NamedTuple):
     run: Callable[[Sitting], Awaitable[str]]
     n_questions: int = 1
     wants_reply: bool = True
-    """Whether it makes no sense for a judge that has not answered anything."""
+    """Whether it needs a judge that has answered before."""
 
 
 async def check_judge(
@@ -42,13 +38,11 @@ async def check_judge(
     block_s: float = 1.5,
     pause_s: float = 1.0,
 ) -> list[CheckResult]:
-    """All findings, in a fixed order. The judge is closed afterwards. Nothing a judge raises leaves this function.
+    """All findings, in a fixed order; closes the judge and lets none of its exceptions out.
 
-    `reopen` makes the same judge once more, for a check in an event loop of its own. `unreachable` is the same judge
-    at an address where nobody listens. `n_at_once` questions are asked together (8 at most). With `is_thorough` a
-    prompt of a million characters is put as well, by default only to a judge that is local and costs nothing.
-    `timeout_s` is the patience with one answer, `moment_s` with a cancelled one, `block_s` how long the event loop
-    may stand still, `pause_s` the wait before a question is put again.
+    `reopen` makes the judge again; `unreachable` is the judge at a dead address; `n_at_once` is at most 8.
+    `is_thorough` adds a prompt of a million characters (default: for local judges). Patience in seconds: `timeout_s`
+    for an answer, `moment_s` for a cancelled one, `block_s` for a blocked event loop, `pause_s` before a repetition.
     """
     sitting = Sitting(judge, pause_s=pause_s)
     first = _Check("capabilities are stated", conduct.states_capabilities, 0)
@@ -78,17 +72,15 @@ async def check_judge(
 
 
 def count_questions(stated: Capabilities, *, n_at_once: int = 4, is_thorough: bool | None = None) -> int:
-    """How many questions `check_judge` puts to a judge of these capabilities that passes, `reopen` included.
-
-    What a judge asks of itself to find out what its endpoint honours is not among them.
-    """
+    """Questions to a passing judge, with `reopen`, without probing."""
     return sum(check.n_questions for check in _asking(stated, n_at_once, is_thorough, 0.0)) + 1
 
 
 def _asking(stated: Capabilities, n_at_once: int, is_thorough: bool | None, moment_s: float) -> list[_Check]:
-    """The checks that put questions. A million characters may cost money: they are for judges that cost none."""
+    """Checks that put questions."""
     n_at_once = min(n_at_once, len(WORDS))
     is_deterministic = bool(stated.is_deterministic)
+    # a million characters may cost money
     is_thorough = bool(stated.is_local) if is_thorough is None else is_thorough
     odd = {kind: partial(conduct.survives, request=conduct.odd_question(kind)) for kind in ("empty", "half characters")}
     return [

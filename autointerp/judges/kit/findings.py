@@ -1,8 +1,4 @@
-"""What a contract kit finds: one row per check, whoever is checked (a judge, an explainer, a scorer).
-
-A check is a function that says what it saw, and raises `Broken` when the contract is not kept or `NotAsked` where it
-does not apply. Knows nothing of what is checked.
-"""
+"""Findings of a contract kit. A check returns what it saw, or raises `Broken` or `NotAsked`."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ _PACKAGE = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One finding. `detail` says what was seen; `is_passed` is None where the check does not apply."""
+    """`is_passed` None: the check does not apply."""
 
     name: str
     is_passed: bool | None
@@ -30,7 +26,7 @@ class CheckResult:
 
 
 class Broken(Exception):
-    """The contract is not kept; the message says how."""
+    """The contract is broken; the message says how."""
 
 
 class NotAsked(Exception):
@@ -38,7 +34,7 @@ class NotAsked(Exception):
 
 
 async def find(name: str, check: Callable[[], Awaitable[str]], *, limit_s: float) -> CheckResult:
-    """The finding of one check that may wait, `limit_s` at most."""
+    """Finding of an asynchronous check within `limit_s`."""
     try:
         async with asyncio.timeout(limit_s):
             return CheckResult(name, True, await check())
@@ -49,7 +45,7 @@ async def find(name: str, check: Callable[[], Awaitable[str]], *, limit_s: float
 
 
 def find_now(name: str, check: Callable[[], str]) -> CheckResult:
-    """The finding of one check that does not wait."""
+    """Finding of a synchronous check."""
     try:
         return CheckResult(name, True, check())
     except Exception as error:  # noqa: BLE001  # who is checked may raise anything: that is what is looked for
@@ -69,7 +65,6 @@ def _failed(name: str, error: Exception) -> CheckResult:
 
 
 def _place(error: Exception) -> str:
-    """The last line of who is checked that an error went through, and the line of the kit that called it."""
     frames = traceback.extract_tb(error.__traceback__)
     kit = [frame for frame in frames if _is_kit(frame.filename)]
     theirs = [frame for frame in frames if not _is_kit(frame.filename) and not _is_standard(frame.filename)]

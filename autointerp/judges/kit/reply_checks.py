@@ -1,8 +1,4 @@
-"""What a reply must be: the checks of the contract that look at what came back.
-
-Each takes a sitting and says what it saw; none is asked where the judge claims nothing of the kind. How good an
-answer is plays no part.
-"""
+"""Contract checks of a judge's replies."""
 
 from __future__ import annotations
 
@@ -30,12 +26,11 @@ __all__ = [
 
 SHORT_TOKENS = 16
 _CHARACTERS_PER_TOKEN = 64
-"""Longer than any vocabulary's tokens are on average."""
+"""Above any vocabulary's average."""
 _ROUNDING = 1e-3
 
 
 async def answers(sitting: Sitting) -> str:
-    """The first question: a reply with something in it."""
     reply = await sitting.ask(score_question())
     if reply.finish == "stop" and not reply.text.strip():
         raise Broken("the reply is empty")
@@ -43,7 +38,6 @@ async def answers(sitting: Sitting) -> str:
 
 
 async def explains(sitting: Sitting) -> str:
-    """The other kind of question gets a reply as well."""
     reply = await sitting.ask(explain_question())
     if reply.finish == "stop" and not reply.text.strip():
         raise Broken("the reply is empty")
@@ -51,7 +45,6 @@ async def explains(sitting: Sitting) -> str:
 
 
 async def honours_token_limit(sitting: Sitting) -> str:
-    """A question that asks for ten paragraphs, with room for a line."""
     request = explain_question(max_tokens=SHORT_TOKENS)
     try:
         reply = await sitting.ask(request)
@@ -66,7 +59,6 @@ async def honours_token_limit(sitting: Sitting) -> str:
 
 
 async def is_deterministic(sitting: Sitting) -> str:
-    """Three times the same question at temperature 0."""
     if not sitting.judge.capabilities.is_deterministic:
         raise NotAsked("not claimed")
     texts = {(await sitting.ask(score_question())).text for _ in range(3)}
@@ -76,7 +68,7 @@ async def is_deterministic(sitting: Sitting) -> str:
 
 
 async def structures(sitting: Sitting) -> str:
-    """A reply that is asked for with a JSON schema keeps it to the letter."""
+    """A reply keeps its JSON schema."""
     if not sitting.judge.capabilities.has_schema:
         raise NotAsked("not claimed")
     reply = await sitting.ask(replace(score_question(), reply_schema=SCHEMA))
@@ -90,14 +82,14 @@ async def structures(sitting: Sitting) -> str:
 
 
 def _keeps_schema(value: Any) -> bool:
-    """Whether a decoded reply keeps `SCHEMA`; JSON counts 1.0 among the whole numbers, and true not."""
+    # JSON's 1.0 is whole, true is not
     answers = value.get("answers") if isinstance(value, dict) and len(value) == 1 else None
     is_pair = isinstance(answers, list) and len(answers) == 2
     return is_pair and all(answer in (0, 1) and not isinstance(answer, bool) for answer in answers)
 
 
 async def states_logprobs(sitting: Sitting) -> str:
-    """Tokens with the log-probabilities of their alternatives, or the answers' own, where they are claimed."""
+    """Log-probabilities of alternatives, or the answers' own probabilities."""
     if not sitting.judge.capabilities.has_logprobs:
         raise NotAsked("not claimed")
     reply = await sitting.ask(replace(score_question(), want_logprobs=True))
@@ -119,13 +111,11 @@ async def states_logprobs(sitting: Sitting) -> str:
 
 
 async def takes_samples(sitting: Sitting) -> str:
-    """A question repeated for the sake of another answer: sample 1, temperature 1, a seed."""
     reply = await sitting.ask(replace(score_question(), temperature=1.0, seed=7, sample=1))
     return short(reply.text)
 
 
 async def states_probabilities(sitting: Sitting) -> str:
-    """Of all replies so far: the judge's own probabilities, where it gives any."""
     given = [(request, reply) for request, reply in sitting.replies if reply.probabilities is not None]
     for request, reply in given:
         words = find_words(reply, request.task, "probabilities")
@@ -137,7 +127,6 @@ async def states_probabilities(sitting: Sitting) -> str:
 
 
 async def counts_usage(sitting: Sitting) -> str:
-    """Of all replies so far: who answered, what it cost in tokens and money."""
     for request, reply in sitting.replies:
         words = find_words(reply, request.task, "model", "usage", "rate_limits")
         if words is not None:

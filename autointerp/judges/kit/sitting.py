@@ -1,7 +1,4 @@
-"""A judge while it is being checked: the questions put to it, what came back, and how long the event loop was held.
-
-Knows the questions of the kit and none of its rules (`reply_checks`, `conduct_checks`).
-"""
+"""One judge under check: questions, replies, longest block of the event loop."""
 
 from __future__ import annotations
 
@@ -34,25 +31,22 @@ SCHEMA: Mapping[str, Any] = {
     "required": ["answers"],
     "additionalProperties": False,
 }
-"""The schema of a reply to `score_question` about two words."""
 
 
 class Sitting:
-    """One judge and all that passed between it and the kit."""
-
     def __init__(self, judge: Judge, *, pause_s: float = 1.0) -> None:
-        """`pause_s` is how long to wait before a question is put again that failed in a way that may pass."""
+        """`pause_s`: wait before a question is repeated."""
         self.judge = judge
         self.stated: Capabilities | None = None
-        """The judge's capabilities as they were at first, once they are known to be such."""
+        """Capabilities at the start, once checked."""
         self.replies: list[tuple[Request, Reply]] = []
         self.n_asked = 0
         self.held_s = 0.0
-        """The longest the event loop stood still while questions were out."""
+        """Longest block of the event loop, in seconds."""
         self._pause_s = pause_s
 
     async def ask(self, request: Request) -> Reply:
-        """The reply, tried again when the failure may pass. Raises Broken when it has not the form of a Reply."""
+        """Repeated after passing failures. Raises Broken for anything but a Reply."""
         for n_tries in range(1, _MAX_TRIES + 1):
             try:
                 return self.keep(request, await self.ask_once(request))
@@ -63,7 +57,6 @@ class Sitting:
         raise AssertionError("unreachable")
 
     async def ask_once(self, request: Request) -> Reply:
-        """What the judge gives, counted and nothing more; an error of its own is told what was asked."""
         self.n_asked += 1
         try:
             return await self.judge.ask(request)
@@ -74,7 +67,7 @@ class Sitting:
             raise
 
     def keep(self, request: Request, reply: object) -> Reply:
-        """The reply, remembered for the checks that look at all of them."""
+        """Check a reply's form and remember it."""
         words = find_words(reply, request.task, *ESSENTIAL)
         if words is not None:
             raise Broken(words)
@@ -84,7 +77,7 @@ class Sitting:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """While inside, the longest standstill of the event loop is measured."""
+        """Measure blocks of the event loop."""
         ticker = asyncio.ensure_future(self._tick())
         await asyncio.sleep(0)
         try:
@@ -110,7 +103,7 @@ def _in_short(request: Request) -> str:
 def score_question(
     word: str = "lantern", *, words: Sequence[str] = WORDS[:2], max_tokens: int = 200, **settings: Any
 ) -> Request:
-    """Does `word` occur in each of the texts, one for each of `words`? The right answer is plain to anybody."""
+    """Does `word` occur in a text about each of `words`?"""
     passages = tuple(Passage(f"Nobody had seen the {other} since the winter.") for other in words)
     numbered = "\n".join(f"{number}. {passage.text}" for number, passage in enumerate(passages, 1))
     prompt = (
@@ -121,7 +114,7 @@ def score_question(
 
 
 def explain_question(*, max_tokens: int = 200) -> Request:
-    """What do two windows have in common? Short to answer, and tempting to answer at length."""
+    """Short to answer, but inviting a long answer."""
     shown = tuple(
         ShownWindow(("The", " lantern", end), (0.0, 3.0, 0.0)) for end in (" was lit.", " fell down.", " hung there.")
     )

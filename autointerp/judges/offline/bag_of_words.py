@@ -1,9 +1,4 @@
-"""Judge `bag_of_words`: no model, no cost. It compares texts by the words, and parts of words, that they share.
-
-Texts become counts of character n-grams within words (three to five characters, hashed), weighted by how rare each is
-among the texts of the question. What it reaches is what an explanation's wording alone gives away: the baseline beside
-judges that embed meanings.
-"""
+"""Judge `bag_of_words`: similarity by TF-IDF of character n-grams (3 to 5), a baseline without a model."""
 
 from __future__ import annotations
 
@@ -18,12 +13,10 @@ from autointerp.judges.similarity import compared_texts, similarity_reply, simil
 __all__ = ["BagOfWordsJudge", "open_judge"]
 
 ALGORITHM = 1
-"""Part of every cache key: raise it when the same task would be answered differently."""
+"""Part of every cache key; raise it when answers change."""
 
 
 class BagOfWordsJudge:
-    """Answers SimilarityTasks."""
-
     capabilities = Capabilities(
         endpoint="builtin",
         model=f"bag_of_words-{ALGORITHM}",
@@ -46,7 +39,7 @@ class BagOfWordsJudge:
         self._weigh = TfidfTransformer
 
     async def ask(self, request: Request) -> Reply:
-        """Raises JudgeStopped for any other task."""
+        """Raises JudgeStopped for any task but a SimilarityTask."""
         task = similarity_task(request, judge="bag_of_words")
         counts = self._count.transform(compared_texts(task, query_prefix="", passage_prefix=""))
         weighted: Any = self._weigh(sublinear_tf=True).fit_transform(counts)
@@ -59,7 +52,7 @@ class BagOfWordsJudge:
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> BagOfWordsJudge:
-    """Factory of `bag_of_words`. Raises ConfigError for a model or an option: it has none."""
+    """Raises ConfigError for a model or an option: it has none."""
     if model:
         raise ConfigError(f"judge 'bag_of_words:{model}': the judge 'bag_of_words' has no models; write 'bag_of_words'")
     read_options("bag_of_words", Options, options)

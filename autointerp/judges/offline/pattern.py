@@ -1,12 +1,6 @@
-"""Judge `pattern`: no language model, no cost. It explains a feature by a pattern of tokens and predicts with it.
+"""Judge `pattern`: explains and predicts by patterns of tokens, after Neuron2Graph (Foote et al. 2023).
 
-Neuron2Graph's idea (Foote et al. 2023): a list of tokens, each with an optional token that has to stand before it,
-checked within the windows given (see `pattern_learning`). The explanation is plain text in the language of
-`pattern_language`, that a person can read and that any judge can apply; this judge reads it back.
-
-An explanation that holds no such pattern (by a person or a language model) is matched by its quoted strings, else by
-its words of four letters and more, stop words aside: any of them standing in the passage counts. So read scores of
-`pattern` on foreign explanations as what word matching reaches, no more.
+Explanations without a pattern are matched by their quoted strings, else by their longer words.
 """
 
 from __future__ import annotations
@@ -34,7 +28,7 @@ from autointerp.judges.tasks import (
 __all__ = ["PatternJudge", "open_judge"]
 
 ALGORITHM = 1
-"""Part of every cache key: raise it when the same task would be answered differently."""
+"""Part of every cache key; raise it when answers change."""
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -48,8 +42,6 @@ _STOP_WORDS = frozenset(
 
 
 class PatternJudge:
-    """Answers explaining tasks with a learned pattern and all others by applying the one in the explanation."""
-
     capabilities = Capabilities(
         endpoint="builtin",
         model=f"pattern-{ALGORITHM}",
@@ -60,7 +52,6 @@ class PatternJudge:
     )
 
     async def ask(self, request: Request) -> Reply:
-        """The reply to one request; it never fails."""
         task = request.task
         if isinstance(task, ScoreTask):
             text = json.dumps({"answers": predict(task)})
@@ -82,7 +73,7 @@ class PatternJudge:
 
 
 def explain(task: ExplainTask) -> str:
-    """The pattern of the windows shown; where none are shown, the tokens that the feature makes more likely."""
+    """Pattern of the windows; without windows, the promoted tokens."""
     elements = learn_pattern(task)
     if elements:
         return f"[EXPLANATION]: {render_pattern(elements)}"
@@ -93,7 +84,7 @@ def explain(task: ExplainTask) -> str:
 
 
 def predict(task: ScoreTask) -> list[int]:
-    """1 or 0 for each passage: does the pattern in the explanation match it?"""
+    """1 or 0 per passage."""
     elements = parse_pattern(task.explanation)
     if elements:
         return [int(_matches(elements, passage)) for passage in task.passages]
@@ -102,7 +93,7 @@ def predict(task: ScoreTask) -> list[int]:
 
 
 def simulate(task: SimulateTask) -> list[int]:
-    """How strongly it fires on each token: the strength of the strongest element that matches there, else 0."""
+    """Strength of the strongest element matching at each mark, else 0."""
     elements = parse_pattern(task.explanation)
     if not elements:
         return [HIGHEST * answer for answer in predict(task.as_marks())]
@@ -122,7 +113,7 @@ def _matches(elements: list[Element], passage: Passage) -> bool:
 
 
 def _terms(explanation: str) -> list[str]:
-    """What to look for on behalf of an explanation in free prose: quoted strings, else its longer words."""
+    """Quoted strings, else longer words."""
     quoted = [term for groups in _QUOTED.findall(explanation) for term in groups if term.strip()]
     if quoted:
         return quoted
@@ -141,7 +132,7 @@ def _mentions(terms: list[str], passage: Passage) -> bool:
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> PatternJudge:
-    """The judge `pattern`. Raises ConfigError for a model or an option: it has none."""
+    """Raises ConfigError for a model or an option: it has none."""
     if model:
         raise ConfigError(f"judge 'pattern:{model}': the judge 'pattern' has no models; write 'pattern'")
     if options:

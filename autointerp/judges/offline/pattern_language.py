@@ -1,11 +1,9 @@
-"""The language of patterns: tokens with an optional context, as an explanation that a person reads and a judge applies.
+"""Language of patterns: tokens with optional contexts.
 
     fires on " return" (10), on -"ing" (7), on ":" directly after ")" (4), on "x" soon after "def" (2)
 
-Strings are JSON strings. A hyphen before or after one says that the word goes on there, a tilde that it may, and
-neither that it may not; a side on which the token itself ends in no letter or digit needs no sign. "directly after"
-means touching, "soon after" as a word within the 40 characters before. The number is the mean strength, 10 the highest.
-Takes and gives text; knows nothing of tasks or judges.
+Strings are JSON. Beside a token, a hyphen means the word goes on, a tilde that it may, neither that it ends. "soon
+after" reaches back 40 characters. Numbers are strengths, 10 the highest.
 """
 
 from __future__ import annotations
@@ -18,10 +16,10 @@ from typing import Literal
 __all__ = ["NEAR_CHARACTERS", "Element", "Join", "is_inside_word", "near_words", "parse_pattern", "render_pattern"]
 
 NEAR_CHARACTERS = 40
-"""How far before a token its `soon after` context may begin."""
+"""Reach of a `soon after` context."""
 
 Join = Literal["-", "~", ""]
-"""How a token meets its neighbour: the word goes on, may go on, or ends there."""
+"""Whether the word goes on, may go on, or ends."""
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _ELEMENT = re.compile(rf"\bon ([-~]?)({_STRING})([-~]?)(?: (directly|soon) after ({_STRING}))?(?: \((\d+)\))?")
@@ -30,7 +28,7 @@ _NEAR_WORD = re.compile(r"\w{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One token of a pattern. `strength` is 1 to 10; `context` has to stand before it, touching or near."""
+    """One token; `strength` is 1 to 10, `context` stands before it, touching or near."""
 
     token: str
     left: Join = ""
@@ -40,7 +38,7 @@ class Element:
     strength: int = 10
 
     def matches_at(self, text: str, start: int, end: int) -> bool:
-        """Whether the token at `text[start:end]` stands where it is wanted; the token itself is not compared."""
+        """Whether the context fits before `text[start:end]`."""
         if self.context is None:
             return True
         if self.is_near:
@@ -48,13 +46,13 @@ class Element:
         return text.endswith(self.context, 0, start)
 
     def matches_mark(self, text: str, span: tuple[int, int]) -> bool:
-        """Whether the marked token is this one. A token that holds part of a character is marked with all of it."""
         marked = text[span[0] : span[1]]
+        # a token that holds part of a character is marked with all of it
         widened = len(marked) == len(self.token) + 1 and not marked.isascii() and marked.endswith(self.token)
         return (marked == self.token or (bool(self.token) and widened)) and self.matches_at(text, *span)
 
     def matches_text(self, text: str) -> bool:
-        """Whether the token occurs anywhere in the text, its sides as the pattern wants them."""
+        """Whether the token occurs with the right joins."""
         start = text.find(self.token) if self.token else -1
         while start >= 0:
             end = start + len(self.token)
@@ -66,24 +64,23 @@ class Element:
 
 
 def _fits(text: str, before: int, after: int, join: Join) -> bool:
-    """Whether the seam between two neighbouring characters is as `join` says; the text's edge fits anything."""
+    # the text's edge fits anything
     if join == "~" or before < 0 or after >= len(text):
         return True
     return is_inside_word(text[before], text[after]) == (join == "-")
 
 
 def near_words(text: str, start: int) -> set[str]:
-    """The words of two characters and more in the stretch that a `soon after` context is looked for in."""
+    """Words of two and more characters within reach of `soon after`."""
     return set(_NEAR_WORD.findall(text, max(0, start - NEAR_CHARACTERS), start))
 
 
 def is_inside_word(before: str, after: str) -> bool:
-    """Whether a word goes on from one character to the next."""
     return (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
 
 
 def render_pattern(elements: list[Element]) -> str:
-    """The pattern as the explanation it is; `parse_pattern` reads it back."""
+    """Text that `parse_pattern` reads back."""
     parts = []
     for element in elements:
         part = f"on {element.left}{json.dumps(element.token, ensure_ascii=False)}{element.right}"
@@ -95,7 +92,7 @@ def render_pattern(elements: list[Element]) -> str:
 
 
 def parse_pattern(explanation: str) -> list[Element]:
-    """The elements of the pattern in an explanation; none when it holds no pattern."""
+    """Empty without a pattern."""
     if not explanation.lstrip().lower().startswith("fires on "):
         return []
     elements: list[Element] = []

@@ -1,10 +1,7 @@
-"""Learning the pattern of a feature from the windows an explainer shows (for the judge `pattern`).
+"""Learning a feature's pattern from shown windows (judge `pattern`).
 
-A token on which the feature fires becomes an element if it fires on most of the token's occurrences in the windows.
-A context (the token before it, or a word a little earlier) is asked for where nearly all firings share one that is
-rare elsewhere, and where the token also stands unfired and a context tells the two apart. How much support and
-precision an element needs is chosen per feature by leaving windows out: the settings that predict best what was left
-out. Takes typed tasks only; knows nothing of prompts.
+A token that fires on most occurrences becomes an element. A context is required where nearly all firings share a rare
+one, or where one separates firing from silent occurrences. Settings are chosen per feature by cross-validation.
 """
 
 from __future__ import annotations
@@ -22,16 +19,16 @@ from autointerp.judges.tasks import ExplainTask
 __all__ = ["MAX_ELEMENTS", "learn_pattern"]
 
 MAX_ELEMENTS = 24
-"""Elements kept, those with the most activation first: an explanation has to stay readable."""
+"""Kept by activation; more would be unreadable."""
 
 N_FOLDS = 5
 _GAIN = 0.02
-"""How much better on windows left out a less cautious setting has to be."""
+"""Least cross-validated gain of a less cautious setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """`support`: windows an element has to fire in. `precision`: share of its occurrences that fire."""
+    """Least number of windows an element fires in, and least firing share of its occurrences."""
 
     support: int
     precision: float
@@ -43,14 +40,14 @@ _GRID = [_Settings(s, p, c) for c, p, s in product((True, False), (0.5, 0.8, 0.2
 
 MIN_SHARED_WINDOWS = 3
 UNCOVERED_FRAC = 0.1
-"""Share of a token's firings that may lack the contexts asked for."""
+"""Share of firings that may lack the required contexts."""
 
 _Cover = tuple[str | None, bool, list[Occurrence]]
-"""A context (or None for any), whether it is only near, and the firings it covers."""
+"""Context, whether only near, and the firings covered."""
 
 
 def learn_pattern(task: ExplainTask) -> list[Element]:
-    """The pattern that the task's windows show, strongest elements first; empty when nothing fires in them."""
+    """Strongest elements first; empty when nothing fires."""
     windows = read_windows((*task.windows, *task.silent_windows))
     highest = max((o.activation for occurrences in windows.by_window for o in occurrences), default=0.0)
     if highest <= 0.0:
@@ -66,17 +63,16 @@ def learn_pattern(task: ExplainTask) -> list[Element]:
     whole = _firing_tokens(windows, everything, highest=highest)
     elements = _fit(whole, settings)
     if not elements:  # what was asked for is never met: the one token that carries most of the activation
+        # no setting is met: the one token that carries most of the activation
         elements = _fit(whole, _Settings(1, 0.0, False))[:1]
     return elements[:MAX_ELEMENTS]
 
 
 _Found = tuple[float, Element]
-"""An element and the activation it carries."""
+"""Activation carried, and the element."""
 
 
 class _FiringToken:
-    """A token that fires in the windows used, with all that can be asked for around it; each is worked out once."""
-
     def __init__(self, token: str, occurrences: list[Occurrence], windows: Windows, *, highest: float) -> None:
         self._token, self._windows, self._highest = token, windows, highest
         self._n_occurrences = len(occurrences)
@@ -86,7 +82,7 @@ class _FiringToken:
         self._telling: dict[float, list[_Found]] = {}
 
     def elements(self, settings: _Settings) -> list[_Found]:
-        """What the settings ask for: shared contexts, else the token alone, else contexts that tell."""
+        """By shared contexts, else the token alone, else telling contexts."""
         if self.n_windows < settings.support:
             return []
         if settings.has_context and self._sharing:
@@ -95,7 +91,7 @@ class _FiringToken:
             return self._plain
         if not settings.has_context:
             return []
-        # a context that is right half of the time is the least that tells anything
+        # right half of the time is the least that tells anything
         precision = max(settings.precision, 0.5)
         if precision not in self._telling:
             covers = _telling_contexts(self._fired, self._silent, precision=precision)
@@ -115,33 +111,33 @@ class _FiringToken:
         return _joins(self._fired)
 
     def _found(self, covers: list[_Cover]) -> list[_Found]:
-        found = []
+        elements = []
         for context, is_near, covered in covers:
             carried = sum(o.activation for o in covered)
             strength = max(1, min(10, round(10 * carried / len(covered) / self._highest)))
-            found.append((carried, Element(self._token, *self._joins, context, is_near, strength)))
-        return found
+            elements.append((carried, Element(self._token, *self._joins, context, is_near, strength)))
+        return elements
 
 
 def _firing_tokens(windows: Windows, used: frozenset[int], *, highest: float) -> list[_FiringToken]:
-    """The tokens that fire anywhere in the windows `used`; `highest` is the activation of strength 10."""
-    found = []
+    """`highest` is the activation of strength 10."""
+    tokens = []
     for token in windows.firing:
         occurrences = [o for o in windows.by_token[token] if o.window in used]
         if any(o.activation > 0.0 for o in occurrences):
-            found.append(_FiringToken(token, occurrences, windows, highest=highest))
-    return found
+            tokens.append(_FiringToken(token, occurrences, windows, highest=highest))
+    return tokens
 
 
 def _fit(tokens: list[_FiringToken], settings: _Settings) -> list[Element]:
-    """The elements found in the windows that the tokens come from, by the activation they carry."""
-    found = [item for token in tokens for item in token.elements(settings)]
-    found.sort(key=lambda item: (-item[0], item[1].token, item[1].context or ""))
-    return [element for _, element in found]
+    """Elements by the activation they carry, largest first."""
+    carried = [item for token in tokens for item in token.elements(settings)]
+    carried.sort(key=lambda item: (-item[0], item[1].token, item[1].context or ""))
+    return [element for _, element in carried]
 
 
 def _joins(fired: list[Occurrence]) -> tuple[Join, Join]:
-    """Whether words go on at the token's two sides, as seen where it fires; a window's edge tells nothing."""
+    # a window's edge tells nothing about joins
     left = {is_inside_word(o.text[o.start - 1], o.token[0]) for o in fired if o.start > 0}
     right = {is_inside_word(o.token[-1], o.text[o.end]) for o in fired if o.end < len(o.text)}
     joins: dict[frozenset[bool], Join] = {frozenset({True}): "-", frozenset({False, True}): "~"}
@@ -149,10 +145,9 @@ def _joins(fired: list[Occurrence]) -> tuple[Join, Join]:
 
 
 def _shared_contexts(fired: list[Occurrence], windows: Windows) -> list[_Cover]:
-    """At most three contexts that stand before nearly all firings, each more often than chance allows; else none.
+    """At most three contexts that cover nearly all firings, or none.
 
-    Asking for what all firings share costs next to nothing if the context does not matter and is the rule if it does.
-    Chance: the binomial tail at the context's share of all tokens, times the number of contexts tried.
+    Contexts are accepted at p <= 0.01 by the binomial tail at their share of all tokens, Bonferroni-corrected.
     """
     chosen: list[_Cover] = []
     left = fired
@@ -177,10 +172,7 @@ def _shared_contexts(fired: list[Occurrence], windows: Windows) -> list[_Cover]:
 
 
 def _telling_contexts(fired: list[Occurrence], silent: list[Occurrence], *, precision: float) -> list[_Cover]:
-    """Contexts that tell firing from silent occurrences, each with the firings it covers: best first, greedily.
-
-    A context seen in one window only is no evidence, so two are asked for whatever the support of tokens.
-    """
+    """Contexts that separate firing from silent occurrences, with the firings covered; greedy, best first."""
     n_silent = Counter(context for o in silent for context in o.contexts)
     n_fired = Counter(context for o in fired for context in o.contexts)
     chosen: list[_Cover] = []
@@ -189,6 +181,7 @@ def _telling_contexts(fired: list[Occurrence], silent: list[Occurrence], *, prec
         covers = {
             context: covered
             for context, covered in _by_context(left).items()
+            # a context seen in one window only is no evidence
             if len({o.window for o in covered}) >= 2
             and n_fired[context] >= precision * (n_fired[context] + n_silent[context])
         }
@@ -210,12 +203,12 @@ def _by_context(occurrences: list[Occurrence]) -> dict[Context, list[Occurrence]
 
 
 def _tail(k: int, n: int, rate: float) -> float:
-    """The chance of `k` or more in `n` at `rate`."""
+    """P(X >= k) for a binomial X."""
     return sum(comb(n, i) * rate**i * (1.0 - rate) ** (n - i) for i in range(k, n + 1))
 
 
 class _Split:
-    """What one fold is predicted from, and the fold itself: its occurrences by token and what there is to be found."""
+    """Tokens for fitting without one fold, and that fold."""
 
     def __init__(self, windows: Windows, fold: frozenset[int], everything: frozenset[int]) -> None:
         self.tokens = _firing_tokens(windows, everything - fold, highest=1.0)
@@ -229,7 +222,7 @@ class _Split:
         self._called: dict[Element, list[Occurrence]] = {}
 
     def called(self, element: Element) -> list[Occurrence]:
-        """Where in the fold the element says that it fires."""
+        """Occurrences in the fold that the element matches."""
         if element not in self._called:
             occurrences = self._by_token.get(element.token, ())
             self._called[element] = [o for o in occurrences if element.matches_at(o.text, o.start, o.end)]
@@ -237,11 +230,7 @@ class _Split:
 
 
 def _cross_validate(splits: list[_Split], settings: _Settings) -> float:
-    """How well patterns fitted without a fold predict it: the mean of two measures, both in [0, 1].
-
-    F1 over tokens (what the marked task asks), and balanced accuracy over windows (what detection asks), where the
-    share of silent windows called right is reckoned from the rate of false alarms per token.
-    """
+    """Mean of F1 over tokens and balanced accuracy over windows on left-out folds."""
     n_true = n_false = n_hit = 0
     for split in splits:
         elements = _fit(split.tokens, settings)[:MAX_ELEMENTS]
@@ -253,5 +242,6 @@ def _cross_validate(splits: list[_Split], settings: _Settings) -> float:
     n_firing = sum(len(split.firing_windows) for split in splits)
     f1 = 2 * n_true / max(1, n_true + n_false + n_fires)
     length = n_tokens / max(1, sum(split.n_windows for split in splits))
+    # share of silent windows without a false alarm, from the rate per token
     specificity = (1 - n_false / max(1, n_tokens - n_fires)) ** length
     return (f1 + (n_hit / max(1, n_firing) + specificity) / 2) / 2

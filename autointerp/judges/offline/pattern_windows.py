@@ -1,7 +1,4 @@
-"""The windows that an explainer shows, token by token, with what stands before each token (for the judge `pattern`).
-
-Takes typed windows; gives occurrences by token and by window. Does not know what is learned from them.
-"""
+"""Tokens of shown windows with their contexts."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ from autointerp.judges.tasks import ShownWindow
 __all__ = ["Context", "Occurrence", "Windows", "read_windows"]
 
 Context = tuple[str, bool]
-"""What stands before a token, and whether it is only near."""
+"""Text before a token; whether it is only near."""
 
 
 @dataclass(slots=True, eq=False)
 class Occurrence:
-    """One token in one window: the characters `start:end` of its text."""
+    """One token of a window, at `start:end` of its text."""
 
     window: int
     token: str
@@ -33,7 +30,7 @@ class Occurrence:
 
 @dataclass(slots=True)
 class Windows:
-    """All occurrences, by token and by window; how many stand in each context; the tokens that fire anywhere."""
+    """Occurrences by token and window, counts per context, firing tokens."""
 
     by_token: dict[str, list[Occurrence]] = field(default_factory=lambda: defaultdict(list))
     by_window: list[list[Occurrence]] = field(default_factory=list)
@@ -41,12 +38,12 @@ class Windows:
     firing: list[str] = field(default_factory=list)
 
     def base_rate(self, context: Context) -> float:
-        """Share of all tokens that stand in this context."""
+        """Share of all tokens in this context."""
         return self.n_by_context[context] / max(1, sum(map(len, self.by_window)))
 
 
 def read_windows(shown: Sequence[ShownWindow]) -> Windows:
-    """Every token that is not empty, with the token before it and the words near before it as its contexts."""
+    """Contexts: the token before and near words."""
     windows = Windows()
     for index, window in enumerate(shown):
         text, start, previous = "".join(window.tokens), 0, ""
@@ -63,5 +60,7 @@ def read_windows(shown: Sequence[ShownWindow]) -> Windows:
             start = end
         windows.by_window.append(occurrences)
     windows.n_by_context = Counter(context for row in windows.by_window for o in row for context in o.contexts)
-    windows.firing = [token for token, found in windows.by_token.items() if any(o.activation > 0.0 for o in found)]
+    windows.firing = [
+        token for token, occurrences in windows.by_token.items() if any(o.activation > 0.0 for o in occurrences)
+    ]
     return windows

@@ -1,8 +1,4 @@
-"""Judges whose quality is known, for testing everything around them: oracle, liar, coin, mumbler, noisy, literal.
-
-They answer from the typed task. What is random in them is a hash of the question, so neither order, batching nor
-concurrency changes an answer. `oracle`, `liar` and `noisy` take the key (`truth.py`) through their constructor.
-"""
+"""Test judges of known quality, answering typed tasks; random answers are hashes of the question."""
 
 from __future__ import annotations
 
@@ -36,11 +32,8 @@ _MUMBLE = "Hmm, that is hard to say; some of these might, though one could see i
 
 
 class ScriptedJudge:
-    """A judge that follows a script: it answers a scoring task by `script` and an explaining one by `explain`.
-
-    Where no `simulate` says how strongly the feature fires on each token, it is as strongly as it can be where the
-    script says that it fires. Trials and graded questions are answered by what `sort` says of each passage, or the
-    script where it is left out (see `trial_answers`).
+    """Judge with scripted answers. Without `simulate`, activations are highest where `script` fires; `sort` answers
+    trials, else `script`.
     """
 
     def __init__(
@@ -71,7 +64,6 @@ class ScriptedJudge:
         return self._capabilities
 
     async def ask(self, request: Request) -> Reply:
-        """Never raises for a well-formed request."""
         task = request.task
         if isinstance(task, ExplainTask):
             return Reply(text=self._explain(task), model=self._capabilities.model)
@@ -105,12 +97,12 @@ class ScriptedJudge:
 
 
 def _written(answers: list[int], request: Request) -> str:
-    """The answers as the request wants them: as an object where it states a schema, else as a bare list."""
+    """As an object under a schema, else a list."""
     return json.dumps(answers if request.reply_schema is None else {"answers": answers})
 
 
 def oracle(truth: Key, *, explanation: str | None = None, variant: str = "") -> ScriptedJudge:
-    """Knows the labels. Unless given an explanation, it names the feature when asked to explain."""
+    """Knows the labels, and names the feature as its explanation."""
 
     def explain(task: ExplainTask) -> str:
         return _explained(explanation or f"feature {_truth(truth).feature_shown(task) or 'unknown'}")
@@ -138,7 +130,7 @@ def liar(truth: Key, *, explanation: str = _EXPLANATION, variant: str = "") -> S
 
 
 def coin(*, seed: int = 0, heads: float = 0.5, explanation: str = _EXPLANATION) -> ScriptedJudge:
-    """Says that a passage fires with probability `heads`, whatever it holds."""
+    """Says a passage fires with probability `heads`."""
 
     def script(task: ScoreTask, request: Request) -> list[bool]:
         return [_draw("coin", seed, task, passage, request.sample) < heads for passage in task.passages]
@@ -161,7 +153,7 @@ def noisy(
     explanation: str = _EXPLANATION,
     variant: str = "",
 ) -> ScriptedJudge:
-    """Knows the labels; right about a firing passage with probability `sensitivity`, a silent one `specificity`."""
+    """Right with probability `sensitivity` on firing and `specificity` on silent passages."""
 
     def answer(task: ScoreTask, passage: Passage, label: bool, sample: int) -> bool:
         is_right = _draw("noisy", seed, task, passage, sample) < (sensitivity if label else specificity)
@@ -176,11 +168,9 @@ def noisy(
 
 
 def literal(*, explanation: str = _EXPLANATION) -> ScriptedJudge:
-    """Applies the rule that the explanation names: `regex: PATTERN` or `token: TEXT`.
+    """Applies the explanation's rule, `regex: PATTERN` or `token: TEXT`; others fire nowhere.
 
-    With a mark, the pattern must match within or across the marked characters, and the token must be what is marked
-    (outer white space aside); without one, either may stand anywhere. Of several marks at least half must do. Other
-    explanations fire nowhere.
+    A pattern must overlap the mark, a token equal it (outer white space aside). Of several marks half must match.
     """
 
     def script(task: ScoreTask, _: Request) -> list[bool]:
@@ -192,7 +182,7 @@ def literal(*, explanation: str = _EXPLANATION) -> ScriptedJudge:
 
 
 def _lies(task: Trial, labels: Sequence[bool]) -> list[bool]:
-    """The opposite; of groups, whose names mean nothing, the division that cuts each of them in half."""
+    """Opposite labels; for groups, a division that halves each."""
     if not isinstance(task, GroupTask):
         return [not label for label in labels]
     return [sum(other == label for other in labels[:place]) % 2 == 0 for place, label in enumerate(labels)]
@@ -233,16 +223,16 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 class KeyOptions(Options):
     evidence: Path | None = None
-    """A run's evidence: one .parquet file or the directory of them. Read when the first question comes."""
+    """A run's evidence, one .parquet file or a directory of them."""
 
 
 class NoisyOptions(KeyOptions):
     sensitivity: Share = 0.8
-    """Share of firing windows that it calls firing."""
+    """Share of firing windows called firing."""
     specificity: Share = 0.8
-    """Share of silent windows that it calls silent."""
+    """Share of silent windows called silent."""
     seed: int = 0
-    """Which windows it errs about."""
+    """Chooses the windows it errs about."""
 
 
 class CoinOptions(Options):

@@ -1,6 +1,4 @@
-"""Answers to trials and to graded questions for judges that know of each passage whether a feature fires there, or only
-which words passages have in common.
-"""
+"""Answers to trials and graded questions."""
 
 from __future__ import annotations
 
@@ -24,11 +22,11 @@ __all__ = ["Trial", "answer_trial", "as_score_task", "find_groups", "find_odd_on
 Trial = IntruderTask | GroupTask | PickEffectTask | SimilarityTask | LikelihoodTask
 
 _LIKE, _UNLIKE = 0.9, 0.1
-"""Probabilities of a passage in which the feature fires, and of one in which it does not."""
+"""Probabilities for firing and for silent passages."""
 
 
 def as_score_task(task: Trial) -> ScoreTask:
-    """Where does the feature fire, or what does it make more likely: the labels that a trial rests on."""
+    """The labels a trial rests on."""
     if isinstance(task, PickEffectTask):
         tokens = tuple(Passage(token) for effect in task.effects for token in effect.raised)
         return ScoreTask(task.explanation, tokens, asks="promotes")
@@ -37,11 +35,7 @@ def as_score_task(task: Trial) -> ScoreTask:
 
 
 def answer_trial(task: Trial, labels: Sequence[bool]) -> tuple[object, tuple[float, ...] | None]:
-    """The reply as a JSON value, and the probabilities that stand beside it.
-
-    The intruder is the first passage without a firing, the effect the one of which the largest share is promoted, the
-    groups are those that fire and those that do not.
-    """
+    """Reply and probabilities by labels: the first silent passage, the effect promoted most, firing against silent."""
     if isinstance(task, IntruderTask):
         return {"answer": list(labels).index(False) + 1 if False in labels else 1}, None
     if isinstance(task, GroupTask):
@@ -58,24 +52,22 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def find_odd_one(passages: Sequence[Passage]) -> int:
-    """The place of the passage that lacks most of the words that all the others share; of several such, the one least
-    like the others (by the share of words in common), then the first."""
+    """Passage that lacks most words shared by the others; ties: the least similar, then the first."""
     words = [_words(passage) for passage in passages]
 
     def lacks(place: int) -> tuple[int, float]:
-        rest = [found for other, found in enumerate(words) if other != place]
+        rest = [own for other, own in enumerate(words) if other != place]
         shared = set.intersection(*rest) if rest else set()
-        likeness = sum(len(words[place] & found) / max(len(words[place] | found), 1) for found in rest)
+        likeness = sum(len(words[place] & own) / max(len(words[place] | own), 1) for own in rest)
         return len(shared - words[place]), -likeness
 
     return max(range(len(words)), key=lambda place: (*lacks(place), -place))
 
 
 def find_groups(passages: Sequence[Passage]) -> list[int]:
-    """The group, 0 or 1, of every passage: by the two words of which most passages have just one.
+    """Groups 0 and 1 by the pair of words of which most passages have exactly one; others join the larger group.
 
-    Of several such pairs, the one whose words occur most often, then the first by the alphabet. A passage with both
-    words or neither is put in the larger group.
+    Ties: the most frequent pair, then the first in the alphabet.
     """
     places: dict[str, int] = {}
     for place, passage in enumerate(passages):

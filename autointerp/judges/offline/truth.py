@@ -1,9 +1,4 @@
-"""The key to the questions, for test judges: which feature a scoring task is about, and the right answers.
-
-A task does not say which feature it asks about, so the key finds the feature that knows most of the
-task's passages; an explanation that names its feature, as the oracle writes them, settles ties. It takes labels
-by feature, or reads them from a run's evidence.
-"""
+"""Right answers for test judges; a task's feature is the one that knows most passages."""
 
 from __future__ import annotations
 
@@ -25,7 +20,7 @@ _NAMED = re.compile(r"feature (\S+/\d+)")
 
 
 class Truth:
-    """Labels by feature. A feature's name is `DICTIONARY/INDEX`."""
+    """Labels by feature, named `DICTIONARY/INDEX`."""
 
     def __init__(
         self,
@@ -36,11 +31,9 @@ class Truth:
         promoted: Mapping[str, Mapping[str, bool]] | None = None,
         effects: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
-        """`labels` gives each feature's passages; one without a mark stands for any mark in its text.
-
-        `shown` gives the texts an explainer may be shown for each feature, `effects` the tokens it may be shown without
-        any text, `levels` how strongly it fires on marked tokens (0 to `HIGHEST`), `promoted` which entries of the
-        vocabulary it makes more or less likely.
+        """`labels`: passages of each feature; without a mark, they stand for any mark. `shown`: an explainer's texts;
+        `effects`: tokens shown without text; `levels`: 0 to `HIGHEST` per marked token; `promoted`: vocabulary entries
+        made more likely or less.
         """
         self._labels = {feature: dict(passages) for feature, passages in labels.items()}
         self._levels = {feature: dict(passages) for feature, passages in (levels or {}).items()}
@@ -57,13 +50,12 @@ class Truth:
 
     @classmethod
     def of_passages(cls, labels: Mapping[Passage, bool]) -> Truth:
-        """The key of a single feature."""
+        """Key of a single feature."""
         return cls({"feature/0": labels})
 
     @classmethod
     def of_evidence(cls, evidences: Iterable[Evidence]) -> Truth:
-        """The key of all features of some evidence: a window fires if its kind says so, a marked token if the feature
-        is active there."""
+        """Window labels by kind, token labels by activation."""
         labels: dict[str, dict[Passage, bool]] = {}
         levels: dict[str, dict[Passage, int]] = {}
         promoted: dict[str, dict[str, bool]] = {}
@@ -89,7 +81,7 @@ class Truth:
 
     @classmethod
     def read(cls, path: Path) -> Truth:
-        """The key in one evidence file or a directory of them. Raises ConfigError when there is none."""
+        """Raises ConfigError without evidence files."""
         from autointerp.records.evidence_file import read_evidence  # pandas: only when a test judge asks for it
 
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
@@ -98,7 +90,7 @@ class Truth:
         return cls.of_evidence(evidence for file in files for evidence in read_evidence(file))
 
     def labels(self, task: ScoreTask) -> tuple[bool, ...]:
-        """The right answers; False for a passage that the task's feature does not know."""
+        """Right answers; False for unknown passages."""
         texts = [passage.text for passage in task.passages]
         if task.asks == "promotes":
             entries = self._promoted.get(self._most_known(texts, task.explanation, self._knowing_entry), {})
@@ -110,13 +102,12 @@ class Truth:
         )
 
     def levels(self, task: SimulateTask) -> tuple[int, ...]:
-        """How strongly the task's feature fires on each token asked about; 0 where it is not known."""
+        """Per token asked about; 0 where unknown."""
         known = self._levels.get(self._most_known([task.text], task.explanation, self._knowing), {})
         return tuple(known.get(Passage(task.text, mark), 0) for mark in task.marks)
 
     def trial_labels(self, task: Trial) -> tuple[bool, ...]:
-        """The labels that a trial rests on. Where nobody explains the feature, it is the one that fires in most of the
-        passages."""
+        """Labels behind a trial; an unexplained feature is the one firing in most passages."""
         asked = as_score_task(task)
         if asked.asks == "promotes" or asked.explanation:
             return self.labels(asked)
@@ -125,10 +116,10 @@ class Truth:
             feature: tuple(_label(self._labels[feature], text, None) for text in texts)
             for feature in dict.fromkeys(feature for text in texts for feature in self._knowing.get(text, ()))
         }
-        return max(sorted(fires.items()), key=lambda found: sum(found[1]), default=("", (False,) * len(texts)))[1]
+        return max(sorted(fires.items()), key=lambda item: sum(item[1]), default=("", (False,) * len(texts)))[1]
 
     def feature_shown(self, task: ExplainTask) -> str | None:
-        """The feature whose windows, or without any whose tokens, an explainer is shown, where the key knows it."""
+        """Feature whose windows, or else tokens, are shown."""
         votes = Counter(feature for window in task.windows for feature in self._shown.get("".join(window.tokens), ()))
         if not votes:
             tokens = (*task.top_logits, *task.bottom_logits, *task.raised, *task.lowered)
@@ -137,7 +128,7 @@ class Truth:
 
     @staticmethod
     def _most_known(texts: Sequence[str], explanation: str, knowing: Mapping[str, Sequence[str]]) -> str:
-        """The feature that knows most of the texts; the one that the explanation names has a lead."""
+        """The feature named in the explanation has a lead."""
         votes: Counter[str] = Counter()
         for text in texts:
             votes.update(knowing.get(text, ()))
@@ -151,27 +142,27 @@ def _label(known: Mapping[Passage, bool], text: str, mark: tuple[int, int] | Non
 
 
 def _add_levels(levels: dict[Passage, int], window: Window, *, maximum: float) -> None:
-    """How strongly a feature fires on the window's tokens, of tokens that share a character the strongest; by the
-    spans that marks may have."""
-    found = quantise(window.activations, maximum=maximum, n_levels=HIGHEST)
+    """Levels of a window's tokens by the spans of marks."""
+    quantised = quantise(window.activations, maximum=maximum, n_levels=HIGHEST)
     pieces, owners = window.piece_spans(), window.owners()
-    for index, level in enumerate(found.tolist()):
+    for index, level in enumerate(quantised.tolist()):
+        # of tokens that share a character the strongest counts
         for span in {window.character_span(index), pieces[owners[index]]}:
             passage = Passage(window.text, span)
             levels[passage] = max(level, levels.get(passage, 0))
 
 
 def _by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """Which features have each text, by text."""
-    found: dict[str, list[str]] = {}
+    """Features by text."""
+    features: dict[str, list[str]] = {}
     for feature, own in texts.items():
         for text in dict.fromkeys(own):
-            found.setdefault(text, []).append(feature)
-    return found
+            features.setdefault(text, []).append(feature)
+    return features
 
 
 def _firing_tokens(evidence: Evidence) -> set[str]:
-    """The tokens on which the feature fires in the windows an explainer may be shown."""
+    """Tokens firing in windows for explainers."""
     return {
         window.token_text(index)
         for window in evidence.select("explain", "top", "bin")
