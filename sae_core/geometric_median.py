@@ -1,7 +1,4 @@
-"""The point with the smallest summed distance to a set of points: where a pre-encoder bias starts.
-
-Takes a matrix of points, gives one point. Knows nothing of what the points are.
-"""
+"""The point with the smallest summed distance to a set of points."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ __all__ = ["geometric_median"]
 def geometric_median(
     points: Float[Tensor, "n_points d_in"], *, n_iterations: int = 200, tolerance: float = 1e-7
 ) -> Float[Tensor, " d_in"]:
-    """Weiszfeld's iteration (a mean weighted by inverse distance), in float64, from the arithmetic mean.
+    """Weiszfeld's iteration in float64, from the arithmetic mean (Bricken et al. 2023, "Initialization").
 
-    Stops when a step moves by less than `tolerance` times the mean distance. Bricken et al. 2023, "Initialization".
+    Stops when a step is below `tolerance` times the mean distance.
     """
     exact = points.double()
     median = exact.mean(dim=0)

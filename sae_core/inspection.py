@@ -1,7 +1,4 @@
-"""What a saved dictionary is, without activations: format, architecture, sizes, rules, norms, rows that cannot work.
-
-Takes a path, in our format or another tool's, and gives JSON-ready facts. Knows nothing of printing.
-"""
+"""Facts about a saved dictionary, without activations."""
 
 from __future__ import annotations
 
@@ -22,10 +19,7 @@ OWN_FORMAT = "autointerp"
 
 
 def open_dictionary(path: Path | str, *, format: str = "auto") -> Imported:
-    """The dictionary at `path` with what is known of it, in our own format or another tool's.
-
-    Raises DictionaryFormatError.
-    """
+    """The dictionary at `path` and its facts, in our own or another tool's format. Raises DictionaryFormatError."""
     folder = Path(path)
     if format != "auto" or not is_own(folder):
         return read_foreign(folder, format=format)
@@ -42,25 +36,25 @@ def open_dictionary(path: Path | str, *, format: str = "auto") -> Imported:
 
 
 def inspect_dictionary(path: Path | str, *, format: str = "auto") -> dict[str, Any]:
-    """Facts about the dictionary at `path`. Raises DictionaryFormatError.
+    """JSON-ready facts about the dictionary at `path`. Raises DictionaryFormatError.
 
-    `kind` is what it is here, `architecture` its name in its own format; norms, k and thresholds are those of the file.
+    `kind`: its name here; `architecture`: its name in its own format; norms, k and thresholds as in the file.
     """
-    found = open_dictionary(path, format=format)
-    dictionary = found.dictionary
+    opened = open_dictionary(path, format=format)
+    dictionary = opened.dictionary
     d_out = dictionary.directions.shape[1]
     return {
         "path": str(path),
-        "format": found.format,
-        "architecture": found.architecture,
+        "format": opened.format,
+        "architecture": opened.architecture,
         "kind": kind_of(dictionary),
         "d_in": dictionary.d_in,
         **({"d_out": d_out} if d_out != dictionary.d_in else {}),
         "n_features": dictionary.n_features,
-        **found.facts,
+        **opened.facts,
         **row_facts(dictionary),
-        "metadata": found.metadata,
-        "notes": list(found.notes),
+        "metadata": opened.metadata,
+        "notes": list(opened.notes),
     }
 
 

@@ -1,8 +1,4 @@
-"""What a JSON file holds that others may have written or damaged.
-
-Takes a path, gives text or value, or a ValueError of one line: what is no regular file is not opened (a pipe would wait
-for ever), and what is too large or nested too deeply is not taken. Knows nothing of what the values mean.
-"""
+"""JSON files that may be damaged or hostile."""
 
 from __future__ import annotations
 
@@ -18,17 +14,17 @@ MOST_DEEP = 64
 
 
 def load_json(path: Path) -> Any:
-    """The value in the file. Raises OSError when it cannot be read, ValueError for all else."""
+    """The value in the file. Raises OSError if it cannot be read, ValueError for what is not small, flat JSON."""
     return parse_json(load_text(path))
 
 
 def load_text(path: Path) -> str:
-    """The text of the file. Raises likewise."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    """The text of a regular file (a pipe could block). Raises as `load_json`."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("no regular file")
-    if found.st_size > MOST_BYTES:
-        raise ValueError(f"{found.st_size:,} bytes, where {MOST_BYTES:,} are read at most")
+    if status.st_size > MOST_BYTES:
+        raise ValueError(f"{status.st_size:,} bytes, where {MOST_BYTES:,} are read at most")
     return path.read_text(encoding="utf-8")
 
 

@@ -1,8 +1,4 @@
-"""How well found features match planted ones: mean correlation coefficient (MCC) over matched pairs.
-
-Takes codes or dictionaries, gives the matching and its mean similarity. Features have no order, so they are matched
-first. Knows nothing of how they were found.
-"""
+"""Agreement of found with planted features: the mean correlation coefficient (MCC) over matched pairs."""
 
 from __future__ import annotations
 
@@ -19,11 +15,11 @@ __all__ = ["Matching", "dictionary_cosine", "dictionary_mcc", "latent_mcc", "mat
 
 
 class Matching(NamedTuple):
-    """Planted features paired one to one with found ones, as many pairs as the smaller side has features.
+    """One-to-one pairs of planted and found features, as many as the smaller side has.
 
-    mean: mean similarity over the pairs of the best matching (Hungarian algorithm); greedy_mean: the same over the
-    greedy matching, which takes the most similar pair left, again and again (never above `mean`); planted, found:
-    [n_pairs] int64, the best matching's pairs in the order of the planted features; similarity: [n_pairs], each pair's.
+    mean: mean similarity of the best matching (Hungarian algorithm); greedy_mean: of the greedy matching, which takes
+    the most similar pair left (at most `mean`); planted, found: [n_pairs] int64, the best matching in planted order;
+    similarity: [n_pairs].
     """
 
     mean: float
@@ -36,30 +32,29 @@ class Matching(NamedTuple):
 def latent_mcc(planted: Float[Tensor, "n_samples n_planted"], found: Float[Tensor, "n_samples n_found"]) -> Matching:
     """Mean |Pearson r| over samples between matched codes (O'Neill et al., arXiv 2411.13117, section 4).
 
-    A feature whose code never varies (dead) has r = 0 with every other and counts. Raises ValueError for fewer than two
-    samples or values that are not finite.
+    A constant (dead) feature counts with r = 0. Raises ValueError for fewer than two samples or values not finite.
     """
     return match_features(_correlations(_columns(planted, "planted"), _columns(found, "found")))
 
 
 def dictionary_mcc(planted: Float[Tensor, "n_planted d_in"], found: Float[Tensor, "n_found d_in"]) -> Matching:
-    """Mean |Pearson r| over coordinates between matched directions (rows), as O'Neill et al. have it.
+    """Mean |Pearson r| over coordinates between matched directions (rows), as in O'Neill et al.
 
-    Pearson's r takes each direction's mean over its coordinates off first; `dictionary_cosine` does not. A constant
-    direction has r = 0 and counts. Raises ValueError as `latent_mcc`.
+    Unlike the cosine it subtracts each direction's mean. A constant direction counts with r = 0. Raises ValueError as
+    `latent_mcc`.
     """
     return match_features(_correlations(_columns(planted.T, "planted"), _columns(found.T, "found")))
 
 
 def dictionary_cosine(planted: Float[Tensor, "n_planted d_in"], found: Float[Tensor, "n_found d_in"]) -> Matching:
-    """Mean |cosine| between matched directions (rows). A direction of zeros has cosine 0 and counts."""
+    """Mean |cosine| between matched directions (rows); a zero direction counts with 0."""
     return match_features(
         np.abs(_normalised(_columns(planted.T, "planted")).T @ _normalised(_columns(found.T, "found")))
     )
 
 
 def match_features(similarity: NDArray[np.float64]) -> Matching:
-    """The best and the greedy matching of a matrix [n_planted, n_found] of similarities of at least 0."""
+    """Best and greedy matching of non-negative similarities [n_planted, n_found]."""
     planted, found = linear_sum_assignment(similarity, maximize=True)
     pairs = similarity[planted, found]
     return Matching(
@@ -98,7 +93,7 @@ def _normalised(columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _correlations(planted: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|Pearson r| of every column of one with every column of the other; 0 where one is constant."""
+    """|Pearson r| of every pair of columns; 0 for a constant one."""
     centred = []
     for columns in (planted, found):
         less_mean = columns - columns.mean(axis=0)

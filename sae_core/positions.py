@@ -1,7 +1,4 @@
-"""Which entries of a matrix are not zero or above a limit, and where a mask is true.
-
-Takes tensors, gives masks and places. On a CPU numpy answers, several times as fast as torch, in the same memory.
-"""
+"""Masks and their true places, on a CPU by numpy, which is several times faster than torch."""
 
 from __future__ import annotations
 
@@ -16,19 +13,18 @@ __all__ = ["is_above", "is_nonzero", "true_positions"]
 
 
 def is_nonzero(values: Float[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
-    """`values != 0`."""
     return torch.from_numpy(values.detach().numpy() != 0) if _is_for_numpy(values) else values != 0
 
 
 def is_above(values: Float[Tensor, "*shape"], limit: Float[Tensor, "*limits"]) -> Bool[Tensor, "*shape"]:
-    """`values > limit`; the limit is one number, or one for each column."""
+    """`values > limit`; the limit is one number, or one per column."""
     if not (_is_for_numpy(values) and _is_for_numpy(limit)):
         return values > limit
     return torch.from_numpy(np.greater(values.detach().numpy(), limit.detach().numpy()))
 
 
 def true_positions(mask: Bool[Tensor, " n"]) -> Int[Tensor, " n_true"]:
-    """Where a flat mask is true, in order."""
+    """Places where a flat mask is true, in order."""
     return torch.from_numpy(np.flatnonzero(mask.numpy())) if is_on_host(mask) else mask.nonzero()[:, 0]
 
 

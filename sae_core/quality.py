@@ -1,8 +1,4 @@
-"""How good a dictionary is on held-out activations, without the language model.
-
-Takes a dictionary and batches of activations, gives one record; streams, so memory does not grow with the number of
-activations. Loss recovered needs the subject and is measured elsewhere.
-"""
+"""Quality of a dictionary on held-out activations, without the language model, in constant memory."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from sae_core.positions import is_above, is_nonzero
 __all__ = ["DENSITY_BIN_EDGES", "Quality", "QualityMeter", "measure_quality"]
 
 DENSITY_BIN_EDGES: tuple[float, ...] = tuple(-7.0 + 0.25 * i for i in range(29))
-"""Edges of the density histogram: log10 of the share of activations on which a feature fires, -7 to 0."""
+"""Bin edges of log10 density."""
 
 ROWS_PER_CHUNK = 1024
 
@@ -31,11 +27,10 @@ ROWS_PER_CHUNK = 1024
 class Quality:
     """Quality of a dictionary over `n_tokens` activations.
 
-    fvu: squared error over that of predicting the mean of all activations (normalised MSE); explained_variance: 1 -
-    fvu; mse: mean squared error per coordinate, in the activations' units; l0: mean number of active features, those
-    whose code is not 0 (dense coordinates: that fire); dead_frac: share of features that never were active; density:
-    per feature, share of activations on which it fires;
-    density_histogram: features per bin of DENSITY_BIN_EDGES (log10 density), the dead ones left out.
+    fvu: squared error over that of the mean activation; explained_variance: 1 - fvu; mse: squared error per coordinate,
+    in the activations' units; l0: mean number of non-zero codes (dense coordinates: that fire); dead_frac: share of
+    features never active; density: share of activations on which each feature fires; density_histogram: live features
+    per bin of DENSITY_BIN_EDGES.
     """
 
     n_tokens: int
@@ -48,7 +43,7 @@ class Quality:
     density_histogram: tuple[int, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Everything but the per-feature density, as JSON-ready values (not-a-number becomes None)."""
+        """JSON-ready values without the per-feature density; not-a-number becomes None."""
         plain = {
             "n_tokens": self.n_tokens,
             "mse": self.mse,
@@ -62,9 +57,9 @@ class Quality:
 
 
 class QualityMeter:
-    """Takes the activations batch by batch, so that several dictionaries can be measured on one stream of them.
+    """Measures one dictionary batch by batch.
 
-    A feature fires above its threshold (None: above 0); reconstruction uses whole codes.
+    A feature fires above its threshold (None: 0); reconstruction uses whole codes.
     """
 
     def __init__(self, dictionary: Dictionary, *, thresholds: Float[Tensor, " n_features"] | None = None) -> None:
@@ -79,7 +74,7 @@ class QualityMeter:
 
     @torch.no_grad()
     def add(self, batch: Float[Tensor, "_ d_in"]) -> None:
-        """Measure on a batch, too. Raises WidthMismatchError."""
+        """Measure on a further batch. Raises WidthMismatchError."""
         dictionary, device = self.dictionary, self._limit.device
         for rows in batch.split(ROWS_PER_CHUNK):
             x = rows.to(device=device, dtype=torch.float32)
@@ -97,7 +92,7 @@ class QualityMeter:
             self._n_active += n_fired if dictionary.is_dense else _n_true(is_nonzero(code))
 
     def result(self) -> Quality:
-        """The quality on all that was added. Raises TrainingDataError when that is nothing."""
+        """The quality on all batches. Raises TrainingDataError without activations."""
         if self._n_tokens == 0:
             raise TrainingDataError("there are no activations to measure the dictionary on; give a longer corpus")
         variance = self._squared_norm - float(self._total.square().sum()) / self._n_tokens
@@ -123,7 +118,7 @@ def measure_quality(
 ) -> Quality:
     """Measure on all `batches`; see QualityMeter.
 
-    Raises TrainingDataError when there are no activations, WidthMismatchError when they have another width.
+    Raises TrainingDataError without activations, WidthMismatchError.
     """
     meter = QualityMeter(dictionary, thresholds=thresholds)
     for batch in batches:
@@ -132,8 +127,8 @@ def measure_quality(
 
 
 def _n_true(mask: Tensor) -> Tensor:
-    """How many entries of each column [n_rows, n_features] are on. Narrow counts of a chunk are three times as fast."""
-    return mask.view(torch.uint8).sum(dim=0, dtype=torch.int32)
+    """True entries per column of [n_rows, n_features]."""
+    return mask.view(torch.uint8).sum(dim=0, dtype=torch.int32)  # narrow counts are three times as fast
 
 
 def _density_histogram(density: Tensor) -> tuple[int, ...]:

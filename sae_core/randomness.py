@@ -1,7 +1,4 @@
-"""Independent torch generators, one per (seed, use), so that no order of work changes a result.
-
-Takes a seed and names, gives a CPU generator; the global generator is never used. Knows nothing of what is drawn.
-"""
+"""Independent torch generators, one per seed and use, so that results do not depend on the order of work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a setting must be. Torch-free; takes a judgement and the words for it, raises where it failed."""
+"""The check of a setting."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ __all__ = ["require"]
 
 
 def require(condition: bool, field: str, value: object, wanted: str) -> None:
-    """Raise ValueError naming the field, its value and what is allowed, unless `condition` holds."""
+    """Raise ValueError naming field, value and what is allowed, unless `condition` holds."""
     if not condition:
         raise ValueError(f"{field} = {value!r}: must be {wanted}")

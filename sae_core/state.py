@@ -1,8 +1,4 @@
-"""What something under way has to remember in order to go on: plain facts and tensors.
-
-Takes and gives JSON-ready facts and named tensors, so that a state can be written without pickle; states nest by name.
-Knows nothing of files, nor of what is under way.
-"""
+"""State of interrupted work as facts and tensors, writable without pickle."""
 
 from __future__ import annotations
 
@@ -36,7 +32,7 @@ def join_states(states: Mapping[str, State]) -> State:
 
 
 def require_same(found: Mapping[str, Any], wanted: Mapping[str, Any], *, what: str, fix: str) -> None:
-    """Raise TrainingStateError naming every field, however deep, in which the two differ: `found -> wanted`."""
+    """Raise TrainingStateError naming every field, at any depth, that differs: `found -> wanted`."""
     differing = list(_differing(found, wanted, ""))
     if differing:
         raise TrainingStateError(f"{what} was made with other settings; differing: {'; '.join(differing)}. {fix}")

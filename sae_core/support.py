@@ -1,7 +1,4 @@
-"""Which features are said to be active, against which are; and what codes cost: error, L0, L1.
-
-Takes planted and found codes and a matching of their features. Knows nothing of how codes were found.
-"""
+"""Recovery of the active set, and cost of codes."""
 
 from __future__ import annotations
 
@@ -17,11 +14,10 @@ __all__ = ["CodeCost", "SupportRecovery", "measure_codes", "support_recovery"]
 
 
 class SupportRecovery(NamedTuple):
-    """How well the active set is recovered, over all samples together.
+    """Recovery of the active set over all samples.
 
-    precision: share of the found firings that are right; recall: share of the planted firings that were found (both
-    1 where there is nothing to be right about); f1: their harmonic mean; exact_frac: share of samples whose set of
-    active features is wholly right.
+    precision: share of found firings that are planted; recall: share of planted firings that are found (each 1 without
+    firings); exact_frac: share of samples with exactly the planted set.
     """
 
     precision: float
@@ -31,7 +27,7 @@ class SupportRecovery(NamedTuple):
 
 
 class CodeCost(NamedTuple):
-    """Per sample means. mse: squared error per coordinate; l0: non-zero codes; l1: sum of the codes' magnitudes."""
+    """Means per sample. mse: squared error per coordinate; l0: non-zero codes; l1: sum of magnitudes."""
 
     mse: float
     l0: float
@@ -45,9 +41,9 @@ def support_recovery(
     *,
     threshold: float = 0.0,
 ) -> SupportRecovery:
-    """Compare the features active (|code| > threshold; planted: not 0) after matching found to planted ones.
+    """Compare active sets (|code| > threshold; planted: not 0) after matching.
 
-    A firing of a found feature without partner is a false one, a firing of a planted feature without partner is missed.
+    Firings of unmatched found features are false, of unmatched planted ones missed.
     """
     is_planted = planted != 0
     is_found = found.abs() > threshold
@@ -78,7 +74,7 @@ def measure_codes(
     codes: Float[Tensor, "n_samples n_features"],
     directions: Float[Tensor, "n_features d_in"],
 ) -> CodeCost:
-    """What `codes` cost as a description of `x`: reconstruction error, number and size."""
+    """Cost of `codes` as a description of `x`."""
     error = (codes @ directions - x).double()
     return CodeCost(
         mse=float(error.square().mean()),

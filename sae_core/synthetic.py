@@ -1,8 +1,4 @@
-"""Activations with known features: sparse codes over a known dictionary.
-
-Takes sizes and a seed, gives a ground truth and samples drawn from it, so that what training finds can be compared
-with what is there. Knows nothing of training.
-"""
+"""Activations with known features: sparse codes over a known dictionary."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ Importance = Literal["amplitude", "frequency", "both"]
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticConfig:
-    """x = codes @ dictionary + noise. Defaults: the base setting of O'Neill et al. (arXiv 2411.13117, section 4).
+    """x = codes @ dictionary + noise. Defaults: base setting of O'Neill et al. (arXiv 2411.13117, section 4).
 
     Raises ValueError naming the field.
     """
@@ -45,26 +41,25 @@ class SyntheticConfig:
     d_in: int = 8
     """Measurements (the paper's M)."""
     k: int = 3
-    """Active sources per sample; on average, before the hierarchy takes any away, with activity "bernoulli"."""
+    """Active sources per sample; with "bernoulli" the mean, before the hierarchy."""
     activity: Activity = "exact"
-    """`exact`: k sources are active in every sample; `bernoulli`: each is active with its own probability."""
+    """`exact`: k active sources in every sample; `bernoulli`: each active independently."""
     code_values: CodeValues = "half_normal"
-    """Law of an active code: |normal|, signed normal, exponential of mean 1, uniform on [0, 1), or the constant 1."""
+    """Law of an active code: |normal|, normal, exponential of mean 1, uniform on [0, 1), or 1."""
     noise_std: float = 0.0
-    """Standard deviation of the Gaussian noise on every measurement."""
+    """Standard deviation of the Gaussian noise per measurement."""
     importance_exponent: float = 0.0
-    """Source i (from 1) has importance i^-exponent; 0 makes all sources equal."""
+    """Source i (from 1) has importance i^-exponent."""
     importance_affects: Importance = "amplitude"
-    """`amplitude`: codes are multiplied by the importance (scaled to mean 1 over the sources); `frequency`: the chance
-    to be active is proportional to it (`exact`: in each draw without replacement; `bernoulli`: capped at 1); `both`."""
+    """`amplitude`: codes are scaled by importance (mean 1); `frequency`: activity is proportional to it (`exact`: in
+    each draw without replacement; `bernoulli`: at most 1); `both`."""
     correlation: float = 0.0
-    """Correlation, within a block, of the Gaussian variables that decide which sources are active (a Gaussian copula);
-    how often each is active does not change with activity "bernoulli"."""
+    """Correlation within a block of the Gaussian copula behind activity; "bernoulli" frequencies stay."""
     correlation_block: int = 4
-    """Consecutive sources per block; the last block may be smaller. Blocks are independent of each other."""
+    """Consecutive sources per block; blocks are independent."""
     n_parents: int = 0
-    """The first so many sources are parents and the others their children, dealt out in turn; a child is active only
-    when its parent is. 0: no hierarchy."""
+    """First sources that are parents; the others are dealt to them as children, active only with their parent. 0:
+    none."""
     n_train: int = 1024
     n_test: int = 1024
 
@@ -90,7 +85,7 @@ class SyntheticConfig:
 
 
 class SyntheticProblem(NamedTuple):
-    """A ground truth and its samples; `stack_problems` puts an axis of problems in front of every tensor.
+    """A ground truth and its samples; `stack_problems` adds a leading problem axis.
 
     dictionary: [n_features, d_in], unit rows; *_codes: [n_samples, n_features]; *_x: [n_samples, d_in].
     """
@@ -103,7 +98,7 @@ class SyntheticProblem(NamedTuple):
 
 
 def draw_problem(config: SyntheticConfig, *, seed: int) -> SyntheticProblem:
-    """A random dictionary with independent train and test samples. Equal arguments give equal tensors."""
+    """A random dictionary with independent train and test samples; equal arguments give equal tensors."""
     draw = generator(seed, "synthetic", "dictionary")
     dictionary = functional.normalize(torch.randn(config.n_features, config.d_in, generator=draw), dim=1)
     parts: list[Tensor] = [dictionary]
@@ -115,7 +110,7 @@ def draw_problem(config: SyntheticConfig, *, seed: int) -> SyntheticProblem:
 
 
 def stack_problems(config: SyntheticConfig, seeds: Sequence[int]) -> SyntheticProblem:
-    """One problem per seed, stacked along a new first axis. Raises ValueError without seeds."""
+    """One problem per seed on a new first axis. Raises ValueError without seeds."""
     if not seeds:
         raise ValueError("seeds = (): give at least one")
     problems = [draw_problem(config, seed=seed) for seed in seeds]
@@ -125,7 +120,6 @@ def stack_problems(config: SyntheticConfig, seeds: Sequence[int]) -> SyntheticPr
 def draw_codes(
     config: SyntheticConfig, *, n_samples: int, draw: torch.Generator
 ) -> Float[Tensor, "n_samples n_features"]:
-    """Codes of `n_samples` samples."""
     importance = torch.arange(1, config.n_features + 1, dtype=torch.float64) ** -config.importance_exponent
     frequency = importance if config.importance_affects in {"frequency", "both"} else torch.ones_like(importance)
     ranks = _correlated_uniforms(config, n_samples=n_samples, draw=draw)
@@ -141,7 +135,7 @@ def draw_codes(
 def _correlated_uniforms(
     config: SyntheticConfig, *, n_samples: int, draw: torch.Generator
 ) -> Float[Tensor, "n_samples n_features"]:
-    """Uniform variables (float64, strictly between 0 and 1), joined within each block by a Gaussian copula."""
+    """Uniform variables (float64, in (0, 1)), coupled within each block by a Gaussian copula."""
     n_features = config.n_features
     own = torch.randn(n_samples, n_features, generator=draw, dtype=torch.float64)
     if config.correlation > 0:
@@ -161,9 +155,9 @@ def _parents(config: SyntheticConfig) -> Int[Tensor, " n_features"]:
 def _exactly_k(
     config: SyntheticConfig, ranks: Float[Tensor, "n_samples n_features"], frequency: Float[Tensor, " n_features"]
 ) -> Bool[Tensor, "n_samples n_features"]:
-    """The k largest Gumbel keys: a draw without replacement with chances proportional to `frequency`.
+    """The k largest Gumbel keys: a draw without replacement in proportion to `frequency`.
 
-    With a hierarchy one source is taken at a time, among the parents and the children of those already taken.
+    With a hierarchy, one source at a time among parents and children of sources taken.
     """
     keys = frequency.log() - (-ranks.log()).log()
     is_active = torch.zeros_like(keys, dtype=torch.bool)
@@ -181,8 +175,8 @@ def _exactly_k(
 def _bernoulli(
     config: SyntheticConfig, ranks: Float[Tensor, "n_samples n_features"], frequency: Float[Tensor, " n_features"]
 ) -> Bool[Tensor, "n_samples n_features"]:
-    """Each source by itself with probability k * frequency / sum(frequency), at most 1; children of silent parents are
-    silenced."""
+    """Each source independently with probability k * frequency / sum(frequency), at most 1; children need their
+    parent."""
     is_active = ranks < (config.k * frequency / frequency.sum()).clamp(max=1.0)
     return is_active & is_active[:, _parents(config)] if config.n_parents else is_active
 
@@ -203,10 +197,7 @@ def _code_values(
 
 @dataclass(frozen=True)
 class PlantedDictionary:
-    """x = offset + scale * codes @ directions: exactly k of n_features active per row, with |normal| codes.
-
-    The setting of O'Neill et al. (arXiv 2411.13117, section 4), here with an offset and a scale.
-    """
+    """x = offset + scale * codes @ directions, with k of n_features active per row and |normal| codes."""
 
     directions: Float[Tensor, "n_features d_in"]
     offset: Float[Tensor, " d_in"]
@@ -224,7 +215,6 @@ class PlantedDictionary:
         return cls(directions, offset, k, scale)
 
     def codes(self, n_rows: int, *, seed: int) -> Float[Tensor, "n_rows n_features"]:
-        """Codes of `n_rows` samples."""
         draw = generator(seed, "codes")
         n_features = self.directions.shape[0]
         active = torch.rand(n_rows, n_features, generator=draw).topk(self.k, dim=1).indices
@@ -232,16 +222,14 @@ class PlantedDictionary:
         return torch.zeros(n_rows, n_features).scatter(1, active, values)
 
     def activations(self, codes: Float[Tensor, "n_rows n_features"]) -> Float[Tensor, "n_rows d_in"]:
-        """The activations that the codes stand for."""
         return self.offset + self.scale * codes @ self.directions
 
     def iter_batches(self, n_batches: int, *, batch_tokens: int, seed: int) -> Iterator[Float[Tensor, "batch d_in"]]:
-        """Fresh samples, batch by batch."""
         for i in range(n_batches):
             yield self.activations(self.codes(batch_tokens, seed=seed * 1_000_003 + i))
 
 
 def mean_max_cosine(found: Float[Tensor, "n_found d_in"], planted: Float[Tensor, "n_planted d_in"]) -> float:
-    """Mean over planted directions of the largest cosine with any found one (MMCS of Sharkey et al. 2022)."""
+    """Mean over planted directions of the largest cosine with a found one (MMCS of Sharkey et al. 2022)."""
     cosines = functional.normalize(planted, dim=1) @ functional.normalize(found, dim=1).T
     return float(cosines.max(dim=1).values.mean())

@@ -1,7 +1,4 @@
-"""Tensors in one safetensors file, with failures to write turned into those of any other file.
-
-Takes named tensors on any device and a path. Knows nothing of what the tensors are.
-"""
+"""Tensors in one safetensors file."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ __all__ = ["write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors straight to `path`. Raises OSError where the disk is full or the folder cannot be written to."""
+    """Write tensors from any device to `path`. Raises OSError for a full disk or a read-only folder."""
     # A file's tensors must not share memory, which tied weights and views do.
     ready: dict[str, Tensor] = {}
     seen: set[int] = set()

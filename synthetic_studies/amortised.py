@@ -1,11 +1,8 @@
-"""Encoders trained on many small problems at once: one Adam loop over a stack of them, with explicit gradients.
+"""Encoders trained on many small problems at once: one Adam loop over a stack, with gradients written out.
 
-The problems of these studies are tiny (8 to 32 measurements, 16 to 128 sources, 1,024 samples), so a step of autograd
-is mostly overhead: here the problems (seeds, penalties, data) lie along the leading axis and every step is a handful of
-batched products into buffers that are kept. What is computed is the library's: a stack of one is the step of
-`sae_core.training` on a ReLU, TopK or MLP dictionary (tests/studies compare them), in the three scenarios of O'Neill,
-Gumran and Klindt (arXiv 2411.13117, section 4): codes known, dictionary known, both unknown. Takes samples, gives
-trained stacks; knows nothing of scores, tables or files.
+At this size (8 to 32 measurements, 1,024 samples) a step of autograd is mostly overhead. A stack of one equals
+`sae_core.training` on a ReLU, TopK or MLP dictionary. Scenarios: O'Neill, Gumran and Klindt (arXiv 2411.13117, section
+4).
 """
 
 from __future__ import annotations
@@ -32,10 +29,9 @@ Scenario = Literal["codes", "dictionary", "unknown"]
 class EncoderConfig:
     """One encoder over a linear decoder: f = ReLU(W_enc h + b_enc), x_hat = f W_dec + b_dec.
 
-    hidden: width of a hidden ReLU layer (the paper's MLP), None for the linear-nonlinear SAE, where h = x - b_dec.
-    k: only the k largest pre-activations become codes. has_bias: whether all biases are trained; else they are 0.
-    initialisation: `uniform` draws encoder layers (and biases) from U(-1, 1) / sqrt(fan-in), as the published code does
-    by default; `decoder` starts encoder rows along their decoder direction at norm 0.3, as sae_core does.
+    hidden: width of a hidden ReLU layer (MLP); None: h = x - b_dec (SAE). k: number of pre-activations kept. has_bias:
+    train biases, else 0. initialisation: `uniform` U(-1, 1) / sqrt(fan-in), as published; `decoder` along the decoder
+    at norm 0.3, as sae_core.
     """
 
     d_in: int
@@ -47,11 +43,10 @@ class EncoderConfig:
 
 
 class EncoderStack:
-    """Encoders and decoders of a stack of problems, their gradients and their buffers.
+    """Encoders and decoders of a stack of problems, with gradients and buffers.
 
-    `parameters` has names and shapes of sae_core's dictionaries with the problem axis in front: W_hidden
-    [problem, hidden, d_in] and b_hidden (MLP only), W_enc [problem, n_features, d_hidden], b_enc, W_dec
-    [problem, n_features, d_in], b_dec.
+    `parameters`, with a leading problem axis: W_hidden [problem, hidden, d_in] and b_hidden (MLP only), W_enc [problem,
+    n_features, d_hidden], b_enc, W_dec [problem, n_features, d_in], b_dec.
     """
 
     def __init__(
@@ -61,7 +56,7 @@ class EncoderStack:
         seeds: Sequence[int],
         directions: Float[Tensor, "problem n_features d_in"] | None = None,
     ) -> None:
-        """One problem per seed; `directions` fixes the decoders, else they are random unit directions."""
+        """One problem per seed; `directions` fixes the decoders, else they are random."""
         self.config = config
         self.n_problems = len(seeds)
         drawn = [_draw(config, seed) for seed in seeds]
@@ -76,12 +71,11 @@ class EncoderStack:
 
     @property
     def directions(self) -> Float[Tensor, "problem n_features d_in"]:
-        """Decoder directions of every problem."""
         return self.parameters["W_dec"]
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "problem batch d_in"]) -> Float[Tensor, "problem batch n_features"]:
-        """Codes of held-out samples (fresh memory, no buffers)."""
+        """Codes of held-out samples, in fresh memory."""
         weights = self.parameters
         h = x - weights["b_dec"][:, None]
         if self.config.hidden is not None:
@@ -106,27 +100,28 @@ class EncoderStack:
         l1_weights: Float[Tensor, " problem"],
         codes: Float[Tensor, "problem batch n_features"] | None = None,
     ) -> None:
-        """Write the gradients of the summed losses: MSE + l1_weight * mean |code|, or minus the mean cosine."""
+        """Write the gradients of the summed losses: MSE + l1_weight * mean |code|, or minus the mean cosine to
+        `codes`."""
         weights = self.parameters
         centred = torch.sub(x, weights["b_dec"][:, None], out=self._buffer("centred", x.shape))
         h = centred
         if self.config.hidden is not None:
             h = self._linear("hidden", centred, weights["W_hidden"], weights["b_hidden"]).relu_()
-        found = self._linear("codes", h, weights["W_enc"], weights["b_enc"])
-        found = found.relu_() if self.config.k is None else found.copy_(self._activate(found))
-        slope = self._buffer("slope", found.shape)
+        learnt = self._linear("codes", h, weights["W_enc"], weights["b_enc"])
+        learnt = learnt.relu_() if self.config.k is None else learnt.copy_(self._activate(learnt))
+        slope = self._buffer("slope", learnt.shape)
         if codes is not None:
-            _cosine_slope(found, codes, out=slope)
+            _cosine_slope(learnt, codes, out=slope)
         else:
-            self._reconstruction_slope(x, found, l1_weights=l1_weights, is_learnt=scenario == "unknown", out=slope)
+            self._reconstruction_slope(x, learnt, l1_weights=l1_weights, is_learnt=scenario == "unknown", out=slope)
         # The gradient passes where a code is above 0: through the ReLU and, with k, through the chosen ones only.
-        slope = torch.ops.aten.threshold_backward.grad_input(slope, found, 0, grad_input=slope)
+        slope = torch.ops.aten.threshold_backward.grad_input(slope, learnt, 0, grad_input=slope)
         self._encoder_gradients(centred, h, slope, is_offset_learnt=scenario == "unknown")
 
     def _reconstruction_slope(
         self, x: Tensor, found: Tensor, *, l1_weights: Tensor, is_learnt: bool, out: Tensor
     ) -> None:
-        """d loss / d codes into `out`; the decoder's gradients on the way."""
+        """Write d loss / d codes into `out`, and the decoder's gradients."""
         n_rows, d_in = x.shape[1:]
         weights = self.parameters
         error = self._linear("error", found, weights["W_dec"].mT, weights["b_dec"]).sub_(x).mul_(2 / (n_rows * d_in))
@@ -167,10 +162,10 @@ class EncoderStack:
         return out.add_(bias[:, None]) if self.config.has_bias else out
 
     def _buffer(self, name: str, shape: Sequence[int]) -> Tensor:
-        found = self._buffers.get(name)
-        if found is None or tuple(found.shape) != tuple(shape):
-            found = self._buffers[name] = torch.empty(tuple(shape), dtype=self.parameters["W_enc"].dtype)
-        return found
+        held = self._buffers.get(name)
+        if held is None or tuple(held.shape) != tuple(shape):
+            held = self._buffers[name] = torch.empty(tuple(shape), dtype=self.parameters["W_enc"].dtype)
+        return held
 
 
 def train_stack(
@@ -187,12 +182,11 @@ def train_stack(
     on_record: Callable[[int], None] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> None:
-    """Full-batch Adam in place; the directions keep norm 1.
+    """Full-batch Adam in place; directions keep norm 1.
 
-    l1_weights: weight of mean |code|, one for all problems or one each. is_gradient_projected: take from a direction's
-    gradient its component along the direction, as sae_core's loop does (Bricken et al. 2023); the published code of
-    arXiv 2411.13117 leaves it in. `on_record` is called at the steps in `record_at` (0 is before the first), `on_step`
-    with the number of steps done about a hundred times. Raises ValueError when the scenario needs codes and has none.
+    l1_weights: of mean |code|, one or one per problem. is_gradient_projected: remove a direction's gradient along
+    itself, as sae_core does (Bricken et al. 2023); the published code does not. `on_record` is called at the steps in
+    `record_at` (0: before the first), `on_step` about a hundred times. Raises ValueError for codes missing or unused.
     """
     if (scenario == "codes") != (codes is not None):
         raise ValueError(f"scenario {scenario!r} {'needs' if scenario == 'codes' else 'takes no'} codes")

@@ -27,15 +27,13 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True)
 class BiasSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 20_000
     l1_weight: float = 0.01
 
 
 class Bias(Study):
-    """Biases."""
+    """Encoders with and without biases."""
 
     name = "bias"
     title = "Do biases matter?"
@@ -48,7 +46,6 @@ runs of 100,000 steps on one problem.
     quick = BiasSettings(n_seeds=2, n_steps=2_000)
 
     def cells(self, settings: BiasSettings) -> list[Cell]:
-        """One per encoder, choice and problem set."""
         return [
             Cell(
                 f"{method}, {'biases' if has_bias else 'no biases'}, {problems}",
@@ -61,7 +58,7 @@ runs of 100,000 steps on one problem.
         ]
 
     def run(self, cell: Cell, settings: BiasSettings, on_fraction: OnFraction) -> list[Row]:
-        """One row per seed, at the end."""
+        """One row per seed."""
         labels = cell.arguments
         problems = draw_problems(
             labels["problems"],
@@ -83,7 +80,6 @@ runs of 100,000 steps on one problem.
         )[0]
 
     def comparisons(self, rows: Sequence[Row], settings: BiasSettings) -> list[Comparison]:
-        """The four published means."""
         return [
             Comparison(
                 f"{method}, {_words(has_bias)}, latent MCC", mean, _spread(rows, method, has_bias, "published"), sd
@@ -108,7 +104,6 @@ runs of 100,000 steps on one problem.
         return [Table("Latent MCC with and without biases", heads, tuple(lines))]
 
     def notes(self, rows: Sequence[Row], settings: BiasSettings) -> list[str]:
-        """What the intervals say."""
         return [
             "Read the last column of the table: an interval that holds 0 shows no effect at this number of seeds. "
             "`published`: the published draw and optimiser; `fresh`: new problems with the library's optimiser.",

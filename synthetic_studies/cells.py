@@ -1,8 +1,4 @@
-"""The finished cells of a study on disk: one JSON line per cell, appended as it finishes.
-
-Takes a folder; a line that a crash left unfinished is dropped, a file of other settings is an error that names the
-keys. Torch-free; knows nothing of what rows mean.
-"""
+"""Finished cells of a study on disk, one JSON line each."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """One cell's key, the CPU seconds it took and its rows."""
+    """One cell's key, CPU seconds and rows."""
 
     key: str
     cpu_s: float
@@ -33,17 +29,16 @@ class FinishedCell:
 
 
 class CellFile:
-    """`cells.jsonl` of one study: a line with the settings, then one per finished cell."""
+    """`cells.jsonl` of one study: a line of settings, then one per finished cell."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: TextIO | None = None
 
     def open(self, settings: Mapping[str, Any], *, is_fresh: bool) -> dict[str, FinishedCell]:
-        """Start the file or take it up: the cells finished so far by key.
+        """Start or continue the file; return finished cells by key, without a line a crash cut short.
 
-        Raises ConfigError where the file holds other settings or another process is at work on it, ArtefactError where
-        it is damaged or foreign.
+        Raises ConfigError for other settings or a file in use, ArtefactError for a damaged or foreign file.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._take_lock()
@@ -59,14 +54,14 @@ class CellFile:
         return {cell.key: cell for cell in cells}
 
     def append(self, cell: FinishedCell) -> None:
-        """Keep one finished cell; it is on disk when this returns."""
+        """Write one finished cell; it is on disk on return."""
         with self.path.open("a") as file:
             file.write(_line({"cell": cell.key, "cpu_s": round(cell.cpu_s, 2), "rows": cell.rows}))
             file.flush()
             os.fsync(file.fileno())
 
     def _take_lock(self) -> None:
-        """Keep others out for as long as this object or its process lives."""
+        """Lock the file for the life of this object or its process."""
         if self._lock is not None:
             return
         handle = self.path.open("a")
@@ -83,7 +78,7 @@ class CellFile:
         self._lock = handle
 
     def close(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -98,10 +93,10 @@ class CellFile:
     def _check_head(self, head: dict[str, Any], settings: Mapping[str, Any]) -> None:
         if head.get("schema_version") != SCHEMA_VERSION:
             raise ArtefactError(f"{self.path} is of another version of this program; run again with --fresh")
-        wanted, found = json.loads(json.dumps(dict(settings))), head["settings"]
-        changed = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        wanted, kept = json.loads(json.dumps(dict(settings))), head["settings"]
+        changed = sorted(key for key in wanted.keys() | kept.keys() if wanted.get(key) != kept.get(key))
         if changed:
-            differences = ", ".join(f"{key} ({found.get(key)!r}, now {wanted.get(key)!r})" for key in changed)
+            differences = ", ".join(f"{key} ({kept.get(key)!r}, now {wanted.get(key)!r})" for key in changed)
             raise ConfigError(
                 f"{self.path.parent} holds a study of other settings: {differences}; use --fresh to start anew, or "
                 "another --out"
@@ -109,7 +104,7 @@ class CellFile:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """All rows as CSV; columns in the order in which they first occur."""
+    """All rows as CSV; columns in order of first occurrence."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", newline="") as file:

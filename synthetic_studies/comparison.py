@@ -1,7 +1,4 @@
-"""Ours beside a published value: the difference, its scale, and a verdict by one rule.
-
-Takes values per seed and a published mean (and its standard deviation, where one was published). Torch-free.
-"""
+"""Our values beside published ones."""
 
 from __future__ import annotations
 
@@ -12,12 +9,12 @@ from dataclasses import dataclass
 __all__ = ["TOLERANCE", "Comparison", "Spread", "describe"]
 
 TOLERANCE = 0.05
-"""A difference up to this counts as agreement."""
+"""Largest difference that counts as agreement."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Values over seeds. sd: standard deviation over n - 1 (0 for one value); half_width: of the 95% t-interval."""
+    """Values over seeds. sd: over n - 1 (0 for one value); half_width: of the 95% t-interval."""
 
     mean: float
     sd: float
@@ -43,7 +40,7 @@ def describe(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One published value beside ours. published_sd: as published (over 5 runs, dividing by n), None where unknown."""
+    """One published value beside ours. published_sd: as published (5 runs, dividing by n), None if unknown."""
 
     what: str
     published: float
@@ -53,22 +50,20 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Ours less the published mean."""
         return self.ours.mean - self.published
 
     @property
     def two_sd(self) -> float:
-        """Twice the standard deviation of a difference of two single runs, ours and theirs."""
+        """Twice the standard deviation of the difference of two runs, ours and theirs."""
         return 2 * math.hypot(self.published_sd or 0.0, self.ours.sd)
 
     @property
     def is_reproduced(self) -> bool:
-        """Whether the difference is within 0.05 or within two standard deviations."""
+        """Whether the difference is within 0.05 or two standard deviations."""
         return abs(self.difference) <= TOLERANCE or abs(self.difference) <= self.two_sd
 
     @property
     def verdict(self) -> str:
-        """In words."""
         if abs(self.difference) <= TOLERANCE:
             return f"within {TOLERANCE}"
         if abs(self.difference) <= self.two_sd:
@@ -77,5 +72,4 @@ class Comparison:
 
     @property
     def published_text(self) -> str:
-        """The published value with its spread."""
         return f"{self.published:.3f}" + (f" ± {self.published_sd:.3f}" if self.published_sd is not None else "")

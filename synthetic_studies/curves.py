@@ -1,7 +1,4 @@
-"""Curves of scores over steps or FLOPs: means over seeds with their 95% intervals, one line per method.
-
-Takes rows; torch-free.
-"""
+"""Curves of scores over steps or FLOPs."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ __all__ = ["curve_panel", "spreads_over"]
 
 
 def spreads_over(rows: Sequence[Row], *, x: str, y: str) -> dict[float, Spread]:
-    """Value of x -> spread of y over the rows that have it (one per seed); rows without a y are left out."""
+    """Value of x -> spread of y over the rows that have both."""
     grouped: dict[float, list[float]] = {}
     for row in rows:
         if row.get(y) is not None and row.get(x) is not None:
@@ -37,7 +34,7 @@ def curve_panel(
     published: Mapping[str, float] | None = None,
     is_log: bool = True,
 ) -> None:
-    """One line per method; published values as dashes at the right edge in their method's colour."""
+    """One line per method with its 95% band; published values as dashes at the right edge."""
     for method in methods:
         spreads = spreads_over(select(rows, method=method), x=x, y=y)
         points = [(value, spread) for value, spread in spreads.items() if value > 0 or not is_log]

@@ -25,18 +25,16 @@ N_TRUE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderWeightsSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 20_000
     d_in: int = 16
     n_chains: int = 8
-    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    """Starts per problem of our sparse coding."""
     n_features_values: tuple[int, ...] = (8, 16, 32)
 
 
 class DecoderWeights(Study):
-    """Gram matrices."""
+    """Gram matrices of decoders."""
 
     name = "decoder-weights"
     title = "Decoders with too few, enough and too many features"
@@ -49,9 +47,8 @@ features of cosine near 1) and mixtures show what the number of features does.
     quick = DecoderWeightsSettings(n_seeds=1, n_steps=2_000)
 
     def cells(self, settings: DecoderWeightsSettings) -> list[Cell]:
-        """One per method and number of features, and the truth."""
-        found = [Cell(TRUTH, {"method": TRUTH, "n_features": N_TRUE}, 0.1)]
-        return found + [
+        truth = [Cell(TRUTH, {"method": TRUTH, "n_features": N_TRUE}, 0.1)]
+        return truth + [
             Cell(f"{method}, {n_features} features", {"method": method, "n_features": n_features})
             for method in (OURS, SAE)
             for n_features in settings.n_features_values
@@ -87,7 +84,6 @@ features of cosine near 1) and mixtures show what the number of features does.
         return rows
 
     def tables(self, rows: Sequence[Row], settings: DecoderWeightsSettings) -> list[Table]:
-        """Summaries."""
         lines = []
         for method, n_features in _panels(settings):
             chosen = [row for row in select(rows, method=method, n_features=n_features) if "n_recovered" in row]
@@ -105,8 +101,6 @@ features of cosine near 1) and mixtures show what the number of features does.
         return [Table("What the decoders hold", heads, tuple(lines))]
 
     def notes(self, rows: Sequence[Row], settings: DecoderWeightsSettings) -> list[str]:
-        """Too many and too few."""
-
         def mean(method: str, n_features: int, column: str) -> float:
             chosen = [row for row in select(rows, method=method, n_features=n_features) if column in row]
             return describe([row[column] for row in chosen]).mean
@@ -145,7 +139,7 @@ def _panels(settings: DecoderWeightsSettings) -> list[tuple[str, int]]:
 
 
 def _describe(true: Tensor, found: Tensor, labels: dict[str, Any]) -> list[Row]:
-    """Summaries of one decoder, and for seed 0 its Gram matrix ordered by the sources that features match."""
+    """Summaries of one decoder; for seed 0 also its Gram matrix, features in the order of their sources."""
     matching = dictionary_cosine(true, found)
     gram = found @ found.T
     off = gram - torch.eye(found.shape[0])

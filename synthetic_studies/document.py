@@ -1,7 +1,4 @@
-"""The document of a study: what was asked, how, what came out, and how it stands beside the published values.
-
-Takes rows and settings, gives Markdown. Torch-free; knows nothing of files.
-"""
+"""The Markdown document of a study."""
 
 from __future__ import annotations
 
@@ -20,7 +17,6 @@ PAPER = "O'Neill, Gumran and Klindt, arXiv 2411.13117"
 def render_document(
     study: Study, rows: Sequence[Row], settings: StudySettings, *, preset: str, command: str, cpu_s: float
 ) -> str:
-    """The whole document."""
     parts = [
         f"# {study.title}",
         study.question.strip(),

@@ -1,7 +1,4 @@
-"""One style for the studies' figures: colours that colour-blind readers can tell apart, light grid, plain type.
-
-matplotlib is imported inside the functions, with the Agg backend, so that nothing here needs a display. Torch-free.
-"""
+"""One style for the studies' figures, drawn by matplotlib without a display."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["COLOURS", "colour", "line_with_band", "marker", "new_figure", "published_line", "save_figure", "style"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A7A7A")
-"""Okabe and Ito's palette, dark ones first, and a grey."""
+"""Okabe and Ito's colour-blind palette, dark ones first, and a grey."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 PLACES = {
     "SAE": 0,
@@ -32,7 +29,7 @@ PLACES = {
     "SAE, started along D": 7,
     "SAE, projected": 7,
 }
-"""Methods that several figures show keep their colour and marker in all of them."""
+"""Place of a method in COLOURS and MARKERS, the same in every figure."""
 
 STYLE: Any = {
     "font.size": 10,
@@ -55,12 +52,12 @@ STYLE: Any = {
 
 
 def colour(series: int | str) -> str:
-    """The colour of a method of PLACES, or of the series at this place."""
+    """Colour of a method of PLACES, or of the series at this place."""
     return COLOURS[_place(series) % len(COLOURS)]
 
 
 def marker(series: int | str) -> str:
-    """The marker of a method of PLACES, or of the series at this place."""
+    """Marker of a method of PLACES, or of the series at this place."""
     return MARKERS[_place(series) % len(MARKERS)]
 
 
@@ -70,7 +67,7 @@ def _place(series: int | str) -> int:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Within the block, matplotlib draws in this style and without a display; figures are drawn and saved inside."""
+    """Within the block, matplotlib draws and saves in this style, without a display."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -79,7 +76,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(n_rows: int = 1, n_columns: int = 1, *, width: float = 4.6, height: float = 3.6, **options: Any) -> Any:
-    """A figure and its axes (always a 2-d array [n_rows, n_columns]); width and height are of one panel, in inches."""
+    """A figure and its axes [n_rows, n_columns]; width and height of one panel in inches."""
     from matplotlib import pyplot as plt
 
     size = (width * n_columns, height * n_rows)
@@ -97,12 +94,12 @@ def line_with_band(
 
 
 def published_line(axes: Axes, value: float, *, method: str) -> None:
-    """A published value as a short dash at the right edge, in the colour of its method."""
+    """A published value as a dash at the right edge, in its method's colour."""
     axes.axhline(value, xmin=0.955, xmax=1.0, color=colour(method), linewidth=3, solid_capstyle="butt", zorder=3)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG (by way of a temporary name) and free the figure."""
+    """Write a PNG in one move and free the figure."""
     from matplotlib import pyplot as plt
 
     temporary = path.with_name(path.name + ".tmp")

@@ -1,4 +1,4 @@
-"""Study `known-codes`: supervised encoders, that is, the amortisation gap without any dictionary learning."""
+"""Study `known-codes`: supervised encoders, the amortisation gap without dictionary learning."""
 
 from __future__ import annotations
 
@@ -28,11 +28,9 @@ COST = {"SAE": 1.0, "MLP h=32": 2.0, "MLP h=256": 10.0, "MLP h=1024": 50.0}
 
 @dataclass(frozen=True, kw_only=True)
 class KnownCodesSettings(StudySettings):
-    """Settings of the study."""
-
     n_steps: int = 20_000
     widest_hidden: int = 1024
-    """MLPs up to this hidden width."""
+    """Largest hidden width of the MLPs."""
     learning_rate: float = 1e-3
 
 
@@ -51,8 +49,7 @@ averaged over features, without matching.
     quick = KnownCodesSettings(n_seeds=3, n_steps=2_000, widest_hidden=256)
 
     def cells(self, settings: KnownCodesSettings) -> list[Cell]:
-        """One per encoder, problem set and choice of biases."""
-        found = []
+        cells = []
         for method, hidden in HIDDEN.items():
             for problems, has_bias in (("published", True), ("published", False), ("fresh", False)):
                 # The wide ones are dear: h=256 without biases on fresh problems only, h=1024 as published only.
@@ -60,11 +57,11 @@ averaged over features, without matching.
                 if (hidden or 0) <= settings.widest_hidden and (has_bias or not is_extra):
                     arguments = {"method": method, "problems": problems, "has_bias": has_bias}
                     key = f"{method}, {problems} problem{'s' if problems == 'fresh' else ''}"
-                    found.append(Cell(f"{key}{', biases' if has_bias else ''}", arguments, COST[method]))
-        return found
+                    cells.append(Cell(f"{key}{', biases' if has_bias else ''}", arguments, COST[method]))
+        return cells
 
     def run(self, cell: Cell, settings: KnownCodesSettings, on_fraction: OnFraction) -> list[Row]:
-        """Train one encoder over all seeds; one row per seed and recorded step."""
+        """One row per seed and recorded step."""
         arguments = cell.arguments
         problems = draw_problems(
             arguments["problems"],
@@ -97,17 +94,15 @@ averaged over features, without matching.
         return rows
 
     def comparisons(self, rows: Sequence[Row], settings: KnownCodesSettings) -> list[Comparison]:
-        """The published four, on the published data with biases."""
-        found = []
+        comparisons = []
         for method, (mean, sd) in PUBLISHED.items():
             last = select(rows, method=method, problems="published", has_bias=True, step=settings.n_steps)
             if last:
                 ours = describe([row["r"] for row in last])
-                found.append(Comparison(f"{method}, latent r", mean, ours, sd))
-        return found
+                comparisons.append(Comparison(f"{method}, latent r", mean, ours, sd))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: KnownCodesSettings) -> list[Table]:
-        """All three arms beside each other."""
         arms = (("published", True), ("published", False), ("fresh", False))
         lines = []
         for method in HIDDEN:
@@ -121,8 +116,7 @@ averaged over features, without matching.
         return [Table("Latent r at the end, by data and biases", heads, tuple(lines))]
 
     def notes(self, rows: Sequence[Row], settings: KnownCodesSettings) -> list[str]:
-        """What explains the published spread."""
-        found = [
+        notes = [
             "Initialisation that reproduces the published values: every layer and bias from U(-1, 1) / sqrt(fan-in). "
             "The published experiment draws ONE problem and repeats the initialisation; fresh problems are ours.",
         ]
@@ -132,15 +126,14 @@ averaged over features, without matching.
             if last:
                 spreads[has_bias] = describe([row["r"] for row in last])
         if len(spreads) == 2:
-            found.append(
+            notes.append(
                 f"The published spread of the SAE (0.025) is that of encoders WITH biases (ours {spreads[True]}); "
                 f"without them all initialisations end at the same optimum ({spreads[False]}): the published run kept "
                 "the encoder's biases although the text says none."
             )
-        return found
+        return notes
 
     def figure(self, rows: Sequence[Row], settings: KnownCodesSettings) -> Any:
-        """Curves over steps, published data and fresh data."""
         figure, axes = new_figure(1, 2, sharey=True)
         for place, (problems, has_bias, title) in enumerate(
             (("published", True, "Published draw, biases"), ("fresh", False, "Fresh draws, no biases"))

@@ -1,4 +1,4 @@
-"""Study `known-dictionary`: the decoder is the truth, only inference is learnt or done."""
+"""Study `known-dictionary`: the true decoder, inference alone."""
 
 from __future__ import annotations
 
@@ -31,15 +31,13 @@ PUBLISHED_PEAK = 0.710
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDictionarySettings(StudySettings):
-    """Settings of the study."""
-
     n_steps: int = 20_000
     l1_weight: float = 0.01
     learning_rate: float = 1e-3
 
 
 class KnownDictionary(Study):
-    """Inference alone."""
+    """Inference with the true dictionary."""
 
     name = "known-dictionary"
     title = "Known dictionary: how far inference falls short"
@@ -53,7 +51,6 @@ score is the latent MCC on held-out samples.
     quick = KnownDictionarySettings(n_seeds=3, n_steps=2_500)
 
     def cells(self, settings: KnownDictionarySettings) -> list[Cell]:
-        """One per method and problem set."""
         return [
             Cell(
                 f"{method}, {problems} problem{'s' if problems == 'fresh' else ''}",
@@ -98,19 +95,18 @@ score is the latent MCC on held-out samples.
 
     def comparisons(self, rows: Sequence[Row], settings: KnownDictionarySettings) -> list[Comparison]:
         """Final values on the published draw, and the SAE's peak."""
-        found = []
+        comparisons = []
         for method, (mean, sd) in PUBLISHED.items():
             last = _last(select(rows, method=method, problems="published"))
             if last:
-                found.append(Comparison(f"{method}, latent MCC", mean, describe(last), sd))
+                comparisons.append(Comparison(f"{method}, latent MCC", mean, describe(last), sd))
         peak = max(
             spreads_over(select(rows, method="SAE", problems="published"), x="step", y="latent_mcc").items(),
             key=lambda item: item[1].mean,
         )
-        return [*found, Comparison(f"SAE, peak over steps (ours at {peak[0]:,})", PUBLISHED_PEAK, peak[1])]
+        return [*comparisons, Comparison(f"SAE, peak over steps (ours at {peak[0]:,})", PUBLISHED_PEAK, peak[1])]
 
     def tables(self, rows: Sequence[Row], settings: KnownDictionarySettings) -> list[Table]:
-        """Final values on both problem sets."""
         lines = []
         for method in METHODS:
             scores = [_last(select(rows, method=method, problems=problems)) for problems in ("published", "fresh")]
@@ -120,7 +116,6 @@ score is the latent MCC on held-out samples.
         return [Table("Latent MCC at the end", heads, tuple(lines), "The truth has 3 active codes per sample.")]
 
     def notes(self, rows: Sequence[Row], settings: KnownDictionarySettings) -> list[str]:
-        """What reproduces, and what the gap is."""
         fista_mcc = describe(_last(select(rows, method=FISTA, problems="fresh")))
         best = max(HIDDEN, key=lambda method: describe(_last(select(rows, method=method, problems="fresh"))).mean)
         best_mcc = describe(_last(select(rows, method=best, problems="fresh")))
@@ -135,7 +130,6 @@ score is the latent MCC on held-out samples.
         ]
 
     def figure(self, rows: Sequence[Row], settings: KnownDictionarySettings) -> Any:
-        """Curves over steps."""
         figure, axes = new_figure(1, 2, sharey=True)
         for place, (problems, title) in enumerate((("published", "Published draw"), ("fresh", "Fresh draws"))):
             published = {method: value for method, (value, _) in PUBLISHED.items()} if place == 0 else {}
@@ -159,7 +153,7 @@ def _infer(method: str, problems: Any, *, n_steps: int, settings: KnownDictionar
 
 
 def _doublings(n_steps: int) -> list[int]:
-    """10, 20, 40, ... and the last step: as the codes start anew each time, they cost twice the last."""
+    """10, 20, 40, ... and the last step; codes start anew at each, at twice the last one's cost in all."""
     marks = [10]
     while marks[-1] * 2 < n_steps:
         marks.append(marks[-1] * 2)

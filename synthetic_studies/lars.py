@@ -36,15 +36,13 @@ GENERATOR_SEED = 42
 
 @dataclass(frozen=True, kw_only=True)
 class LarsSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     sizes: tuple[tuple[int, int], ...] = ((16, 8), (16, 16), (32, 8), (32, 16))
     """(N, M) on scikit-learn's generator."""
     lasso_weight: float = 0.05
     max_fit_steps: int = 1_000
     n_chains: int = 8
-    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    """Starts per problem of our sparse coding."""
 
 
 class Lars(Study):
@@ -62,16 +60,15 @@ objective) on the same samples.
     quick = LarsSettings(n_seeds=1, sizes=((16, 8),), max_fit_steps=30)
 
     def cells(self, settings: LarsSettings) -> list[Cell]:
-        """One per data and method; the lasso solvers against each other."""
-        found = [Cell("lasso solvers", {"data": "solvers"}, 0.2)]
+        cells = [Cell("lasso solvers", {"data": "solvers"}, 0.2)]
         for n_features, d_in in settings.sizes:
             for method in (OURS, CLASSICAL):
                 key = f"{method}, {SIGNED}, N={n_features}, M={d_in}"
                 cost = 1.0 if method == CLASSICAL else 0.3
-                found.append(
+                cells.append(
                     Cell(key, {"data": SIGNED, "method": method, "n_features": n_features, "d_in": d_in}, cost)
                 )
-        return found + [
+        return cells + [
             Cell(
                 f"{method}, {HALF}, seed {seed}",
                 {"data": HALF, "method": method, "n_features": 16, "d_in": 8, "seed": seed},
@@ -105,22 +102,20 @@ objective) on the same samples.
         # The published weight for all, though a smaller one would serve directions that are hardly biased better.
         codes = lasso_lars(test_x, directions, l1_weight=settings.lasso_weight, is_non_negative=is_non_negative)
         [latent] = code_scores(test_codes[None], codes[None])
-        [found] = dictionary_scores(dictionary[None], directions[None])
-        return [{**labels, "latent_mcc": latent, "dictionary_mcc": found, "fit_cpu_s": round(cpu_s, 1)}]
+        [recovered] = dictionary_scores(dictionary[None], directions[None])
+        return [{**labels, "latent_mcc": latent, "dictionary_mcc": recovered, "fit_cpu_s": round(cpu_s, 1)}]
 
     def comparisons(self, rows: Sequence[Row], settings: LarsSettings) -> list[Comparison]:
-        """scikit-learn on its own generator."""
-        found = []
+        comparisons = []
         for (n_features, d_in), means in PUBLISHED.items():
             chosen = select(rows, data=SIGNED, method=CLASSICAL, n_features=n_features, d_in=d_in)
             for column, mean in zip(("latent_mcc", "dictionary_mcc"), means, strict=True):
                 if chosen:
                     name = f"scikit-learn, N={n_features} M={d_in}, {column.replace('_mcc', ' MCC')}"
-                    found.append(Comparison(name, mean, describe([row[column] for row in chosen])))
-        return found
+                    comparisons.append(Comparison(name, mean, describe([row[column] for row in chosen])))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: LarsSettings) -> list[Table]:
-        """Scores, and the solvers."""
         lines = []
         for data, size, method in _groups(rows):
             chosen = select(rows, data=data, method=method, n_features=size[0], d_in=size[1])
@@ -141,7 +136,6 @@ objective) on the same samples.
         ]
 
     def notes(self, rows: Sequence[Row], settings: LarsSettings) -> list[str]:
-        """What decides."""
         spreads = {
             method: describe([row["latent_mcc"] for row in select(rows, data=HALF, method=method)])
             for method in (CLASSICAL, POSITIVE, OURS)
@@ -156,7 +150,6 @@ objective) on the same samples.
         ]
 
     def figure(self, rows: Sequence[Row], settings: LarsSettings) -> Any:
-        """Latent and dictionary MCC as dots per problem."""
         groups = [(data, size) for data, size, method in _groups(rows) if method == OURS]
         figure, axes = new_figure(1, 2, width=5.2, sharey=True)
         methods = (CLASSICAL, POSITIVE, OURS)
@@ -185,7 +178,7 @@ objective) on the same samples.
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[str, tuple[int, int], str]]:
-    """(data, (N, M), method) in the order in which they come, methods innermost."""
+    """(data, (N, M), method) in order of occurrence, methods innermost."""
     keys = {(row["data"], (row["n_features"], row["d_in"])): None for row in rows if row["data"] != "solvers"}
     methods = (CLASSICAL, POSITIVE, OURS)
     return [
@@ -213,14 +206,14 @@ def _scikit_problem(n_features: int, d_in: int, settings: LarsSettings) -> tuple
 
 
 def _scikit_fit(x: Tensor, n_features: int, settings: LarsSettings, *, is_non_negative: bool) -> Tensor:
-    """Unit-norm directions. LARS cannot hold codes at 0 or more, coordinate descent can."""
+    """Unit-norm directions."""
     from sklearn.decomposition import DictionaryLearning
     from sklearn.exceptions import ConvergenceWarning
 
     learner = DictionaryLearning(
         n_components=n_features,
         max_iter=settings.max_fit_steps,
-        fit_algorithm="cd" if is_non_negative else "lars",
+        fit_algorithm="cd" if is_non_negative else "lars",  # LARS cannot hold codes at 0 or more
         transform_algorithm="lasso_lars",
         transform_alpha=settings.lasso_weight,
         positive_code=is_non_negative,
@@ -233,7 +226,7 @@ def _scikit_fit(x: Tensor, n_features: int, settings: LarsSettings, *, is_non_ne
 
 
 def _solver_rows(settings: LarsSettings) -> list[Row]:
-    """LassoLars, FISTA to a tolerance, FISTA with 500 steps: time and agreement."""
+    """Time and agreement of LassoLars and FISTA."""
     problems = draw_problems("fresh", n_problems=1, n_samples=settings.n_samples)
     x, directions = problems.test_x[0].double(), problems.dictionary[0].double()
     weight = settings.lasso_weight

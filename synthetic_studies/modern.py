@@ -1,4 +1,4 @@
-"""Study `modern`: the encoders and inference methods that the paper names as future work, by the library's own loop."""
+"""Study `modern`: newer encoders and inference methods, trained by the library's loop."""
 
 from __future__ import annotations
 
@@ -46,16 +46,14 @@ ITSELF = "its own encoder"
 
 @dataclass(frozen=True, kw_only=True)
 class ModernSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 4_000
     learning_rate: float = 3e-3
     l1_weight: float = 0.02
-    """Of the lasso methods at inference, in (1/2) |x - z D|^2 + weight * sum z."""
+    """Weight of the lasso methods: (1/2) |x - z D|^2 + weight * sum z."""
     n_inference_steps: int = 1_000
     n_chains: int = 8
-    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    """Starts per problem of our sparse coding."""
 
 
 class Modern(Study):
@@ -74,7 +72,6 @@ sources whose frequencies follow a power law, and on sources that fire together 
     quick = ModernSettings(n_seeds=1, n_steps=400, n_inference_steps=300)
 
     def cells(self, settings: ModernSettings) -> list[Cell]:
-        """One per data, dictionary and seed."""
         return [
             Cell(
                 f"{name}, {data}, seed {seed}",
@@ -100,10 +97,10 @@ sources whose frequencies follow a power law, and on sources that fire together 
             own = trained.encode_dense(problem.test_x)
             rows.append(_score(problem, own, directions, offset, {**labels, "inference": ITSELF}))
         elif name == OURS:
-            found = fit_with_restarts(
+            fit = fit_with_restarts(
                 problem.train_x, RestartConfig(n_features=N_FEATURES, n_chains=settings.n_chains), seed=labels["seed"]
             )
-            directions = found.directions
+            directions = fit.directions
         else:
             directions = problem.dictionary
         for method in INFERENCE:
@@ -119,7 +116,6 @@ sources whose frequencies follow a power law, and on sources that fire together 
         return rows
 
     def tables(self, rows: Sequence[Row], settings: ModernSettings) -> list[Table]:
-        """Encoders by data; then inference methods by decoder on the base data."""
         lines = []
         for name in DICTIONARIES:
             line = [name]
@@ -145,7 +141,6 @@ sources whose frequencies follow a power law, and on sources that fire together 
         ]
 
     def notes(self, rows: Sequence[Row], settings: ModernSettings) -> list[str]:
-        """What inference buys, and what only the dictionary does."""
         gains = {}
         for name in ENCODERS:
             own = describe([row["latent_mcc"] for row in select(rows, dictionary=name, data="base", inference=ITSELF)])
@@ -194,7 +189,7 @@ def _draw_line(panel: Any, rows: Sequence[Row], name: str, data: str, y: int, *,
 
 
 def _best(rows: Sequence[Row], name: str, data: str) -> tuple[str, Any]:
-    """The inference method of the highest mean latent MCC, and its spread."""
+    """The inference method of highest mean latent MCC, and its spread."""
     spreads = {
         method: describe([row["latent_mcc"] for row in select(rows, dictionary=name, data=data, inference=method)])
         for method in INFERENCE
@@ -206,7 +201,7 @@ def _best(rows: Sequence[Row], name: str, data: str) -> tuple[str, Any]:
 def _train(
     name: str, problem: SyntheticProblem, settings: ModernSettings, *, seed: int, on_fraction: OnFraction
 ) -> Dictionary:
-    """The library's own loop on the whole of the training samples, again and again."""
+    """Train on all training samples as one batch, repeatedly."""
     n_tokens = settings.n_steps * settings.n_samples
     training = TrainingConfig(
         n_tokens=n_tokens,

@@ -36,13 +36,11 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True)
 class ParetoSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 100_000
     n_inference_steps: int = 10_000
     n_chains: int = 8
-    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    """Starts per problem of our sparse coding."""
     learning_rate: float = 3e-3
     l1_weights: tuple[float, ...] = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0)
 
@@ -62,9 +60,9 @@ along itself taken off). Our sparse coding learns its dictionary once per proble
     quick = ParetoSettings(n_seeds=1, n_steps=1_500, n_inference_steps=1_000, l1_weights=(0.01, 0.1, 0.5, 1.0))
 
     def cells(self, settings: ParetoSettings) -> list[Cell]:
-        """Encoders take all weights at once; sparse coding on log-codes takes one at a time."""
-        found = [Cell(method, {"method": method}, 4.0) for method in (OURS, *HIDDEN)]
-        return found + [
+        """Encoders take all weights at once, log-codes one at a time."""
+        cells = [Cell(method, {"method": method}, 4.0) for method in (OURS, *HIDDEN)]
+        return cells + [
             Cell(f"{LOG_CODES}, l1={weight:g}", {"method": LOG_CODES, "l1_weight": weight}, 3.0)
             for weight in settings.l1_weights
         ]
@@ -94,15 +92,14 @@ along itself taken off). Our sparse coding learns its dictionary once per proble
         return rows
 
     def comparisons(self, rows: Sequence[Row], settings: ParetoSettings) -> list[Comparison]:
-        """Latent MCC at each weight."""
-        found = []
+        comparisons = []
         for method, values in PUBLISHED.items():
             for weight, mean in values.items():
                 chosen = select(rows, method=method, l1_weight=weight)
                 if chosen:
                     ours = describe([row["latent_mcc"] for row in chosen])
-                    found.append(Comparison(f"{method}, L1 weight {weight:g}, latent MCC", mean, ours))
-        return found
+                    comparisons.append(Comparison(f"{method}, L1 weight {weight:g}, latent MCC", mean, ours))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: ParetoSettings) -> list[Table]:
         """Each method's best weight."""
@@ -121,7 +118,6 @@ along itself taken off). Our sparse coding learns its dictionary once per proble
         return [Table("Each method at its best weight", heads, tuple(lines), "The truth has 3 active codes and mse 0.")]
 
     def notes(self, rows: Sequence[Row], settings: ParetoSettings) -> list[str]:
-        """How to read it, and what the update of the directions changes."""
         heavy = max(settings.l1_weights)
         as_published, projected = (
             describe([row["latent_mcc"] for row in select(rows, method=method, l1_weight=heavy)])
@@ -136,7 +132,6 @@ along itself taken off). Our sparse coding learns its dictionary once per proble
         ]
 
     def figure(self, rows: Sequence[Row], settings: ParetoSettings) -> Any:
-        """MSE over L0, MSE over L1, MCC over L0, MCC over the weight."""
         figure, axes = new_figure(2, 2, height=3.3)
         panels = (
             (axes[0, 0], "l0", "mse", "active codes per sample (L0)", "mean squared error"),
@@ -172,7 +167,7 @@ along itself taken off). Our sparse coding learns its dictionary once per proble
 
 
 def _encoders(method: str, problems: SyntheticProblem, settings: ParetoSettings, on_fraction: OnFraction) -> list[Row]:
-    """All weights side by side in one stack: problem after problem within each weight."""
+    """All weights in one stack, problem after problem within each weight."""
     n_weights = len(settings.l1_weights)
     stacked = SyntheticProblem(*(torch.cat([part] * n_weights) for part in problems))
     rows, _ = train_and_score(

@@ -1,4 +1,4 @@
-"""Study `phase`: exact support recovery by OMP with the true dictionary, over the number of measurements."""
+"""Study `phase`: exact support recovery by OMP over the number of measurements."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ __all__ = ["STUDY", "PhaseSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseSettings(StudySettings):
-    """Settings of the study."""
-
     n_samples: int = 2048
     n_features_values: tuple[int, ...] = (64, 256, 1024)
     k_values: tuple[int, ...] = (3, 6, 12)
@@ -46,7 +44,6 @@ Tropp and Gilbert (2007).
     quick = PhaseSettings(n_seeds=2, n_samples=512, n_features_values=(64, 256), k_values=(3, 6))
 
     def cells(self, settings: PhaseSettings) -> list[Cell]:
-        """One per N and K."""
         return [
             Cell(f"N={n_features}, K={k}", {"n_features": n_features, "k": k}, n_features * k / 200)
             for n_features in settings.n_features_values
@@ -67,14 +64,13 @@ Tropp and Gilbert (2007).
                 directions = problem.dictionary.double()
                 exact = problem.test_codes.double() @ directions
                 codes = orthogonal_matching_pursuit(exact, directions, n_active=k).to_dense(n_features)
-                found = support_recovery(problem.test_codes.double(), codes, same)
-                scores = {"exact": found.exact_frac, "precision": found.precision, "recall": found.recall}
+                recovery = support_recovery(problem.test_codes.double(), codes, same)
+                scores = {"exact": recovery.exact_frac, "precision": recovery.precision, "recall": recovery.recall}
                 rows.append({**cell.arguments, "ratio": ratio, "d_in": d_in, "seed": seed, **scores})
             on_fraction((place + 1) / len(settings.ratios))
         return rows
 
     def tables(self, rows: Sequence[Row], settings: PhaseSettings) -> list[Table]:
-        """Rates at a half and the whole of 4 K ln(N/K)."""
         lines = []
         for n_features in settings.n_features_values:
             for k in settings.k_values:
@@ -91,7 +87,6 @@ Tropp and Gilbert (2007).
         return [Table("Share of samples with the exact support", heads, tuple(lines))]
 
     def notes(self, rows: Sequence[Row], settings: PhaseSettings) -> list[str]:
-        """Against what is right."""
         far = [row["exact"] for row in rows if row["ratio"] >= 4]
         half = _cell_means(rows, 2.0)
         least = min(_cell_means(rows, 4.0) or [0.0])
@@ -106,7 +101,6 @@ Tropp and Gilbert (2007).
         ]
 
     def figure(self, rows: Sequence[Row], settings: PhaseSettings) -> Any:
-        """Exact-support rate over M / (K ln(N/K)), a panel per K."""
         figure, axes = new_figure(1, len(settings.k_values), width=3.6, height=3.4, sharey=True)
         for place, k in enumerate(settings.k_values):
             panel = axes[0, place]

@@ -1,7 +1,4 @@
-"""The problems that studies solve, stacked: fresh draws, or the very draw that the published values were taken on.
-
-Takes sizes and seeds, gives sae_core's SyntheticProblem with a problem axis. Knows nothing of encoders.
-"""
+"""The studies' problems, stacked: fresh draws, or the published one."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ from sae_core.synthetic import SyntheticConfig, SyntheticProblem, stack_problems
 __all__ = ["PUBLISHED_SEED", "draw_problems", "draw_published"]
 
 PUBLISHED_SEED = {"known": 20240625, "unknown": 20240926}
-"""Data seeds of the paper's published code: ONE draw for a whole study, over which only initialisations differ."""
+"""Data seeds of the paper's code: one draw per study, under several initialisations."""
 
 
 def draw_problems(problems: str, *, n_problems: int, n_samples: int, seed: int = 0, **config: Any) -> SyntheticProblem:
-    """Stacked problems [n_problems, ...]: `fresh` ones (one per seed), or `published`, the draw of that seed repeated.
+    """Stacked problems [n_problems, ...]: `fresh`, one per seed, or `published`, one draw repeated.
 
     config: fields of SyntheticConfig; the published draw takes n_features, d_in and k.
     """
@@ -33,10 +30,9 @@ def draw_problems(problems: str, *, n_problems: int, n_samples: int, seed: int =
 def draw_published(
     seed: int, *, n_problems: int, n_features: int = 16, d_in: int = 8, k: int = 3, n_samples: int = 1024
 ) -> SyntheticProblem:
-    """The published draw of that seed, repeated: |normal| codes on k of n_features places, unit-norm directions.
+    """The published draw of a seed, repeated: |normal| codes on k places, unit directions.
 
-    Made by the same generators in the same order as the published experiments (numpy's legacy generator for the codes,
-    torch's for the dictionary), so that ours and theirs meet the same data.
+    The generators and their order are the paper's, so the data are identical.
     """
     draw = np.random.RandomState(seed)
     codes = np.zeros((2 * n_samples, n_features))

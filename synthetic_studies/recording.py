@@ -1,7 +1,4 @@
-"""Training with scores on the way, as most studies need it: one row per seed and recorded step.
-
-Takes problems and an encoder's form, gives rows and the trained stack. Knows nothing of which study asks.
-"""
+"""Training with scores on the way."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ def train_and_score(
     is_gradient_projected: bool = True,
     seeds: Sequence[int] | None = None,
 ) -> tuple[list[Row], EncoderStack]:
-    """Train a stack on the problems (initialised by seeds 0, 1, ... unless given) and score it at `record_at`."""
+    """Train a stack on the problems (initialised by seeds 0, 1, ... unless given), scored at `record_at`."""
     n_problems = problems.train_x.shape[0]
     directions = problems.dictionary if scenario == "dictionary" else None
     stack = EncoderStack(config, seeds=range(n_problems) if seeds is None else seeds, directions=directions)

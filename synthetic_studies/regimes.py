@@ -43,13 +43,11 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True)
 class RegimesSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 50_000
-    """Of the SAE; the MLP gets as many as cost the same FLOPs."""
+    """Steps of the SAE; the MLP gets as many as cost the same FLOPs."""
     n_log_code_steps: int = 50_000
-    """Of sparse coding on log-codes, at a learning rate of 3e-3."""
+    """Steps of sparse coding on log-codes, at 3e-3."""
     n_inference_steps: int = 10_000
     n_chains: int = 4
     k_values: tuple[int, ...] = (3,)
@@ -82,7 +80,6 @@ paper's count; encoders and decoders are updated as published (a direction's gra
     )
 
     def cells(self, settings: RegimesSettings) -> list[Cell]:
-        """One per method and size."""
         return [
             Cell(
                 f"{method}, N={n_features}, M={d_in}, K={k}",
@@ -127,19 +124,17 @@ paper's count; encoders and decoders are updated as published (a direction's gra
         )[0]
 
     def comparisons(self, rows: Sequence[Row], settings: RegimesSettings) -> list[Comparison]:
-        """Every cell with K = 3."""
-        found = []
+        comparisons = []
         for method, by_d_in in PUBLISHED.items():
             for d_in, by_n_features in by_d_in.items():
                 for n_features, mean in by_n_features.items():
                     values = _values(rows, method, n_features, d_in, 3)
                     if values:
                         name = f"{method}, N={n_features} M={d_in}, latent MCC"
-                        found.append(Comparison(name, mean, describe(values)))
-        return found
+                        comparisons.append(Comparison(name, mean, describe(values)))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: RegimesSettings) -> list[Table]:
-        """Latent MCC of all methods by size."""
         lines = []
         for k in settings.k_values:
             for d_in in settings.d_in_values:
@@ -152,7 +147,6 @@ paper's count; encoders and decoders are updated as published (a direction's gra
         return [Table("Latent MCC by size", heads, tuple(lines))]
 
     def notes(self, rows: Sequence[Row], settings: RegimesSettings) -> list[str]:
-        """What is compared."""
         wins = [
             describe(_values(rows, OURS, n_features, d_in, 3)).mean
             - max(describe(_values(rows, method, n_features, d_in, 3)).mean for method in METHODS[:3])
@@ -200,7 +194,7 @@ paper's count; encoders and decoders are updated as published (a direction's gra
 
 
 def _steps_at_equal_flops(config: EncoderConfig, *, n_sae_steps: int) -> int:
-    """Steps of this encoder that cost what the SAE's cost, by the published count."""
+    """Steps that cost what the SAE's cost, by the published count."""
     if config.hidden is None:
         return n_sae_steps
     sizes = {"n_rows": 1, "d_in": config.d_in, "n_features": config.n_features}
@@ -209,7 +203,7 @@ def _steps_at_equal_flops(config: EncoderConfig, *, n_sae_steps: int) -> int:
 
 
 def _grid(panel: Any, rows: Sequence[Row], settings: RegimesSettings, k: int) -> None:
-    """Our sparse coding less the SAE, by size, and the compressed-sensing line."""
+    """Our sparse coding minus the SAE, by size, and the compressed-sensing line."""
     gaps = [
         (n_features, d_in, _mean(rows, OURS, n_features, d_in, k) - _mean(rows, "SAE", n_features, d_in, k))
         for n_features in settings.n_features_values

@@ -1,7 +1,4 @@
-"""The studies by name. Torch-free until a study is opened: listing them loads none.
-
-Knows each study's name, module and one line about it.
-"""
+"""The studies by name, loaded when opened."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ STUDIES: dict[str, str] = {
     "modern": "TopK, BatchTopK, JumpReLU, Gated, ProLU, MLP+TopK and every inference method on their decoders",
     "phase": "exact support recovery by OMP over the number of measurements",
 }
-"""Name -> what it asks, in the order in which `all` runs them."""
+"""Name -> question, in the order of `all`."""
 
 
 def open_study(name: str) -> Study:
-    """Load one study. Raises ConfigError for an unknown name, with the near miss."""
+    """Load one study. Raises ConfigError for an unknown name, with the nearest one."""
     if name not in STUDIES:
         near = difflib.get_close_matches(name, STUDIES, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""

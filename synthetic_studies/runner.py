@@ -1,7 +1,4 @@
-"""Run a study: cell by cell, each kept as it finishes, then table, document and figure from the rows.
-
-Takes a study, settings and a folder; the same call again goes on where it stopped. Knows nothing of what is measured.
-"""
+"""Running a study: cells, then table, document and figure."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ PRESETS = ("quick", "full")
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a finished study left behind. cpu_s: CPU seconds of all cells, those of earlier calls included."""
+    """A finished study. cpu_s: CPU seconds of all cells, also of earlier calls."""
 
     name: str
     folder: Path
@@ -37,7 +34,7 @@ class StudyResult:
 
 
 def choose_settings(study: Study, *, preset: str, overrides: dict[str, Any]) -> StudySettings:
-    """A preset's settings with some replaced. Raises ConfigError that names the key and what exists."""
+    """A preset's settings, some replaced. Raises ConfigError naming the key and what exists."""
     if preset not in PRESETS:
         raise ConfigError(f"--preset {preset!r} is unknown; use {' or '.join(PRESETS)}")
     settings = study.full if preset == "full" else study.quick
@@ -60,9 +57,9 @@ def run_study(
     is_fresh: bool,
     progress: Progress,
 ) -> StudyResult:
-    """Run what is not yet done of a study and write its csv, md and png into `folder`.
+    """Run a study's missing cells and write its csv, md and png into `folder`.
 
-    Raises ConfigError where the folder holds the study with other settings, or another process is running it there.
+    Raises ConfigError if the folder holds other settings or is in use.
     """
     with closing(CellFile(folder / "cells.jsonl")) as file:
         done = file.open({"preset": preset, **asdict(settings)}, is_fresh=is_fresh)
@@ -83,7 +80,7 @@ def _run_cells(
     done: dict[str, FinishedCell],
     bar: Bar,
 ) -> None:
-    """Run the cells in turn; each is on disk and in `done` before the next begins."""
+    """Run the cells in turn; each is on disk and in `done` before the next."""
     passed = 0.0
     for cell in cells:
         bar.update(passed, note=cell.key)

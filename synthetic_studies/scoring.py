@@ -1,7 +1,4 @@
-"""Scores of a stack of problems: how well codes and dictionaries were recovered, how sparse and how wrong.
-
-Takes stacked tensors, gives one number per problem. The measures themselves are sae_core's.
-"""
+"""Scores of stacked problems, one number per problem."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ __all__ = ["code_correlations", "code_costs", "code_scores", "dictionary_scores"
 def code_correlations(
     true: Float[Tensor, "problem batch n_features"], found: Float[Tensor, "problem batch n_features"]
 ) -> list[float]:
-    """Mean over features of Pearson's r between each true code and the found one at the SAME place; 0 if silent."""
+    """Mean over features of Pearson's r between true and found code at the SAME place; 0 if silent."""
     a = true - true.mean(dim=1, keepdim=True)
     b = found - found.mean(dim=1, keepdim=True)
     scale = a.norm(dim=1) * b.norm(dim=1)
@@ -49,19 +46,19 @@ def code_costs(
     *,
     threshold: float = 1e-4,
 ) -> list[CodeCost]:
-    """mse, l0 and l1 per problem; a code up to `threshold` counts as 0 (exponentials never are 0)."""
+    """mse, l0 and l1 per problem; codes up to `threshold` count as 0, since exponentials never are."""
     kept = torch.where(codes.abs() > threshold, codes, torch.zeros_like(codes))
     return [measure_codes(*parts) for parts in zip(x, kept, directions, strict=True)]
 
 
 def lasso_weight(l1_weight: float, *, n_features: int, d_in: int) -> float:
-    """The weight in (1/2) |x - z D|^2 + weight * sum z at which its optimum is that of the paper's loss,
-    mean (x - z D)^2 + l1_weight * mean z (means over all entries)."""
+    """Weight w of (1/2) |x - z D|^2 + w * sum z with the optimum of the paper's loss, mean (x - z D)^2 + l1_weight *
+    mean z."""
     return l1_weight * d_in / (2 * n_features)
 
 
 def log_steps(n_steps: int, *, n_marks: int = 24, first: int = 10) -> list[int]:
-    """About `n_marks` steps from `first` to `n_steps`, spread evenly in the logarithm; the last is `n_steps`."""
+    """About `n_marks` steps from `first` to `n_steps`, evenly spread in the logarithm."""
     first = min(first, n_steps)
     ratio = math.log(n_steps / first) / max(1, n_marks - 1)
     return sorted({min(n_steps, round(first * math.exp(ratio * mark))) for mark in range(n_marks)} | {n_steps})

@@ -1,7 +1,4 @@
-"""The two sparse codings that studies compare: Adam on log-codes as the paper has it, and this project's best.
-
-Takes stacked problems, gives rows of scores with their FLOPs. The methods are sae_core.sparse_coding's.
-"""
+"""Sparse coding as studies compare it: the paper's on log-codes, and this project's."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ INFERENCE_STEPS = 500
 
 
 def geometric_marks(n_steps: int, *, ratio: int = 4, n_marks: int = 3) -> list[int]:
-    """`n_steps` and the same divided by `ratio` again and again, in rising order."""
+    """`n_steps`, divided by `ratio` again and again, in rising order."""
     return sorted({max(1, n_steps // ratio**power) for power in range(n_marks)})
 
 
@@ -38,15 +35,12 @@ def log_code_sparse_coding(
     n_features: int | None = None,
     seed: int = 0,
 ) -> list[Row]:
-    """The paper's sparse coding, scored after each number of steps in `marks` and after `n_steps`.
-
-    A shorter fit is the beginning of a longer one (same start), so each mark is a fit of its own.
-    """
+    """The paper's sparse coding, scored after the steps in `marks` and after `n_steps`."""
     rows: list[Row] = []
     n_rows, d_in = problems.train_x.shape[-2:]
     wanted = sorted({*marks, n_steps})
     sizes: Any = {"n_rows": n_rows, "d_in": d_in, "n_features": n_features or problems.dictionary.shape[1]}
-    for place, n_fit_steps in enumerate(wanted):
+    for place, n_fit_steps in enumerate(wanted):  # from one start: a shorter fit is the beginning of a longer one
         fit = fit_log_codes(
             problems.train_x,
             n_features=sizes["n_features"],
@@ -58,8 +52,8 @@ def log_code_sparse_coding(
         codes = infer_log_codes(problems.test_x, fit.directions, n_steps=n_inference_steps, l1_weight=l1_weight)
         flops = log_codes_training_flops(n_steps=n_fit_steps, **sizes)
         flops += adam_codes_flops(n_steps=n_inference_steps, **sizes)
-        found = score_rows(problems, codes, fit.directions, **labels, step=n_fit_steps)
-        rows += [{**row, "flops": flops} for row in found]
+        scored = score_rows(problems, codes, fit.directions, **labels, step=n_fit_steps)
+        rows += [{**row, "flops": flops} for row in scored]
         on_fraction(sum(wanted[: place + 1]) / sum(wanted))
     return rows
 
@@ -73,9 +67,9 @@ def best_sparse_coding(
     n_features: int | None = None,
     seed: int = 0,
 ) -> list[Row]:
-    """This project's sparse coding: chains from several starts with kicks, the best by the training objective.
+    """This project's sparse coding: chains with kicks, the best by training objective.
 
-    flops: of the training of ONE problem (the search spends the same on all of them together), and inference.
+    flops: training of ONE problem, and inference.
     """
     n_problems, n_rows, d_in = problems.train_x.shape
     n_features = n_features or problems.dictionary.shape[1]

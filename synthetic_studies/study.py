@@ -1,8 +1,6 @@
-"""What a synthetic study is: settings, cells that are measured one at a time, and what is read off their rows.
+"""The parts of a synthetic study.
 
-A study is one subclass. Its cells are independent and each yields flat rows, which the runner keeps as they come, so
-that a killed study goes on; figure and document are drawn from rows alone. Knows nothing of files or the command line.
-Torch-free.
+Cells are independent and kept as they finish, so a killed study resumes; figure and document come from rows alone.
 """
 
 from __future__ import annotations
@@ -20,25 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "OnFraction", "Row", "Study", "StudySettings", "Table", "select"]
 
 Row = dict[str, Any]
-"""One line of a study's table: column -> text, number, truth value or None."""
+"""One table line: column -> text, number, truth value or None."""
 
 OnFraction = Callable[[float], None]
-"""Told how much of a cell is done, 0 to 1."""
+"""Called with the share of a cell done, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """What every study can be told. The defaults of each study's own class are the preset `full`."""
+    """Settings of every study; a study's own defaults are the preset `full`."""
 
     n_seeds: int = 5
     """Initialisations, or problems, per cell."""
     n_samples: int = 1024
-    """Training samples per problem; as many are held out."""
+    """Training samples per problem, and as many held-out ones."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece of a study. key: unique among the study's cells; cost: expected time relative to the other cells."""
+    """One piece of a study. key: unique in the study; cost: expected time relative to other cells."""
 
     key: str
     arguments: dict[str, Any]
@@ -47,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the document: a title, the columns' heads and rows of texts."""
+    """A table of the document."""
 
     title: str
     heads: tuple[str, ...]
@@ -56,29 +54,29 @@ class Table:
 
 
 class Study(ABC):
-    """One study; subclasses are stateless, and the module's one instance is called STUDY."""
+    """One study; subclasses are stateless, each module's instance is STUDY."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     question: ClassVar[str]
-    """What is asked, and how, in a few sentences of Markdown."""
+    """Question and method, in a few sentences of Markdown."""
     full: ClassVar[StudySettings]
     quick: ClassVar[StudySettings]
 
     @abstractmethod
     def cells(self, settings: Any) -> list[Cell]:
-        """The pieces of work, cheap ones first where the order does not matter."""
+        """The pieces of work, cheap ones first."""
 
     @abstractmethod
     def run(self, cell: Cell, settings: Any, on_fraction: OnFraction) -> list[Row]:
-        """Measure one cell. Deterministic in the cell and the settings."""
+        """Measure one cell, deterministically."""
 
     @abstractmethod
     def figure(self, rows: Sequence[Row], settings: Any) -> Figure:
-        """The study's figure."""
+        """The figure of all rows."""
 
     def comparisons(self, rows: Sequence[Row], settings: Any) -> list[Comparison]:
-        """Ours beside published values, where there are any."""
+        """Our values beside published ones."""
         return []
 
     def tables(self, rows: Sequence[Row], settings: Any) -> list[Table]:
@@ -86,7 +84,7 @@ class Study(ABC):
         return []
 
     def notes(self, rows: Sequence[Row], settings: Any) -> list[str]:
-        """Findings and explanations, each one paragraph of Markdown; numbers in them come from the rows."""
+        """Findings, each a paragraph of Markdown; their numbers come from the rows."""
         return []
 
 

@@ -34,17 +34,15 @@ PUBLISHED = {
 
 @dataclass(frozen=True, kw_only=True)
 class TopKCodingSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 10_000
     n_log_code_steps: int = 12_000
     n_inference_steps: int = 10_000
     n_chains: int = 8
-    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    """Starts per problem of our sparse coding."""
     learning_rate: float = 3e-3
     l1_weight: float = 0.05
-    """Of sparse coding on log-codes, as published for this comparison."""
+    """L1 weight of log-codes, as published."""
     k_values: tuple[int, ...] = (1, 2, 3, 5, 8, 15)
 
 
@@ -64,9 +62,9 @@ anew by orthogonal matching pursuit with k steps and codes of 0 or more.
     )
 
     def cells(self, settings: TopKCodingSettings) -> list[Cell]:
-        """Encoders one k at a time; sparse coding all at once."""
-        found = [Cell(method, {"method": method}, cost) for method, cost in ((OURS, 1.0), (CUT, 6.0))]
-        return found + [
+        """Encoders take one k at a time, sparse coding all."""
+        cells = [Cell(method, {"method": method}, cost) for method, cost in ((OURS, 1.0), (CUT, 6.0))]
+        return cells + [
             Cell(f"{method}, k={k}", {"method": method, "k": k}, 1.0 + (HIDDEN[method] is not None))
             for method in HIDDEN
             for k in settings.k_values
@@ -113,17 +111,15 @@ anew by orthogonal matching pursuit with k steps and codes of 0 or more.
         return rows
 
     def comparisons(self, rows: Sequence[Row], settings: TopKCodingSettings) -> list[Comparison]:
-        """Latent MCC by k."""
-        found = []
+        comparisons = []
         for method, by_k in PUBLISHED.items():
             for k, mean in by_k.items():
                 values = [row["latent_mcc"] for row in select(rows, method=method, k=k)]
                 if values:
-                    found.append(Comparison(f"{method}, k={k}, latent MCC", mean, describe(values)))
-        return found
+                    comparisons.append(Comparison(f"{method}, k={k}, latent MCC", mean, describe(values)))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: TopKCodingSettings) -> list[Table]:
-        """Latent MCC by k."""
         lines = []
         for method in METHODS:
             texts = [
@@ -134,7 +130,6 @@ anew by orthogonal matching pursuit with k steps and codes of 0 or more.
         return [Table("Latent MCC by k", ("method", *(f"k={k}" for k in settings.k_values)), tuple(lines))]
 
     def notes(self, rows: Sequence[Row], settings: TopKCodingSettings) -> list[str]:
-        """Where each is best."""
         texts = []
         for method in METHODS:
             spreads = {
@@ -149,7 +144,6 @@ anew by orthogonal matching pursuit with k steps and codes of 0 or more.
         ]
 
     def figure(self, rows: Sequence[Row], settings: TopKCodingSettings) -> Any:
-        """Latent MCC, dictionary MCC and error over k."""
         figure, axes = new_figure(1, 3, width=3.8)
         columns = (("latent_mcc", "latent MCC"), ("dictionary_mcc", "dictionary MCC"), ("mse", "mean squared error"))
         for place, (column, label) in enumerate(columns):

@@ -1,4 +1,4 @@
-"""Study `unknown`: codes and dictionary both unknown, quality over steps and over FLOPs."""
+"""Study `unknown`: codes and dictionary unknown, quality over steps and FLOPs."""
 
 from __future__ import annotations
 
@@ -50,13 +50,11 @@ PUBLISHED_FLOPS = {"SAE": 7.05e10, "MLP h=32": 2.32e11, "MLP h=256": 1.58e12, IT
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownSettings(StudySettings):
-    """Settings of the study."""
-
     n_steps: int = 40_000
     n_inference_steps: int = 10_000
-    """Steps of the log-codes' optimiser on held-out samples (SAE+ITO, SC), at 3e-3."""
+    """Steps of log-codes on held-out samples (SAE+ITO, SC), at 3e-3."""
     n_chains: int = 8
-    """Our sparse coding: starts per problem, the best chosen by the training objective."""
+    """Starts per problem of our sparse coding."""
     l1_weight: float = 0.01
     learning_rate: float = 1e-3
 
@@ -76,19 +74,19 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
     quick = UnknownSettings(n_seeds=2, n_steps=2_500, n_inference_steps=1_000, n_chains=2)
 
     def cells(self, settings: UnknownSettings) -> list[Cell]:
-        """One per method and arm; what has no gradient to project needs no projected arm, the dearest one arm only."""
-        found = []
+        """One per method and arm; methods without projected gradient skip that arm, the slowest one skips `fresh`."""
+        cells = []
         for method in (OURS, "SAE", LOG_CODES, ITO, "MLP h=32", "MLP h=256"):
             for arm in ARMS:
                 if arm == "published, projected" and method not in {"SAE", "MLP h=32"}:
                     continue
                 if arm == "fresh" and method == "MLP h=256":
                     continue
-                found.append(Cell(f"{method}, {arm}", {"method": method, "arm": arm}, COST[method]))
-        return found
+                cells.append(Cell(f"{method}, {arm}", {"method": method, "arm": arm}, COST[method]))
+        return cells
 
     def run(self, cell: Cell, settings: UnknownSettings, on_fraction: OnFraction) -> list[Row]:
-        """One row per seed and recorded step (our sparse coding has one: its end)."""
+        """One row per seed and recorded step."""
         method, arm = cell.arguments["method"], cell.arguments["arm"]
         problems = draw_problems(
             "fresh" if arm == "fresh" else "published",
@@ -139,7 +137,7 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
     def _ito(
         self, problems: Any, settings: UnknownSettings, on_fraction: OnFraction, labels: dict[str, Any]
     ) -> list[Row]:
-        """The SAE once more, its held-out codes optimised at some steps."""
+        """The SAE with its held-out codes optimised at some steps."""
         rows: list[Row] = []
         stack = EncoderStack(EncoderConfig(d_in=8, n_features=16), seeds=range(settings.n_seeds))
         inference = adam_codes_flops(
@@ -151,8 +149,8 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
                 problems.test_x, stack.directions, n_steps=settings.n_inference_steps, l1_weight=settings.l1_weight
             )
             flops = _training_flops(None, step, settings) + inference
-            found = score_rows(problems, codes, stack.directions, **labels, step=step)
-            rows.extend({**row, "flops": flops} for row in found)
+            scored = score_rows(problems, codes, stack.directions, **labels, step=step)
+            rows.extend({**row, "flops": flops} for row in scored)
 
         train_stack(
             stack,
@@ -169,8 +167,7 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
         return rows
 
     def comparisons(self, rows: Sequence[Row], settings: UnknownSettings) -> list[Comparison]:
-        """The published draw with the published optimiser."""
-        found = []
+        comparisons = []
         for measure, column, published in (
             ("latent MCC", "latent_mcc", PUBLISHED_LATENT),
             ("dictionary MCC", "dictionary_mcc", PUBLISHED_DICTIONARY),
@@ -178,11 +175,10 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
             for method, (mean, sd) in published.items():
                 last = _final(rows, method, "published", column, settings)
                 if last:
-                    found.append(Comparison(f"{method}, {measure}", mean, describe(last), sd))
-        return found
+                    comparisons.append(Comparison(f"{method}, {measure}", mean, describe(last), sd))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: UnknownSettings) -> list[Table]:
-        """All arms, and the account of FLOPs."""
         lines = []
         for method in METHODS:
             line = [method]
@@ -200,7 +196,6 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
         return [scores, _flops_table(rows, settings)]
 
     def notes(self, rows: Sequence[Row], settings: UnknownSettings) -> list[str]:
-        """What explains the differences."""
         texts = {}
         for method in ("SAE", "MLP h=32"):
             for name, arm in (("published", "published"), ("projected", "published, projected")):
@@ -230,7 +225,6 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
         ]
 
     def figure(self, rows: Sequence[Row], settings: UnknownSettings) -> Any:
-        """Latent and dictionary MCC over steps and over FLOPs, on the published draw."""
         figure, axes = new_figure(2, 2, height=3.3, sharey="row")
         columns = (
             ("latent_mcc", "latent MCC", PUBLISHED_LATENT),
@@ -255,7 +249,7 @@ held-out latent MCC and dictionary MCC; the cost is training plus inference on t
 
 
 def _with_mean_flops(rows: Sequence[Row]) -> list[Row]:
-    """Our sparse coding stops when its chains agree, so its FLOPs differ by seed: their mean stands for all."""
+    """Replace the FLOPs of our sparse coding, which stops when chains agree, by their mean over seeds."""
     mine = [row["flops"] for row in rows if row["method"] == OURS]
     return [{**row, "flops": sum(mine) / len(mine)} if row["method"] == OURS else row for row in rows]
 

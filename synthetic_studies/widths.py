@@ -23,19 +23,17 @@ PUBLISHED_RUNS = {
     256: (0.729, 0.725, 0.666),
     512: (0.769, 0.444, 0.626),
 }
-"""Latent MCC of the three published runs; the values quoted as the ablation's (.552 to .769) are the first of each."""
+"""Latent MCC of the three published runs; the ablation quotes the first of each."""
 
 PUBLISHED = "as published"
 DISPUTED_HIDDEN = 256
-"""The width at which ours stays clearly below the published runs."""
+"""Width at which ours stays below the published runs."""
 VARIANTS = (PUBLISHED, "biases", "learning rate x 10", "fresh problems")
-"""What the published settings leave open or might have been; all but the first are tried at the disputed width only."""
+"""Possible published settings; all but the first run at the disputed width only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WidthsSettings(StudySettings):
-    """Settings of the study."""
-
     n_seeds: int = 3
     n_steps: int = 50_000
     learning_rate: float = 1e-4
@@ -56,21 +54,20 @@ ablation: Adam at 1e-4, 50,000 steps, three runs on one published problem.
     quick = WidthsSettings(n_seeds=2, n_steps=1_500, widest_hidden=128)
 
     def cells(self, settings: WidthsSettings) -> list[Cell]:
-        """One per width, and the variants at the disputed one."""
-        found = [(hidden, PUBLISHED) for hidden in PUBLISHED_RUNS]
-        found += [(DISPUTED_HIDDEN, variant) for variant in VARIANTS[1:]]
+        variants = [(hidden, PUBLISHED) for hidden in PUBLISHED_RUNS]
+        variants += [(DISPUTED_HIDDEN, variant) for variant in VARIANTS[1:]]
         return [
             Cell(
                 f"h={hidden}" if variant == PUBLISHED else f"h={hidden}, {variant}",
                 {"hidden": hidden, "variant": variant},
                 1 + hidden / 32,
             )
-            for hidden, variant in found
+            for hidden, variant in variants
             if hidden <= settings.widest_hidden
         ]
 
     def run(self, cell: Cell, settings: WidthsSettings, on_fraction: OnFraction) -> list[Row]:
-        """One row per seed, at the end."""
+        """One row per seed."""
         hidden, variant = cell.arguments["hidden"], cell.arguments["variant"]
         problems = draw_problems(
             "fresh" if variant == "fresh problems" else "published",
@@ -92,29 +89,26 @@ ablation: Adam at 1e-4, 50,000 steps, three runs on one published problem.
         )[0]
 
     def comparisons(self, rows: Sequence[Row], settings: WidthsSettings) -> list[Comparison]:
-        """Means of the three runs, ours and theirs."""
-        found = []
+        comparisons = []
         for hidden, runs in PUBLISHED_RUNS.items():
             values = [row["latent_mcc"] for row in select(rows, hidden=hidden, variant=PUBLISHED)]
             if values:
                 theirs = describe(runs)
-                found.append(Comparison(f"h={hidden}, latent MCC", theirs.mean, describe(values), theirs.sd))
-        return found
+                comparisons.append(Comparison(f"h={hidden}, latent MCC", theirs.mean, describe(values), theirs.sd))
+        return comparisons
 
     def tables(self, rows: Sequence[Row], settings: WidthsSettings) -> list[Table]:
-        """All scores by width, and of the variants."""
         heads = ("latent MCC", "dictionary MCC", "mse", "active codes")
         by_width = [(str(hidden), select(rows, hidden=hidden, variant=PUBLISHED)) for hidden in PUBLISHED_RUNS]
         by_variant = [(variant, select(rows, hidden=DISPUTED_HIDDEN, variant=variant)) for variant in VARIANTS]
-        found = [Table("Scores by width", ("hidden width", *heads), _score_lines(by_width))]
+        tables = [Table("Scores by width", ("hidden width", *heads), _score_lines(by_width))]
         if any(chosen for _, chosen in by_variant):
             title = f"Other settings at hidden width {DISPUTED_HIDDEN}"
-            found.append(Table(title, ("setting", *heads), _score_lines(by_variant)))
-        return found
+            tables.append(Table(title, ("setting", *heads), _score_lines(by_variant)))
+        return tables
 
     def notes(self, rows: Sequence[Row], settings: WidthsSettings) -> list[str]:
-        """What the published numbers are."""
-        found = [
+        notes = [
             "The published ablation is often quoted by its first run of three (.552 .551 .599 .606 .729 .769), which "
             "rises with the width; the mean of its three runs does not at the end (h=512: .769, .444, .626). The "
             "comparison here is of the means of three runs.",
@@ -125,15 +119,14 @@ ablation: Adam at 1e-4, 50,000 steps, three runs on one published problem.
         }
         if means:
             best = max(means, key=lambda name: means[name])
-            found.append(
+            notes.append(
                 f"At h={DISPUTED_HIDDEN} the published runs have {describe(PUBLISHED_RUNS[DISPUTED_HIDDEN])}; of the "
                 f"settings tried here the best is `{best}` with {means[best]:.3f}, the worst has "
                 f"{min(means.values()):.3f}. What sets the published runs apart is not known."
             )
-        return found
+        return notes
 
     def figure(self, rows: Sequence[Row], settings: WidthsSettings) -> Any:
-        """Scores over width with the published runs as dots."""
         figure, axes = new_figure(1, 1, width=5.6)
         panel = axes[0, 0]
         widths = [hidden for hidden in PUBLISHED_RUNS if select(rows, hidden=hidden)]
@@ -163,7 +156,7 @@ ablation: Adam at 1e-4, 50,000 steps, three runs on one published problem.
 
 
 def _score_lines(groups: Sequence[tuple[str, Sequence[Row]]]) -> tuple[tuple[str, ...], ...]:
-    """A line per name and its rows; names without rows are left out."""
+    """A line per name that has rows."""
     lines = []
     for name, chosen in groups:
         if chosen:

@@ -1,8 +1,7 @@
-"""One description of every linear dictionary that another tool may have saved, and what it is in our convention.
+"""Linear dictionaries as other tools compute them, and the same in our convention.
 
-Ours: directions of norm 1, an encoder that subtracts the decoder's bias, codes counted along unit directions. Norms
-and a missing subtraction are folded where that is exact; where a tool chooses active features before its norms count,
-they become a scale of the codes instead. Takes tensors and facts; knows no file and no tool.
+Ours has unit directions, an encoder of x - b_dec, and codes along unit directions. Decoder norms are folded into the
+encoder where that is exact; else, if a tool selects features before its norms count, they become a scale of the codes.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ CoderRule = Literal[
 ]
 
 SMALLEST_NORM = 1e-12
-"""Decoder rows shorter than this cannot be given norm 1 in float32 and count as zeros."""
+"""Decoder rows shorter than this count as zero."""
 
 UNIT_NORM_TOLERANCE = 1e-6
-"""Norms this close to 1 are rounding: folding them changes no choice of features but a tie."""
+"""Norms this close to 1 are rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pursuit:
-    """How matching pursuit stops; `residual_threshold` is in the activations' units."""
+    """Stopping rules of matching pursuit; `residual_threshold` is in the activations' units."""
 
     n_steps: int
     residual_threshold: float
@@ -49,9 +48,8 @@ class Pursuit:
 class ForeignCoder:
     """A linear dictionary as its tool computes it: z = W_enc (x - b_dec if `is_centred`) + b_enc, then the rule.
 
-    W_enc [n, d_in], W_dec [n, d_out], b_dec [d_out], b_enc [n]; threshold: [n], or [] for one over all;
-    `is_norm_rescaled`: the rule sees z * |W_dec| (and so does the threshold); gated: b_gate, b_mag, r_mag [n] in the
-    place of b_enc; `b_dec_is_added`: the decoder adds b_dec.
+    W_enc [n, d_in], W_dec [n, d_out], b_dec [d_out], b_enc [n]; threshold: [n], or [] for all features;
+    `is_norm_rescaled`: rule and threshold see z * |W_dec|; gated: b_gate, b_mag, r_mag [n] instead of b_enc.
     """
 
     rule: CoderRule
@@ -74,11 +72,10 @@ class ForeignCoder:
 
     @property
     def d_in(self) -> int:
-        """Width of the activations read."""
         return (self.W_dec if self.W_enc is None else self.W_enc).shape[1]
 
     def on_scaled_inputs(self, factor: float) -> ForeignCoder:
-        """The coder over activations x that does what this one does over factor * x."""
+        """The coder over x that equals this one over factor * x."""
         threshold = self.threshold
         if threshold is not None and self.is_norm_rescaled:
             threshold = threshold / factor
@@ -91,7 +88,7 @@ class ForeignCoder:
         return replace(self, W_enc=w_enc, W_dec=self.W_dec / factor, b_dec=self.b_dec / factor, threshold=threshold)
 
     def on_whitened_inputs(self, *, mean: Tensor, matrix: Tensor, inverse: Tensor) -> ForeignCoder:
-        """The coder over activations x that does what this one does over (x - mean) @ matrix, and maps back."""
+        """The coder over x that equals this one over (x - mean) @ matrix, mapped back."""
         assert self.W_enc is not None
         coder = self.with_norms_folded() if self.is_norm_rescaled else self
         assert coder.W_enc is not None
@@ -101,14 +98,14 @@ class ForeignCoder:
         return coder if coder.is_centred else coder.with_bias_shift(-(w_enc.double() @ mean.double()))
 
     def with_norms_folded(self) -> ForeignCoder:
-        """The same coder over unit directions; exact where the rule sees z * |W_dec|."""
+        """The same coder over unit directions; exact if the rule sees z * |W_dec|."""
         assert self.W_enc is not None and self.b_enc is not None
         norms, directions = _norms_and_directions(self.W_dec)
         w_enc, b_enc = self.W_enc * norms[:, None].float(), self.b_enc.double() * norms
         return replace(self, W_enc=w_enc, b_enc=b_enc, W_dec=directions, is_norm_rescaled=False)
 
     def with_bias_shift(self, shift: Tensor) -> ForeignCoder:
-        """The same coder with `shift` [n] added to every pre-activation's linear part."""
+        """The same coder with `shift` [n] added to every pre-activation."""
         if self.rule == "gated":
             assert self.b_gate is not None and self.b_mag is not None and self.r_mag is not None
             scaled = shift * self.r_mag.double().exp()
@@ -118,7 +115,7 @@ class ForeignCoder:
 
 
 def to_dictionary(coder: ForeignCoder) -> Dictionary:
-    """The dictionary that computes what `coder` computes, with codes counted along unit directions."""
+    """The dictionary that computes what `coder` computes, with codes along unit directions."""
     if coder.rule == "pursuit":
         inner = _pursuit(coder)
     else:
@@ -130,7 +127,7 @@ def to_dictionary(coder: ForeignCoder) -> Dictionary:
 
 
 def _norms_and_directions(w_dec: Tensor) -> tuple[Tensor, Tensor]:
-    """Norms [n] in float64, and unit rows; a row of (next to) zeros adds nothing and points along the first axis."""
+    """Norms [n] in float64 and unit rows; a zero row gets the first axis."""
     norms = torch.linalg.vector_norm(w_dec, dim=1, dtype=torch.float64)
     norms = torch.where(norms < SMALLEST_NORM, 0.0, norms)
     directions = torch.nn.functional.normalize(w_dec, dim=1)
@@ -168,7 +165,7 @@ def _linear(coder: ForeignCoder) -> Dictionary:
 
 
 def _with_one_threshold(coder: ForeignCoder, norms: Tensor, *, is_unit: bool) -> ForeignCoder:
-    """A threshold common to all features stays one where it is compared with codes; else it is one per feature."""
+    """Turn a threshold common to all features into one per feature where codes are rescaled."""
     if coder.is_norm_rescaled or is_unit:
         return coder
     assert coder.threshold is not None
@@ -176,7 +173,7 @@ def _with_one_threshold(coder: ForeignCoder, norms: Tensor, *, is_unit: bool) ->
 
 
 def _threshold(coder: ForeignCoder, scale: Tensor) -> Tensor | None:
-    """The threshold against which codes are compared; below 0 nothing but positive codes fires anyway."""
+    """The threshold on codes; at least 0, since only positive codes fire."""
     if coder.threshold is None or coder.rule not in ("jumprelu", "batchtopk", "matryoshka"):
         return None
     threshold = coder.threshold.double().clamp_min(0)

@@ -1,8 +1,6 @@
-"""Dictionaries that dictionary_learning saved: a state dict `ae.pt`, with `config.json` beside it.
+"""Dictionaries of dictionary_learning 0.1: a state dict `ae.pt`, with `config.json` beside it.
 
-AutoEncoder (and its April-2024 form), GatedAutoEncoder, AutoEncoderTopK, BatchTopKSAE, MatryoshkaBatchTopKSAE and
-JumpReluAutoEncoder; checkpoints with the optimiser around the weights too. Only tensors, numbers and strings are read.
-Verified against dictionary_learning 0.1.
+Read safely: tensors, numbers and strings only.
 """
 
 from __future__ import annotations
@@ -49,11 +47,11 @@ KEYS: dict[frozenset[str], tuple[str, ...]] = {
     frozenset({"k", "threshold", "group_sizes", "W_enc", "b_enc", "W_dec", "b_dec"}): ("MatryoshkaBatchTopKSAE",),
     frozenset({"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}): ("JumpReluAutoEncoder",),
 }
-"""Names in the state dict -> the classes that have them; two classes differ in nothing but their rule."""
+"""Names in the state dict -> the classes that have them."""
 
 
 def is_dictionary_learning(content: dict[str, Any]) -> bool:
-    """Whether the dict of a torch file looks like this tool's: one of its state dicts, or one inside a checkpoint."""
+    """Whether a torch file's dict is one of this tool's state dicts, or a checkpoint with one."""
     weights = content.get("ae", content)
     return isinstance(weights, dict) and any(len(names & set(weights)) >= len(names) - 1 for names in KEYS)
 
@@ -98,8 +96,7 @@ def read_dictionary_learning(path: Path) -> Imported:
 
 
 def _training(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the training recorded of trainer and buffer: in the checkpoint itself, else in `config.json` beside the
-    weights or above."""
+    """Trainer and buffer settings: from the checkpoint, else from `config.json` beside the weights or one folder up."""
     inside = content.get("config") if "ae" in content else None
     if isinstance(inside, dict) and "dict_class" in inside:
         return inside, {}

@@ -1,7 +1,4 @@
-"""What can be said about a dictionary without activations: its tool's own numbers, and its rows.
-
-Takes coders and dictionaries, gives JSON-ready facts. Knows nothing of printing.
-"""
+"""Facts about a dictionary that need no activations."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ __all__ = ["coder_facts", "row_facts", "spread"]
 
 
 def coder_facts(coder: ForeignCoder) -> dict[str, Any]:
-    """The facts of a coder as its file has it: decoder norms, k, thresholds, which norms its rule sees."""
+    """JSON-ready facts of a coder as its file has it."""
     norms = torch.linalg.vector_norm(coder.W_dec, dim=1, dtype=torch.float64)
     facts: dict[str, Any] = {"decoder_norm": spread(norms), "subtracts_b_dec": coder.is_centred}
     if coder.rule in ("topk", "signed_topk", "abstopk", "groupmax", "batchtopk", "matryoshka"):
@@ -34,10 +31,10 @@ def coder_facts(coder: ForeignCoder) -> dict[str, Any]:
 
 
 def row_facts(dictionary: Dictionary) -> dict[str, Any]:
-    """Features that cannot fire, or that repeat another one, as far as the weights alone say.
+    """Features that cannot fire or repeat another one, by their weights.
 
-    `n_silent_rows`: encoder rows of zeros (with a bias of at most 0 where there is one); `n_repeated_directions`:
-    features whose direction another feature before them has as well, bit for bit.
+    `n_silent_rows`: encoder rows of zeros with a bias of at most 0; `n_repeated_directions`: directions equal, bit for
+    bit, to an earlier one.
     """
     state = {name.rpartition(".")[2]: tensor for name, tensor in dictionary.state_dict().items()}
     facts: dict[str, Any] = {}
@@ -54,6 +51,6 @@ def row_facts(dictionary: Dictionary) -> dict[str, Any]:
 
 
 def spread(values: Tensor) -> dict[str, float] | float:
-    """Smallest, mean and largest; one number where they are equal."""
+    """Smallest, mean and largest value; one number if they are equal."""
     low, mean, high = float(values.min()), float(values.mean()), float(values.max())
     return low if low == high else {"min": low, "mean": mean, "max": high}

@@ -1,8 +1,4 @@
-"""Files of dictionaries, read so that nothing in them can run: JSON, safetensors, torch archives, npz.
-
-Takes a path, gives plain values and tensors, or one line that names the path and the fix. Knows nothing of what the
-tensors mean.
-"""
+"""Safe reading of dictionary files: JSON, safetensors, torch archives, npz; nothing in them can run."""
 
 from __future__ import annotations
 
@@ -27,29 +23,29 @@ __all__ = ["read_json", "read_npz", "read_safetensors", "read_torch", "require_r
 AGAIN = "save or download the dictionary again"
 
 MOST_UNPACKED = 20
-"""Times its own size that an archive of weights may unpack to; float32 noise stays below 2."""
+"""Largest ratio of an archive's unpacked size to its own; weights stay below 2."""
 
 SMALL_BYTES = 1 << 24
-"""An archive that unpacks to no more than this may be as packed as it likes: small weights may be all zeros."""
+"""Unpacked size below which the ratio is not checked."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises DictionaryFormatError."""
     try:
-        found = load_json(path)
+        content = load_json(path)
     except OSError as error:
         raise DictionaryFormatError(
             f"{path}: cannot be read ({error.strerror}); give the directory of a saved dictionary"
         ) from error
     except ValueError as error:
         raise DictionaryFormatError(f"{path}: not valid JSON ({_line(error)}); {AGAIN}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DictionaryFormatError(f"{path}: holds no object; {AGAIN}")
-    return found
+    return content
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, as they are stored. Raises DictionaryFormatError."""
+    """The tensors of a safetensors file. Raises DictionaryFormatError."""
     require_regular(path)
     try:
         return load_file(path)
@@ -60,16 +56,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_torch(path: Path) -> dict[str, Any]:
-    """The dict in a file of `torch.save`: tensors, numbers, strings and containers only.
+    """The dict in a `torch.save` file of tensors, numbers, strings and containers.
 
-    Anything else (a pickle can run any program) is refused unread. Raises DictionaryFormatError.
+    Anything else is refused unread, since a pickle can run any program. Raises DictionaryFormatError.
     """
     require_regular(path)
     _require_no_bomb(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about a pickle's version; what is wrong with a file is said below
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DictionaryFormatError(f"{path}: missing; give the file of a saved dictionary") from error
     except pickle.UnpicklingError as error:
@@ -79,14 +75,17 @@ def read_torch(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, EOFError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, IndexError) as error:
         raise DictionaryFormatError(f"{path}: not a whole torch file ({_line(error)}); {AGAIN}") from error
-    if not isinstance(found, dict):
-        raise DictionaryFormatError(f"{path}: holds a {type(found).__name__}, not a state dict; save the state dict")
-    return found
+    if not isinstance(content, dict):
+        raise DictionaryFormatError(f"{path}: holds a {type(content).__name__}, not a state dict; save the state dict")
+    return content
 
 
 def read_npz(path: Path) -> dict[str, Tensor]:
-    """The arrays of an npz file as tensors; pickled objects are refused, and arrays that state more values than the
-    file holds, before they are read. Raises DictionaryFormatError."""
+    """The arrays of an npz file as tensors. Refuses pickled objects and headers that state more values than the file
+    holds.
+
+    Raises DictionaryFormatError.
+    """
     require_regular(path)
     _require_no_bomb(path)
     try:
@@ -102,13 +101,13 @@ def read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def require_regular(path: Path) -> None:
-    """Raise DictionaryFormatError for a pipe or a device: it would be waited for, or read without end."""
+    """Raise DictionaryFormatError for a pipe or a device, which could block or never end."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise DictionaryFormatError(f"{path}: not a regular file; give the file of a saved dictionary")
 
 
 def _require_no_bomb(path: Path) -> None:
-    """Weights hardly compress, so an archive that unpacks to many times its size holds something else."""
+    """Refuse an archive that unpacks to many times its size."""
     try:
         if not zipfile.is_zipfile(path):
             return
@@ -122,7 +121,7 @@ def _require_no_bomb(path: Path) -> None:
 
 
 def _check_headers(path: Path) -> None:
-    """Raise ValueError where an array states another size than its member of the archive has."""
+    """Raise ValueError for an array whose stated size is not that of its archive member."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.filename.endswith(".npy"):
@@ -138,5 +137,5 @@ def _check_headers(path: Path) -> None:
 
 
 def _line(error: Exception) -> str:
-    """The first line of what a library says, without its own full stop."""
+    """First line of a library's message, without full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:160]

@@ -1,7 +1,6 @@
-"""Gemma Scope's dictionaries: `params.npz` with JumpReLU weights; what else is known stands in the path.
+"""Gemma Scope's dictionaries: JumpReLU weights in `layer_L/width_W/average_l0_K/params.npz`.
 
-`layer_L/width_W/average_l0_K/params.npz` (Lieberum et al. 2024, arXiv 2408.05147, appendix). The encoder does not
-subtract the decoder's bias. Only plain arrays are read.
+Lieberum et al. 2024 (arXiv 2408.05147, appendix). The encoder does not subtract the decoder's bias.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ __all__ = ["WEIGHTS_FILE", "read_gemma_scope"]
 WEIGHTS_FILE = "params.npz"
 
 HOOKS = {"res": "hook_resid_post", "mlp": "hook_mlp_out", "att": "attn.hook_z"}
-"""The end of a release's name -> what its dictionaries read, as transformer_lens calls it."""
+"""End of a release's name -> its hook in transformer_lens."""
 
 
 def read_gemma_scope(path: Path) -> Imported:
@@ -54,20 +53,20 @@ def read_gemma_scope(path: Path) -> Imported:
 
 
 def _metadata(path: Path) -> dict[str, str | int]:
-    """What the folders' names say: layer, width and L0, and the release with its model where it is among them."""
+    """Layer, width, L0, release and model, as far as the path names them."""
     text = path.resolve().as_posix()
-    found: dict[str, str | int] = {}
+    facts: dict[str, str | int] = {}
     for key, pattern in (("layer", r"/layer_(\d+)/"), ("average_l0", r"/average_l0_(\d+)/")):
         match = re.search(pattern, text)
         if match:
-            found[key] = int(match[1])
+            facts[key] = int(match[1])
     for key, pattern in (("width", r"/width_([0-9a-z]+)/"), ("release", r"/(?:models--[^/]+--)?(gemma-scope-[^/]+)/")):
         match = re.search(pattern, text)
         if match:
-            found[key] = match[1]
-    model = re.match(r"gemma-scope-(\d+b)-(pt|it)-([a-z]+)", str(found.get("release")))
+            facts[key] = match[1]
+    model = re.match(r"gemma-scope-(\d+b)-(pt|it)-([a-z]+)", str(facts.get("release")))
     if model:
-        found["model_name"] = f"google/gemma-2-{model[1]}" + "-it" * (model[2] == "it")
-        if model[3] in HOOKS and "layer" in found:
-            found["hook_name"] = f"blocks.{found['layer']}.{HOOKS[model[3]]}"
-    return found
+        facts["model_name"] = f"google/gemma-2-{model[1]}" + "-it" * (model[2] == "it")
+        if model[3] in HOOKS and "layer" in facts:
+            facts["hook_name"] = f"blocks.{facts['layer']}.{HOOKS[model[3]]}"
+    return facts

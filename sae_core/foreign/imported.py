@@ -1,4 +1,4 @@
-"""What reading another tool's file gives: the dictionary in our convention, and what is known about it."""
+"""The result of reading another tool's file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ __all__ = ["Imported", "Reader"]
 class Imported:
     """A foreign dictionary.
 
-    `architecture`: its name in its own tool; `facts`: what inspection shows beside the sizes (k, threshold, decoder
-    norms as they stood in the file, ...); `metadata`: JSON-ready, what the tool recorded (model, hook, ...); `notes`:
-    sentences about what was read otherwise than one may expect.
+    `architecture`: its name in its own tool; `facts`: k, threshold, decoder norms, ... as in the file; `metadata`:
+    JSON-ready origin (model, hook, ...); `notes`: what was read otherwise than expected.
     """
 
     dictionary: Dictionary
@@ -30,4 +29,4 @@ class Imported:
 
 
 Reader = Callable[[Path], Imported]
-"""Reads a dictionary from a file or directory of its format. Raises DictionaryFormatError."""
+"""Reads a dictionary from a path of its format. Raises DictionaryFormatError."""

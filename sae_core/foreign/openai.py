@@ -1,7 +1,6 @@
-"""OpenAI's dictionaries (Gao et al. 2024, arXiv 2406.04093): a `.pt` state dict with the activation's name in it.
+"""OpenAI's dictionaries (Gao et al. 2024, arXiv 2406.04093): a `.pt` state dict; TopK implies layer norm.
 
-The TopK ones imply layer norm going in and its inverse coming out; the ReLU ones read activations as they are. Only
-tensors, numbers and strings are read.
+Read safely: tensors, numbers and strings only.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from sae_core.foreign.tensor_file import TensorFile
 __all__ = ["is_openai", "read_openai"]
 
 STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square")
-"""Kept for training only."""
+"""Tensors used in training only."""
 
 AFTER_TOPK: dict[str, CoderRule] = {"ReLU": "topk", "Identity": "signed_topk"}
-"""What follows the choice of the k largest -> the rule that makes."""
+"""Function after the k largest -> rule."""
 
 
 def is_openai(content: dict[str, Any]) -> bool:
-    """Whether the dict of a torch file looks like this format's."""
+    """Whether a torch file's dict looks like this format."""
     return "latent_bias" in content or ("pre_bias" in content and "encoder.weight" in content)
 
 

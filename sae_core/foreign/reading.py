@@ -1,7 +1,4 @@
-"""Which tool saved a dictionary, by the content of its files, and reading it.
-
-Takes a file or directory; knows the formats' names and signs, not their insides.
-"""
+"""Detection of the tool that saved a dictionary, and reading it."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ SIGNS = (
 
 
 def read_foreign(path: Path | str, *, format: str = "auto") -> Imported:
-    """The dictionary at `path`, a directory or a file of one of FORMATS. Raises DictionaryFormatError."""
+    """The dictionary at `path`, in one of FORMATS. Raises DictionaryFormatError."""
     place = Path(path)
     if format != "auto" and format not in FORMATS:
         near = difflib.get_close_matches(format, FORMATS, n=1)
@@ -51,7 +48,7 @@ def read_foreign(path: Path | str, *, format: str = "auto") -> Imported:
 
 
 def detect_format(path: Path) -> str:
-    """The name of the format at `path`. Raises DictionaryFormatError when it is none of them."""
+    """Name of the format at `path`. Raises DictionaryFormatError for none."""
     if path.is_dir():
         return _of_directory(path)
     if path.name == "cfg.json" or path.suffix == ".safetensors":
@@ -62,9 +59,9 @@ def detect_format(path: Path) -> str:
     for name, is_of in (("openai", openai.is_openai), ("dictionary_learning", _is_dictionary_learning)):
         if is_of(content):
             return name
-    found = ", ".join(sorted(map(str, content))[:8])
+    keys = ", ".join(sorted(map(str, content))[:8])
     raise DictionaryFormatError(
-        f"{path}: not a dictionary of a known format (it holds {found}); known ones: {', '.join(FORMATS)}"
+        f"{path}: not a dictionary of a known format (it holds {keys}); known ones: {', '.join(FORMATS)}"
     )
 
 
@@ -87,7 +84,7 @@ def _of_directory(folder: Path) -> str:
 
 
 def _of_config(folder: Path) -> str:
-    """SAELens or sparsify: both have a `cfg.json`; the weights' names tell, then the configuration's keys."""
+    """SAELens or sparsify, by the tensors' names, then by the configuration's keys."""
     for name, file, key in (
         ("saelens", saelens.WEIGHTS_FILE, "W_dec"),
         ("sparsify", sparsify.WEIGHTS_FILE, "encoder.weight"),
@@ -108,8 +105,8 @@ def _tensor_names(path: Path, *, default: str) -> set[str]:
 
 def _dictionaries_inside(folder: Path) -> list[Path]:
     signs = {file for _, file in SIGNS}
-    found = (path for pattern in ("*/*", "*/*/*", "*/*/*/*") for path in folder.glob(pattern) if path.name in signs)
-    return sorted({path.parent for path in found})
+    weights = (path for pattern in ("*/*", "*/*/*", "*/*/*/*") for path in folder.glob(pattern) if path.name in signs)
+    return sorted({path.parent for path in weights})
 
 
 def _is_npz(path: Path) -> bool:
@@ -120,5 +117,5 @@ def _is_npz(path: Path) -> bool:
 
 
 def _place_for(name: str, path: Path) -> Path:
-    """The directory where the format is one, though the user gave a file in it."""
+    """The directory, for formats that are one, also if the user gave a file in it."""
     return path.parent if name in ("saelens", "sparsify") and path.is_file() else path

@@ -1,8 +1,6 @@
-"""Dictionaries that SAELens 6 saved (and the older ones it still reads): `cfg.json` beside `sae_weights.safetensors`.
+"""Dictionaries of SAELens 6.54 and older: `cfg.json` beside `sae_weights.safetensors`.
 
-All its linear architectures: standard, topk, abstopk, jumprelu, gated, matching_pursuit, the training saves of
-batchtopk and matryoshka_batchtopk, and the four transcoders. Input scaling and whitening of a training save are folded
-from the files SAELens leaves beside it. Verified against SAELens 6.54.12.
+Input scaling and whitening of a training save are folded into the weights.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ RULES: dict[str, CoderRule] = {
     "jumprelu_transcoder": "jumprelu",
     "jumprelu_skip_transcoder": "jumprelu",
 }
-"""Architecture in `cfg.json` -> which pre-activations become codes."""
+"""Architecture in `cfg.json` -> rule."""
 
 KNOWN_KEYS = (
     "architecture",
@@ -87,7 +85,7 @@ TRAINING_KEYS = (
     "use_matryoshka_aux_loss",
     "use_sparse_activations",
 )
-"""Settings of a training save that say how it was trained, not what it computes."""
+"""Settings of the training, without effect on codes."""
 
 OLD_KEYS = (
     "activation_fn",
@@ -102,13 +100,13 @@ OLD_KEYS = (
     "scale_sparsity_penalty_by_decoder_norm",
     "use_cached_activations",
 )
-"""Those of before version 6, whose file held the whole training's settings beside the dictionary's."""
+"""Training settings before version 6."""
 
 RELEVANT = re.compile(
     r"(?i)activation|architecture|scal(e|ing)|norm|threshold|top_?k|signed|rectif|relu|reshape|bias|skip|transcod|apply"
     r"|gate|temperature|^k$"
 )
-"""What a key of an old file is called that may say what the dictionary computes."""
+"""Pattern of old keys that may affect the codes."""
 
 ORIGIN_KEYS = (
     "context_size",
@@ -124,7 +122,7 @@ ORIGIN_KEYS = (
     "prepend_bos",
     "seqpos_slice",
 )
-"""What an old file says of where the dictionary comes from; since version 6 it stands under `metadata`."""
+"""Origin of an old dictionary; since version 6 under `metadata`."""
 
 NORMALISATIONS = ("none", "expected_average_only_in", "constant_norm_rescale", "layer_norm", "covariance_whitening")
 
@@ -164,7 +162,7 @@ def read_saelens(folder: Path) -> Imported:
 
 
 def _settings(path: Path) -> Settings:
-    """The configuration in the keys of version 6. Raises DictionaryFormatError for a key that is not understood."""
+    """The configuration in version 6's keys. Raises DictionaryFormatError for a key not understood."""
     cfg = read_json(path)
     metadata = cfg.get("metadata")
     if isinstance(metadata, dict) and "sae_lens_version" in metadata:
@@ -176,7 +174,7 @@ def _settings(path: Path) -> Settings:
 
 
 def _as_version_6(path: Path, cfg: dict[str, Any]) -> dict[str, Any]:
-    """An older configuration (no `metadata.sae_lens_version`) in the keys of version 6."""
+    """An older configuration (no `metadata.sae_lens_version`) in version 6's keys."""
     new = {"architecture": "standard", "apply_b_dec_to_input": True, **cfg}
     old = Settings(path, cfg)
     if any(
@@ -242,23 +240,23 @@ def _pursuit(settings: Settings, d_in: int) -> Pursuit:
 
 
 def _firing_facts(path: Path, coder: ForeignCoder) -> dict[str, Any]:
-    """How often features fired in SAELens' own last measurement, where it lies beside the weights."""
+    """Feature densities as SAELens measured them, if their file is there."""
     if not path.exists():
         return {}
     file = TensorFile(path, read_safetensors(path), sizes_from=CONFIG_FILE)
-    found = file.take_as("sparsity", torch.float64, coder.W_dec.shape[0])
-    return {"log10_density": spread(found), "n_never_fired": int((found <= NEVER_FIRED).sum())}
+    log_densities = file.take_as("sparsity", torch.float64, coder.W_dec.shape[0])
+    return {"log10_density": spread(log_densities), "n_never_fired": int((log_densities <= NEVER_FIRED).sum())}
 
 
 def _drop_unit_scaling(file: TensorFile) -> None:
-    """Old saves carry a finetuning factor of ones; another one is not read by SAELens 6 either."""
+    """Drop an old finetuning factor of ones; SAELens 6 reads no other either."""
     factor = file.tensors.get("scaling_factor")
     if factor is not None and bool((factor == 1).all()):
         file.ignore(["scaling_factor"])
 
 
 def _unscaled(coder: ForeignCoder, path: Path) -> tuple[ForeignCoder, str]:
-    """Fold the factor SAELens multiplied activations by while training, where it lies beside the weights."""
+    """Fold the training's input scale into the weights, if its file is there."""
     if not path.exists():
         note = f"activations are read unscaled, as SAELens does, because there is no {path.name} with their factor"
         return coder, note

@@ -1,7 +1,6 @@
-"""Our dictionaries as SAELens 6 reads them for inference: every kind whose codes one of its architectures can compute.
+"""Our dictionaries as SAELens 6 reads them for inference.
 
-BatchTopK and Matryoshka become jumprelu with their threshold, as SAELens' own inference saves do; ProLU becomes
-jumprelu too. What has no architecture there is refused by name. Takes a dictionary, gives a configuration and tensors.
+BatchTopK, Matryoshka and ProLU become jumprelu.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def _transcoder(dictionary: TranscoderDictionary) -> tuple[str, dict[str, Any], 
 
 
 def _scaled(dictionary: RuledDictionary) -> dict[str, Tensor]:
-    """Tensors whose decoder carries the scale of the codes, so that the rule sees what it saw in its own tool."""
+    """Tensors whose decoder carries the codes' scale, so that the rule is unchanged."""
     return {
         "W_enc": dictionary.W_enc.T,
         "b_enc": dictionary.b_enc,

@@ -1,8 +1,4 @@
-"""Our kinds in SAELens' layout: which of its tensors a parameter is, and how it is turned into it and back.
-
-Only kinds whose architecture exists there, parameter for parameter, so that nothing is lost on the way. Takes
-dictionaries and tensors; knows nothing of files.
-"""
+"""Our parameters as SAELens' tensors, and back without loss."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from sae_core.dictionary import Dictionary
 __all__ = ["ARCHITECTURES", "LAYOUT_VERSION", "base_cfg", "from_layout", "kind_cfg", "part_of", "to_layout"]
 
 LAYOUT_VERSION = "6.54.12"
-"""The SAELens version whose layout is written; without one SAELens takes a file for an old one."""
+"""SAELens version of the layout; without one SAELens takes a file for an old one."""
 
 ARCHITECTURES: dict[str, str] = {
     "relu": "standard",
@@ -28,11 +24,11 @@ ARCHITECTURES: dict[str, str] = {
     "batchtopk": "batchtopk",
     "matryoshka": "matryoshka_batchtopk",
 }
-"""Kind -> the architecture of SAELens that has the same parameters."""
+"""Kind -> SAELens' architecture with the same parameters."""
 
 
 class Part(NamedTuple):
-    """A tensor of the file: its name there, and whether it is turned over, or the exponential of ours."""
+    """A tensor of the file; `is_turned`: transposed."""
 
     name: str
     is_turned: bool = False
@@ -56,12 +52,11 @@ PARTS: dict[str, Part] = {
 
 
 def part_of(name: str) -> Part | None:
-    """The tensor of the file a parameter or buffer becomes; None: it has no place there."""
     return PARTS.get(name)
 
 
 def to_layout(dictionary: Dictionary) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(tensors by their names in the file, what has no place there by our names)."""
+    """(tensors by their names in the file, tensors without a place there by our names)."""
     tensors: dict[str, Tensor] = {}
     rest: dict[str, Tensor] = {}
     for name, tensor in dictionary.state_dict().items():
@@ -77,20 +72,20 @@ def to_layout(dictionary: Dictionary) -> tuple[dict[str, Tensor], dict[str, Tens
 
 
 def from_layout(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `to_layout`, for the names in `wanted` that have a place in the file."""
-    found: dict[str, Tensor] = {}
+    """The inverse of `to_layout`, for the names in `wanted`."""
+    state: dict[str, Tensor] = {}
     for name, expected in wanted.items():
         part = part_of(name)
         if part is None:
             continue
         tensor = tensors[part.name]
         tensor = tensor.log() if part.is_exponential else tensor
-        found[name] = (tensor.T if part.is_turned else tensor).to(expected.dtype)
-    return found
+        state[name] = (tensor.T if part.is_turned else tensor).to(expected.dtype)
+    return state
 
 
 def base_cfg(*, architecture: str, d_in: int, d_sae: int, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys every `cfg.json` has. Tensors are float32, and the encoder subtracts b_dec."""
+    """The keys of every `cfg.json`: float32, encoder of x - b_dec."""
     return {
         "architecture": architecture,
         "d_in": d_in,
@@ -105,7 +100,7 @@ def base_cfg(*, architecture: str, d_in: int, d_sae: int, metadata: Mapping[str,
 
 
 def kind_cfg(config: DictionaryConfig) -> dict[str, Any]:
-    """The further keys of a kind's architecture."""
+    """Further keys of a kind."""
     if config.kind not in ("topk", "abstopk", "batchtopk", "matryoshka"):
         return {}
     keys: dict[str, Any] = {"k": config.k, "rescale_acts_by_decoder_norm": False}

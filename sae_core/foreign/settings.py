@@ -1,4 +1,4 @@
-"""The keys of a dictionary's configuration file, each read with what it may be; errors name file, key and value."""
+"""Checked keys of a dictionary's configuration file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ _REQUIRED: Any = object()
 
 
 class Settings:
-    """The object in the JSON file `path`. Every method raises DictionaryFormatError."""
+    """The object in the JSON file `path`. Every method raises DictionaryFormatError naming file, key and value."""
 
     def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
         self.path = path
         self.values = values
 
     def get(self, key: str) -> Any:
-        """The value as it is, or None."""
         return self.values.get(key)
 
     def count(self, key: str, *, least: int = 1, most: int | None = None, default: Any = _REQUIRED) -> int:
@@ -44,21 +43,18 @@ class Settings:
         return value
 
     def number(self, key: str, *, default: Any = _REQUIRED) -> float:
-        """A finite number."""
         value = self._value(key, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise self._error(key, value, "a number")
         return float(value)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
         value = self._value(key, default)
         if not isinstance(value, bool):
             raise self._error(key, value, "true or false")
         return value
 
     def choice(self, key: str, allowed: tuple[str, ...], *, default: Any = _REQUIRED) -> str:
-        """One of a few words."""
         value = self._value(key, default)
         if value not in allowed:
             near = difflib.get_close_matches(str(value), allowed, n=1)
@@ -67,7 +63,7 @@ class Settings:
         return value
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """An object; empty where the key is missing."""
+        """An object; empty if the key is missing."""
         value = self.values.get(key)
         if value is None:
             return {}
@@ -76,8 +72,8 @@ class Settings:
         return value
 
     def only(self, known: Iterable[str], *, relevant: re.Pattern[str] | None = None) -> None:
-        """Refuse a key that is not in `known` (of those that `relevant` matches, where it is given): what is not
-        understood may change what the dictionary computes."""
+        """Refuse keys not in `known` (and matching `relevant`, if given), since they may change what the dictionary
+        computes."""
         known = set(known)
         for key in self.values:
             if key not in known and (relevant is None or relevant.search(key)):
@@ -89,7 +85,7 @@ class Settings:
                 )
 
     def growing(self, key: str, *, last: int) -> tuple[int, ...]:
-        """Growing whole numbers of which the last is `last`."""
+        """Growing whole numbers that end with `last`."""
         value = self._value(key, _REQUIRED)
         is_list = isinstance(value, list) and all(isinstance(item, int) for item in value)
         if not is_list or sorted(set(value)) != value or value[:1] < [1] or value[-1] != last:

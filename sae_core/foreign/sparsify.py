@@ -1,8 +1,4 @@
-"""Dictionaries that sparsify saved: `cfg.json` beside `sae.safetensors`, one directory per hook point.
-
-Autoencoders and transcoders, topk (also signed) and groupmax, with or without a linear skip. The hook point is the
-directory's name. Verified against sparsify (eai-sparsify) 1.3.
-"""
+"""Dictionaries of sparsify 1.3: `cfg.json` beside `sae.safetensors`, in a directory named after the hook point."""
 
 from __future__ import annotations
 
@@ -26,11 +22,11 @@ WEIGHTS_FILE = "sae.safetensors"
 RULES: dict[str, CoderRule] = {"topk": "topk", "groupmax": "groupmax"}
 
 RUN_FILE = "config.json"
-"""What the training was asked to do, in the directory above those of the hook points."""
+"""Training settings, one directory up."""
 
 KNOWN_KEYS = ("activation", "d_in", "expansion_factor", "k", "num_latents", "signed", "skip_connection", "transcode")
 TRAINING_KEYS = ("dtype", "multi_topk", "normalize_decoder")
-"""Keys that say nothing about codes: what the weights were stored as, the loss, a norm that the weights show."""
+"""Keys without effect on codes."""
 
 
 def read_sparsify(folder: Path) -> Imported:
@@ -79,13 +75,13 @@ def read_sparsify(folder: Path) -> Imported:
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
-    """Hook point, model and context length, in SAELens' words. Several seeds of one hook point lie in `seedN`."""
-    if re.fullmatch(r"seed\d+", folder.name):
+    """Hook point, model and context length, under SAELens' keys."""
+    if re.fullmatch(r"seed\d+", folder.name):  # one folder per seed, below that of the hook point
         folder = folder.parent
-    found: dict[str, Any] = {"hook_name": folder.name}
+    facts: dict[str, Any] = {"hook_name": folder.name}
     path = folder.parent / RUN_FILE
     if path.is_file():
         run = Settings(path, read_json(path))
         known = {"model_name": run.get("model"), "context_size": run.get("ctx_len"), "dataset_path": run.get("dataset")}
-        found |= {key: value for key, value in known.items() if isinstance(value, str | int)}
-    return found
+        facts |= {key: value for key, value in known.items() if isinstance(value, str | int)}
+    return facts

@@ -1,6 +1,4 @@
-"""Our dictionaries as sparsify reads them: TopK, where every activation has k codes. Takes a dictionary, gives a
-configuration and tensors.
-"""
+"""Our TopK dictionaries as sparsify reads them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The tensors of one file, each taken by name with the shape it must have.
-
-What is missing, of another shape, or not finite is one line with the path and the fix; so is an entry that nobody
-asked for, because a part that is not understood may change what the dictionary computes.
-"""
+"""Checked tensors of one file."""
 
 from __future__ import annotations
 
@@ -17,11 +13,11 @@ from sae_core.errors import DictionaryFormatError
 __all__ = ["TensorFile"]
 
 MOST_REPEATED_BYTES = 1 << 24
-"""A tensor that repeats its values may stand for this much: a threshold common to all features is saved that way."""
+"""Largest tensor that may repeat stored values, as a threshold common to all features does."""
 
 
 class TensorFile:
-    """Tensors read from `path`; `sizes_from` names where the expected shapes come from."""
+    """Tensors read from `path`, each taken by name and shape; `sizes_from` names the source of the shapes."""
 
     def __init__(self, path: Path, tensors: Mapping[str, object], *, sizes_from: str) -> None:
         self.path = path
@@ -34,25 +30,25 @@ class TensorFile:
         return name in self.tensors
 
     def shape(self, name: str, *, n_axes: int) -> tuple[int, ...]:
-        """The shape of a tensor that says the sizes of the others. Raises DictionaryFormatError."""
-        found = tuple(self._find(name).shape)
-        if len(found) != n_axes or min(found, default=1) < 1:
-            raise DictionaryFormatError(f"{self.path}: {name} has shape {found}, must have {n_axes} axes, none empty")
-        return found
+        """The shape of a tensor. Raises DictionaryFormatError for other than `n_axes` axes, or an empty one."""
+        sizes = tuple(self._find(name).shape)
+        if len(sizes) != n_axes or min(sizes, default=1) < 1:
+            raise DictionaryFormatError(f"{self.path}: {name} has shape {sizes}, must have {n_axes} axes, none empty")
+        return sizes
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """The tensor `name` in float32 on the CPU. Raises DictionaryFormatError."""
+        """The tensor in float32 on the CPU. Raises DictionaryFormatError."""
         return self.take_as(name, torch.float32, *shape)
 
     def take_as(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """The tensor `name` as `dtype` on the CPU. Raises DictionaryFormatError."""
+        """The tensor as `dtype` on the CPU. Raises DictionaryFormatError if missing, misshapen or not finite."""
         tensor = self._find(name)
-        found = tuple(tensor.shape)
-        if found != shape:
-            is_turned = len(shape) == 2 and found == shape[::-1]
+        held = tuple(tensor.shape)
+        if held != shape:
+            is_turned = len(shape) == 2 and held == shape[::-1]
             hint = "; it looks transposed: turn it over" if is_turned else "; the two files do not belong together"
             raise DictionaryFormatError(
-                f"{self.path}: {name} has shape {found}, {self.sizes_from} asks for {shape}{hint}"
+                f"{self.path}: {name} has shape {held}, {self.sizes_from} asks for {shape}{hint}"
             )
         if not _is_finite(tensor):
             raise DictionaryFormatError(
@@ -62,11 +58,11 @@ class TensorFile:
         return tensor.detach().to("cpu", dtype)
 
     def ignore(self, names: Iterable[str]) -> None:
-        """Entries that do not change what the dictionary computes, or were read otherwise."""
+        """Count entries without effect on codes as taken."""
         self._taken.update(names)
 
     def finish(self, what: str) -> None:
-        """Raises DictionaryFormatError when an entry is left over."""
+        """Raise DictionaryFormatError for an entry not taken: it may change what the dictionary computes."""
         left = sorted(str(name) for name in (self.tensors.keys() | self._others) - self._taken)
         if left:
             noun = "tensor" if left[0] in self.tensors else "entry"
@@ -77,9 +73,9 @@ class TensorFile:
 
     def _find(self, name: str) -> Tensor:
         if name not in self.tensors:
-            found = ", ".join(sorted(self.tensors)) or "none"
+            names = ", ".join(sorted(self.tensors)) or "none"
             raise DictionaryFormatError(
-                f"{self.path}: tensor {name} is missing (found: {found}); save or download the dictionary again"
+                f"{self.path}: tensor {name} is missing (found: {names}); save or download the dictionary again"
             )
         tensor = self.tensors[name]
         if unusable := _unusable(tensor):
@@ -90,7 +86,7 @@ class TensorFile:
 
 
 def _unusable(tensor: Tensor) -> str | None:
-    """What a tensor is that holds no plain values of its own; None for a usable one."""
+    """Why a tensor holds no plain values of its own; None if it does."""
     for trait in ("is_nested", "is_quantized", "is_meta"):
         if getattr(tensor, trait):
             return trait.removeprefix("is_")
@@ -106,5 +102,5 @@ def _unusable(tensor: Tensor) -> str | None:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether no value is infinite or not a number. A finite sum has no such terms, and takes no memory to find."""
+    # A finite sum has finite terms, and needs no mask in memory.
     return bool(tensor.sum(dtype=torch.float64).isfinite()) or bool(tensor.isfinite().all())

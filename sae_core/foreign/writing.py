@@ -1,4 +1,4 @@
-"""Writing dictionaries for other tools: a table of formats, each a configuration and a file of tensors."""
+"""Writing dictionaries for other tools."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ EXPORT_FORMATS = ("saelens", "sparsify")
 def export_dictionary(
     dictionary: Dictionary, directory: Path | str, *, format: str, metadata: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write `dictionary` for another tool into `directory` (made where missing) and return it.
+    """Write `dictionary` for another tool into `directory` (created if missing) and return it.
 
-    `metadata` (JSON-ready: model_name, hook_name, ...) is kept where the format has a place for it. Raises
-    DictionaryExportError for what the format cannot express, DictionaryWriteError when the disk refuses.
+    `metadata` must be JSON-ready; it is kept if the format has a place for it. Raises DictionaryExportError for what
+    the format cannot express, DictionaryWriteError for a full disk.
     """
     folder = Path(directory)
     if format == "saelens":

@@ -1,9 +1,4 @@
-"""Codes by Adam, as the synthetic studies of sparse autoencoders take them.
-
-Objective, per sample: (1/2) ||x - z D||^2 + l1_weight * sum z, over z >= 0, as for the proximal methods (which reach
-its optimum in far fewer steps; this one is here to reproduce published figures). Takes signals and directions, with any
-problems stacked in front, gives dense codes. Knows nothing of encoders.
-"""
+"""Codes by Adam, as in published synthetic studies; `proximal` reaches the same optimum faster."""
 
 from __future__ import annotations
 
@@ -19,7 +14,7 @@ from sae_core.inference.problem import check_problem, exact_matmul
 __all__ = ["SMALLEST_CODE", "adam_codes"]
 
 SMALLEST_CODE = math.exp(-10)
-"""`exp`: codes below this start here, because a code of 0 has no logarithm; where published code starts them all."""
+"""Smallest start of `exp`, since a code of 0 has no logarithm."""
 
 
 @torch.no_grad()
@@ -33,13 +28,12 @@ def adam_codes(
     warm_start: Float[Tensor, "*problem batch n_features"] | None = None,
     parametrisation: Literal["relu", "exp"] = "relu",
 ) -> Float[Tensor, "*problem batch n_features"]:
-    """Codes after `n_steps` of Adam (O'Neill et al., arXiv 2411.13117: 10,000 steps at 3e-3 for SAE+ITO).
+    """Codes z >= 0 after `n_steps` of Adam on (1/2) ||x - z D||^2 + l1_weight * sum z per sample.
 
-    relu: z = ReLU(p); a code that has turned negative no longer moves by itself, one of exactly 0 does (the slope of
-    ReLU at 0 is taken as 1), so silent features of a warm start can still join. exp: z = exp(p), codes are never 0 and
-    small ones die away slowly. warm_start: codes to begin with; left out, relu starts at the rectified correlations,
-    exp at `SMALLEST_CODE`. Their loss mean (x - z D)^2 + w mean z is this one with
-    l1_weight = w * d_in / (2 * n_features). Raises WidthMismatchError, ValueError.
+    relu: z = ReLU(p), with slope 1 at exactly 0, so that silent features can join. exp: z = exp(p), never 0.
+    warm_start: first codes; default the rectified correlations (relu) or `SMALLEST_CODE` (exp). O'Neill et al. (arXiv
+    2411.13117: 10,000 steps at 3e-3) minimise mean (x - z D)^2 + w mean z, which is l1_weight = w * d_in / (2 *
+    n_features). Raises WidthMismatchError, ValueError.
     """
     check_problem(x, directions)
     if parametrisation not in ("relu", "exp"):

@@ -1,8 +1,4 @@
-"""Gradient pursuit: one feature more per step, and one exact line search along the gradient of all chosen so far.
-
-Takes activations less the offset and unit-norm directions, gives sparse codes. Only the search for the next feature is
-a dense product; gradient, step size and residual are taken over the chosen features alone. Knows nothing of encoders.
-"""
+"""Gradient pursuit: one more feature per step, then a line search along the gradient of all chosen codes."""
 
 from __future__ import annotations
 
@@ -28,11 +24,10 @@ def gradient_pursuit(
 ) -> SparseCode:
     """Codes [batch, n_active] after `n_active` steps of gradient pursuit (Blumensath & Davies 2008, section III).
 
-    Each step adds the feature of largest correlation with the residual (signed: of largest magnitude), then moves all
-    chosen codes along their gradient by the step that minimises the squared error. With `is_non_negative` codes below 0
-    are set to 0 after the move, as in Smith 2024, "Inference-time optimisation" (the step itself is taken before that,
-    so this is a heuristic and no longer an exact line search). A feature chosen twice, or one clipped to 0, leaves
-    fewer than `n_active` codes. Raises WidthMismatchError, ValueError for n_active below 1 or for differing types.
+    Each step adds the feature of largest correlation with the residual (signed: of largest magnitude) and moves all
+    chosen codes along their gradient by the best step. `is_non_negative` then clips codes at 0, a heuristic (Smith
+    2024, "Inference-time optimisation"). Repeated or clipped features leave fewer than `n_active` codes. Raises
+    WidthMismatchError, ValueError for n_active below 1 or different dtypes.
     """
     check_problem(x, directions)
     directions = directions.detach()
@@ -49,7 +44,7 @@ def gradient_pursuit(
 
 
 def _pursue(x: Tensor, search: FeatureSearch, values: Tensor, indices: Tensor) -> None:
-    """Fill `values` and `indices` [rows, n_active] for the signals `x` [rows, d_in]."""
+    """Fill `values` and `indices` [rows, n_active] for `x` [rows, d_in]."""
     n_rows, n_active = values.shape
     residual, correlations = x, x.new_zeros(n_rows, 0)
     is_first = torch.zeros(n_rows, n_active, dtype=x.dtype, device=x.device)
@@ -72,7 +67,7 @@ def _pursue(x: Tensor, search: FeatureSearch, values: Tensor, indices: Tensor) -
 
 
 def _residual(x: Tensor, directions: Tensor, chosen: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The residual, and its correlations with the chosen features alone."""
+    """The residual and its correlations with the chosen features."""
     if torch.is_inference_mode_enabled() or directions.is_inference():
         # No gradients there, not even these: the chosen rows are copied out, which takes longer.
         residual = x - _sum_rows(chosen, directions, codes)

@@ -1,8 +1,4 @@
-"""The lasso codes by scikit-learn's LARS: slow, one sample at a time, and independent of the other methods.
-
-Objective, per sample: (1/2) ||x - z D||^2 + l1_weight * sum |z|. Takes activations less the offset and directions,
-gives dense codes. The truth that faster methods are held against, and the optimiser of classical dictionary learning.
-"""
+"""Lasso codes by scikit-learn's LARS: slow, and an independent reference for the other methods."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from sae_core.inference.problem import check_problem
 __all__ = ["lasso_lars"]
 
 ACCEPTED_RESIDUAL = 1e-8
-"""Largest `kkt_residual` of a sample, relative to its largest correlation, with which LARS is believed."""
+"""Largest accepted `kkt_residual`, relative to the sample's largest correlation."""
 
 
 @torch.no_grad()
@@ -30,12 +26,10 @@ def lasso_lars(
     n_steps: int = 1000,
     is_non_negative: bool = True,
 ) -> Float[Tensor, "batch n_features"]:
-    """Codes by least angle regression with the lasso modification (Efron et al. 2004, section 3.1), in float64 on the
-    CPU, returned as `x` is. n_steps: the most knots of the path followed.
+    """Codes that minimise (1/2) ||x - z D||^2 + l1_weight * sum |z|, by LARS (Efron et al. 2004, section 3.1).
 
-    scikit-learn's path is not always the optimum's: equal correlations mislead it, and over codes of 0 or more it may
-    leave the optimum at small weights. Samples whose optimality conditions fail, for that or for too few steps, are
-    solved again by its coordinate descent. Raises WidthMismatchError, ValueError.
+    Computed in float64 on the CPU; n_steps: most knots of the path. Samples that miss the optimality conditions (ties,
+    too few steps) are solved again by coordinate descent. Raises WidthMismatchError, ValueError.
     """
     check_problem(x, directions)
     if l1_weight < 0 or n_steps < 1:

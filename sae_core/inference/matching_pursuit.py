@@ -1,7 +1,4 @@
-"""Matching pursuit: the feature of largest correlation gets that correlation as its code, step after step.
-
-Takes activations less the offset and unit-norm directions, gives sparse codes. Knows nothing of encoders.
-"""
+"""Matching pursuit: each step adds the largest correlation to its feature's code."""
 
 from __future__ import annotations
 
@@ -28,11 +25,9 @@ def matching_pursuit(
 ) -> SparseCode:
     """Codes [batch, n_steps] by matching pursuit (Mallat & Zhang 1993, section III).
 
-    A feature may be chosen again; its code then changes, so at most `n_steps` features are active. A row stops once no
-    step helps, once its residual's norm is below `residual_threshold` (in the activations' units; 0: never), and
-    with `is_stopped_by_repeat` after the first step that adds no new feature. With `is_non_negative` only positive
-    correlations count. SAELens' `matching_pursuit` dictionaries are n_steps = max_iterations or d_in,
-    residual_threshold, and is_stopped_by_repeat = stop_on_duplicate_support. Raises WidthMismatchError, ValueError.
+    A row stops when no step helps, when its residual's norm is below `residual_threshold` (activations' units; 0:
+    never) or, with `is_stopped_by_repeat`, after a step without a new feature. `is_non_negative`: only positive
+    correlations count. Raises WidthMismatchError, ValueError.
     """
     check_problem(x, directions)
     if n_steps < 1:
@@ -63,7 +58,7 @@ def _pursue(
     residual_threshold: float,
     is_stopped_by_repeat: bool,
 ) -> None:
-    """Fill `values` and `indices` [rows, n_steps] for the signals `x` [rows, d_in]."""
+    """Fill `values` and `indices` [rows, n_steps] for `x` [rows, d_in]."""
     live = torch.arange(x.shape[0], device=x.device)
     residual = x
     for step in range(values.shape[1]):

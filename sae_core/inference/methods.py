@@ -1,8 +1,7 @@
-"""All methods that find codes for given directions, by name and with one call.
+"""Inference methods by name: codes for given directions.
 
-Takes activations less the offset and unit-norm directions, gives sparse codes. Pursuits stop at a number of active
-features; the others minimise (1/2) ||x - z D||^2 + l1_weight * sum z per sample, in the activations' own units. Codes
-are 0 or more unless asked otherwise. Knows nothing of encoders; a dictionary around a method is architectures.inferred.
+Pursuits stop at a number of active features; the others minimise (1/2) ||x - z D||^2 + l1_weight * sum z per sample, in
+the activations' own units.
 """
 
 from __future__ import annotations
@@ -27,15 +26,14 @@ from sae_core.inference.proximal import fista, ista
 __all__ = ["METHODS", "InferenceOptions", "Method", "infer", "method_named", "warm_startable"]
 
 ADAM_LEARNING_RATE = 3e-3
-"""As O'Neill et al. (arXiv 2411.13117) take it for inference."""
+"""The rate of O'Neill et al. (arXiv 2411.13117) for inference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """What the methods are told; each takes what it uses.
+    """Settings of all methods.
 
-    n_active: pursuits' steps, the largest number of active features; l1_weight, n_steps: of the others; tolerance: of
-    ista and fista, see there.
+    n_active: most active features of a pursuit; l1_weight, n_steps: of the others; tolerance: of ista and fista.
     """
 
     n_active: int = 32
@@ -47,11 +45,11 @@ class InferenceOptions:
 
 @dataclass(frozen=True)
 class Method:
-    """One method. run: (x, directions, options, dense codes to start from or None) -> codes."""
+    """One method. run: (x, directions, options, dense start or None) -> codes."""
 
     run: Callable[[Tensor, Tensor, InferenceOptions, Tensor | None], SparseCode | Tensor]
     is_pursuit: bool = False
-    """Whether `n_active` bounds the active features (else `l1_weight` and `n_steps` are used)."""
+    """Whether `n_active` bounds the codes, instead of `l1_weight` and `n_steps`."""
     takes_warm_start: bool = False
 
 
@@ -107,11 +105,10 @@ METHODS: dict[str, Method] = {
     "adam": Method(_adam, takes_warm_start=True),
     "lasso_lars": Method(_lasso_lars),
 }
-"""Name -> method."""
 
 
 def method_named(name: str) -> Method:
-    """The method of that name. Raises ValueError that lists what exists and the near miss."""
+    """The method of that name. Raises ValueError with the known names and the nearest one."""
     if name in METHODS:
         return METHODS[name]
     near = difflib.get_close_matches(name, METHODS, n=1)
@@ -120,7 +117,7 @@ def method_named(name: str) -> Method:
 
 
 def warm_startable() -> str:
-    """The names of the methods that can begin at given codes, for messages."""
+    """Names of the methods with a warm start, for messages."""
     return ", ".join(name for name, method in METHODS.items() if method.takes_warm_start)
 
 
@@ -137,10 +134,10 @@ def infer(
     is_non_negative: bool = True,
     tolerance: float | None = None,
 ) -> SparseCode:
-    """Codes of `x` by the method of that name, in chunks of rows so that no dense code of the whole batch is kept.
+    """Codes of `x` by one method, in chunks of rows without a dense code of the whole batch.
 
-    Arguments that a method does not use are ignored, but for `warm_start`, which has to be one it can start from.
-    Raises ValueError for an unknown method, WidthMismatchError.
+    Unused arguments are ignored. Raises ValueError for an unknown method or a warm start it cannot take,
+    WidthMismatchError.
     """
     chosen = method_named(method)
     if warm_start is not None and not chosen.takes_warm_start:

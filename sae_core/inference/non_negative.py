@@ -1,8 +1,4 @@
-"""Least squares with codes of 0 or more, for many small problems at once.
-
-Takes the Gram matrices and targets of the few features chosen per row, gives their codes. Knows nothing of how the
-features were chosen.
-"""
+"""Non-negative least squares for many small problems at once."""
 
 from __future__ import annotations
 
@@ -13,18 +9,18 @@ from torch import Tensor
 __all__ = ["free_least_squares", "non_negative_least_squares"]
 
 ROUNDING = 10
-"""A squared pivot of no more than so many units of rounding of its diagonal entry counts as 0."""
+"""Squared pivots up to this many rounding units of their diagonal entry count as 0."""
 
 
 def free_least_squares(
     gram: Float[Tensor, "batch k k"], target: Float[Tensor, "batch k"], *, is_free: Bool[Tensor, "batch k"]
 ) -> tuple[Float[Tensor, "batch k"], Float[Tensor, "batch k k"]]:
-    """Per row the codes that solve the normal equations of the free features (others 0), and their Cholesky factor.
+    """Per row the solution of the free features' normal equations (others 0), and their Cholesky factor.
 
-    Rows and columns of other features are replaced by the identity's. The factor of a singular matrix is not a number;
-    singular is one with a pivot that rounding alone may have left, on whatever processor.
+    The factor of a singular matrix, or of one singular up to rounding, is not a number.
     """
     free = is_free.to(gram.dtype)
+    # Rows and columns of the other features become the identity's.
     masked = gram * free[:, :, None] * free[:, None, :] + torch.diag_embed(1 - free)
     factor, info = torch.linalg.cholesky_ex(masked)
     pivots, norms = (torch.diagonal(each, dim1=-2, dim2=-1) for each in (factor, masked))
@@ -42,10 +38,9 @@ def non_negative_least_squares(
     is_free: Bool[Tensor, "batch k"],
     is_allowed: Bool[Tensor, "batch k"],
 ) -> tuple[Float[Tensor, "batch k"], Bool[Tensor, "batch k"]]:
-    """argmin over z >= 0 of z G z / 2 - target z per row, and which codes are above 0 (Lawson & Hanson 1974, ch. 23).
+    """argmin over z >= 0 of z G z / 2 - target z per row, and which codes are free (Lawson & Hanson 1974, ch. 23).
 
-    `start` is a feasible code that is 0 where not free, `is_free` where the search begins (one feature more than
-    `start` has is usual), `is_allowed` which features may be used at all. Rows that are done leave the work.
+    start: a feasible code, 0 where not free; is_free: first free set; is_allowed: features that may be used.
     """
     codes, free = start.clone(), is_free.clone()
     tolerance = 10 * torch.finfo(gram.dtype).eps * target.abs().amax(dim=1, keepdim=True)
@@ -64,7 +59,7 @@ def non_negative_least_squares(
 
 
 def _move_inside(gram: Tensor, target: Tensor, codes: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """Towards the free features' least squares, freezing at 0 each feature that would turn negative on the way."""
+    """Move towards the free features' least squares, freezing at 0 each feature that would turn negative."""
     codes, free = codes.clone(), free.clone()
     live = torch.arange(gram.shape[0], device=gram.device)
     while live.numel():

@@ -1,8 +1,4 @@
-"""How far codes are from the optimum of the lasso problem, so that one knows whether inference has converged.
-
-The problem, per sample: minimise (1/2) ||x - z D||^2 + l1_weight * sum |z|, over z >= 0 or over all z; D has one row
-per feature. Takes signals, directions and dense codes, with any problems stacked in front; knows nothing of methods.
-"""
+"""Distance of codes from the lasso optimum: min over z of (1/2) ||x - z D||^2 + l1_weight * sum |z|, z >= 0 or any."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ __all__ = ["duality_gap", "kkt_residual", "lasso_objective", "shrink"]
 
 
 def shrink(codes: Tensor, threshold: float | Tensor, *, is_non_negative: bool) -> Tensor:
-    """The proximal map of the L1 penalty: codes moved towards 0 by `threshold`, and not past it."""
+    """The proximal map of the L1 penalty: codes moved towards 0 by `threshold`, at most to 0."""
     if is_non_negative:
         return (codes - threshold).clamp(min=0)
     return codes.sign() * (codes.abs() - threshold).clamp(min=0)
@@ -30,7 +26,7 @@ def lasso_objective(
     *,
     l1_weight: float,
 ) -> Float[Tensor, "*problem batch"]:
-    """The objective of each sample, in the activations' units squared."""
+    """The objective of each sample."""
     with exact_matmul(x.device):
         residual = x - codes @ directions
     return residual.square().sum(dim=-1) / 2 + l1_weight * codes.abs().sum(dim=-1)
@@ -45,10 +41,7 @@ def kkt_residual(
     l1_weight: float,
     is_non_negative: bool = True,
 ) -> Float[Tensor, "*problem batch"]:
-    """Per sample the largest |z - prox(z - gradient)|: 0 exactly where the optimality conditions hold.
-
-    For z > 0 that is the slope of the objective, for z = 0 by how much the slope points inwards. In activation units.
-    """
+    """Per sample the largest |z - prox(z - gradient)| in activation units, 0 at the optimum."""
     with exact_matmul(x.device):
         gradient = (codes @ directions - x) @ directions.mT
     return (codes - shrink(codes - gradient, l1_weight, is_non_negative=is_non_negative)).abs().amax(dim=-1)
@@ -63,11 +56,10 @@ def duality_gap(
     l1_weight: float,
     is_non_negative: bool = True,
 ) -> Float[Tensor, "*problem batch"]:
-    """Per sample an upper bound on how far the objective is above its minimum.
+    """Per sample an upper bound of the objective minus its minimum.
 
     The dual point is the residual, scaled until no correlation exceeds `l1_weight` (Kim et al. 2007, "An interior-point
-    method for large-scale l1-regularized least squares", section III.A). With l1_weight 0 only a residual orthogonal to
-    all directions is dual feasible, so the bound is then loose.
+    method for large-scale l1-regularized least squares", section III.A); the bound is loose for l1_weight 0.
     """
     with exact_matmul(x.device):
         residual = x - codes @ directions

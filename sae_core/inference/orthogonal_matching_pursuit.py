@@ -1,7 +1,4 @@
-"""Orthogonal matching pursuit: one feature more per step, then the best codes of all chosen so far.
-
-Takes activations less the offset and unit-norm directions, gives sparse codes. Knows nothing of encoders.
-"""
+"""Orthogonal matching pursuit: one more feature per step, then least squares over all chosen."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from sae_core.inference.search import FeatureSearch
 __all__ = ["orthogonal_matching_pursuit"]
 
 SMALLEST_PIVOT = {torch.float64: 1e-12, torch.float32: 1e-5}
-"""Squared length of a new direction outside the span of those chosen, below which it counts as lying in it."""
+"""Squared length outside the chosen span below which a direction counts as dependent."""
 
 
 @torch.no_grad()
@@ -31,12 +28,10 @@ def orthogonal_matching_pursuit(
 ) -> SparseCode:
     """Codes [batch, n_active] by orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993, section 2).
 
-    Each step adds the feature whose correlation with the residual is largest in magnitude, then takes the least squares
-    over all chosen. With `is_non_negative` only positive correlations count and the least squares is taken over codes
-    of 0 or more (Bruckstein, Elad & Zibulevsky 2008, appendix): a chosen feature may then get the code 0, so fewer than
-    `n_active` can be active. A row stops early when its residual's norm is at most `residual_threshold`, when no
-    correlation is left above rounding error, or when the next direction depends on those chosen.
-    Raises WidthMismatchError, ValueError for n_active below 1 or for differing types.
+    Each step adds the feature of largest absolute correlation with the residual. `is_non_negative`: positive
+    correlations and codes of 0 or more only (Bruckstein, Elad & Zibulevsky 2008, appendix), perhaps fewer than
+    `n_active`. A row stops at a residual norm of `residual_threshold`, when correlations are rounding error, or at a
+    dependent direction. Raises WidthMismatchError, ValueError for n_active below 1 or different dtypes.
     """
     check_problem(x, directions)
     if n_active < 1:
@@ -55,7 +50,7 @@ def orthogonal_matching_pursuit(
 
 
 class _Pursuit:
-    """The state of some rows' search. Places that are not used hold a direction of zeros."""
+    """State of some rows' search; unused places hold a direction of zeros."""
 
     def __init__(self, x: Tensor, *, n_steps: int, is_non_negative: bool) -> None:
         n_rows, d_in = x.shape

@@ -1,9 +1,4 @@
-"""ISTA and FISTA: the lasso codes of a batch by proximal gradient steps.
-
-Objective, per sample: (1/2) ||x - z D||^2 + l1_weight * sum |z|, where D has one row per feature; by default over codes
-of 0 or more. Takes signals and directions, with any problems stacked in front (several seeds at once), gives dense
-codes. Knows nothing of encoders; optimality says how good the codes are.
-"""
+"""ISTA and FISTA: lasso codes, (1/2) ||x - z D||^2 + l1_weight * sum |z| per sample, by proximal gradient steps."""
 
 from __future__ import annotations
 
@@ -17,12 +12,12 @@ from sae_core.inference.problem import check_problem, exact_matmul
 __all__ = ["fista", "ista", "largest_curvature"]
 
 STEPS_PER_CHECK = 10
-"""Steps between two looks at whether the tolerance is reached: each costs about one step."""
+"""Steps between two checks of the tolerance; a check costs about one step."""
 
 
 @torch.no_grad()
 def largest_curvature(directions: Float[Tensor, "*problem n_features d_in"]) -> Float[Tensor, "*problem"]:
-    """The largest eigenvalue of D D^T per problem, the Lipschitz constant of the gradient (exact, not by iteration)."""
+    """Largest eigenvalue of D D^T per problem, the gradient's Lipschitz constant."""
     exact = directions.double()
     is_wide = directions.shape[-2] >= directions.shape[-1]
     gram = exact.mT @ exact if is_wide else exact @ exact.mT
@@ -41,7 +36,7 @@ def ista(
 ) -> Float[Tensor, "*problem batch n_features"]:
     """Codes after at most `n_steps` plain proximal gradient steps (Daubechies, Defrise & De Mol 2004).
 
-    Arguments as for `fista`. The objective falls with every step.
+    Arguments and errors as for `fista`. The objective falls with every step.
     """
     return _descend(
         x,
@@ -69,11 +64,10 @@ def fista(
 ) -> Float[Tensor, "*problem batch n_features"]:
     """Codes after at most `n_steps` accelerated proximal gradient steps (Beck & Teboulle 2009, section 4).
 
-    warm_start: codes to begin with (zeros where left out); negative ones count as 0 where codes are non-negative.
-    tolerance: stop, looking every 10 steps, once every sample's `optimality.kkt_residual` is at most this, in the
-    activations' units; None runs all steps and never waits for the device. is_restarted: a sample's momentum is
-    dropped whenever it points uphill (O'Donoghue & Candes 2015, section 3.2, the gradient scheme).
-    Raises WidthMismatchError, ValueError for a negative weight, for n_steps below 0 or for differing types.
+    warm_start: first codes (default 0). tolerance: stop when every sample's `kkt_residual` is at most this; None runs
+    all steps without waiting for the device. is_restarted: drop a sample's momentum when it points uphill (O'Donoghue &
+    Candes 2015, section 3.2, the gradient scheme). Raises WidthMismatchError, ValueError for negative weight or n_steps
+    or different dtypes.
     """
     return _descend(
         x,
@@ -155,7 +149,7 @@ def _descend(
 def _extrapolate(
     codes: Tensor, before: Tensor, point: Tensor, momentum: Tensor, *, is_restarted: bool
 ) -> tuple[Tensor, Tensor]:
-    """Where the next step starts from, and the momentum [*problem batch 1] after it."""
+    """Start of the next step, and the momentum [*problem batch 1] after it."""
     moved = codes - before
     if is_restarted:
         is_uphill = torch.linalg.vecdot(point - codes, moved)[..., None] > 0

@@ -1,8 +1,7 @@
-"""Which feature correlates most with each residual: the dense part of every pursuit.
+"""The feature of largest correlation with each residual.
 
-On CPUs with bfloat16 products the search is two-stage and still exact: a rough product in bfloat16, of which every
-feature within the proven rounding bound of the largest is scored again in float32. Takes residuals and directions;
-knows nothing of codes.
+On CPUs with bfloat16 products a rough product preselects all features within a proven rounding bound, which are scored
+again in float32: the result is exact.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from sae_core.device import is_on_host
 __all__ = ["FeatureSearch", "has_fast_bfloat16"]
 
 N_IN_GROUP = 64
-"""Features whose rough correlations are reduced to one maximum before single ones are looked at."""
+"""Features reduced to one rough maximum."""
 
 MIN_FEATURES = 1024
-"""Below this the second stage costs more than the rough product saves."""
+"""Fewest features for which preselection pays."""
 
 MAX_CANDIDATES_PER_ROW = 32
-"""Above this on average (nearly equal directions, say) the plain product is cheaper, and is taken."""
+"""Mean number of candidates above which the plain product is cheaper."""
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware, as far as torch says."""
+    """Whether this CPU multiplies bfloat16 in hardware."""
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 class FeatureSearch:
-    """The arg-max over features of the correlation with a residual, or of its magnitude where codes may be negative."""
+    """The arg-max over features of the correlation with a residual, or of its magnitude for signed codes."""
 
     def __init__(self, directions: Float[Tensor, "n_features d_in"], *, is_non_negative: bool) -> None:
         self.directions = directions
@@ -52,7 +51,7 @@ class FeatureSearch:
     def __call__(
         self, residual: Float[Tensor, "batch d_in"], *, taken: Int[Tensor, "batch n_taken"] | None = None
     ) -> tuple[Int[Tensor, " batch"], Float[Tensor, " batch"]]:
-        """(feature, its signed correlation) per residual; features in `taken` are never found while others are left."""
+        """(feature, its signed correlation) per residual; features in `taken` come last."""
         best = self._two_stage(residual, taken) if self.is_rough_first else None
         if best is None:
             best = self._size(residual @ self.directions.T, taken).argmax(dim=1)
@@ -63,7 +62,7 @@ class FeatureSearch:
         return sizes if taken is None else sizes.scatter_(1, taken, -torch.inf)
 
     def _two_stage(self, residual: Tensor, taken: Tensor | None) -> Tensor | None:
-        """The feature per residual, or None where too many come near the largest."""
+        """The feature per residual, or None if there are too many candidates."""
         n_rows, n_features = residual.shape[0], self.directions.shape[0]
         rough_residual = residual.bfloat16()
         sizes = self._size(rough_residual @ self.rough.T, taken)
@@ -86,11 +85,9 @@ class FeatureSearch:
         return torch.where(best == n_features, 0, best)
 
     def _floor(self, residual: Tensor, rough_residual: Tensor, largest: Tensor) -> Tensor:
-        """The rough size which the truly largest correlation is sure to reach, per row.
-
-        By Cauchy and Schwarz rounding moves a product by at most |r' - r| |d'| + |r| |d' - d|, its sum in float32 by
-        d_in 2^-24 |r'| |d'| (twice, for the second stage's), and storing it as bfloat16 by 2^-8 of itself.
-        """
+        """Rough size that the truly largest correlation reaches for certain, per row."""
+        # By Cauchy-Schwarz rounding moves a product by at most |r' - r| |d'| + |r| |d' - d|, its float32 sum by
+        # d_in 2^-24 |r'| |d'| (twice, for the second stage's), and storing it as bfloat16 by 2^-8 of itself.
         norm, rough_norm = residual.norm(dim=1), rough_residual.float().norm(dim=1)
         rounding = (rough_residual.float() - residual).norm(dim=1) * self.rough_norm + norm * self.rough_error
         summing = 2 * residual.shape[1] * 2.0**-24 * torch.maximum(norm, rough_norm) * self.rough_norm

@@ -1,9 +1,6 @@
-"""Exact gradients of a linear encoder and decoder that touch only the active features.
+"""Exact gradients of a linear encoder and decoder that touch only active features, by public torch calls.
 
-A selection says which features are active in which row of a batch. From it the decoder sums active rows, and the
-gradients of both weight matrices are sums over the entries of one feature ("transposed" bags), so that no dense
-[batch, n_features] matrix is kept and no dense product is taken in the backward pass. Public torch calls only; works
-on CPU and CUDA and in float64. Takes tensors; knows nothing of losses, optimisers or architectures.
+No dense [batch, n_features] matrix or product is needed in the backward pass.
 """
 
 from __future__ import annotations
@@ -25,10 +22,9 @@ __all__ = [
 
 
 class Selection:
-    """Which features are active in each row of a batch: entries in row order.
+    """The active features of each row of a batch, as entries in row order.
 
-    columns: [nnz] int64, the feature of each entry; rows: [nnz] int64; row_starts: [batch] int64, where a row's
-    entries begin. `by_feature` regroups the entries, sorted once and shared by all weight gradients.
+    columns: [nnz] int64, each entry's feature; rows: [nnz] int64; row_starts: [batch] int64, first entry of each row.
     """
 
     def __init__(
@@ -46,8 +42,11 @@ class Selection:
         self._by_feature: tuple[Tensor, Tensor, Tensor] | None = None
 
     def by_feature(self) -> tuple[Int[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " n_features_1"]]:
-        """(order, rows, starts): the entries' permutation that sorts them by feature, their rows in that order, and
-        where each feature's entries begin, with the number of entries at the end."""
+        """(order, rows, starts): permutation that sorts entries by feature, their rows, and each feature's first entry,
+        then nnz.
+
+        Sorted once for all weight gradients.
+        """
         if self._by_feature is None:
             order, starts = sorted_by_feature(self.columns, n_features=self.n_features)
             self._by_feature = (order, self.rows.index_select(0, order), starts)
@@ -56,7 +55,7 @@ class Selection:
     def sum_rows(
         self, matrix: Float[Tensor, "n_features width"], weights: Float[Tensor, " nnz"]
     ) -> Float[Tensor, "batch width"]:
-        """For each row of the batch: the weighted sum of its active features' rows of `matrix`."""
+        """Per row of the batch: the weighted sum of its active features' rows of `matrix`."""
         # On a CPU half as many bytes of indices are a fifth less time.
         index = torch.int32 if is_on_host(matrix) else torch.int64
         columns, starts = self.columns.to(index), self.row_starts.to(index)
@@ -65,7 +64,7 @@ class Selection:
     def sum_features(
         self, matrix: Float[Tensor, "batch width"], weights: Float[Tensor, " nnz"]
     ) -> Float[Tensor, "n_features width"]:
-        """For each feature: the weighted sum of the rows of `matrix` in which it is active."""
+        """Per feature: the weighted sum of the rows of `matrix` in which it is active."""
         order, rows, starts = self.by_feature()
         return functional.embedding_bag(
             rows, matrix, starts[:-1], per_sample_weights=weights.index_select(0, order), mode="sum"
@@ -74,19 +73,19 @@ class Selection:
     def products(
         self, rows_matrix: Float[Tensor, "batch width"], features_matrix: Float[Tensor, "n_features width"]
     ) -> Float[Tensor, " nnz"]:
-        """For each entry: the dot product of its row of `rows_matrix` and its feature's row of `features_matrix`."""
+        """Per entry: the dot product of its row of `rows_matrix` and its feature's row of `features_matrix`."""
         # Feature by feature, so that each row of the larger matrix is read once.
         order, rows, starts = self.by_feature()
-        found = dot_products(features_matrix, rows_matrix, starts=starts, columns=rows)
-        return torch.empty_like(found).scatter_(0, order, found)
+        per_entry = dot_products(features_matrix, rows_matrix, starts=starts, columns=rows)
+        return torch.empty_like(per_entry).scatter_(0, order, per_entry)
 
     def sum_weights(self, weights: Float[Tensor, " nnz"]) -> Float[Tensor, " n_features"]:
-        """For each feature: the sum of its entries' weights."""
+        """Per feature: the sum of its entries' weights."""
         return weights.new_zeros(self.n_features).index_add_(0, self.columns, weights)
 
 
 class _AttachEncoder(torch.autograd.Function):
-    """Identity on selected pre-activations that carries their exact gradient to hidden, weight and bias."""
+    """Identity on selected pre-activations with their exact gradient to hidden, weight and bias."""
 
     @staticmethod
     def forward(ctx, hidden, weight, bias, values, selection):
@@ -110,7 +109,7 @@ class _AttachEncoder(torch.autograd.Function):
 
 
 class _AttachDecoder(torch.autograd.Function):
-    """Identity on a reconstruction that carries its exact gradient to the decoder's rows."""
+    """Identity on a reconstruction with its exact gradient to the decoder."""
 
     @staticmethod
     def forward(ctx, reconstruction, decoder, values, selection):
@@ -127,7 +126,7 @@ class _AttachDecoder(torch.autograd.Function):
 
 
 class _Decode(torch.autograd.Function):
-    """Sums of active decoder rows, with exact sparse gradients to the values and to the decoder."""
+    """Sums of active decoder rows, with exact sparse gradients to values and decoder."""
 
     @staticmethod
     def forward(ctx, values, decoder, selection):
@@ -156,14 +155,14 @@ def attach_encoder(
     weight: Float[Tensor, "n_features width"],
     bias: Float[Tensor, " n_features"],
 ) -> Float[Tensor, " nnz"]:
-    """The selected pre-activations `hidden @ weight.T + bias`, now differentiable in hidden, weight and bias."""
+    """The selected pre-activations `hidden @ weight.T + bias`, differentiable in hidden, weight and bias."""
     return _AttachEncoder.apply(hidden, weight, bias, values, selection)  # pyright: ignore[reportReturnType]
 
 
 def decode_selected(
     values: Float[Tensor, " nnz"], selection: Selection, *, decoder: Float[Tensor, "n_features d_in"]
 ) -> Float[Tensor, "batch d_in"]:
-    """`codes @ decoder`, differentiable in the values and the decoder."""
+    """`codes @ decoder`, differentiable in values and decoder."""
     if is_on_host(values):
         return _Decode.apply(values, decoder, selection)  # pyright: ignore[reportReturnType]
     # On a GPU torch's own gradient of per_sample_weights is a sparse gather-dot; only the decoder's needs ours.
@@ -173,6 +172,6 @@ def decode_selected(
 
 @torch.no_grad()
 def fired_features(values: Float[Tensor, " nnz"], selection: Selection) -> Bool[Tensor, " n_features"]:
-    """Which features have a positive entry anywhere in the batch."""
+    """Features with a positive entry in the batch."""
     counts = selection.sum_weights((values > 0).to(values.dtype))
     return counts > 0

@@ -1,8 +1,6 @@
-"""ReLU codes of a whole batch and what they decode to, in blocks of rows, with exact gradients.
+"""ReLU codes of a whole batch and their reconstruction, in blocks of rows, with exact gradients.
 
-For the phase in which a large share of the codes is active, so that selecting them would not pay. Plain autograd holds
-pre-activations, codes, mask and both their gradients for the batch; here only the codes are, and everything else lives
-for one block. Takes tensors; knows nothing of losses or architectures. Public torch calls only.
+For batches with too many active codes to select: only the codes are held for the batch, all else for a block.
 """
 
 from __future__ import annotations
@@ -18,12 +16,12 @@ from sae_core.device import is_on_host
 __all__ = ["Rectified", "rectify_and_decode"]
 
 ROWS_PER_BLOCK = 512
-"""Rows worked on at a time on a CPU, so that a block of codes stays in the cache."""
+"""Rows per block on a CPU, so that its codes stay in the cache."""
 
 
 class Rectified(NamedTuple):
-    """reconstruction: [batch, d_in], `codes @ decoder`; code_sums: [n_features], each feature's codes summed over the
-    batch, both differentiable; n_active: scalar, how many codes are positive."""
+    """reconstruction: [batch, d_in]; code_sums: [n_features], summed over the batch, both differentiable; n_active:
+    scalar, number of positive codes."""
 
     reconstruction: Float[Tensor, "batch d_in"]
     code_sums: Float[Tensor, " n_features"]

@@ -1,9 +1,7 @@
-"""The largest products of each row, or those above a floor, found mostly without float32 products.
+"""The largest products of each row, or those above a floor, on CPUs with fast bfloat16.
 
-CPU only. The products of a block of rows are taken in bfloat16 where the processor does that faster; a bound on their
-error says which entries may be wanted, and only those products are taken again in float32. What
-comes out is what float32 products would have given: the bound is a guarantee (Cauchy-Schwarz), not an estimate. Public
-torch calls only. Takes vectors and a linear layer; knows nothing of dictionaries.
+bfloat16 products with a guaranteed error bound (Cauchy-Schwarz) preselect entries, which are computed again in float32:
+results equal those of float32 products.
 """
 
 from __future__ import annotations
@@ -27,35 +25,35 @@ __all__ = [
 ]
 
 ROWS_PER_CHUNK = 512
-"""Rows screened at a time, so that the block of approximate products stays in cache-sized memory."""
+"""Rows screened at a time, so that their products stay in the cache."""
 
 LARGEST_GROUP = 64
 FEWEST_FEATURES = 2048
-"""Below this many features sorting whole rows costs little."""
+"""Below this, sorting whole rows costs little."""
 
 FEWEST_ROWS = 64
 
 MOST_CANDIDATES_FRAC = 0.02
-"""Share of the products beyond those wanted that may be taken again; above it the full product is faster."""
+"""Largest share of surplus candidates; above it the full product is faster."""
 
 MOST_ABOVE_FRAC = 0.08
-"""Share of the products above a floor up to which screening pays."""
+"""Largest share above a floor for which screening pays."""
 
 EXTRA_COLUMNS = 16
-"""Columns appended: three for the bias, split in bfloat16 parts that add up to it, one for the lift; the others are 0,
-because widths that are a multiple of 16 multiply faster."""
+"""Extra columns: three bfloat16 parts of the bias, the lift, and zeros up to a multiple of 16, which multiplies
+faster."""
 
 
 @cache
 def _has_fast_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively (and then about twice as fast as float32)."""
+    """Whether the processor multiplies bfloat16 natively."""
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @cache
 def _has_sampled_products() -> bool:
-    """Whether torch takes chosen dot products on this CPU, and gets them right."""
+    """Whether torch computes sampled dot products on this CPU correctly."""
     draw = torch.Generator().manual_seed(0)
     left, right = torch.randn(3, 40, generator=draw), torch.randn(5, 40, generator=draw)
     starts, columns = torch.tensor([0, 2, 2, 4]), torch.tensor([4, 0, 1, 3])
@@ -82,7 +80,7 @@ def dot_products(
     starts: Int[Tensor, " n_left_1"],
     columns: Int[Tensor, " nnz"],
 ) -> Float[Tensor, " nnz"]:
-    """`left[i] . right[columns[e]]` for the entries e of each row i, which run from starts[i] to starts[i + 1]."""
+    """`left[i] . right[columns[e]]` for entries e of each row i, from starts[i] to starts[i + 1]."""
     if is_on_host(left) and _has_sampled_products():
         return _sampled_products(left, right, starts, columns)
     rows = torch.arange(left.shape[0], device=left.device).repeat_interleave(starts.diff(), output_size=columns.numel())
@@ -96,8 +94,8 @@ def dot_products(
 def sorted_by_feature(
     columns: Int[Tensor, " nnz"], *, n_features: int
 ) -> tuple[Int[Tensor, " nnz"], Int[Tensor, " n_features_1"]]:
-    """(order, starts): the permutation that sorts entries by feature, entries of one feature staying in order, and
-    where each feature's entries begin, with their number at the end."""
+    """(order, starts): the stable permutation that sorts entries by feature, and each feature's first entry, then
+    nnz."""
     # Narrow integers sort up to three times as fast.
     narrow = torch.int16 if n_features < 2**15 else torch.int32
     ordered, order = torch.sort(columns.to(narrow), stable=True)
@@ -105,7 +103,7 @@ def sorted_by_feature(
 
 
 def is_screening_worthwhile(hidden: Tensor, weight: Tensor, *, k: int = 1) -> bool:
-    """Whether screening is possible and faster than the full product: for k entries of each row, or any number."""
+    """Whether screening for k entries per row is possible and faster than the full product."""
     return (
         is_on_host(hidden)
         and hidden.dtype == torch.float32
@@ -126,10 +124,9 @@ def screened_top_k(
     *,
     k: int,
 ) -> tuple[Float[Tensor, "batch k"], Int[Tensor, "batch k"]] | None:
-    """The k largest entries of each row of `hidden @ weight.T + bias` and their columns, in no order.
+    """The k largest entries of each row of `hidden @ weight.T + bias` and their columns, unordered.
 
-    None where the bound says too little: too many entries might be among the largest, the k-th largest of a row is not
-    clearly positive, or not a number.
+    None if there are too many candidates, or a k-th largest entry is not clearly positive.
     """
     n_rows, n_features = hidden.shape[0], weight.shape[0]
     screen = _Screen(hidden, weight, bias)
@@ -139,10 +136,10 @@ def screened_top_k(
         lowest = _lower_bound_on_kth(products, k=k)
         # bfloat16 rounds a product by at most 2^-8 of itself, here and at the k-th entry.
         floor = lowest * (1 - 2.0**-7 - 2.0**-14) - 2 * screen.error[start:stop]
-        found = screen.positions_from(products, floor, start=start, most=k / n_features + MOST_CANDIDATES_FRAC)
-        if found is None:
+        candidates = screen.positions_from(products, floor, start=start, most=k / n_features + MOST_CANDIDATES_FRAC)
+        if candidates is None:
             return None
-        parts.append(found)
+        parts.append(candidates)
     positions = torch.cat(parts)
     rows = positions // n_features
     columns = positions - rows * n_features
@@ -170,7 +167,7 @@ def screened_above(
 ) -> tuple[Float[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " nnz"]] | None:
     """The entries of `hidden @ weight.T + bias` above `floor`: values, rows and columns, in row order.
 
-    None where the bound says too little: too many entries might be above the floor, or one is not a number.
+    None if there are too many candidates, or a value is not a number.
     """
     # Rows are lifted by twice their bound, so that what has to be found is clearly positive.
     screen = _Screen(hidden, weight, bias - floor, lift=2.0)
@@ -178,10 +175,10 @@ def screened_above(
     for start, stop in screen.blocks():
         lowest = screen.lift[start:stop] * (1 - 2.0**-7) - screen.error[start:stop]
         products = screen.products(start, stop)
-        found = screen.positions_from(products, lowest, start=start, most=MOST_ABOVE_FRAC + MOST_CANDIDATES_FRAC)
-        if found is None:
+        candidates = screen.positions_from(products, lowest, start=start, most=MOST_ABOVE_FRAC + MOST_CANDIDATES_FRAC)
+        if candidates is None:
             return None
-        parts.append(found)
+        parts.append(candidates)
     positions = torch.cat(parts)
     rows = positions // weight.shape[0]
     columns = positions - rows * weight.shape[0]
@@ -192,7 +189,7 @@ def screened_above(
 
 
 def _lower_bound_on_kth(products: Tensor, *, k: int) -> Tensor:
-    """For each row, a number at most as large as its k-th largest entry, and nearly so: that of groups' maxima."""
+    """A close lower bound of each row's k-th largest entry, from maxima of groups."""
     n_features = products.shape[1]
     group = min(LARGEST_GROUP, n_features // (4 * k))
     n_groups = n_features // group
@@ -211,10 +208,10 @@ def _exact_products(
 
 
 class _Screen:
-    """Approximate products in bfloat16 with a bound on their error.
+    """Approximate bfloat16 products with an error bound.
 
-    error: [batch], by how much a row's products may be off before they are rounded to bfloat16; lift: [batch], what is
-    added to a row's products, about `lift` times its error (and a little more, should that be 0).
+    error: [batch], bound of a row's error before rounding to bfloat16; lift: [batch], about `lift` times the error,
+    added to a row's products.
     """
 
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor, *, lift: float = 0.0) -> None:
@@ -247,17 +244,17 @@ class _Screen:
         self._is_candidate = torch.empty(self._products.shape, dtype=torch.bool)
 
     def blocks(self) -> list[tuple[int, int]]:
-        """First and last row (exclusive) of each block."""
+        """First row and end row of each block."""
         return [(start, min(start + ROWS_PER_CHUNK, self.n_rows)) for start in range(0, self.n_rows, ROWS_PER_CHUNK)]
 
     def products(self, start: int, stop: int) -> Tensor:
-        """The block's approximate products, in memory that the next block uses again."""
+        """The block's approximate products, in memory the next block reuses."""
         return torch.mm(self.left[start:stop], self.right.T, out=self._products[: stop - start])
 
     def positions_from(self, products: Tensor, floor: Tensor, *, start: int, most: float) -> Tensor | None:
-        """Flat positions of the block's products that are at least a row's `floor`.
+        """Flat positions of the block's products of at least the row's `floor`.
 
-        None where a floor is not positive, or where a larger share of the products than `most` is above it.
+        None if a floor is not positive, or for a larger share than `most`.
         """
         if not bool((floor > 0).all()):
             return None

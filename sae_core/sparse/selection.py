@@ -1,8 +1,7 @@
-"""Which pre-activations become codes: the rules of the encoders, in blocks of rows.
+"""The encoders' selection rules, in blocks of rows.
 
-Takes hidden vectors and an encoder's last layer, gives the chosen pre-activations and their Selection. No gradient is
-recorded and no dense [batch, n_features] matrix is kept; kernels attaches the gradients. Under autocast the product is
-taken in the lower precision and comes back in the hidden vectors' own. Knows nothing of architectures.
+No gradient is recorded (see kernels) and no dense [batch, n_features] matrix is kept. Values have the hidden vectors'
+dtype, also under autocast.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ __all__ = [
 ]
 
 ROWS_PER_CHUNK = 512
-"""Rows encoded at a time on a CPU, so that the dense block stays in cache-sized memory."""
+"""Rows encoded at a time on a CPU, so that the block stays in the cache."""
 
 DENSEST_SPARSE_FRACTION = 0.07
-"""Above this share of active codes plain dense products are faster than sparse gradients."""
+"""Share of active codes above which dense products are faster."""
 
 N_PROBE_ROWS = 64
-"""Rows that stand for a batch where only a share is wanted."""
+"""Rows that represent a batch."""
 
 PROBE_MARGIN = 1.3
-"""How many more entries than wanted a floor guessed from the probe should let through."""
+"""Surplus of entries that a probed floor lets through."""
 
 
 @torch.no_grad()
@@ -53,7 +52,7 @@ def select_top_k(
     *,
     k: int,
 ) -> tuple[Float[Tensor, " nnz"], Selection]:
-    """The k largest pre-activations of each row, with nnz = batch * k; no gradient is recorded."""
+    """The k largest pre-activations of each row; nnz = batch * k."""
     n_rows = hidden.shape[0]
     screened = screened_top_k(hidden, weight, bias, k=k) if is_screening_worthwhile(hidden, weight, k=k) else None
     if screened is not None:
@@ -67,7 +66,7 @@ def select_top_k(
 
 
 def _rectangular(columns: Tensor, *, n_features: int) -> Selection:
-    """The selection of columns [batch, k]: equally many in each row."""
+    """The selection of columns [batch, k]."""
     n_rows, k = columns.shape
     return Selection(
         columns=columns.reshape(-1),
@@ -85,7 +84,7 @@ def select_top_k_by_magnitude(
     *,
     k: int,
 ) -> tuple[Float[Tensor, " nnz"], Selection]:
-    """The k pre-activations of largest absolute value of each row, signed; nnz = batch * k. No gradient is recorded."""
+    """The k pre-activations of largest absolute value of each row, signed; nnz = batch * k."""
     blocks = []
     for start, stop in _spans(hidden):
         pre = _pre_activations(hidden[start:stop], weight, bias)
@@ -103,10 +102,7 @@ def select_above(
     *,
     floor: Float[Tensor, "#n_features"],
 ) -> tuple[Float[Tensor, " nnz"], Selection]:
-    """All pre-activations above `floor` (one value, or one per feature); no gradient is recorded.
-
-    Their number has to be known on the host, so on a GPU this waits for the device.
-    """
+    """All pre-activations above `floor` (one value, or one per feature); on a GPU this waits for the device."""
     n_rows, n_features = hidden.shape[0], weight.shape[0]
     screened = screened_above(hidden, weight, bias, floor=floor) if is_screening_worthwhile(hidden, weight) else None
     if screened is not None:
@@ -130,7 +126,6 @@ def select_positive(
     weight: Float[Tensor, "n_features width"],
     bias: Float[Tensor, " n_features"],
 ) -> tuple[Float[Tensor, " nnz"], Selection]:
-    """All positive pre-activations; no gradient is recorded."""
     return select_above(hidden, weight, bias, floor=hidden.new_zeros(1))
 
 
@@ -142,18 +137,16 @@ def select_batch_top_k(
     *,
     k: int,
 ) -> tuple[Float[Tensor, " nnz"], Selection]:
-    """The k * batch largest pre-activations of the whole batch, in row order; no gradient is recorded.
+    """The k * batch largest pre-activations of the batch, in row order.
 
-    CPU: only positive ones are returned (nnz may be smaller), and no dense matrix is kept: a floor that a few rows
-    suggest thins each block out, and if it proves too high the batch is gone through again without one. GPU: nnz =
-    k * batch always, so that nothing waits for the device; non-positive entries are up to the caller's rule.
+    CPU: positive ones only, so nnz may be smaller. GPU: always nnz = k * batch, so that nothing waits for the device.
     """
     n_wanted, n_features = k * hidden.shape[0], weight.shape[0]
     if not is_on_host(hidden):
         return _select_batch_top_k_at_once(hidden, weight, bias, n_wanted=n_wanted)
     floor = _probed_floor(hidden, weight, bias, n_per_row=k * PROBE_MARGIN)
     values, selection = select_above(hidden, weight, bias, floor=floor)
-    if values.numel() < n_wanted and bool(floor > 0):
+    if values.numel() < n_wanted and bool(floor > 0):  # the probed floor was too high
         values, selection = select_positive(hidden, weight, bias)
     if values.numel() <= n_wanted:
         return values, selection
@@ -165,21 +158,21 @@ def select_batch_top_k(
 def _select_batch_top_k_at_once(
     hidden: Tensor, weight: Tensor, bias: Tensor, *, n_wanted: int
 ) -> tuple[Tensor, Selection]:
-    """The batch rule on the dense matrix; its shapes depend on no value."""
+    """The batch rule on the dense matrix; shapes depend on no value."""
     pre = _pre_activations(hidden, weight, bias).reshape(-1)
     entries = pre.topk(n_wanted, sorted=False).indices.sort().values
     return pre[entries], _selection_of(entries, n_rows=hidden.shape[0], n_features=weight.shape[0])
 
 
 def _selection_of(entries: Tensor, *, n_rows: int, n_features: int) -> Selection:
-    """The selection of flat positions (row * n_features + feature) in ascending order."""
+    """The selection of ascending flat positions (row * n_features + feature)."""
     rows = entries // n_features
     row_starts = torch.searchsorted(rows, torch.arange(n_rows, device=entries.device))
     return Selection(columns=entries % n_features, rows=rows, row_starts=row_starts, n_features=n_features)
 
 
 def _probed_floor(hidden: Tensor, weight: Tensor, bias: Tensor, *, n_per_row: float) -> Tensor:
-    """[1]: a value that about `n_per_row` pre-activations of a row exceed, judged by evenly spread rows; at least 0."""
+    """[1]: a value of at least 0 that about `n_per_row` pre-activations of a row exceed."""
     pre = _pre_activations(_probe(hidden), weight, bias)
     n_kept = math.ceil(n_per_row * pre.shape[0])
     if n_kept >= pre.numel():
@@ -206,17 +199,14 @@ def is_selection_worthwhile(
     *,
     floor: Float[Tensor, "#n_features"],
 ) -> bool:
-    """Whether so few pre-activations are above `floor` that sparse gradients are faster than dense products.
-
-    Never on a GPU: the number of active codes would have to be fetched first, and dense products are cheap there.
-    """
+    """Whether few enough pre-activations are above `floor` for sparse gradients to be faster; never on a GPU."""
     if not is_on_host(hidden) or hidden.shape[0] == 0:
         return False
     return fraction_above(hidden, weight, bias, floor=floor) <= DENSEST_SPARSE_FRACTION
 
 
 def padded_code(values: Float[Tensor, " nnz"], selection: Selection) -> SparseCode:
-    """Selected codes as rows padded to the longest one (at least 1 wide)."""
+    """Selected codes as rows padded to the longest (at least 1)."""
     n_rows = selection.row_starts.shape[0]
     places = torch.arange(values.shape[0], device=values.device) - selection.row_starts[selection.rows]
     width = int(places.max()) + 1 if values.shape[0] else 1
@@ -226,7 +216,7 @@ def padded_code(values: Float[Tensor, " nnz"], selection: Selection) -> SparseCo
 
 
 def _spans(hidden: Tensor) -> list[tuple[int, int]]:
-    """Blocks of rows (start, stop); at least one, so that an empty batch has its shapes."""
+    """Blocks of rows (start, stop), at least one."""
     n_rows = hidden.shape[0]
     n_together = ROWS_PER_CHUNK if is_on_host(hidden) else max(1, n_rows)
     starts = list(range(0, n_rows, n_together)) or [0]
@@ -238,5 +228,4 @@ def _probe(hidden: Tensor) -> Tensor:
 
 
 def _pre_activations(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """In the hidden vectors' own type, also where autocast takes the product in a shorter one."""
     return functional.linear(hidden, weight, bias).to(hidden.dtype)

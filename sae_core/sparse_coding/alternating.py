@@ -1,9 +1,7 @@
-"""Dictionary learning by turns: codes by FISTA with the directions fixed, directions by least squares with codes fixed.
+"""Alternating dictionary learning: FISTA for codes, least squares for directions.
 
-Minimises 1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1 per sample under unit-norm directions. Both halves are
-solved to some accuracy before the other moves, which takes far fewer products than descending on both at once. Takes
-samples and a start; problems stacked in front of the last two axes are solved at once and do not influence each other.
-Knows nothing of ground truths or of where starts come from.
+Minimises 1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1 per sample under unit directions. Problems stacked in
+leading axes are independent.
 """
 
 from __future__ import annotations
@@ -22,13 +20,13 @@ from sae_core.inference.proximal import fista
 __all__ = ["CodedDictionary", "alternate", "lasso_objective", "update_directions"]
 
 RIDGE = 1e-3
-"""Pull of each direction towards where it was, relative to the directions' mean energy: keeps rare ones in place."""
+"""Pull of each direction to its last value, relative to the mean energy; keeps rare ones in place."""
 DEAD_FRAC = 0.002
-"""A direction used in no more than this share of the samples is dead."""
+"""Share of samples up to which a direction counts as dead."""
 
 
 class CodedDictionary(NamedTuple):
-    """Unit-norm directions and the codes of the samples they were learned from."""
+    """Unit-norm directions and the codes of their samples."""
 
     directions: Float[Tensor, "*problem n_features d_in"]
     codes: Float[Tensor, "*problem n_samples n_features"]
@@ -45,10 +43,10 @@ def alternate(
     is_non_negative: bool = True,
     revival: torch.Generator | None = None,
 ) -> CodedDictionary:
-    """One turn per entry of `l1_weights` (falling weights: a continuation), `n_code_steps` of FISTA in each.
+    """One turn per entry of `l1_weights`, with `n_code_steps` of FISTA each.
 
-    Codes start from where the last turn left them (the first from `codes`, or 0). With `revival` given, directions that
-    are hardly used are pointed at badly reconstructed samples after every turn of the first half.
+    Codes start from the last turn's, the first from `codes` or 0. `revival`: points hardly used directions at badly
+    reconstructed samples after each turn of the first half.
     """
     for turn, l1_weight in enumerate(l1_weights):
         codes = fista(
@@ -80,11 +78,10 @@ def update_directions(
     *,
     ridge: float = RIDGE,
 ) -> Float[Tensor, "*problem n_features d_in"]:
-    """The directions, not normalised, that minimise |x - codes @ D|^2 + ridge * e * |D - directions|^2, where e is the
-    mean over features of sum(code^2).
+    """Directions D, not normalised, that minimise |x - codes @ D|^2 + ridge * e * |D - directions|^2, e = mean of
+    sum(code^2).
 
-    The method of optimal directions (Engan, Aase & Husoy 1999, equation 5), regularised so that it always has one
-    solution and a feature without codes stays where it is.
+    The method of optimal directions (Engan, Aase & Husoy 1999, equation 5), regularised.
     """
     gram = codes.mT @ codes
     energy = gram.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None].clamp_min(1e-12)
@@ -95,7 +92,7 @@ def update_directions(
 def lasso_objective(
     x: Float[Tensor, "*problem n_samples d_in"], fit: CodedDictionary, *, l1_weight: float
 ) -> Float[Tensor, "*problem"]:
-    """1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1, mean over the samples."""
+    """1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1, mean over samples."""
     return sample_objectives(x, fit, l1_weight=l1_weight).mean(dim=-1)
 
 
@@ -107,7 +104,7 @@ def sample_objectives(
 
 
 def _revive_dead(x: Tensor, fit: CodedDictionary, draw: torch.Generator) -> CodedDictionary:
-    """Point dead directions at samples drawn with probability proportional to their squared error; drop their codes."""
+    """Point dead directions at samples drawn in proportion to their squared error; drop their codes."""
     directions, codes = fit
     n_features = directions.shape[-2]
     is_dead = (codes != 0).sum(dim=-2) <= DEAD_FRAC * x.shape[-2]
@@ -125,7 +122,7 @@ def draw_samples(
     n_drawn: int,
     draw: torch.Generator,
 ) -> Float[Tensor, "*problem n_drawn d_in"]:
-    """Samples at norm 1, drawn from each problem with probability proportional to the weights, with replacement."""
+    """Samples at norm 1, drawn with replacement in proportion to the weights."""
     flat = weights.reshape(-1, weights.shape[-1]).double().cpu()
     rows = torch.multinomial(flat, n_drawn, replacement=True, generator=draw).to(x.device)
     rows = rows.reshape(*weights.shape[:-1], n_drawn, 1).expand(*weights.shape[:-1], n_drawn, x.shape[-1])

@@ -1,9 +1,7 @@
-"""Sparse coding as in O'Neill et al. (arXiv 2411.13117): Adam on the logarithms of the codes and on the dictionary.
+"""Sparse coding of O'Neill et al. (arXiv 2411.13117): full-batch Adam on log-codes and dictionary.
 
-Every sample has codes of its own, exp(log-code), so they are positive without a constraint. Minimises
-mean((x - codes @ directions)^2) + l1_weight * mean(codes), both means over all entries, with the whole batch at every
-step. Problems stacked in front of the last two axes are solved at once and do not influence each other. Knows nothing
-of ground truths.
+Minimises mean((x - codes @ directions)^2) + l1_weight * mean(codes), codes = exp(log-codes). Problems stacked in
+leading axes are independent.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from sae_core.sparse_coding.alternating import CodedDictionary
 __all__ = ["fit_log_codes", "infer_log_codes"]
 
 FIRST_LOG_CODE = -10.0
-"""Where every log-code starts: all codes are nearly 0, as in the paper's published code."""
+"""Start of every log-code, as in the paper's code."""
 
 
 def fit_log_codes(
@@ -31,10 +29,7 @@ def fit_log_codes(
     l1_weight: float = 0.01,
     seed: int = 0,
 ) -> CodedDictionary:
-    """Codes and unit-norm directions, learned together. The defaults are the paper's.
-
-    The directions start random and are given norm 1 before every step, outside the gradient. Raises ValueError.
-    """
+    """Codes and unit-norm directions, learned together; defaults are the paper's. Raises ValueError."""
     if n_features < 1:
         raise ValueError(f"n_features = {n_features}: must be at least 1")
     draw = generator(seed, "log_codes")
@@ -51,7 +46,7 @@ def infer_log_codes(
     learning_rate: float = 3e-3,
     l1_weight: float = 0.01,
 ) -> Float[Tensor, "*problem n_samples n_features"]:
-    """Codes of new samples with the directions fixed; the defaults are the paper's for inference-time optimisation."""
+    """Codes of new samples with fixed directions; defaults are the paper's."""
     return _descend(
         x, directions, is_fixed=True, n_steps=n_steps, learning_rate=learning_rate, l1_weight=l1_weight
     ).codes

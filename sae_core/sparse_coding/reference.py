@@ -1,8 +1,4 @@
-"""Sparse coding by scikit-learn: what a classical optimiser reaches, to hold ours against.
-
-Takes samples of one problem. Restarts, too, are chosen by the training objective alone. Slow, and independent of every
-method here; scikit-learn is loaded when it is called. Knows nothing of ground truths.
-"""
+"""Sparse coding by scikit-learn: a slow, independent reference."""
 
 from __future__ import annotations
 
@@ -29,11 +25,11 @@ def fit_reference(
     is_non_negative: bool = True,
     seed: int = 0,
 ) -> CodedDictionary:
-    """The best of `n_restarts` fits of scikit-learn's DictionaryLearning, with codes by LassoLars at the same weight.
+    """The best of `n_restarts` fits of DictionaryLearning, by training objective, with LassoLars codes at the same
+    weight.
 
-    Objective per sample: 1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1 (its `alpha`), in absolute units. The
-    first fit starts as scikit-learn does, from a singular value decomposition, the others from random samples. Raises
-    ValueError.
+    Objective per sample: 1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1. The first fit starts from a singular
+    value decomposition, the others from random samples. Raises ValueError.
     """
     if n_restarts < 1:
         raise ValueError(f"n_restarts = {n_restarts}: must be at least 1")

@@ -1,10 +1,7 @@
-"""Sparse coding that is not left to one start: several chains per problem, kicked out of local optima.
+"""Sparse coding by several chains per problem, kicked out of local optima.
 
-Dictionary learning ends in a local optimum, as a rule one or two directions short of the best. Each chain starts at
-other samples and then tries changes: a direction that does little is pointed at a sample that costs much, the chain
-converges again, and the change stays where the objective fell. Chains are compared by the TRAINING OBJECTIVE alone, at
-one fixed L1 weight; the best of each problem is then polished while the weight falls. Everything that was tried counts
-in the FLOPs. Takes samples; knows nothing of ground truths.
+A kick points a direction of little use at a badly coded sample, converges, and stays if the objective falls. Chains are
+compared by TRAINING OBJECTIVE at one L1 weight; the best is polished at falling weights. FLOPs count everything tried.
 """
 
 from __future__ import annotations
@@ -34,33 +31,31 @@ __all__ = ["RestartConfig", "RestartedFit", "fit_with_restarts", "infer_codes"]
 
 @dataclass(frozen=True, kw_only=True)
 class RestartConfig:
-    """How hard to search. L1 weights are relative to the samples' mean norm. Raises ValueError naming the field."""
+    """Effort of the search. L1 weights are relative to the samples' mean norm. Raises ValueError naming the field."""
 
     n_features: int
     n_chains: int = 8
-    """Chains per problem, each from a start of its own."""
+    """Chains per problem, each with its own start."""
     n_turns: int = 60
     """Turns (codes, then directions) of a chain from l1_start to l1_search."""
     n_rounds: int = 12
-    """Kicks per chain at most."""
+    """Most kicks per chain."""
     n_kicked: int = 1
-    """Directions replaced by a kick."""
+    """Directions replaced per kick."""
     n_kick_turns: int = 20
-    """Turns after a kick."""
     n_polish_turns: int = 100
     """Turns of the best chain from l1_search to l1_final."""
     n_code_steps: int = 10
-    """FISTA steps per turn."""
     l1_start: float = 0.3
-    """L1 weight of the first turn; large weights leave few optima."""
+    """First L1 weight; large weights leave few optima."""
     l1_search: float = 0.06
-    """L1 weight at which chains are kicked and compared."""
+    """L1 weight of kicks and comparisons."""
     l1_final: float = 0.006
-    """L1 weight of the last turn: the smaller, the less the directions are biased."""
+    """Last L1 weight; small weights bias directions less."""
     n_agreeing: int = 3
-    """A problem needs no more kicks once so many chains have reached the same best objective; 0: it gets all rounds."""
+    """Chains at the same best objective that end the search; 0: all rounds run."""
     agreement: float = 3e-4
-    """Relative difference up to which objectives are the same."""
+    """Relative difference of equal objectives."""
     is_non_negative: bool = True
 
     def __post_init__(self) -> None:
@@ -82,11 +77,11 @@ class RestartConfig:
 
 
 class RestartedFit(NamedTuple):
-    """The best chain of each problem. `*problem` are the axes of the samples given.
+    """The best chain of each problem.
 
-    directions: unit norm; codes: of the training samples, at `l1_final`; unit: the samples' mean norm, to which L1
-    weights are relative; chain_objectives: each chain's objective at `l1_search`, in units of `unit`, when the search
-    ended; n_rounds: kicks per chain; training_flops: products of all problems and all chains together.
+    directions: unit norm; codes: of the training samples, at `l1_final`; unit: the samples' mean norm;
+    chain_objectives: at `l1_search`, in units of `unit`; n_rounds: kicks per chain; training_flops: of all problems and
+    chains.
     """
 
     directions: Float[Tensor, "*problem n_features d_in"]
@@ -99,12 +94,10 @@ class RestartedFit(NamedTuple):
 
 @torch.no_grad()
 def fit_with_restarts(x: Float[Tensor, "*problem n_samples d_in"], config: RestartConfig, *, seed: int) -> RestartedFit:
-    """Directions and codes of each problem, chosen by the training objective. All problems are worked on at once.
+    """Directions and codes of each problem; equal arguments give equal fits.
 
-    They share one stream of random draws, so equal arguments give equal fits, but a problem's chains start elsewhere in
-    other company.
-
-    Raises ValueError when the samples of a problem are all 0 or not finite.
+    Problems share one random stream, so a problem's fit depends on those beside it. Raises ValueError for samples all 0
+    or not finite.
     """
     problems = x.reshape(-1, *x.shape[-2:])
     unit = problems.norm(dim=-1).mean(dim=-1)
@@ -125,7 +118,7 @@ def fit_with_restarts(x: Float[Tensor, "*problem n_samples d_in"], config: Resta
 
 
 class _Search:
-    """The chains of every problem: [problem, chain, ...]. Samples have mean norm 1 here."""
+    """The chains of every problem: [problem, chain, ...]. Samples have mean norm 1."""
 
     def __init__(
         self, x: Float[Tensor, "problem n_samples d_in"], config: RestartConfig, *, draw: torch.Generator
@@ -142,7 +135,7 @@ class _Search:
         self.objectives = lasso_objective(chains, self.chains, l1_weight=config.l1_search)
 
     def run(self) -> None:
-        """Kick the chains of the problems that are not settled, round after round."""
+        """Kick the chains of unsettled problems, round after round."""
         for _ in range(self.config.n_rounds):
             open_problems = (~self._is_settled()).nonzero()[:, 0]
             if open_problems.numel() == 0:
@@ -151,14 +144,14 @@ class _Search:
             self.n_rounds[open_problems] += 1
 
     def polish(self) -> CodedDictionary:
-        """The best chain of each problem, taken on to the final L1 weight."""
+        """The best chain of each problem, continued to the final L1 weight."""
         problems, best = torch.arange(self.x.shape[0], device=self.x.device), self.objectives.argmin(dim=1)
         weights = _falling(self.config.l1_search, self.config.l1_final, self.config.n_polish_turns)
         chosen = CodedDictionary(self.chains.directions[problems, best], self.chains.codes[problems, best])
         return self._alternate(self.x, chosen.directions, weights, codes=chosen.codes)
 
     def _kick(self, problems: Int[Tensor, " n_open"]) -> None:
-        """Replace directions in every chain of `problems`, converge, and keep what lowered the objective."""
+        """Replace directions in every chain of `problems`, converge, and keep improvements."""
         config, x = self.config, self._per_chain(problems)
         before = CodedDictionary(self.chains.directions[problems], self.chains.codes[problems])
         kicked = self._alternate(x, self._kicked(x, before), [config.l1_search] * config.n_kick_turns)
@@ -169,12 +162,12 @@ class _Search:
             kept[problems] = torch.where(is_better[..., None, None], new, kept[problems])
 
     def _kicked(self, x: Tensor, before: CodedDictionary) -> Float[Tensor, "n_open n_chains n_features d_in"]:
-        """The directions with some pointed at samples that cost much for their norm.
+        """The directions, some replaced by badly coded samples.
 
-        A sample along a direction costs l1 * norm (about); what it costs above that says how badly it is covered.
-        Which directions go is drawn with probability proportional to 1 / (sum of their codes)^2.
+        The directions to replace are drawn in proportion to 1 / (sum of their codes)^2.
         """
         norms = x.norm(dim=-1).clamp_min(1e-6)
+        # A sample along a direction costs about l1 * norm; the excess says how badly it is covered.
         cost = sample_objectives(x, before, l1_weight=self.config.l1_search) / norms - self.config.l1_search
         seeds = draw_samples(x, cost.clamp_min(0).square() + 1e-12, n_drawn=self.config.n_kicked, draw=self.draw)
         use = before.codes.abs().sum(dim=-2).double() + 1e-6
@@ -232,7 +225,7 @@ def infer_codes(
     n_steps: int = 500,
     is_non_negative: bool = True,
 ) -> Float[Tensor, "*problem n_samples n_features"]:
-    """Codes of new samples by FISTA. l1_weight: relative to the mean norm of the samples the fit was made from."""
+    """Codes of new samples by FISTA; `l1_weight` is relative to the training samples' mean norm."""
     scale = fit.unit[..., None, None]
     codes = fista(x / scale, fit.directions, l1_weight=l1_weight, n_steps=n_steps, is_non_negative=is_non_negative)
     return codes * scale

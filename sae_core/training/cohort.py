@@ -1,8 +1,4 @@
-"""The dictionaries trained together on one stream: each moves by every batch, and none influences another.
-
-Takes configurations, a sample of activations and batches. What they all are at any step is one State. Knows nothing of
-streams or files.
-"""
+"""Dictionaries trained together on one stream, independent of each other."""
 
 from __future__ import annotations
 
@@ -31,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TrainedDictionary:
-    """A dictionary, the records of its training (none for a fixed one) and the activations it really saw."""
+    """A dictionary, its training records and the activations it saw."""
 
     dictionary: Dictionary
     history: list[StepRecord] = field(default_factory=list)
@@ -39,7 +35,7 @@ class TrainedDictionary:
 
 
 class Cohort:
-    """The dictionaries trained together: the fixed ones, done, and a trainer for each of the others."""
+    """The fixed dictionaries, and a trainer for each of the others."""
 
     def __init__(self, configs: Configs, sample: Tensor, device: torch.device, ranks: Ranks) -> None:
         self.names = list(configs)
@@ -66,11 +62,11 @@ class Cohort:
 
     @property
     def running(self) -> list[DictionaryTrainer]:
-        """Those that have not yet seen their number of activations."""
+        """Trainers short of their number of activations."""
         return [trainer for trainer in self.trainers if not trainer.is_done]
 
     def step(self, batch: Tensor, *, on_step: Callable[[str, StepRecord], None] | None, record_every_steps: int) -> int:
-        """Move every running dictionary by one batch; gives the activations of the batch over all ranks."""
+        """Train every running dictionary on one batch; return the batch's activations over all ranks."""
         x = batch.to(device=self.device, dtype=torch.float32, non_blocking=True)
         n_rows = x.shape[0] * self.ranks.n
         for trainer in self.running:
@@ -84,20 +80,20 @@ class Cohort:
         return n_rows
 
     def state(self, *, with_sample: bool) -> State:
-        """The state of every trainer; fixed dictionaries are made again from the sample."""
+        """The state of every trainer; fixed dictionaries are rebuilt from the sample."""
         joined = join_states({str(i): trainer.state() for i, trainer in enumerate(self.trainers)})
         facts = {"trainers": joined.facts, "n_steps": self.n_steps, "n_tokens": self.n_tokens}
         return State(facts, joined.tensors | ({"sample": self.sample} if with_sample else {}))
 
     def restore(self, state: State) -> None:
-        """Take up a state of the same configurations."""
+        """Continue from a state of the same configurations."""
         self.n_steps, self.n_tokens = state.facts["n_steps"], state.facts["n_tokens"]
         parts = State(state.facts["trainers"], state.tensors)
         for i, trainer in enumerate(self.trainers):
             trainer.restore(parts.part(str(i)))
 
     def finish(self) -> dict[str, TrainedDictionary]:
-        """All dictionaries in the order they were asked for, in evaluation mode and without gradients."""
+        """All dictionaries in the order of the configurations, in evaluation mode, without gradients."""
         done = {name: TrainedDictionary(dictionary) for name, dictionary in self.fixed.items()}
         for trainer in self.trainers:
             if not trainer.is_done:

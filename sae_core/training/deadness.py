@@ -1,8 +1,4 @@
-"""Which features have fallen silent, and how they are brought back.
-
-Takes what fired in each batch; revives dead features at badly reconstructed inputs and clears what the optimiser
-remembers of them. Knows nothing of architectures beyond `TrainableDictionary.revive`, nor of schedules.
-"""
+"""Detection and revival of dead features."""
 
 from __future__ import annotations
 
@@ -15,17 +11,17 @@ from sae_core.trainable import TrainableDictionary
 __all__ = ["FiringClock", "resample_dead"]
 
 REVIVED_NORM_FRACTION = 0.2
-"""Norm of a revived encoder row as a fraction of the live rows' mean norm (Bricken et al. 2023)."""
+"""Norm of a revived encoder row, relative to the live rows' mean norm (Bricken et al. 2023)."""
 
 
 class FiringClock:
-    """Activations seen since each feature last fired. n_silent_tokens: [n_features] int64."""
+    """Activations since each feature last fired. n_silent_tokens: [n_features] int64."""
 
     def __init__(self, n_features: int, *, device: torch.device) -> None:
         self.n_silent_tokens = torch.zeros(n_features, dtype=torch.int64, device=device)
 
     def advance(self, fired: Bool[Tensor, " n_features"], *, n_tokens: int) -> None:
-        """Note a batch of `n_tokens` in which the `fired` features were active."""
+        """Count a batch of `n_tokens` in which the `fired` features were active."""
         self.n_silent_tokens += n_tokens
         self.n_silent_tokens.masked_fill_(fired, 0)
 
@@ -34,7 +30,6 @@ class FiringClock:
         return self.n_silent_tokens >= after_tokens
 
     def restart(self, features: Int[Tensor, " n_revived"]) -> None:
-        """Count revived features as just fired."""
         self.n_silent_tokens[features] = 0
 
 
@@ -48,11 +43,10 @@ def resample_dead(
     error: Float[Tensor, "batch d_in"],
     draw: torch.Generator,
 ) -> Int[Tensor, " n_revived"]:
-    """Revive dead features at inputs drawn with probability proportional to their squared loss.
+    """Point dead features at inputs drawn in proportion to their squared loss (Bricken et al. 2023, "Neuron
+    Resampling").
 
-    One input per feature, without replacement, so at most one feature per row of the batch is revived. The Adam moments
-    of the revived rows are set to 0. Returns the revived features (possibly none). Bricken et al. 2023, "Neuron
-    Resampling".
+    One input per feature, without replacement; the rows' Adam moments become 0. Returns the revived features.
     """
     dead = is_dead.nonzero()[:, 0]
     weights = error.double().square().sum(dim=1).square().cpu()

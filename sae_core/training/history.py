@@ -1,8 +1,4 @@
-"""The course of a training as records, and their file `history.jsonl`.
-
-Takes step records, writes one JSON object per line under a temporary name that is then moved into place. Torch-free;
-knows nothing of how the numbers came about.
-"""
+"""The records of a training, and their file `history.jsonl`."""
 
 from __future__ import annotations
 
@@ -22,12 +18,12 @@ HISTORY_FILE = "history.jsonl"
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One recorded training step, measured on that step's batch before the weights move.
+    """One recorded step, measured on its batch before the weights move.
 
-    step: from 1; n_tokens: activations seen so far; loss: what was minimised; mse: mean squared error per coordinate in
-    the activations' own units; fvu: squared error over that of predicting the batch mean; l0: mean number of active
-    features; l1: mean sum of the codes, in the activations' own units; dead_frac: share of features silent for
-    `dead_after_tokens`; n_resampled: features revived since the record before; learning_rate: of this step.
+    step: from 1; n_tokens: activations so far; loss: the objective; mse: squared error per coordinate, in the
+    activations' units; fvu: squared error over that of the batch mean; l0: mean active features; l1: mean sum of codes,
+    in the activations' units; dead_frac: share of features silent for `dead_after_tokens`; n_resampled: features
+    revived since the last record.
     """
 
     step: int
@@ -43,7 +39,7 @@ class StepRecord:
 
 
 def write_history(records: Iterable[StepRecord], directory: Path | str) -> Path:
-    """Write `history.jsonl` in `directory` (made where missing) and return its path."""
+    """Write `history.jsonl` in `directory` (created if missing) and return its path."""
     path = Path(directory) / HISTORY_FILE
     lines = [json.dumps(asdict(record)) + "\n" for record in records]
     replace_file(path, "".join(lines).encode())
@@ -51,7 +47,7 @@ def write_history(records: Iterable[StepRecord], directory: Path | str) -> Path:
 
 
 def read_history(directory: Path | str) -> list[StepRecord]:
-    """The records of `history.jsonl` in `directory`. Raises DictionaryFormatError when it is missing or damaged."""
+    """The records in `directory`. Raises DictionaryFormatError if missing or damaged."""
     path = Path(directory) / HISTORY_FILE
     try:
         return [StepRecord(**parse_json(line)) for line in load_text(path).splitlines()]

@@ -1,10 +1,4 @@
-"""The only training loop: several dictionaries on one stream of activations, in one pass.
-
-Takes configurations and an iterable of activation batches, gives trained dictionaries with their history. Each
-dictionary sees the same batches, and none influences another. Knows nothing of where activations come from; one
-dictionary's step (trainer), what is trained together (cohort), the stream and states on disk (resume) are modules of
-their own.
-"""
+"""The training loop: several dictionaries on one stream of activations, in one pass."""
 
 from __future__ import annotations
 
@@ -41,21 +35,19 @@ def train_dictionaries(
     resume: bool = True,
     ranks: Ranks = ALONE,
 ) -> dict[str, TrainedDictionary]:
-    """Train every dictionary in `configs` on the same batches; each stops at its own `n_tokens`.
+    """Train every dictionary in `configs` on the same batches, each up to its own `n_tokens`.
 
-    configs: name -> (what it is, how it is trained); fixed kinds are only built. sample: activations that set decoder
-    biases and input scales; None takes the first batch. on_step: called with a name and its new record. on_batch:
-    called with the number of activations of each batch done. No more batches are drawn than needed. When they run out
-    early, a warning is logged and `TrainedDictionary.n_tokens` says how many were seen.
+    configs: by name; fixed kinds are only built. sample: activations that set decoder biases and input scales; None
+    takes the first batch. on_step: called with name and new record. on_batch: called with each batch's number of
+    activations. If batches run out early, a warning is logged and `TrainedDictionary.n_tokens` is smaller.
 
-    checkpoint: where states are written, so that the same call goes on after a kill (`resume`; else it begins anew):
-    on a CPU with the very numbers of an uninterrupted training. on_batch is then called once at the start with what
-    was done before. The last state stays until `remove_states`; a training that has ended is not done again. ranks:
-    the processes that train together, each with its share of every batch; all numbers are those of the whole batches.
+    checkpoint: where states are written, for `resume` after a kill; on a CPU the numbers equal an uninterrupted
+    training. on_batch is then called first with the activations already done. The last state stays until
+    `remove_states`. ranks: processes that train together, each on its share of every batch.
 
-    The dictionaries come back on `device`, in evaluation mode, without gradients. Raises TrainingDataError when there
-    are no activations or a loss is not finite, WidthMismatchError when a batch has another width than the first,
-    TrainingStateError when the state in `checkpoint` is damaged or of other settings.
+    Dictionaries come back on `device`, in evaluation mode, without gradients. Raises TrainingDataError without
+    activations or for a loss not finite, WidthMismatchError, TrainingStateError for a damaged state or one of other
+    settings.
     """
     stream = BatchStream(batches, ranks=ranks)
     keeper = None
@@ -95,7 +87,7 @@ def _first_batch(stream: BatchStream) -> Float[Tensor, "_ d_in"]:
 
 
 def _go_on(whole: Cohort, stream: BatchStream, saved: SavedTraining) -> Float[Tensor, "_ d_in"] | None:
-    """Bring dictionaries and stream to where they were; the batch that comes next, None at the end."""
+    """Restore dictionaries and stream; return the next batch, None at the end."""
     whole.restore(saved.training)
     if saved.stream is None:
         return None
@@ -106,7 +98,7 @@ def _go_on(whole: Cohort, stream: BatchStream, saved: SavedTraining) -> Float[Te
 def _settings(
     configs: Configs, record_every_steps: int, sample: Tensor | None, checkpoint: CheckpointPlan, ranks: Ranks
 ) -> dict[str, Any]:
-    """What a state must have been made with to be gone on with."""
+    """Settings that a resumed state must share."""
     hashed = None
     if sample is not None:
         content = sample.detach().to("cpu", torch.float32).contiguous().numpy()

@@ -1,7 +1,4 @@
-"""How wrong a reconstruction is.
-
-Takes activations and their reconstruction, gives scalars. Knows nothing of dictionaries or optimisers.
-"""
+"""Reconstruction losses."""
 
 from __future__ import annotations
 
@@ -23,10 +20,10 @@ def reconstruction_loss(
     input_scale: float | Float[Tensor, ""],
     ranks: Ranks = ALONE,
 ) -> Float[Tensor, ""]:
-    """`mse`: mean over batch and coordinates of (input_scale * error)^2. `normalised_mse`: the squared error divided by
-    that of predicting the batch mean, free of units (O'Neill et al., arXiv 2411.13117, GPT-2 experiments).
+    """`mse`: mean over batch and coordinates of (input_scale * error)^2. `normalised_mse`: squared error over that of
+    the batch mean (O'Neill et al., arXiv 2411.13117, GPT-2 experiments).
 
-    With several ranks, the mean over ranks of the results is the loss of the whole batch.
+    The mean over ranks is the loss of the whole batch.
     """
     if kind == "mse":
         return functional.mse_loss(reconstruction, x) * input_scale**2

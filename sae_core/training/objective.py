@@ -1,7 +1,4 @@
-"""What training minimises: reconstruction, sparsity penalty and auxiliary loss of one batch, in normalised units.
-
-Takes a dictionary, a batch and how far the schedules are; gives the pass and its loss. Knows nothing of optimisers.
-"""
+"""The training objective of one batch, in normalised units."""
 
 from __future__ import annotations
 
@@ -26,11 +23,10 @@ def objective(
     penalty_share: float,
     dead: Int[Tensor, " n_dead"],
 ) -> tuple[TrainingPass, Float[Tensor, ""]]:
-    """The batch's pass and its loss. penalty_share: how much of the penalty applies yet (its warm-up), 0 to 1.
+    """The batch's pass and loss. penalty_share: warm-up factor of the penalty, 0 to 1.
 
-    The reconstruction loss is the mean over the full reconstruction and the partial ones, plus the loss of each side
-    reconstruction. At full penalty the dictionary is told the batch's L0 (`steer`). With `config.autocast` the
-    products of the passes are taken in bfloat16; the losses are always float32.
+    The loss is the mean over full and partial reconstructions, plus side reconstructions, penalty and auxiliary loss;
+    always float32. At full penalty the dictionary gets the batch's L0 (`steer`).
     """
     is_half = config.autocast == "bf16"
     with torch.autocast(x.device.type, torch.bfloat16, enabled=is_half):

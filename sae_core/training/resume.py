@@ -1,8 +1,7 @@
-"""States of an interrupted training on disk: what is written when, and how the last one is found again.
+"""States of an interrupted training on disk.
 
-A state is a folder `state-NUMBER`: facts as JSON, tensors as safetensors, and the stream's place of every rank. It is
-filled under another name and renamed, so a kill at any moment leaves a whole older or a whole newer state. Takes
-States; knows nothing of what they hold.
+A state is a folder `state-NUMBER` of facts (JSON), tensors (safetensors) and every rank's place in its stream. It is
+filled under another name and renamed, so a kill leaves one whole state.
 """
 
 from __future__ import annotations
@@ -35,11 +34,10 @@ PARTIAL = "partial-"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointPlan:
-    """Where and how often the state of a training is written.
+    """Where and how often states are written.
 
-    every_s: seconds between two states; every_steps: steps between two; None leaves that rule out, and the state at
-    the training's end is always written. facts: JSON-ready facts about where the activations come from; a state with
-    other facts is refused.
+    every_s: seconds between states; every_steps: steps between states; None switches a rule off. The end's state is
+    always written. facts: JSON-ready origin of the activations; a state with others is refused.
     """
 
     directory: Path | str
@@ -49,16 +47,16 @@ class CheckpointPlan:
 
 
 class SavedTraining(NamedTuple):
-    """A state that was found. stream: this rank's place in its stream; None where the training had ended."""
+    """A saved state. stream: this rank's place; None if the training had ended."""
 
     training: State
     stream: State | None
 
 
 class StateKeeper:
-    """Writes the states of one training when they are due, and finds the last one.
+    """Writes and finds the states of one training.
 
-    made_with: JSON-ready settings that a state must have been made with to be taken up.
+    made_with: JSON-ready settings that a resumed state must share.
     """
 
     def __init__(self, plan: CheckpointPlan, *, made_with: Mapping[str, Any], ranks: Ranks = ALONE) -> None:
@@ -69,16 +67,16 @@ class StateKeeper:
         self._last_s = time.monotonic()
 
     def is_due(self, n_steps: int) -> bool:
-        """Whether a state is to be written after step `n_steps`; the first rank's clock decides for all."""
+        """Whether to write a state after step `n_steps`; the first rank's clock decides for all."""
         is_due = self.plan.every_steps is not None and n_steps % self.plan.every_steps == 0
         if self.plan.every_s is not None:
             is_due |= time.monotonic() - self._last_s >= self.plan.every_s
         return self.ranks.least(int(is_due) if self.ranks.is_first else 1)[0] == 1
 
     def save(self, n_steps: int, *, training: State, stream: State | None) -> None:
-        """Write a state and remove the older ones. Every rank writes its stream, the first one the rest.
+        """Write a state and remove older ones; every rank writes its stream, the first one the rest.
 
-        Raises DictionaryWriteError where the disk is full or the folder cannot be written to; older states stay then.
+        Raises DictionaryWriteError for a full disk or read-only folder; older states stay.
         """
         # The state at the end has a name of its own and never takes the place of another one.
         name = f"{n_steps:012d}" if stream is not None else f"{n_steps:012d}-end"
@@ -104,14 +102,12 @@ class StateKeeper:
         self._last_s = time.monotonic()
 
     def load(self) -> SavedTraining | None:
-        """The newest state, or None where there is none.
-
-        Raises TrainingStateError when it is damaged, of a foreign schema, or was made with other settings.
-        """
-        found = sorted(self.directory.glob(f"{PREFIX}*"))
-        if not found:
+        """The newest state, or None. Raises TrainingStateError for one damaged, of another schema or of other
+        settings."""
+        states = sorted(self.directory.glob(f"{PREFIX}*"))
+        if not states:
             return None
-        newest = found[-1]
+        newest = states[-1]
         anew = f"delete {self.directory} to start anew"
         facts, tensors = _read(newest, TRAINING)
         if facts.get("schema_version") != STATE_SCHEMA:
@@ -125,7 +121,7 @@ class StateKeeper:
         return SavedTraining(State(facts["training"], tensors), stream)
 
     def forget(self) -> None:
-        """Remove all states, so that the training begins anew."""
+        """Remove all states."""
         if self.ranks.is_first:
             remove_states(self.directory)
         self.ranks.wait()
@@ -136,7 +132,7 @@ class StateKeeper:
 
 
 def remove_states(directory: Path | str) -> None:
-    """Remove the states of a training that is no longer wanted, and the folder itself where nothing else is in it."""
+    """Remove the states of a training, and the folder if empty."""
     folder = Path(directory)
     _remove_all_but(folder, None)
     if folder.is_dir() and not any(folder.iterdir()):

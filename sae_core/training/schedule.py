@@ -1,7 +1,4 @@
-"""How learning rate and L1 weight rise and fall with the share of training done.
-
-Takes a progress in [0, 1] and a training configuration, gives factors in [0, 1]. Torch-free.
-"""
+"""Schedules of learning rate and L1 weight over the share of training done."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""One dictionary in training: its optimiser, its clock of silent features, its records, and one step.
-
-Takes batches that are on its device already. What it is at any step it can put into a State and take up again. Knows
-nothing of streams, files or other dictionaries.
-"""
+"""The training of one dictionary."""
 
 from __future__ import annotations
 
@@ -28,21 +24,20 @@ from sae_core.training.schedule import l1_factor, learning_rate_factor
 __all__ = ["DictionaryTrainer"]
 
 DEAD_LIST_EVERY_STEPS = 8
-"""How often the list of dead features is drawn up for auxiliary losses; on a GPU each time is a wait."""
+"""Steps between updates of the list of dead features; on a GPU each is a wait."""
 
 LOG_RATE = 5.0
-"""How much faster logarithms are learned: a step of the learning rate moves a threshold by a few per mille only."""
+"""Factor of the learning rate for logarithms."""
 
 LOG_BETA2 = 0.99
-"""Adam's second decay for logarithms, at most: the pull of an L0 penalty on a threshold falls by orders of magnitude
-while L0 comes down, and a longer memory of it would hold the threshold where it is."""
+"""Largest second Adam decay for logarithms. The gradient of an L0 penalty falls by orders of magnitude; a longer memory
+would freeze thresholds."""
 
 
 class DictionaryTrainer:
-    """One dictionary, its optimiser and its clock; `step` moves it by one batch.
+    """One dictionary with optimiser, clock and records.
 
-    With several `ranks` each gives its share of the batch, all take the same step, and every number kept (tokens,
-    clock, records) is that of the whole batch.
+    With several `ranks` each gives its share of the batch; all numbers are those of the whole batch.
     """
 
     def __init__(
@@ -77,21 +72,18 @@ class DictionaryTrainer:
 
     @property
     def _units(self) -> tuple[float, float, float]:
-        """Multiples of the learning rate for weights, biases and logarithms.
-
-        In normalised units a bias is `scale` times as large, so its step here is `scale` times smaller.
-        """
+        """Learning rate factors of weights, biases and logarithms."""
+        # In normalised units a bias is `scale` times as large, so its step here is `scale` times smaller.
         return 1.0, 1.0 / self.scale, LOG_RATE
 
     @property
     def is_done(self) -> bool:
-        """Whether the configured number of activations has been seen."""
         return self.n_tokens >= self.config.n_tokens
 
     def step(self, x: Float[Tensor, "batch d_in"], *, is_recorded: bool) -> None:
-        """One optimiser step on one batch, and a record when asked for.
+        """One optimiser step on a batch, recorded if asked for.
 
-        Raises WidthMismatchError, and TrainingDataError when the loss is not finite (the weights are then untouched).
+        Raises WidthMismatchError, and TrainingDataError for a loss not finite, before the weights change.
         """
         with fast_matmul(x.device):
             n_new = x.shape[0] * self.ranks.n
@@ -149,7 +141,7 @@ class DictionaryTrainer:
             torch.nn.utils.clip_grads_with_norm_(self.dictionary.parameters(), largest_norm, norm, foreach=True)
 
     def _keep_alive(self, x: Tensor, passed: TrainingPass) -> None:
-        """Resample dead features when it is time, and now and then draw up the list of dead ones."""
+        """Resample dead features and update their list when due."""
         every = self.config.resample_every_steps
         is_time = every > 0 and self.n_steps % every == 0
         if is_time and self.n_tokens <= self.config.resample_until_frac * self.config.n_tokens:
@@ -193,7 +185,7 @@ class DictionaryTrainer:
         return record
 
     def state(self) -> State:
-        """Everything that a step reads and changes: weights, moments, clock, dead list, draws, counts, records."""
+        """Everything a step reads and changes, so that a resumed training is exact."""
         tensors = {f"dictionary/{name}": tensor for name, tensor in self.dictionary.state_dict().items()}
         for i, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{i}/{name}": tensor for name, tensor in moments.items()}
@@ -209,7 +201,7 @@ class DictionaryTrainer:
         return State(facts, tensors)
 
     def restore(self, state: State) -> None:
-        """Take up a state of the same dictionary and training configuration. Raises KeyError for a missing part."""
+        """Continue from a state of the same configuration. Raises KeyError for a missing part."""
         device = self.dictionary.W_dec.device
         self.dictionary.load_state_dict(
             {name: state.tensors[f"dictionary/{name}"] for name in self.dictionary.state_dict()}

@@ -1,8 +1,7 @@
-"""The course of a training as charts on Weights & Biases, for those who have it installed.
+"""Training charts on Weights & Biases, an optional package.
 
-Takes step records and facts that say what was trained; the package is imported when a log is opened and never before.
-No environment, code, git state, command line or console output is sent, so no key either: only those records and facts,
-beside wandb's own list of installed packages. Knows nothing of training.
+Only records and facts are sent, beside wandb's list of installed packages: no environment, code, git state, command
+line or console output, hence no key.
 """
 
 from __future__ import annotations
@@ -23,11 +22,10 @@ WandbMode = Literal["online", "offline"]
 
 
 class WandbLog:
-    """One run on Weights & Biases; `record` is what `train_dictionaries` takes as `on_step`.
+    """One run on Weights & Biases; `record` serves as `on_step` of `train_dictionaries`.
 
-    facts: JSON-ready settings to show beside the charts. mode: "offline" writes into `directory` only; None leaves it
-    to the WANDB_MODE of the environment. Every dictionary has charts of its own over its own steps. Raises
-    MissingPackageError where wandb is not installed.
+    facts: JSON-ready settings to show. mode: "offline" writes into `directory` only; None follows WANDB_MODE. Raises
+    MissingPackageError without wandb.
     """
 
     def __init__(
