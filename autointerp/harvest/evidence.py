@@ -86,10 +86,13 @@ def harvest(
     n_features = sum(len(plan.features) for plan in plans.values())
     with shown.bar("harvest: evidence", total=n_features, unit="features") as bar:
         for name, loaded in dictionaries.items():
+            collected = harvests.pop(name)
             evidence[name] = build_evidence(
-                subject, loaded, statistics[name], harvests.pop(name), config, name=name, text=text, needs=needs
+                subject, loaded, statistics[name], collected, config, name=name, text=text, needs=needs
             )
             bar.update(sum(map(len, evidence.values())))
+            if n_repeated := collected.windows.n_repeated:
+                shown.say(f"{name}: {n_repeated:,} windows left out, which repeat a passage of the other role")
     return evidence
 
 

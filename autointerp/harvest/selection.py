@@ -22,11 +22,18 @@ from autointerp.records.document import Role
 from autointerp.records.window import Kind, Window
 from autointerp.subject.tokens import TokenText, span_text
 
-__all__ = ["select_windows"]
+__all__ = ["RUN_TOKENS", "select_windows"]
+
+RUN_TOKENS = 10
+"""Windows of two roles that share a run of so many tokens are of one passage, which repeats in the corpus: what was
+shown to explain would be scored."""
 
 
 def select_windows(collector: WindowCollector, config: HarvestConfig, *, text: TokenText) -> list[tuple[Window, ...]]:
-    """The windows of each feature of the sample: role by role, each kind in its own order (top: strongest first)."""
+    """The windows of each feature of the sample: role by role, each kind in its own order (top: strongest first).
+
+    `collector.n_repeated` then counts the candidates left out because they repeat a passage of the other role.
+    """
     columns = collector.pools.columns()
     n = len(collector.plan.features)
     if not columns:
@@ -41,6 +48,7 @@ def select_windows(collector: WindowCollector, config: HarvestConfig, *, text: T
             for kind, bin_, place, wanted in _servings(slots, config):
                 slot = int(slots.number(np.array([feature]), index, place)[0])
                 selection.take(range(edges[slot], edges[slot + 1]), wanted, role, kind, bin_)
+        collector.n_repeated += selection.n_repeated
         chosen.append(selection.windows(collector, feature))
     return chosen
 
@@ -66,6 +74,8 @@ class _Selection:
         self.text = text
         self._spans: dict[str, list[tuple[int, int]]] = {}
         self._texts: set[str] = set()
+        self._runs: dict[Role, set[tuple[int, ...]]] = {role: set() for role in ROLES}
+        self.n_repeated = 0
         self._windows: list[Window] = []
 
     def take(self, candidates: range, n: int, role: Role, kind: Kind, bin_: int | None) -> None:
@@ -80,8 +90,13 @@ class _Selection:
             if any(offset < past and first < offset + length for first, past in spans):
                 continue
             window = self._window(index, document, offset, length, role, kind, bin_)
+            runs = {window.token_ids[i : i + RUN_TOKENS] for i in range(length - RUN_TOKENS + 1)}
+            if any(runs & known for other, known in self._runs.items() if other != role):
+                self.n_repeated += 1
+                continue
             if window.text in self._texts:
                 continue
+            self._runs[role] |= runs
             spans.append((offset, offset + length))
             self._texts.add(window.text)
             self._windows.append(window)

@@ -164,6 +164,7 @@ class WindowCollector:
         self.pools = Pools(np.tile(np.array(wanted) * SPARE, n))
         self.n_peaks = np.zeros((n, len(ROLES), config.n_bins), dtype=np.int64)
         self.n_windows = 0
+        self.n_repeated = 0
         self.n_firing = np.zeros(n, dtype=np.int64)
         self._code = np.array([code(seed, "window", plan.dictionary, int(f)) for f in plan.features], dtype=np.uint64)
 

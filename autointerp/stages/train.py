@@ -60,6 +60,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         with progress.bar(f"load subject {Path(config.subject.model).name}"):
             bench = open_workbench(config, objects)
         progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
+        if bench.corpus.n_copies:
+            progress.say(f"corpus: {bench.corpus.n_copies:,} documents left out, near copies of others")
         ready = _open_ready_ones(bench, objects or {}, progress if ranks.is_first else SilentProgress())
         points: dict[SitePoint, list[DictionaryEntry]] = {}
         for entry in config.dictionaries:

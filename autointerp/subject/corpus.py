@@ -15,6 +15,7 @@ from autointerp.errors import InputError
 from autointerp.records.document import DEFAULT_SHARES, Document, Role, role_of
 from autointerp.seeds import derive
 from autointerp.subject.builtin.corpus import BUILTIN_SHARES, builtin_corpus_hash, iter_builtin_documents
+from autointerp.subject.near_copies import NearCopies
 from autointerp.subject.sources.files import hash_files, iter_file_documents, locate_files
 from autointerp.subject.sources.hub import hash_hub, iter_hub_documents
 from autointerp.subject.sources.saved import is_saved_dataset, iter_saved_documents
@@ -33,7 +34,8 @@ HUB_BLOCK_CHARACTERS = 1 << 22
 
 @dataclass(slots=True)
 class Corpus:
-    """Documents with their roles. `n_empty` counts the empty documents skipped in the last complete pass.
+    """Documents with their roles. `n_empty` counts the empty documents skipped in the last complete pass, `n_copies`
+    the near copies of earlier ones.
 
     `provenance` says where the text comes from, for the manifest. Every pass reads the source anew.
     """
@@ -45,15 +47,18 @@ class Corpus:
     hash_source: Callable[[], str] = field(repr=False)
     block_characters: int | None = None
     n_empty: int = 0
+    n_copies: int = 0
 
     def iter_documents(self, role: Role, *, epoch: int = 0) -> Iterator[Document]:
-        """The role's documents, empty ones skipped, in an order drawn from their ids' hashes and `epoch`.
+        """The role's documents in an order drawn from their ids' hashes and `epoch`; empty ones and near copies of
+        others are skipped.
 
         The order does not depend on the run's seed, so every consumer of a role sees one prefix of one sequence,
         and a prefix holds every part of the corpus in proportion. Raises InputError when the corpus is damaged,
         holds no text at all, or none for this role.
         """
-        n_documents = n_with_role = n_characters = n_empty = 0
+        n_documents = n_with_role = n_characters = n_empty = n_copies = 0
+        near = NearCopies()
         block: list[Document] = []
         block_characters = self.block_characters or BLOCK_CHARACTERS
         for document in self.read():
@@ -61,6 +66,9 @@ class Corpus:
                 n_empty += 1
                 continue
             n_documents += 1
+            if near.is_copy(document):
+                n_copies += 1
+                continue
             if role_of(document.id, self.shares) != role:
                 continue
             n_with_role += 1
@@ -70,7 +78,7 @@ class Corpus:
                 yield from _ordered(block, epoch)
                 block, n_characters = [], 0
         yield from _ordered(block, epoch)
-        self.n_empty = n_empty
+        self.n_empty, self.n_copies = n_empty, n_copies
         if n_with_role == 0:
             self._raise_empty(role, n_documents, n_empty)
 

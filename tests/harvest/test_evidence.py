@@ -11,6 +11,7 @@ from autointerp.config.tree import HarvestConfig
 from autointerp.errors import SubjectError
 from autointerp.harvest.evidence import Need, build_evidence, harvest
 from autointerp.harvest.passes import LoadedDictionary, collect_statistics, collect_windows, plan_windows
+from autointerp.harvest.selection import RUN_TOKENS
 from autointerp.progress import SilentProgress
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence
@@ -184,6 +185,21 @@ def test_repeated_passages_are_kept_once(config: HarvestConfig) -> None:
     anchors = Counter(w.offset + w.candidate for w in wide.windows if w.is_firing and _number(w.document) < 120)
     assert anchors
     assert max(anchors.values()) <= 4
+
+
+def test_no_passage_is_shared_by_the_roles(config: HarvestConfig) -> None:
+    """A corpus a third of whose documents hold one passage, in both roles."""
+    for item in run(PlantedCorpus(n_documents=120, repeats=40, seed=3), config):
+        runs = {
+            role: {
+                w.token_ids[i : i + RUN_TOKENS]
+                for w in item.select(role)
+                for i in range(len(w.token_ids) - RUN_TOKENS + 1)
+            }
+            for role in ("explain", "score")
+        }
+        assert runs["explain"]
+        assert not runs["explain"] & runs["score"]
 
 
 def test_an_unscorable_feature_stays_and_says_why(config: HarvestConfig, corpus: PlantedCorpus) -> None:
