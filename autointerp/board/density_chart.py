@@ -35,7 +35,7 @@ class _Scales(NamedTuple):
 
     def up(self, score: float) -> float:
         low, high = self.y
-        return round(_FLOOR - (_FLOOR - _TOP) * (score - low) / (high - low), 1)
+        return round(_FLOOR - (_FLOOR - _TOP) * (score - low) / ((high - low) or 1.0), 1)
 
 
 def draw_density(section: Section) -> Markup | None:
