@@ -1,7 +1,4 @@
-"""Any object with an encoder and decoder directions as a Dictionary.
-
-Files hold the directions, not the encoder: a dictionary read back needs `attach` before it can encode.
-"""
+"""Any object with an encoder and decoder directions as a Dictionary; files hold its directions, not its encoder."""
 
 from __future__ import annotations
 
@@ -72,13 +69,12 @@ def adapt(source: object) -> Dictionary:
 class AdaptedDictionary(Dictionary):
     """A dictionary whose codes come from an object, which is not part of its state.
 
-    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], code_scale [n_features], the norms of the object's
-    directions. `of`: name of the object's class; `sha256`: hash of its weights.
+    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], code_scale [n_features], the object's norms. `of`:
+    the object's class; `sha256`: hash of its weights.
     """
 
     family = "adapted"
     has_decoder = False
-    """Whether the object decodes codes itself."""
     W_dec: Tensor
     b_dec: Tensor
     code_scale: Tensor
@@ -105,7 +101,6 @@ class AdaptedDictionary(Dictionary):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments, beside the configuration, of an empty one."""
         return {"of": self.of, "is_dense": self.is_dense, "is_signed": self.is_signed, "sha256": self.sha256}
 
     @property
@@ -164,7 +159,6 @@ class AdaptedDictionary(Dictionary):
     def reconstruct(
         self, x: Float[Tensor, "batch d_in"], code: Float[Tensor, "batch n_features"]
     ) -> Float[Tensor, "batch d_in"]:
-        """Decode dense codes with the object's own decoder, if any."""
         if not self.has_decoder:
             return self.decode_dense(code)
         return self._decode(torch.where(self.code_scale > 0, code / self.code_scale, 0.0))
@@ -185,7 +179,6 @@ class AdaptedDictionary(Dictionary):
         return self._decode(torch.zeros(1, self.n_features, device=self.W_dec.device))[0]
 
     def _ask(self, x: Tensor) -> Tensor | SparseCode:
-        """The object's codes, float32 on the device of `x`."""
         reply = self._call("encode", x)
         if isinstance(reply, tuple) and len(reply) >= 2:
             values, indices = (_tensor(self.source, "encode", part, dtype=None) for part in reply[:2])
@@ -223,7 +216,6 @@ class AdaptedDictionary(Dictionary):
 
 
 def _stated(source: object) -> tuple[str, Any]:
-    """Name and value of the object's directions."""
     for name in ("W_dec", "directions"):
         if getattr(source, name, None) is not None:
             return name, getattr(source, name)
@@ -232,7 +224,6 @@ def _stated(source: object) -> tuple[str, Any]:
 
 
 def _directions(source: object) -> Tensor:
-    """Directions [n_features, d_in] in float32. Raises DictionaryObjectError."""
     if not callable(getattr(source, "encode", None)):
         raise _error(source, "no `encode`, which gives codes of activations")
     name, stated = _stated(source)

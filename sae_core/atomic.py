@@ -13,10 +13,7 @@ __all__ = ["move_into_place", "naming_the_path", "replace_file", "sync_to_disk",
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one move.
-
-    Raises DictionaryWriteError if it cannot be written (a full disk); the old file stays.
-    """
+    """Put `content` at `path` in one move. Raises as `write_file`."""
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
@@ -27,7 +24,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, sync it and move it into place.
 
-    Raises DictionaryWriteError if it cannot be written (a full disk); the old file stays.
+    Raises DictionaryWriteError on failure (a full disk); the old file stays.
     """
     temporary = path.with_name(path.name + ".tmp")
     with naming_the_path(path):
@@ -52,7 +49,6 @@ def move_into_place(temporary: Path, path: Path) -> None:
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

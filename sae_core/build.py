@@ -75,7 +75,7 @@ def build_dictionary(
     """A fresh dictionary on the CPU in float32.
 
     `sample` sets the decoder bias (geometric median) and `input_scale`, else 0 and 1. Raises TrainingDataError for a
-    sample that is empty, zero, not finite, or missing for pca and ica; WidthMismatchError for one of another width.
+    sample that is empty, zero, not finite, or missing for pca and ica; WidthMismatchError.
     """
     rows = None if sample is None else sample.detach().to(device="cpu", dtype=torch.float32)
     if rows is not None and rows.shape[-1] != d_in:
@@ -93,10 +93,8 @@ def build_dictionary(
 
 
 def fit_input_scale(sample: Float[Tensor, "n_sample d_in"]) -> float:
-    """The factor that brings the sample's mean norm to sqrt(d_in).
-
-    Raises TrainingDataError for a sample that is empty, all zero or not finite.
-    """
+    """The factor that brings the mean norm to sqrt(d_in). Raises TrainingDataError for an empty, zero or infinite
+    sample."""
     if sample.numel() == 0:
         raise TrainingDataError("the sample of activations is empty; give a longer corpus")
     mean_norm = float(sample.double().norm(dim=-1).mean())

@@ -1,7 +1,5 @@
-"""Dictionaries on disk, in the layout of SAELens 6: `cfg.json` beside `sae_weights.safetensors`.
-
-SAELens reads the kinds whose architecture it has; the others keep their own tensor names. Loading is bit-exact.
-"""
+"""Dictionaries on disk, in the layout of SAELens 6, without loss; kinds that SAELens lacks keep their own tensor
+names."""
 
 from __future__ import annotations
 
@@ -32,13 +30,11 @@ CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
 
 OWN_PREFIX = "sae_core."
-"""Prefix of architectures that SAELens does not have."""
 
 OWN_KEY = "sae_core"
 """Key of our own description in `metadata`."""
 
 HASH_KEY = "sha256"
-"""Key, in our description, of the hash of weights and description."""
 
 UNIT_NORM_TOLERANCE = 1e-3
 
@@ -67,12 +63,10 @@ def save_dictionary(
 
 
 def load_dictionary(path: Path | str, *, device: str | torch.device = "cpu") -> Dictionary:
-    """The dictionary at `path`, ours or of a foreign format, in float32 on `device`, in evaluation mode, without
-    gradients.
+    """The dictionary at `path`, ours or foreign, in float32 on `device`, in evaluation mode, without gradients.
 
     Raises DictionaryFormatError, naming path and fix, for a file missing or truncated, an unknown architecture, a
-    tensor missing, misshapen or not finite, a direction not of norm 1, or a directory of ours changed since it was
-    saved.
+    tensor missing, misshapen or not finite, a direction not of norm 1, or a changed directory of ours.
     """
     folder = Path(path)
     dictionary = load_own(folder) if is_own(folder) or not folder.exists() else read_foreign(folder).dictionary
@@ -137,7 +131,6 @@ def _rebuild(settings: Settings, own: Mapping[str, Any], *, n_held: int) -> Dict
 
 
 def _check_unchanged(settings: Settings, dictionary: Dictionary, own: Mapping[str, Any], weights: Path) -> None:
-    """Raise DictionaryFormatError if weights, description or SAELens' keys differ from what was saved together."""
     stated = own.get(HASH_KEY)  # none before there were hashes
     if stated is not None:
         with weights.open("rb") as file:
@@ -164,7 +157,6 @@ def read_metadata(directory: Path | str) -> dict[str, Any]:
 
 
 def _architecture(own: Mapping[str, Any]) -> str:
-    """SAELens' name of the architecture where it has one, else ours."""
     if "family" in own:
         return OWN_PREFIX + str(own["family"])
     kind = str(own["config"]["kind"])
@@ -172,7 +164,6 @@ def _architecture(own: Mapping[str, Any]) -> str:
 
 
 def _layout(dictionary: Dictionary, architecture: str, *, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of `cfg.json`."""
     cfg = saelens_layout.base_cfg(
         architecture=architecture, d_in=dictionary.d_in, d_sae=dictionary.n_features, metadata=metadata
     )
@@ -183,14 +174,12 @@ def _layout(dictionary: Dictionary, architecture: str, *, metadata: Mapping[str,
 
 
 def _hash(own: Mapping[str, Any], weights: io.BufferedIOBase) -> str:
-    """Hash of the description, as JSON, and of the weights file."""
     described = json.dumps({key: value for key, value in own.items() if key != HASH_KEY}, sort_keys=True)
     digest = hashlib.sha256(described.encode())
     return hashlib.file_digest(weights, lambda: digest).hexdigest()
 
 
 def _from_layout(dictionary: Dictionary, file: TensorFile, state: object, path: Path) -> dict[str, Tensor]:
-    """The state of a dictionary from SAELens' tensors and the configuration's `state`."""
     wanted = dictionary.state_dict()
     shapes, _ = saelens_layout.to_layout(dictionary)
     held = {name: file.take_as(name, tensor.dtype, *tensor.shape) for name, tensor in shapes.items()}
@@ -209,12 +198,11 @@ def _from_layout(dictionary: Dictionary, file: TensorFile, state: object, path: 
 
 
 def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors without shared memory, which safetensors refuses."""
     seen: set[int] = set()
     plain = {}
     for name, tensor in tensors.items():
         address = tensor.untyped_storage().data_ptr()
-        plain[name] = tensor.clone() if address in seen else tensor
+        plain[name] = tensor.clone() if address in seen else tensor  # safetensors refuses shared memory
         seen.add(address)
     return plain
 

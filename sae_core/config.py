@@ -1,7 +1,7 @@
 """Settings of a dictionary and of its training, as torch-free frozen dataclasses.
 
-Each field states its default, bounds and kinds once; the run config reads them from here. A value out of bounds raises
-ValueError naming field, value and what is allowed.
+Each field states its default, bounds and kinds once, for the run config as well. A value out of bounds raises
+ValueError.
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ _BOUNDS = {
 
 
 def _of(kinds: Iterable[str], **bounds: int) -> dict[str, Any]:
-    """Field metadata: the kinds that use the field, and its bounds (for a tuple, those of each number)."""
     return {"kinds": frozenset(kinds), "bounds": bounds}
 
 
@@ -80,18 +79,11 @@ def _of(kinds: Iterable[str], **bounds: int) -> dict[str, Any]:
 class DictionaryConfig:
     """One dictionary. A kind ignores the fields it does not use; `mlp` uses those of the kind named by its `output`.
 
-    Trained kinds: `relu` f = ReLU(W_e (x - b_d) + b_e) with an L1 penalty (Bricken et al. 2023); `topk` the k largest
-    pre-activations of each activation (Gao et al. 2024, arXiv 2406.04093); `batchtopk` the k * batch largest of a batch
-    (Bussmann et al. 2024, arXiv 2412.06410); `abstopk` the k largest by absolute value, with sign; `jumprelu` those
-    above a learned threshold (Rajamanoharan et al. 2024, arXiv 2407.14435); `gated` a gate for which features are
-    active, apart from their magnitudes (Rajamanoharan et al. 2024, arXiv 2404.16014); `prolu` a threshold without
-    shrinkage (Taggart 2024); `matryoshka` batchtopk with prefixes that reconstruct as well (Bussmann et al. 2025, arXiv
-    2503.17547); `mlp` an encoder with hidden layers (O'Neill et al., arXiv 2411.13117); `sparse_coding` optimised
-    codes, no encoder (same paper).
-
-    Fixed kinds: `inferred` another dictionary's directions with optimised codes; `identity` the coordinates; `pca`,
-    `ica` the components of a sample; `random` random unit directions; `shuffled` another dictionary's directions with
-    shuffled entries.
+    Trained kinds: `relu` (Bricken et al. 2023), `topk` (Gao et al. 2024), `batchtopk` (Bussmann et al. 2024), `abstopk`
+    (Zhu et al. 2025), `jumprelu` and `gated` (Rajamanoharan et al. 2024), `prolu` (Taggart 2024), `matryoshka`
+    (Bussmann et al. 2025), `mlp` and `sparse_coding` (O'Neill et al. 2024). Fixed kinds: `inferred`, optimised codes
+    over another dictionary's directions; `identity`, the coordinates; `pca`, `ica`; `random`, unit directions;
+    `shuffled`, another dictionary's shuffled directions.
     """
 
     kind: DictionaryKind
@@ -171,7 +163,6 @@ class DictionaryConfig:
         )
 
     def _fill_in(self) -> None:
-        """Set the sizes that follow from n_features where they are left out."""
         if self.n_features is None:
             return
         if not self.hidden:
@@ -186,7 +177,6 @@ class DictionaryConfig:
 
     @property
     def is_topk(self) -> bool:
-        """Whether `k` says how many codes are active."""
         return self.kind in TOPK_KINDS or (self.kind == "mlp" and self.output == "topk")
 
 
@@ -253,7 +243,6 @@ class TrainingConfig:
 
 
 def _require_bounds(config: DictionaryConfig | TrainingConfig) -> None:
-    """Raise ValueError for the first field out of its bounds."""
     for each in fields(config):
         value = getattr(config, each.name)
         numbers = value if isinstance(value, tuple) else () if value is None else (value,)

@@ -13,10 +13,8 @@ __all__ = ["fast_matmul", "is_on_host", "resolve_device"]
 
 
 def is_on_host(tensor: Tensor) -> bool:
-    """Whether reading the tensor's values is free, because it is in the CPU's memory.
-
-    Elsewhere a step must not branch on values (it would wait for the device), and dense products are cheap.
-    """
+    """Whether reading the tensor's values is free, because it is in the CPU's memory; elsewhere a step must not branch
+    on them."""
     return tensor.device.type == "cpu"
 
 
@@ -38,7 +36,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 @cache
 def _is_medium_exact_on_cpu() -> bool:
-    """Whether "medium" products keep float32 accuracy on this CPU (with AMX they are bfloat16)."""
+    # On CPUs with AMX "medium" is bfloat16.
     draw = torch.Generator().manual_seed(0)
     left, right = (torch.randn(256, 256, generator=draw) for _ in range(2))
     exact = left.double() @ right.double()
@@ -53,10 +51,9 @@ def _is_medium_exact_on_cpu() -> bool:
 
 @contextmanager
 def fast_matmul(device: torch.device) -> Iterator[None]:
-    """Within the block, float32 products take the fastest kernel that is accurate enough.
+    """Within the block, float32 products take the fastest accurate kernel.
 
-    CPU: oneDNN ("medium"), where a self-test finds it exact to 1e-5. CUDA: TF32 ("high"). The process-wide setting is
-    restored afterwards.
+    CPU: oneDNN ("medium"), where a self-test finds it exact to 1e-5. CUDA: TF32 ("high").
     """
     previous = torch.get_float32_matmul_precision()
     wanted = "high" if device.type == "cuda" else ("medium" if _is_medium_exact_on_cpu() else previous)

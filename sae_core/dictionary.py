@@ -1,7 +1,7 @@
 """The dictionary: an encoder to a sparse code over one linear decoder.
 
-For all architectures row i of `directions`, of norm 1, is feature i's direction; the reconstruction is `offset + sum_i
-code_i * directions_i`.
+Row i of `directions`, of norm 1, is feature i's direction; the reconstruction is `offset + sum_i code_i *
+directions_i`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SparseCode(NamedTuple):
 
     @classmethod
     def from_dense(cls, dense: Float[Tensor, "batch n_features"]) -> SparseCode:
-        """The non-zero entries in feature order, padded to the batch's largest L0 (at least 1)."""
+        """The non-zero entries in feature order, padded to the largest L0 (at least 1)."""
         n_rows, n_features = dense.shape
         positions = true_positions(is_nonzero(dense).reshape(-1))
         rows = positions // n_features
@@ -48,7 +48,6 @@ class SparseCode(NamedTuple):
 
     @classmethod
     def join(cls, parts: Sequence[SparseCode]) -> SparseCode:
-        """The codes of one or more batches as one batch."""
         width = max(part.values.shape[1] for part in parts)
         values, indices = (
             torch.cat([torch.nn.functional.pad(tensor, (0, width - tensor.shape[1])) for tensor in tensors])
@@ -64,8 +63,8 @@ class SparseCode(NamedTuple):
 class Dictionary(nn.Module, ABC):
     """A dictionary over activations of width `d_in` with `n_features` features.
 
-    Codes fire above 0, except `is_dense` ones (neurons, bases, random directions), which need a fitted firing rule.
-    `is_signed`: codes may be negative.
+    Codes fire above 0; those of `is_dense` ones (neurons, random directions) above a fitted threshold. `is_signed`:
+    codes may be negative.
     """
 
     config: DictionaryConfig
@@ -107,7 +106,6 @@ class Dictionary(nn.Module, ABC):
         return self.encode_dense(x)[:, features]
 
     def decode_dense(self, code: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch d_in"]:
-        """Reconstruction from dense codes."""
         return code @ self.directions + self.offset
 
     def reconstruct(
@@ -117,16 +115,13 @@ class Dictionary(nn.Module, ABC):
         return self.decode_dense(code)
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """Codes as (values, indices)."""
         return SparseCode.from_dense(self.encode_dense(x))
 
     def decode(self, code: SparseCode) -> Float[Tensor, "batch d_in"]:
-        """Reconstruction from sparse codes."""
         rows = torch.nn.functional.embedding_bag(
             code.indices, self.directions, per_sample_weights=code.values.to(self.directions.dtype), mode="sum"
         )
         return rows + self.offset
 
     def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
-        """Reconstruction of the activations."""
         return self.decode(self.encode(x))

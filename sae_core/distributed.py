@@ -1,7 +1,6 @@
 """Several processes that train one set of dictionaries, each on its share of every batch.
 
-Results equal one process on the whole batch, up to rounding and to BatchTopK, which chooses within each rank's share.
-DistributedDataParallel gains nothing here: a few large gradients all appear at the end of one short backward pass.
+Results equal one process on the whole batch, up to rounding and to BatchTopK, which chooses within a rank's share.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes and prints."""
         return self.index == 0
 
     def mean(self, tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -41,10 +39,7 @@ class Ranks:
         return total / self.n
 
     def total_variation(self, x: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
-        """The summed squared distance of all ranks' rows from their common mean, divided by `n`.
-
-        The mean over ranks of (a rank's sum / this) is then the sum over all rows / their total variation.
-        """
+        """Summed squared distance of all ranks' rows from their common mean, divided by `n`."""
         mean = self.mean(x.mean(dim=0))
         return self.mean((x - mean).square().sum())
 
@@ -67,6 +62,7 @@ class Ranks:
         `numbers`."""
         if self.n == 1:
             return fired, numbers
+        # Not DistributedDataParallel: a few large gradients appear at once, at the end of a short backward pass.
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         flat = torch.cat([part.reshape(-1) for part in (*parts, fired.to(parts[0].dtype), numbers)])
@@ -79,33 +75,30 @@ class Ranks:
         return flat[start : start + fired.numel()] > 0, flat[start + fired.numel() :]
 
     def share(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite tensors, in place, with the first rank's."""
         if self.n > 1:
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
     def least(self, *numbers: int) -> tuple[int, ...]:
-        """The smallest value of each number over all ranks; sent over the CPU, so no GPU is waited for."""
+        """The smallest value of each number over all ranks."""
         if self.n == 1:
             return numbers
-        smallest = torch.tensor(numbers, dtype=torch.int64)
+        smallest = torch.tensor(numbers, dtype=torch.int64)  # over the CPU, so no rank's GPU is waited for
         dist.all_reduce(smallest, op=dist.ReduceOp.MIN)
         return tuple(smallest.tolist())
 
     def wait(self) -> None:
-        """Continue when every rank is here."""
         self.least(0)
 
 
 ALONE = Ranks()
-"""A single process."""
 
 
 @contextmanager
 def open_ranks(*, timeout_s: float = 1800.0) -> Iterator[Ranks]:
-    """The ranks `torchrun` started, or ALONE.
+    """The ranks `torchrun` started, or ALONE; with CUDA on the device of their local number.
 
-    With CUDA each rank takes the device of its local number. A rank that waits longer than `timeout_s` raises.
+    A rank that waits longer than `timeout_s` raises.
     """
     n_ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if n_ranks == 1:

@@ -27,13 +27,11 @@ ROWS_PER_ENCODED_BLOCK = 1024
 class EncoderDictionary(TrainableDictionary):
     """A dictionary whose encoder ends in a linear layer. Further parameters: W_enc [n_features, d_hidden], b_enc.
 
-    A family defines the rule from pre-activations to codes: `codes_of` for inference, `rule_pass` with gradients. The
-    hidden vector is x - `b_dec` unless the family adds layers.
+    A family defines the rule from pre-activations to codes: `codes_of` for inference, `rule_pass` with gradients.
     """
 
     is_featurewise = True
     is_hidden_centred: bool = True
-    """Whether the hidden vector is x - `b_dec`."""
 
     def __init__(
         self,
@@ -61,12 +59,10 @@ class EncoderDictionary(TrainableDictionary):
         self.b_enc = nn.Parameter(torch.zeros(self.n_features))
 
     def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
-        """Start each encoder row along its decoder direction."""
         self.W_enc.copy_(self.W_dec * self.config.encoder_init_norm)
 
     @property
     def feature_parameters(self) -> list[nn.Parameter]:
-        """The parameters with one row per feature; reviving a feature clears their optimiser state."""
         return [self.W_enc, self.b_enc, self.W_dec]
 
     def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_hidden"]:
@@ -85,7 +81,6 @@ class EncoderDictionary(TrainableDictionary):
     def pre_activations(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:
-        """W_e h + b_e for some features, in the hidden vectors' dtype also under autocast."""
         return functional.linear(hidden, self.W_enc[features], self.b_enc[features]).to(hidden.dtype)
 
     @abstractmethod
@@ -118,7 +113,6 @@ class EncoderDictionary(TrainableDictionary):
         return SparseCode.join(blocks)
 
     def pass_of(self, codes: BatchCodes, penalty: Float[Tensor, ""] | None = None) -> TrainingPass:
-        """The pass of a batch's codes; penalty None is 0."""
         code_sum = codes.values.abs().sum() / codes.n_rows
         return TrainingPass(
             reconstruction=codes.decode(self.W_dec) + self.b_dec,
@@ -147,11 +141,9 @@ class EncoderDictionary(TrainableDictionary):
         norm_frac: float,
         is_dead: Bool[Tensor, " n_features"],
     ) -> None:
-        """Point dead `features` at the `rows` of the batch `x`, one each; encoder rows get `norm_frac` of the live
-        rows' mean norm.
+        """Point dead `features` at the `rows` of the batch `x`, one each (Bricken et al. 2023, "Neuron Resampling").
 
-        The bias sets the pre-activation to 0 at the hidden vectors' centre, so that it is positive at the chosen row.
-        Bricken et al. 2023, "Neuron Resampling".
+        Encoder rows get `norm_frac` of the live rows' mean norm.
         """
         norms = self.W_enc.norm(dim=1)
         # A masked mean, not an index: no wait for the device.
@@ -163,6 +155,7 @@ class EncoderDictionary(TrainableDictionary):
         encoder = functional.normalize(offsets, dim=1) * live_norm * norm_frac
         self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)
         self.W_enc[features] = encoder
+        # 0 at the centre of the hidden vectors: positive at the chosen row, and not everywhere.
         self.revive_rule(features, bias=-(encoder @ centre), pre=(encoder * offsets).sum(dim=1))
 
     def revive_rule(

@@ -31,15 +31,13 @@ def firing_densities(dictionary: Dictionary, sample: Float[Tensor, "n_sample d_i
 def live_densities(
     density: Float[Tensor, " n_features"], *, min_density: float = 0.0, max_density: float = 1.0
 ) -> Float[Tensor, " n_live"]:
-    """The densities above `min_density` and at most `max_density`."""
     return density[(density > min_density) & (density <= max_density)]
 
 
 def draw_densities(live: Float[Tensor, " n_live"], *, n_features: int, seed: int) -> Float[Tensor, " n_features"]:
-    """A target density for each of `n_features`, drawn from a trained dictionary's live ones.
+    """A target density per feature, drawn from a trained dictionary's live ones.
 
-    Each live density is used equally often (up to one), in seeded random order. Raises TrainingDataError if none is
-    live.
+    Each is used equally often (up to one). Raises TrainingDataError if none is live.
     """
     if live.numel() == 0:
         raise TrainingDataError(
@@ -62,9 +60,9 @@ def fit_thresholds(
 ) -> Float[Tensor, " n_features"]:
     """The value exceeded by a share `target_density` of the sample (at least one activation), per feature.
 
-    A feature fires ABOVE its threshold. If many values tie (a ReLU neuron's zeros) the density falls short of the
-    target. Memory: n_sample x features_per_chunk values. Raises TrainingDataError for fewer than two activations,
-    ValueError for a density outside [0, 1], WidthMismatchError.
+    If many values tie (a ReLU neuron's zeros) the density falls short. Memory: n_sample x features_per_chunk values.
+    Raises TrainingDataError for fewer than two activations, ValueError for a density outside [0, 1],
+    WidthMismatchError.
     """
     dictionary.check_width(sample)
     n_sample = sample.shape[0]
@@ -86,7 +84,6 @@ def fit_thresholds(
 
 
 def _exceeded_by(values: Float[Tensor, "n_sample chosen"], n_above: Int[Tensor, " chosen"]) -> Float[Tensor, " chosen"]:
-    """The value after the `n_above` largest in each column."""
     columns = values.float().T.clone(memory_format=torch.contiguous_format)
     if not is_on_host(columns):
         return columns.sort(dim=1, descending=True).values.gather(1, n_above[:, None])[:, 0]

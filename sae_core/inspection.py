@@ -36,10 +36,7 @@ def open_dictionary(path: Path | str, *, format: str = "auto") -> Imported:
 
 
 def inspect_dictionary(path: Path | str, *, format: str = "auto") -> dict[str, Any]:
-    """JSON-ready facts about the dictionary at `path`. Raises DictionaryFormatError.
-
-    `kind`: its name here; `architecture`: its name in its own format; norms, k and thresholds as in the file.
-    """
+    """JSON-ready facts about the dictionary at `path`, numbers as in the file. Raises DictionaryFormatError."""
     opened = open_dictionary(path, format=format)
     dictionary = opened.dictionary
     d_out = dictionary.directions.shape[1]

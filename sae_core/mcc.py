@@ -15,16 +15,11 @@ __all__ = ["Matching", "dictionary_cosine", "dictionary_mcc", "latent_mcc", "mat
 
 
 class Matching(NamedTuple):
-    """One-to-one pairs of planted and found features, as many as the smaller side has.
+    """One-to-one pairs of planted and found features, as many as the smaller side has."""
 
-    mean: mean similarity of the best matching (Hungarian algorithm); greedy_mean: of the greedy matching, which takes
-    the most similar pair left (at most `mean`); planted, found: [n_pairs] int64, the best matching in planted order;
-    similarity: [n_pairs].
-    """
-
-    mean: float
-    greedy_mean: float
-    planted: Int[Tensor, " n_pairs"]
+    mean: float  # of the best matching (Hungarian algorithm)
+    greedy_mean: float  # of the matching that takes the most similar pair left; at most `mean`
+    planted: Int[Tensor, " n_pairs"]  # the best matching, in planted order
     found: Int[Tensor, " n_pairs"]
     similarity: Float[Tensor, " n_pairs"]
 
@@ -40,8 +35,7 @@ def latent_mcc(planted: Float[Tensor, "n_samples n_planted"], found: Float[Tenso
 def dictionary_mcc(planted: Float[Tensor, "n_planted d_in"], found: Float[Tensor, "n_found d_in"]) -> Matching:
     """Mean |Pearson r| over coordinates between matched directions (rows), as in O'Neill et al.
 
-    Unlike the cosine it subtracts each direction's mean. A constant direction counts with r = 0. Raises ValueError as
-    `latent_mcc`.
+    Unlike the cosine it subtracts each direction's mean. Raises ValueError as `latent_mcc`.
     """
     return match_features(_correlations(_columns(planted.T, "planted"), _columns(found.T, "found")))
 
@@ -93,7 +87,6 @@ def _normalised(columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _correlations(planted: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """|Pearson r| of every pair of columns; 0 for a constant one."""
     centred = []
     for columns in (planted, found):
         less_mean = columns - columns.mean(axis=0)

@@ -1,9 +1,7 @@
 """Operation counts of O'Neill, Gumran and Klindt (arXiv 2411.13117, appendix G), to compare with their totals.
 
 Unlike flops they include elementwise work, count one of a layer's two backward products, and count per-step work
-(decoder norm, weight update) per sample. In sparse coding, loss and code update hold the batch already and are
-multiplied by it again: counted once, the base setting (16 sources, 8 measurements, 1,024 samples) costs 2,144
-operations per sample and step, not 51,248.
+(decoder norm, weight update) per sample.
 """
 
 from __future__ import annotations
@@ -36,6 +34,8 @@ def published_sparse_coding_training_flops(
 ) -> int:
     """Log-codes and dictionary. is_batch_counted_twice: the published count, which multiplies loss and code update by
     the batch."""
+    # Loss and code update hold the batch already. Counted once, the base setting (16 sources, 8 measurements, 1,024
+    # samples) costs 2,144 operations per sample and step, not 51,248.
     products = 16 * d_in * n_features + 3 * n_features
     elementwise = 2 * (d_in + n_features) * (n_rows if is_batch_counted_twice else 1)
     return n_steps * n_rows * (products + elementwise)

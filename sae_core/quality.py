@@ -25,22 +25,16 @@ ROWS_PER_CHUNK = 1024
 
 @dataclass(frozen=True)
 class Quality:
-    """Quality of a dictionary over `n_tokens` activations.
-
-    fvu: squared error over that of the mean activation; explained_variance: 1 - fvu; mse: squared error per coordinate,
-    in the activations' units; l0: mean number of non-zero codes (dense coordinates: that fire); dead_frac: share of
-    features never active; density: share of activations on which each feature fires; density_histogram: live features
-    per bin of DENSITY_BIN_EDGES.
-    """
+    """Quality of a dictionary over `n_tokens` activations."""
 
     n_tokens: int
-    mse: float
-    fvu: float
-    explained_variance: float
-    l0: float
-    dead_frac: float
-    density: Float[Tensor, " n_features"]
-    density_histogram: tuple[int, ...]
+    mse: float  # per coordinate, in the activations' units
+    fvu: float  # squared error over that of the mean activation
+    explained_variance: float  # 1 - fvu
+    l0: float  # mean number of non-zero codes (dense coordinates: that fire)
+    dead_frac: float  # share of features never active
+    density: Float[Tensor, " n_features"]  # share of activations on which each feature fires
+    density_histogram: tuple[int, ...]  # live features per bin of DENSITY_BIN_EDGES
 
     def to_json(self) -> dict[str, object]:
         """JSON-ready values without the per-feature density; not-a-number becomes None."""
@@ -127,7 +121,6 @@ def measure_quality(
 
 
 def _n_true(mask: Tensor) -> Tensor:
-    """True entries per column of [n_rows, n_features]."""
     return mask.view(torch.uint8).sum(dim=0, dtype=torch.int32)  # narrow counts are three times as fast
 
 

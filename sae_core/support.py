@@ -14,24 +14,20 @@ __all__ = ["CodeCost", "SupportRecovery", "measure_codes", "support_recovery"]
 
 
 class SupportRecovery(NamedTuple):
-    """Recovery of the active set over all samples.
+    """Recovery of the active set over all samples."""
 
-    precision: share of found firings that are planted; recall: share of planted firings that are found (each 1 without
-    firings); exact_frac: share of samples with exactly the planted set.
-    """
-
-    precision: float
-    recall: float
+    precision: float  # share of found firings that are planted (1 without any)
+    recall: float  # share of planted firings that are found (1 without any)
     f1: float
-    exact_frac: float
+    exact_frac: float  # share of samples with exactly the planted set
 
 
 class CodeCost(NamedTuple):
-    """Means per sample. mse: squared error per coordinate; l0: non-zero codes; l1: sum of magnitudes."""
+    """Means per sample."""
 
-    mse: float
-    l0: float
-    l1: float
+    mse: float  # per coordinate
+    l0: float  # non-zero codes
+    l1: float  # sum of magnitudes
 
 
 def support_recovery(
@@ -74,7 +70,6 @@ def measure_codes(
     codes: Float[Tensor, "n_samples n_features"],
     directions: Float[Tensor, "n_features d_in"],
 ) -> CodeCost:
-    """Cost of `codes` as a description of `x`."""
     error = (codes @ directions - x).double()
     return CodeCost(
         mse=float(error.square().mean()),

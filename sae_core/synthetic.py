@@ -135,7 +135,6 @@ def draw_codes(
 def _correlated_uniforms(
     config: SyntheticConfig, *, n_samples: int, draw: torch.Generator
 ) -> Float[Tensor, "n_samples n_features"]:
-    """Uniform variables (float64, in (0, 1)), coupled within each block by a Gaussian copula."""
     n_features = config.n_features
     own = torch.randn(n_samples, n_features, generator=draw, dtype=torch.float64)
     if config.correlation > 0:
@@ -147,18 +146,14 @@ def _correlated_uniforms(
 
 
 def _parents(config: SyntheticConfig) -> Int[Tensor, " n_features"]:
-    """The parent of each source; a parent is its own."""
     sources = torch.arange(config.n_features)
-    return torch.where(sources < config.n_parents, sources, sources % max(1, config.n_parents))
+    return torch.where(sources < config.n_parents, sources, sources % max(1, config.n_parents))  # a parent is its own
 
 
 def _exactly_k(
     config: SyntheticConfig, ranks: Float[Tensor, "n_samples n_features"], frequency: Float[Tensor, " n_features"]
 ) -> Bool[Tensor, "n_samples n_features"]:
-    """The k largest Gumbel keys: a draw without replacement in proportion to `frequency`.
-
-    With a hierarchy, one source at a time among parents and children of sources taken.
-    """
+    # The k largest Gumbel keys are a draw without replacement in proportion to `frequency`.
     keys = frequency.log() - (-ranks.log()).log()
     is_active = torch.zeros_like(keys, dtype=torch.bool)
     if config.n_parents == 0:
@@ -175,8 +170,6 @@ def _exactly_k(
 def _bernoulli(
     config: SyntheticConfig, ranks: Float[Tensor, "n_samples n_features"], frequency: Float[Tensor, " n_features"]
 ) -> Bool[Tensor, "n_samples n_features"]:
-    """Each source independently with probability k * frequency / sum(frequency), at most 1; children need their
-    parent."""
     is_active = ranks < (config.k * frequency / frequency.sum()).clamp(max=1.0)
     return is_active & is_active[:, _parents(config)] if config.n_parents else is_active
 

@@ -1,8 +1,7 @@
 """Dictionaries as the training loop sees them.
 
-Biases and thresholds are in the activations' own units. `input_scale` brings activations to mean norm sqrt(d_in):
-losses and the biases' learning rates are in those normalised units. Every rule is homogeneous, so nothing is folded
-afterwards.
+Biases and thresholds are in the activations' own units; losses and the biases' learning rates in normalised units, in
+which `input_scale` brings activations to mean norm sqrt(d_in).
 """
 
 from __future__ import annotations
@@ -25,21 +24,15 @@ __all__ = ["TrainableDictionary", "TrainingPass"]
 
 
 class TrainingPass(NamedTuple):
-    """One batch through a dictionary, with gradients.
-
-    reconstruction: [batch, d_in]; code_sum: scalar, batch mean of the codes' sum, in activation units; n_active:
-    scalar, mean L0; fired: [n_features], active anywhere; penalty: scalar, weighted, in normalised units, before
-    warm-up; partial_reconstructions: averaged with the full loss (Matryoshka); side_reconstructions: losses added to it
-    (Gated).
-    """
+    """One batch through a dictionary, with gradients."""
 
     reconstruction: Float[Tensor, "batch d_in"]
-    code_sum: Float[Tensor, ""]
-    n_active: Float[Tensor, ""]
+    code_sum: Float[Tensor, ""]  # batch mean of the codes' sum, in activation units
+    n_active: Float[Tensor, ""]  # batch mean of L0
     fired: Bool[Tensor, " n_features"]
-    penalty: Float[Tensor, ""]
-    partial_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()
-    side_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()
+    penalty: Float[Tensor, ""]  # weighted, in normalised units, before warm-up
+    partial_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()  # averaged with the full loss (Matryoshka)
+    side_reconstructions: tuple[Float[Tensor, "batch d_in"], ...] = ()  # added to it (Gated)
 
 
 class TrainableDictionary(Dictionary):
@@ -91,7 +84,6 @@ class TrainableDictionary(Dictionary):
 
     @property
     def log_parameters(self) -> list[nn.Parameter]:
-        """Parameters that are logarithms."""
         return [parameter for name, parameter in self.named_parameters() if name.rpartition(".")[2].startswith("log_")]
 
     @property
@@ -117,7 +109,6 @@ class TrainableDictionary(Dictionary):
         self.scale_thresholds(factor)
 
     def anneal(self, progress: float) -> None:
-        """Follow the dictionary's own schedules (k) at this share of training done."""
         return
 
     def steer(self, n_active: Float[Tensor, ""]) -> None:
@@ -126,7 +117,7 @@ class TrainableDictionary(Dictionary):
 
     @abstractmethod
     def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
-        """The pass of a batch, differentiable in every parameter."""
+        """The pass of a batch."""
 
     def auxiliary_loss(
         self, x: Float[Tensor, "batch d_in"], reconstruction: Float[Tensor, "batch d_in"], dead: Int[Tensor, " n_dead"]

@@ -28,12 +28,9 @@ class PositionedChunks(Protocol):
 class ShuffleBuffer:
     """A pool of `capacity_tokens` activations: each batch is drawn at random, its slots refilled from the stream.
 
-    Every row is given at most once; rows short of a last batch are counted in `n_left_out`. The pool stays on the
-    chunks' device in `dtype`. Each iteration is a new pass over `chunks`. Iterating raises TrainingDataError for fewer
-    rows than one batch, WidthMismatchError for chunks of different widths.
-
-    After `restore` with the `state` of an equal buffer, the next iteration gives the very next batch. Chunks with
-    `iter_from` start there; others are read again and skipped.
+    Every row is given at most once; rows short of a last batch are counted in `n_left_out`. Iterating starts a new pass
+    over `chunks` and raises TrainingDataError for fewer rows than one batch, WidthMismatchError for chunks of different
+    widths. After `restore` with the `state` of an equal buffer, the next iteration gives the very next batch.
     """
 
     def __init__(
@@ -90,7 +87,6 @@ class ShuffleBuffer:
         }
 
     def _filled_pool(self, source: _RowSource) -> Float[Tensor, "capacity d_in"]:
-        """The pool after the first fill, shorter than the capacity if the stream is."""
         first = source.peek()
         if first is None:
             raise TrainingDataError("the corpus gave no activations; check its path and the roles of its documents")
@@ -105,7 +101,7 @@ class ShuffleBuffer:
 
 
 class _ShuffledPass:
-    """One pass through the stream; the state of a resumed pass is all its attributes but the chunks."""
+    """One pass through the stream."""
 
     def __init__(self, buffer: ShuffleBuffer, state: State | None = None) -> None:
         self.buffer = buffer
@@ -147,13 +143,13 @@ class _ShuffledPass:
         return self.pool[slots.to(self.pool.device)].to(torch.float32)
 
     def _refill(self) -> None:
-        """Replace the last batch's slots by the next rows; at the end of the stream, draw the order of the rest."""
         assert self.pool is not None and self.drawn is not None
         upcoming = self.source.peek()
         if upcoming is not None:
             self.pool = self.pool.to(upcoming.device)  # a restored pool comes from the disk
         n_refilled = self.source.read_into(self.pool, self.drawn.to(self.pool.device))
         if n_refilled < self.drawn.numel():
+            # The stream is dry: give out the remaining slots in a drawn order.
             is_left = torch.ones(self.pool.shape[0], dtype=torch.bool)
             is_left[self.drawn[n_refilled:]] = False
             left = is_left.nonzero()[:, 0]
@@ -205,7 +201,7 @@ class _RowSource:
         return self.pending
 
     def read_into(self, pool: Tensor, slots: Tensor) -> int:
-        """Copy the next rows into `pool` at `slots`; return how many there were."""
+        """Copy the next rows into `pool` at `slots`; return their number."""
         n_read = 0
         while n_read < slots.numel():
             chunk = self.peek()

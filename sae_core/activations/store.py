@@ -1,7 +1,6 @@
 """Activations on disk, read back in shuffled blocks.
 
-A store is a folder of safetensors files of equal length. `index.json` is written last: a folder without it is not a
-store. Files are memory-mapped, so a block takes no memory of its own.
+A store is a folder of safetensors files, memory-mapped when read; `index.json` is written last and marks it as whole.
 """
 
 from __future__ import annotations
@@ -48,26 +47,21 @@ MAX_OPEN_FILES = 32
 
 @dataclass(frozen=True)
 class ActivationStore:
-    """An open store: `n_rows` activations of width `d_in` in files of `rows_per_file` rows (the last may be shorter).
-
-    facts: origin of the activations as the writer stated it; identity: hash of facts and layout, repeated in every
-    file.
-    """
+    """An open store: `n_rows` activations of width `d_in` in files of `rows_per_file` rows."""
 
     directory: Path
     d_in: int
     n_rows: int
     rows_per_file: int
     dtype: torch.dtype
-    facts: dict[str, Any]
-    identity: str
+    facts: dict[str, Any]  # origin of the activations, as the writer stated it
+    identity: str  # hash of facts and layout, repeated in every file
 
     @property
     def n_files(self) -> int:
         return -(-self.n_rows // self.rows_per_file)
 
     def rows_in(self, number: int) -> int:
-        """Number of rows of one file."""
         return min(self.rows_per_file, self.n_rows - number * self.rows_per_file)
 
     def blocks(
@@ -81,7 +75,7 @@ class ActivationStore:
     ) -> StoredBlocks:
         """All rows in blocks, reordered from `seed` in each epoch; n_epochs None never ends.
 
-        shard (i, n): every n-th block from the i-th on; n shards together are one pass.
+        shard (i, n): every n-th block from the i-th on.
         """
         return StoredBlocks(
             self, seed=seed, n_epochs=n_epochs, block_rows=block_rows, shard=shard, device=torch.device(device)
@@ -152,7 +146,7 @@ class StoredBlocks(PositionedChunks):
             epoch += 1
 
     def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """First row and end row (over the whole store) of this shard's blocks, in drawn order."""
+        """First and end row of this shard's blocks, in drawn order."""
         per_file = -(-self.store.rows_per_file // self.block_rows)
         numbers = np.arange(self.store.n_files * per_file)
         files, places = numbers // per_file, numbers % per_file
@@ -178,8 +172,8 @@ class StoredBlocks(PositionedChunks):
 def open_store(directory: Path | str, *, d_in: int | None = None) -> ActivationStore:
     """Open the store in `directory` and check every file's header.
 
-    Raises ActivationStoreError for an index or file that is missing, damaged, truncated, of another schema or of
-    another store; WidthMismatchError for a width other than `d_in`.
+    Raises ActivationStoreError for anything missing, damaged or foreign, WidthMismatchError for a width other than
+    `d_in`.
     """
     folder = Path(directory)
     path = folder / INDEX_FILE
@@ -217,12 +211,10 @@ def open_store(directory: Path | str, *, d_in: int | None = None) -> ActivationS
 
 
 def file_of(folder: Path, number: int) -> Path:
-    """Path of one file of a store."""
     return folder / f"activations-{number:06d}.safetensors"
 
 
 def mark_of(identity: str, number: int) -> dict[str, str]:
-    """Metadata of a file: its store and its place there."""
     # One key: safetensors writes several in an order that changes, and equal stores shall have equal bytes.
     return {"store": f"{identity} {number}"}
 

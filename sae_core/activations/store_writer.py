@@ -41,10 +41,9 @@ def write_store(
 ) -> ActivationStore:
     """Write chunks as they come and open the store; at most one file's rows are in memory.
 
-    A finished store of the same facts and layout is opened without reading chunks; whole files of an interrupted
-    writing are kept and their rows skipped. Raises ActivationStoreError for a store of other facts or layout,
-    TrainingDataError for no rows, WidthMismatchError for chunks of different widths, DictionaryWriteError for a full
-    disk.
+    An equal finished store is opened instead; whole files of an interrupted writing are kept. Raises
+    ActivationStoreError for a store of other facts or layout, TrainingDataError without rows, WidthMismatchError for
+    chunks of different widths, DictionaryWriteError for a full disk.
     """
     if dtype not in get_args(StoreDtype):
         raise ValueError(f"dtype = {dtype!r}: must be one of {get_args(StoreDtype)}")
@@ -63,7 +62,7 @@ def write_store(
     n_kept = 0
     while _is_whole(file_of(folder, n_kept), rows_per_file, identity, n_kept):
         n_kept += 1
-    d_in, n_rows = _write_files(chunks, folder, n_kept, layout, identity)
+    d_in, n_rows = _write_files(chunks, folder, n_kept, layout, identity)  # from file n_kept on
     index = {"schema_version": STORE_SCHEMA, "identity": identity, "d_in": d_in, "n_rows": n_rows, **layout}
     replace_file(folder / INDEX_FILE, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
     return open_store(folder)
@@ -72,7 +71,6 @@ def write_store(
 def _write_files(
     chunks: Iterable[Tensor], folder: Path, n_kept: int, layout: Mapping[str, Any], identity: str
 ) -> tuple[int, int]:
-    """Write the files from number `n_kept` on; return the store's width and number of rows."""
     rows_per_file, dtype = layout["rows_per_file"], getattr(torch, layout["dtype"])
     width = _width_of(file_of(folder, n_kept - 1)) if n_kept else None
     held: Tensor | None = None
@@ -124,7 +122,6 @@ def _width_of(path: Path) -> int:
 
 
 def _is_whole(path: Path, n_rows: int, identity: str, number: int) -> bool:
-    """Whether a file of an unfinished store can be kept."""
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() == mark_of(identity, number) and file.get_slice(TENSOR).get_shape()[0] == n_rows

@@ -20,20 +20,13 @@ class ResumableBatches(Protocol):
 
     def __iter__(self) -> Iterator[Tensor]: ...
 
-    def state(self) -> State:
-        """The place after the last batch given."""
-        ...
+    def state(self) -> State: ...
 
-    def restore(self, state: State) -> None:
-        """Continue from `state` in the next iteration."""
-        ...
+    def restore(self, state: State) -> None: ...
 
 
 class BatchStream:
-    """Batches one by one; the stream ends on all ranks when it ends on one.
-
-    ResumableBatches continue in place after `restore`; any other iterable is read again up to the place.
-    """
+    """Batches one by one; the stream ends on all ranks when it ends on one."""
 
     def __init__(self, batches: Iterable[Tensor], *, ranks: Ranks = ALONE) -> None:
         self.batches = batches
@@ -59,12 +52,12 @@ class BatchStream:
         return batch
 
     def state(self) -> State:
-        """The place on this rank."""
         inner = self.batches.state() if isinstance(self.batches, ResumableBatches) else State({}, {})
         return State({"n_given": self.n_given, "inner": inner.facts}, inner.tensors)
 
     def restore(self, state: State) -> None:
-        """Continue from `state`. Raises TrainingStateError if the batches end before it."""
+        """Continue from `state`; what is not ResumableBatches is read again up to it. Raises TrainingStateError if too
+        short."""
         self.n_given = state.facts["n_given"]
         if isinstance(self.batches, ResumableBatches):
             self.batches.restore(State(state.facts["inner"], state.tensors))

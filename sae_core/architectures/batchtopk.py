@@ -24,9 +24,8 @@ NOT_LEARNED = -1.0
 class BatchTopKDictionary(CountedDictionary):
     """z = BatchTopK(W_e (x - b_d) + b_e) (section 3); at inference z = v * 1[v > threshold] (equations 5 and 6).
 
-    Buffer: threshold, scalar, the running mean of the smallest positive selected pre-activation of a training batch, in
-    activation units. In training mode, and before a threshold is learned, the k * batch largest pre-activations are
-    kept, so an activation's code depends on its batch.
+    Buffer: threshold, scalar, the running mean of a training batch's smallest positive selected value, in activation
+    units. Before it is learned, and in training mode, an activation's code depends on its batch.
     """
 
     is_k_in_each_row = False
@@ -38,7 +37,6 @@ class BatchTopKDictionary(CountedDictionary):
 
     @property
     def is_batch_ruled(self) -> bool:
-        """Whether codes are chosen among the whole batch, not by the threshold."""
         return self.training or float(self.threshold) < 0
 
     @property
@@ -84,5 +82,4 @@ class BatchTopKDictionary(CountedDictionary):
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features; at inference only those are computed."""
         return EncoderDictionary.encode_features(self, x, features)

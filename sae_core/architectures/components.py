@@ -1,7 +1,4 @@
-"""Principal and independent components of a sample: fixed dictionaries with dense, signed codes.
-
-A component's sign is arbitrary; it is chosen so that the codes' third moment on the sample is positive.
-"""
+"""Principal and independent components of a sample: fixed dictionaries with dense, signed codes."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ RANK_TOLERANCE = 1e-10
 
 
 class _ComponentDictionary(ProjectionDictionary):
-    """At most `d_in` features. Without a sample the buffers are filled from a file."""
+    """At most `d_in` features; without a sample, placeholders."""
 
     def __init__(self, config: DictionaryConfig, *, d_in: int) -> None:
         n_features = d_in if config.n_features is None else config.n_features
@@ -45,8 +42,7 @@ class PcaDictionary(_ComponentDictionary):
         d_in: int,
         sample: Float[Tensor, "n_sample d_in"] | None = None,
     ) -> None:
-        """Raises TrainingDataError for a sample too short or not finite, ValueError for more components than
-        coordinates."""
+        """Raises TrainingDataError for a sample too short or not finite, ValueError for more than d_in components."""
         super().__init__(config, d_in=d_in)
         if sample is None:
             return
@@ -58,8 +54,8 @@ class PcaDictionary(_ComponentDictionary):
 class IcaDictionary(_ComponentDictionary):
     """Directions with codes as independent as FastICA makes them (Hyvarinen & Oja 2000).
 
-    A direction is a unit-norm column of the mixing matrix, a code the matching unmixing projection; with n_features =
-    d_in the reconstruction is exact. Further buffer: W_enc [n_features, d_in], the projections.
+    A direction is a unit-norm column of the mixing matrix, a code the matching unmixing projection. Further buffer:
+    W_enc [n_features, d_in], the projections.
     """
 
     W_enc: Tensor
@@ -72,11 +68,8 @@ class IcaDictionary(_ComponentDictionary):
         draw: torch.Generator,
         sample: Float[Tensor, "n_sample d_in"] | None = None,
     ) -> None:
-        """Fit with scikit-learn's FastICA, which warns if it has not converged.
-
-        Raises TrainingDataError for a sample too short, not finite or of too low rank, ValueError for more components
-        than coordinates.
-        """
+        """Raises TrainingDataError for a sample too short, not finite or of too low rank, ValueError for more than d_in
+        components."""
         super().__init__(config, d_in=d_in)
         self.register_buffer("W_enc", torch.eye(self.n_features, d_in))
         if sample is None:
@@ -103,7 +96,6 @@ class IcaDictionary(_ComponentDictionary):
 
 
 def _centred_sample(sample: Tensor, *, n_features: int, kind: str) -> Tensor:
-    """The sample minus its mean, in float64."""
     n_sample = sample.shape[0]
     if n_sample <= n_features:
         raise TrainingDataError(
@@ -125,7 +117,7 @@ def _principal_directions(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _with_long_tail(projections: Tensor, rows: Tensor) -> Tensor:
-    """Each projection with the sign that makes its codes' third moment positive."""
+    """Each projection, its arbitrary sign chosen so that its codes' third moment is positive."""
     third_moment = (rows @ projections.T).pow(3).sum(dim=0)
     return projections * torch.where(third_moment < 0, -1.0, 1.0)[:, None]
 

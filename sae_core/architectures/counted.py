@@ -21,14 +21,10 @@ __all__ = ["CountedDictionary"]
 
 
 class CountedDictionary(EncoderDictionary):
-    """An encoder dictionary that keeps `k` codes per activation, in each or on average.
-
-    `k` moves from `config.k_start` to `config.k` over the first `config.k_warmup_frac` of training.
-    """
+    """An encoder dictionary that keeps `k` codes per activation, in each or on average."""
 
     is_featurewise = False
     is_k_in_each_row: bool = True
-    """Whether every activation has k selected entries."""
 
     def __init__(
         self,
@@ -48,15 +44,12 @@ class CountedDictionary(EncoderDictionary):
         """The kept pre-activations, in row order, without gradient."""
 
     def rectify(self, pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The code of a kept pre-activation."""
         return torch.relu(pre)
 
     def observe(self, selected: Float[Tensor, " nnz"]) -> None:
-        """Learn from the selected values of a training batch."""
         return
 
     def anneal(self, progress: float) -> None:
-        """Set k for this share of training done."""
         start, end = self.config.k_start or self.config.k, self.config.k
         is_over = progress >= self.config.k_warmup_frac
         self.k = end if is_over else round(start + (end - start) * progress / self.config.k_warmup_frac)
@@ -73,7 +66,6 @@ class CountedDictionary(EncoderDictionary):
         return self.pass_of(SelectedCodes(self.rectify(attached), selection))
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
-        """The kept codes; no dense matrix is held."""
         self.check_width(x)
         values, selection = self.select(self.hidden(x), self.b_enc)
         if not self.is_k_in_each_row:
@@ -86,8 +78,7 @@ class CountedDictionary(EncoderDictionary):
     def encode_features(
         self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"]
     ) -> Float[Tensor, "batch chosen"]:
-        """Dense codes of some features; all are computed, because features compete."""
-        return self.encode_dense(x)[:, features]
+        return self.encode_dense(x)[:, features]  # features compete, so all are computed
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
@@ -98,14 +89,12 @@ class CountedDictionary(EncoderDictionary):
     def auxiliary_loss(
         self, x: Float[Tensor, "batch d_in"], reconstruction: Float[Tensor, "batch d_in"], dead: Int[Tensor, " n_dead"]
     ) -> Float[Tensor, ""] | None:
-        """AuxK: the dead features' squared error on the residual, relative to its variance (Gao et al. 2024, appendix
-        A.2).
-
-        Gradients reach only the dead features' encoder rows and directions.
-        """
+        """AuxK: squared error of the dead features on the residual, relative to its variance (Gao et al. 2024, appendix
+        A.2)."""
         if self.config.auxk_weight == 0 or dead.numel() == 0:
             return None
         residual = (x - reconstruction).detach()
+        # Gradients reach the dead features' encoder rows and directions, and nothing else.
         hidden, decoder = self.hidden(x).detach(), self.W_dec[dead]
         code = self.rectify(functional.linear(hidden, self.W_enc[dead], self.b_enc[dead]).to(x.dtype))
         k = min(self.config.auxk or max(1, self.d_in // 2), dead.numel())

@@ -51,9 +51,9 @@ class IdentityDictionary(Dictionary):
 
 
 class RandomDictionary(ProjectionDictionary):
-    """Feature i is the projection of x - offset on a random unit direction; offset: the sample's mean, or zeros.
+    """Projections of x - offset on random unit directions; offset: the sample's mean, or zeros.
 
-    A control, not an autoencoder: with more features than coordinates the reconstruction overshoots.
+    A control: with more features than coordinates the reconstruction overshoots.
     """
 
     def __init__(

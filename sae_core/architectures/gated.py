@@ -21,8 +21,8 @@ __all__ = ["GatedDictionary"]
 class GatedDictionary(PenalisedDictionary):
     """f = 1[pi > 0] * ReLU(exp(r_mag) * u + b_mag), pi = u + b_gate, u = W_e (x - b_d) (equations 5 to 7).
 
-    The loss (equation 8) adds an L1 penalty on ReLU(pi), which spares the magnitudes, and the error of a reconstruction
-    from ReLU(pi) through a frozen decoder. Parameters: W_enc; b_gate, b_mag, r_mag, each [n_features].
+    The loss (equation 8) adds an L1 penalty on ReLU(pi) and the error of its reconstruction through a frozen decoder.
+    Parameters: W_enc; b_gate, b_mag, r_mag, each [n_features].
     """
 
     def add_feature_parameters(self) -> None:
@@ -47,8 +47,7 @@ class GatedDictionary(PenalisedDictionary):
         return torch.where(product + self.b_gate[features] > 0, magnitude, 0.0)
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """The sparse path selects the open gates; codes and gate values are 0 elsewhere."""
-        weight, floor = self.W_enc, -self.b_gate.detach()
+        weight, floor = self.W_enc, -self.b_gate.detach()  # below it codes and gate values are 0
         if is_selection_worthwhile(hidden, weight, carrier.detach(), floor=floor):
             products, selection = select_above(hidden, weight, carrier.detach(), floor=floor)
             product = attach_encoder(products, selection, hidden=hidden, weight=weight, bias=carrier)
@@ -75,7 +74,6 @@ class GatedDictionary(PenalisedDictionary):
         bias: Float[Tensor, " n_revived"],
         pre: Float[Tensor, " n_revived"],
     ) -> None:
-        """Reset gate and magnitude to the same line."""
         self.b_gate[features] = bias
         self.b_mag[features] = bias
         self.r_mag[features] = 0.0

@@ -1,7 +1,5 @@
-"""A dictionary's decoder with codes optimised at inference.
-
-The difference to its encoder's codes is the amortisation gap (O'Neill et al., arXiv 2411.13117, section 3).
-"""
+"""A dictionary's decoder with codes optimised at inference, free of the encoder's amortisation gap (arXiv
+2411.13117)."""
 
 from __future__ import annotations
 
@@ -21,11 +19,9 @@ __all__ = ["InferredDictionary", "own_l1_weight"]
 
 
 def own_l1_weight(dictionary: TrainableDictionary) -> float:
-    """The `l1_weight` of the inference problem that equals the training objective of `dictionary` (loss "mse" with L1).
+    """The `l1_weight` of inference that equals the training objective of `dictionary` (loss "mse" with L1).
 
-    Training loss per activation, with input scale s, weight w and u = s / sqrt(d_in) (1 without a fitted scale): s^2 |x
-    - zD|^2 / d_in + w u sum z. Divided by 2 s^2 / d_in, the weight beside |x - zD|^2 / 2 is w u d_in / (2 s^2). Raises
-    ValueError for another penalty or a steered weight.
+    Raises ValueError for another penalty or a steered weight.
     """
     config = dictionary.config
     is_plain = config.kind == "relu" or (config.kind == "mlp" and config.output == "relu")
@@ -34,6 +30,8 @@ def own_l1_weight(dictionary: TrainableDictionary) -> float:
             f"l1_weight must be given: a {config.kind!r} dictionary{' with l0_target' if is_plain else ''} "
             "has no fixed L1 weight of its own"
         )
+    # Training minimises s^2 |x - zD|^2 / d_in + w u sum z, with input scale s, weight w and unit u:
+    # divided by 2 s^2 / d_in, |x - zD|^2 / 2 stands beside w u d_in / (2 s^2).
     scale = float(dictionary.input_scale)
     return config.l1_weight * float(dictionary.l1_unit) * dictionary.d_in / (2 * scale**2)
 
@@ -41,9 +39,9 @@ def own_l1_weight(dictionary: TrainableDictionary) -> float:
 class InferredDictionary(Dictionary):
     """Directions and offset of another dictionary; `config.method` finds codes (0 or more) of x - offset.
 
-    The pursuits find at most `config.k` active features. fista, ista, adam and lasso_lars minimise (1/2) |x - offset -
-    zD|^2 + config.l1_weight * sum z in the activations' units, the first three in `config.n_inference_steps` steps from
-    0 or, if `config.is_warm_started`, from the codes of `encoder`. Buffers: W_dec [n_features, d_in], b_dec [d_in].
+    Pursuits find at most `config.k` active features; the other methods minimise (1/2) |x - offset - zD|^2 +
+    config.l1_weight * sum z in the activations' units, from 0 or from the codes of `encoder`. Buffers: W_dec
+    [n_features, d_in], b_dec [d_in].
     """
 
     family = "inferred"
@@ -60,7 +58,7 @@ class InferredDictionary(Dictionary):
         sample: Float[Tensor, "n_sample d_in"] | None = None,
         encoder: Dictionary | None = None,
     ) -> None:
-        """Use `encoder`'s directions, or random unit directions about the sample's mean (0 without a sample).
+        """Use `encoder`'s directions, or random ones about the sample's mean (or 0).
 
         Raises ValueError for a warm start without encoder, or with a method that takes none.
         """
@@ -98,10 +96,9 @@ class InferredDictionary(Dictionary):
         n_inference_steps: int = 100,
         is_warm_started: bool = False,
     ) -> InferredDictionary:
-        """The decoder of `dictionary` with inferred codes.
+        """The decoder of `dictionary` with inferred codes; l1_weight None: `own_l1_weight`.
 
-        l1_weight None: `own_l1_weight`, so that the codes are the optimum the encoder approximates. Raises ValueError
-        where there is none, and for a dictionary that decodes with more than directions and offset.
+        Raises ValueError where there is none, and for a dictionary that decodes with more than directions and offset.
         """
         is_plain = type(dictionary).reconstruct is Dictionary.reconstruct
         if isinstance(dictionary, RuledDictionary):

@@ -22,7 +22,7 @@ L0_WEIGHT_WITH_TARGET = 1.0
 
 
 class _Jump(torch.autograd.Function):
-    """(z, theta, bandwidth) -> (z * H(z - theta), H(z - theta)), with pseudo-derivatives for theta."""
+    """(z, theta, bandwidth) -> (z * H(z - theta), H(z - theta))."""
 
     @staticmethod
     def forward(ctx, pre, threshold, bandwidth):
@@ -35,6 +35,7 @@ class _Jump(torch.autograd.Function):
         pre, threshold, bandwidth, is_above = ctx.saved_tensors
         to_code, to_gate = gradients
         # The rectangle kernel K(u) = 1[|u| < 1/2] with u = (z - theta) / bandwidth.
+        # d JumpReLU / d theta = -(theta / bandwidth) K(u), d H / d theta = -(1 / bandwidth) K(u), d JumpReLU / d z = H.
         kernel = ((pre - threshold).abs() < bandwidth / 2).to(pre.dtype) / bandwidth
         return to_code * is_above, -kernel * (threshold * to_code + to_gate), None
 
@@ -44,9 +45,7 @@ def jump(
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
     """JumpReLU of pre-activations, and the step H(z - theta) that counts towards L0 (section 3).
 
-    Pseudo-derivatives (equations 11 and 12), K the rectangle kernel of width 1 at (z - theta) / bandwidth: d JumpReLU /
-    d theta = -(theta / bandwidth) K, d H / d theta = -(1 / bandwidth) K; d JumpReLU / d z = H(z - theta), d H / d z =
-    0.
+    The gradients for theta are the pseudo-derivatives of equations 11 and 12, with a rectangle kernel.
     """
     return _Jump.apply(pre, threshold, bandwidth)  # pyright: ignore[reportReturnType]
 
@@ -54,8 +53,8 @@ def jump(
 class JumpReluDictionary(EncoderDictionary):
     """f = JumpReLU_theta(W_e (x - b_d) + b_e), theta = exp(log_threshold), in activation units.
 
-    The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2 (SAEBench: Karvonen et
-    al. 2025, arXiv 2503.09532), above the target l0_weight * log(L0 / target)^2.
+    The penalty is l0_weight * L0 (equation 9), or with a target l0_weight * (L0 / target - 1)^2 (Karvonen et al. 2025,
+    arXiv 2503.09532), above the target log(L0 / target)^2.
     """
 
     log_threshold: nn.Parameter
@@ -84,10 +83,9 @@ class JumpReluDictionary(EncoderDictionary):
         return torch.where(pre > self.log_threshold[features].exp(), pre, 0.0)
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """The sparse path selects what is above or inside the kernel's window; the rest has no gradient."""
         weight, bias = self.W_enc, self.b_enc + carrier
         threshold, bandwidth = self.log_threshold.exp(), self.bandwidth
-        floor = (threshold - bandwidth / 2).detach()
+        floor = (threshold - bandwidth / 2).detach()  # below the kernel's window nothing has a gradient
         if is_selection_worthwhile(hidden, weight, bias, floor=floor):
             selected, selection = select_above(hidden, weight, bias, floor=floor)
             pre = attach_encoder(selected, selection, hidden=hidden, weight=weight, bias=bias)
@@ -118,8 +116,8 @@ class JumpReluDictionary(EncoderDictionary):
         bias: Float[Tensor, " n_revived"],
         pre: Float[Tensor, " n_revived"],
     ) -> None:
-        """Reset biases and threshold; the threshold stays below `pre`, so that the feature fires."""
         super().revive_rule(features, bias=bias, pre=pre)
         initial = self.config.threshold_init / self.input_scale
         floor = torch.finfo(pre.dtype).tiny
+        # Below the input the feature is revived at, so that it fires there.
         self.log_threshold[features] = torch.minimum(initial, pre / 2).clamp_min(floor).log()

@@ -19,9 +19,8 @@ __all__ = ["MatchingPursuitDictionary"]
 class MatchingPursuitDictionary(Dictionary):
     """Codes of x - offset by at most `n_steps` steps of matching pursuit (Mallat and Zhang 1993, section III).
 
-    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], atom_norm [n_features]; the pursuit's atom i is
-    atom_norm_i * W_dec_i. An activation is done when its residual's norm is below `residual_threshold` (if above 0), or
-    when a step adds no new feature (if `stops_on_repeat`).
+    Buffers: W_dec [n_features, d_in] with unit rows, b_dec [d_in], atom_norm [n_features]; atom i is atom_norm_i *
+    W_dec_i. Steps end at a residual norm below `residual_threshold` or, if `stops_on_repeat`, without a new feature.
     """
 
     family = "matching_pursuit"
@@ -54,7 +53,6 @@ class MatchingPursuitDictionary(Dictionary):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments, beside the configuration, of an empty one."""
         return {
             "n_steps": self.n_steps,
             "residual_threshold": self.residual_threshold,

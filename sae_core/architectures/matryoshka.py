@@ -27,10 +27,7 @@ class _Bags(Selection):
 
 
 class MatryoshkaDictionary(BatchTopKDictionary):
-    """BatchTopK with the mean loss over the reconstructions of all prefixes of `config.prefixes` (section 3.2).
-
-    Codes are chosen once, among all features.
-    """
+    """BatchTopK with the mean loss over all prefixes of `config.prefixes` (section 3.2)."""
 
     prefix_ends: Tensor
 

@@ -31,10 +31,7 @@ class HiddenLayer(nn.Module):
 
 
 class MlpDictionary(EncoderDictionary):
-    """z = W_e h + b_e, h the hidden layers' output for x - b_d; x_hat = f W_d + b_d (section 3).
-
-    A mixin: the other parent class turns z into codes f.
-    """
+    """z = W_e h + b_e, h the hidden layers' output for x - b_d (section 3); another parent class turns z into codes."""
 
     is_hidden_centred = False
 
@@ -65,8 +62,7 @@ class MlpDictionary(EncoderDictionary):
     def read(
         self, x: Float[Tensor, "batch d_in"]
     ) -> tuple[Float[Tensor, "batch d_hidden"], Float[Tensor, " n_features"]]:
-        """The hidden vectors, which carry the gradient of `b_dec` themselves, and zeros."""
-        return self.hidden(x), torch.zeros_like(self.b_enc)
+        return self.hidden(x), torch.zeros_like(self.b_enc)  # the hidden vectors carry b_dec's gradient themselves
 
 
 class MlpReluDictionary(MlpDictionary, ReluDictionary):

@@ -23,8 +23,8 @@ LAYER_NORM_EPSILON = 1e-5
 class NormalisedDictionary(Dictionary):
     """`inner` over normalised activations.
 
-    Codes, `offset`, `decode` and `decode_dense` are in normalised units; `reconstruct` and `forward` undo the
-    normalisation, except for transcoders.
+    Codes, `offset` and `decode` are in normalised units; `reconstruct` and `forward` undo the normalisation, except for
+    transcoders.
     """
 
     family = "normalised"
@@ -41,7 +41,6 @@ class NormalisedDictionary(Dictionary):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments, beside the inner dictionary, of an empty one."""
         return {"method": self.method}
 
     @property

@@ -20,11 +20,8 @@ PROPORTIONAL_GAIN = 1.0
 class PenalisedDictionary(EncoderDictionary):
     """An encoder dictionary under an L1 penalty. Buffer: l1_factor, multiplied with `l1_weight`.
 
-    With `config.l0_target` a proportional-integral controller steers the weight: each step adds INTEGRAL_GAIN * log(L0
-    / target), clipped to [-1, 1], to log(l1_factor), and multiplies the batch's own weight by (L0 / target) **
-    PROPORTIONAL_GAIN. After some hundreds of steps L0 ends near the target; the gains suit Adam's learning rates from
-    3e-4. L0 may stay below a target above what the data needs. The buffer is the controller's whole state, so a resumed
-    run continues exactly.
+    With `config.l0_target` a proportional-integral controller steers the weight: L0 ends near the target after some
+    hundreds of steps. The buffer is its whole state, so a resumed run continues exactly.
     """
 
     l1_factor: Tensor
@@ -44,9 +41,9 @@ class PenalisedDictionary(EncoderDictionary):
 
     @torch.no_grad()
     def steer(self, n_active: Float[Tensor, ""]) -> None:
-        """Move the weight's factor towards the target L0."""
         target = self.config.l0_target
         if target is not None and self.training:
+            # The gain suits Adam's learning rates from 3e-4; the slower the weights follow, the more L0 swings.
             self.l1_factor *= (INTEGRAL_GAIN * self._log_excess(n_active, target=target).clamp(-1, 1)).exp()
 
     def _log_excess(self, n_active: Tensor, *, target: float) -> Tensor:

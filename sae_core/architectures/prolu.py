@@ -18,9 +18,9 @@ __all__ = ["ProluDictionary"]
 
 
 class ProluDictionary(PenalisedDictionary):
-    """f = m * 1[m > 0 and m + b_e > 0], m = W_e (x - b_d), under an L1 penalty: the bias gates, but does not shrink.
+    """f = m * 1[m > 0 and m + b_e > 0], m = W_e (x - b_d), under an L1 penalty.
 
-    b_e gets the gradient of ReLU(m + b_e), 1 where the feature is active ("ProLU_ReLU").
+    b_e gets the gradient of ReLU(m + b_e) ("ProLU_ReLU").
     """
 
     def codes_of(
@@ -30,7 +30,6 @@ class ProluDictionary(PenalisedDictionary):
         return torch.where(product > self._floor()[features], product, 0.0)
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """Sparse gradients when few enough codes are active, else dense ones: the same numbers."""
         weight, bias, floor = self.W_enc, self.b_enc + carrier, self._floor()
         no_bias = torch.zeros_like(floor)
         if is_selection_worthwhile(hidden, weight, no_bias, floor=floor):

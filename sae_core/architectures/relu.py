@@ -27,7 +27,6 @@ class ReluDictionary(PenalisedDictionary):
         return torch.relu(self.pre_activations(hidden, features))
 
     def rule_pass(self, hidden: Float[Tensor, "batch d_hidden"], carrier: Float[Tensor, " n_features"]) -> TrainingPass:
-        """Sparse gradients when few enough codes are active, else dense ones: the same numbers."""
         weight, bias = self.W_enc, self.b_enc + carrier
         if is_selection_worthwhile(hidden, weight, bias, floor=hidden.new_zeros(1)):
             selected, selection = select_positive(hidden, weight, bias)
@@ -40,7 +39,6 @@ class ReluDictionary(PenalisedDictionary):
         return self.pass_of(codes, self.l1_penalty(codes.values.sum() / codes.n_rows, n_active=codes.n_active()))
 
     def _dense_pass(self, hidden: Tensor, bias: Tensor) -> TrainingPass:
-        """The pass that holds codes, but no pre-activations or gradients, for the whole batch."""
         decoded = rectify_and_decode(hidden, self.W_enc, bias, decoder=self.W_dec)
         code_sum, n_active = decoded.code_sums.sum() / hidden.shape[0], decoded.n_active / hidden.shape[0]
         return TrainingPass(

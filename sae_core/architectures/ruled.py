@@ -15,17 +15,15 @@ from sae_core.dictionary import Dictionary, SparseCode
 __all__ = ["Rule", "RuledDictionary"]
 
 Rule = Literal["relu", "jumprelu", "topk", "signed_topk", "abstopk", "groupmax"]
-"""Which pre-activations z become codes. relu: z > 0; jumprelu: z > threshold; topk: the k largest, if above 0;
-signed_topk: the k largest; abstopk: the k largest by absolute value; groupmax: the largest of each of k groups of
-neighbouring features, if above 0."""
+"""Which pre-activations z become codes. topk: the k largest, if above 0; signed_topk: the k largest; abstopk: the k
+largest |z|; groupmax: the largest of each of k groups of neighbouring features, if above 0."""
 
 
 class RuledDictionary(Dictionary):
     """f = code_scale * rule(W_enc (x - b_dec) + b_enc), x_hat = f W_dec + b_dec (+ W_skip x).
 
     Buffers: W_enc [n_features, d_in], b_enc and code_scale [n_features], W_dec [n_features, d_in] with unit rows, b_dec
-    [d_in]; jumprelu: threshold [n_features]; with a skip: W_skip [d_in, d_in]. code_scale holds decoder norms that the
-    rule must not see.
+    [d_in]; jumprelu: threshold [n_features]; with a skip: W_skip [d_in, d_in].
     """
 
     family = "ruled"
@@ -62,11 +60,10 @@ class RuledDictionary(Dictionary):
             shapes["W_skip"] = (self.d_out, d_in)
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
-        self.register_buffer("code_scale", torch.ones(n))
+        self.register_buffer("code_scale", torch.ones(n))  # decoder norms that the rule must not see
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments, beside the configuration, of an empty one."""
         return {"rule": self.rule, "d_out": self.d_out, "has_skip": self.has_skip}
 
     @property
@@ -78,7 +75,6 @@ class RuledDictionary(Dictionary):
         return self.b_dec
 
     def hidden(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
-        """What the encoder reads."""
         return x - self.b_dec
 
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:

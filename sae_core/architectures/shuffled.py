@@ -16,12 +16,10 @@ __all__ = ["ShuffledDictionary"]
 
 
 class ShuffledDictionary(ProjectionDictionary):
-    """Dense, signed projections of x - offset on shuffled directions of `source`; without a source, on random
-    directions.
+    """Dense, signed projections of x - offset on shuffled directions of `source`, or on random ones.
 
     Each coordinate's entries are permuted among the features, independently of other coordinates, and rows scaled to
-    norm 1: outlier coordinates stay outliers. The encoder is dropped, since its biases and thresholds belong to the old
-    rows.
+    norm 1: outlier coordinates stay outliers.
     """
 
     def __init__(
@@ -46,7 +44,6 @@ class ShuffledDictionary(ProjectionDictionary):
 
     @classmethod
     def over(cls, dictionary: Dictionary, *, draw: torch.Generator) -> ShuffledDictionary:
-        """The shuffled twin of a dictionary. Raises ValueError as the constructor does."""
         config = DictionaryConfig(kind="shuffled", n_features=dictionary.n_features)
         return cls(config, d_in=dictionary.d_in, draw=draw, source=dictionary)
 

@@ -1,7 +1,6 @@
 """Sparse coding in the training loop: no encoder, codes optimised for every batch.
 
-Online dictionary learning (Mairal, Bach, Ponce & Sapiro 2009, section 3) with FISTA for the codes and the loop's own
-optimiser for the dictionary. Small problems are solved more exactly by sparse_coding.restarts.
+Online dictionary learning (Mairal, Bach, Ponce & Sapiro 2009, section 3) with FISTA and the loop's own optimiser.
 """
 
 from __future__ import annotations
@@ -25,8 +24,7 @@ __all__ = ["SparseCodingDictionary"]
 class SparseCodingDictionary(TrainableDictionary):
     """f = argmin over z >= 0 of (1/2) |x - b_d - z W_d|^2 + code_l1 * sum z, by `n_inference_steps` of FISTA.
 
-    Buffer: code_l1, scalar, `l1_weight` in activation units, so that codes and decoder minimise one objective (that of
-    relu with loss "mse"). No gradient passes through the codes; at their optimum it is 0.
+    Buffer: code_l1, scalar, `l1_weight` in activation units, so that codes and decoder minimise one objective.
     """
 
     code_l1: Tensor
@@ -53,11 +51,12 @@ class SparseCodingDictionary(TrainableDictionary):
         self.code_l1.mul_(factor)
 
     def _own_l1(self) -> float:
-        """The weight beside |error|^2 / 2 that equals l1_weight * l1_unit beside s^2 |error|^2 / d_in."""
+        # Beside |error|^2 / 2, where training has l1_weight * l1_unit beside s^2 |error|^2 / d_in.
         return self.config.l1_weight * float(self.l1_unit) * self.d_in / (2 * float(self.input_scale) ** 2)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_features"]:
         self.check_width(x)
+        # No gradient passes through the codes: at their optimum it is 0.
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             return fista(
                 x - self.b_dec,
@@ -76,7 +75,6 @@ class SparseCodingDictionary(TrainableDictionary):
         return SparseCode.join(blocks)
 
     def training_pass(self, x: Float[Tensor, "batch d_in"]) -> TrainingPass:
-        """The pass of a batch, differentiable in the decoder."""
         codes = DenseCodes(self.encode_dense(x))
         code_sum = codes.values.sum() / codes.n_rows
         return TrainingPass(

@@ -11,10 +11,9 @@ __all__ = ["TranscoderDictionary"]
 
 
 class TranscoderDictionary(RuledDictionary):
-    """f = code_scale * rule(W_enc x + b_enc), y_hat = f W_dec + b_dec (+ W_skip x).
+    """f = code_scale * rule(W_enc x + b_enc), y_hat = f W_dec + b_dec (+ W_skip x), shapes as in RuledDictionary.
 
-    Dunefsky et al. 2024 (arXiv 2406.11944), section 3; with a skip Paulo et al. 2025 (arXiv 2501.18823). Shapes as in
-    RuledDictionary, with `d_out` for the output width.
+    Dunefsky et al. 2024 (arXiv 2406.11944), section 3; with a skip Paulo et al. 2025 (arXiv 2501.18823).
     """
 
     family = "transcoder"

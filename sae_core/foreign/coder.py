@@ -1,7 +1,6 @@
-"""Linear dictionaries as other tools compute them, and the same in our convention.
+"""Linear dictionaries as other tools compute them, and the same in our convention of unit directions.
 
-Ours has unit directions, an encoder of x - b_dec, and codes along unit directions. Decoder norms are folded into the
-encoder where that is exact; else, if a tool selects features before its norms count, they become a scale of the codes.
+Decoder norms are folded into the encoder where that is exact; else they become a scale of the codes.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ class Pursuit:
 class ForeignCoder:
     """A linear dictionary as its tool computes it: z = W_enc (x - b_dec if `is_centred`) + b_enc, then the rule.
 
-    W_enc [n, d_in], W_dec [n, d_out], b_dec [d_out], b_enc [n]; threshold: [n], or [] for all features;
-    `is_norm_rescaled`: rule and threshold see z * |W_dec|; gated: b_gate, b_mag, r_mag [n] instead of b_enc.
+    W_enc [n, d_in], W_dec [n, d_out], b_dec [d_out], b_enc [n]; threshold: [n], or []; gated: b_gate, b_mag, r_mag [n]
+    instead of b_enc.
     """
 
     rule: CoderRule
@@ -61,7 +60,7 @@ class ForeignCoder:
     is_transcoder: bool = False
     k: int = 1
     threshold: Tensor | None = None
-    is_norm_rescaled: bool = False
+    is_norm_rescaled: bool = False  # rule and threshold see z * |W_dec|
     b_gate: Tensor | None = None
     b_mag: Tensor | None = None
     r_mag: Tensor | None = None
@@ -105,7 +104,6 @@ class ForeignCoder:
         return replace(self, W_enc=w_enc, b_enc=b_enc, W_dec=directions, is_norm_rescaled=False)
 
     def with_bias_shift(self, shift: Tensor) -> ForeignCoder:
-        """The same coder with `shift` [n] added to every pre-activation."""
         if self.rule == "gated":
             assert self.b_gate is not None and self.b_mag is not None and self.r_mag is not None
             scaled = shift * self.r_mag.double().exp()
@@ -127,11 +125,10 @@ def to_dictionary(coder: ForeignCoder) -> Dictionary:
 
 
 def _norms_and_directions(w_dec: Tensor) -> tuple[Tensor, Tensor]:
-    """Norms [n] in float64 and unit rows; a zero row gets the first axis."""
     norms = torch.linalg.vector_norm(w_dec, dim=1, dtype=torch.float64)
     norms = torch.where(norms < SMALLEST_NORM, 0.0, norms)
     directions = torch.nn.functional.normalize(w_dec, dim=1)
-    directions[norms == 0] = torch.eye(1, w_dec.shape[1])
+    directions[norms == 0] = torch.eye(1, w_dec.shape[1])  # a zero row points along the first axis, at norm 0
     return norms, directions
 
 
@@ -165,7 +162,6 @@ def _linear(coder: ForeignCoder) -> Dictionary:
 
 
 def _with_one_threshold(coder: ForeignCoder, norms: Tensor, *, is_unit: bool) -> ForeignCoder:
-    """Turn a threshold common to all features into one per feature where codes are rescaled."""
     if coder.is_norm_rescaled or is_unit:
         return coder
     assert coder.threshold is not None
@@ -173,7 +169,6 @@ def _with_one_threshold(coder: ForeignCoder, norms: Tensor, *, is_unit: bool) ->
 
 
 def _threshold(coder: ForeignCoder, scale: Tensor) -> Tensor | None:
-    """The threshold on codes; at least 0, since only positive codes fire."""
     if coder.threshold is None or coder.rule not in ("jumprelu", "batchtopk", "matryoshka"):
         return None
     threshold = coder.threshold.double().clamp_min(0)

@@ -47,7 +47,6 @@ KEYS: dict[frozenset[str], tuple[str, ...]] = {
     frozenset({"k", "threshold", "group_sizes", "W_enc", "b_enc", "W_dec", "b_dec"}): ("MatryoshkaBatchTopKSAE",),
     frozenset({"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}): ("JumpReluAutoEncoder",),
 }
-"""Names in the state dict -> the classes that have them."""
 
 
 def is_dictionary_learning(content: dict[str, Any]) -> bool:
@@ -96,7 +95,6 @@ def read_dictionary_learning(path: Path) -> Imported:
 
 
 def _training(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Trainer and buffer settings: from the checkpoint, else from `config.json` beside the weights or one folder up."""
     inside = content.get("config") if "ae" in content else None
     if isinstance(inside, dict) and "dict_class" in inside:
         return inside, {}

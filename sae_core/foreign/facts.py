@@ -31,11 +31,7 @@ def coder_facts(coder: ForeignCoder) -> dict[str, Any]:
 
 
 def row_facts(dictionary: Dictionary) -> dict[str, Any]:
-    """Features that cannot fire or repeat another one, by their weights.
-
-    `n_silent_rows`: encoder rows of zeros with a bias of at most 0; `n_repeated_directions`: directions equal, bit for
-    bit, to an earlier one.
-    """
+    """Features that cannot fire (encoder row of zeros, bias at most 0) or repeat an earlier direction bit for bit."""
     state = {name.rpartition(".")[2]: tensor for name, tensor in dictionary.state_dict().items()}
     facts: dict[str, Any] = {}
     encoder = state.get("W_enc")

@@ -56,9 +56,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_torch(path: Path) -> dict[str, Any]:
-    """The dict in a `torch.save` file of tensors, numbers, strings and containers.
+    """The dict in a `torch.save` file of tensors, numbers, strings and containers. Raises DictionaryFormatError.
 
-    Anything else is refused unread, since a pickle can run any program. Raises DictionaryFormatError.
+    Anything else is refused unread, since a pickle can run any program.
     """
     require_regular(path)
     _require_no_bomb(path)
@@ -81,11 +81,8 @@ def read_torch(path: Path) -> dict[str, Any]:
 
 
 def read_npz(path: Path) -> dict[str, Tensor]:
-    """The arrays of an npz file as tensors. Refuses pickled objects and headers that state more values than the file
-    holds.
-
-    Raises DictionaryFormatError.
-    """
+    """The arrays of an npz file as tensors, without pickled objects or headers that overstate. Raises
+    DictionaryFormatError."""
     require_regular(path)
     _require_no_bomb(path)
     try:
@@ -107,7 +104,6 @@ def require_regular(path: Path) -> None:
 
 
 def _require_no_bomb(path: Path) -> None:
-    """Refuse an archive that unpacks to many times its size."""
     try:
         if not zipfile.is_zipfile(path):
             return
@@ -115,13 +111,12 @@ def _require_no_bomb(path: Path) -> None:
             unpacked = sum(member.file_size for member in archive.infolist())
     except (OSError, zipfile.BadZipFile):
         return  # whoever reads it says what is wrong
-    size = path.stat().st_size
+    size = path.stat().st_size  # weights hardly compress: an archive that unpacks to far more holds something else
     if unpacked > max(MOST_UNPACKED * size, SMALL_BYTES):
         raise DictionaryFormatError(f"{path}: {size:,} bytes that unpack to {unpacked:,}; {AGAIN}")
 
 
 def _check_headers(path: Path) -> None:
-    """Raise ValueError for an array whose stated size is not that of its archive member."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.filename.endswith(".npy"):
@@ -137,5 +132,4 @@ def _check_headers(path: Path) -> None:
 
 
 def _line(error: Exception) -> str:
-    """First line of a library's message, without full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:160]

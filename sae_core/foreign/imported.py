@@ -14,18 +14,14 @@ __all__ = ["Imported", "Reader"]
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A foreign dictionary.
-
-    `architecture`: its name in its own tool; `facts`: k, threshold, decoder norms, ... as in the file; `metadata`:
-    JSON-ready origin (model, hook, ...); `notes`: what was read otherwise than expected.
-    """
+    """A foreign dictionary."""
 
     dictionary: Dictionary
     format: str
-    architecture: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    architecture: str  # its name in its own tool
+    facts: dict[str, Any] = field(default_factory=dict)  # k, threshold, decoder norms, ... as in the file
+    metadata: dict[str, Any] = field(default_factory=dict)  # JSON-ready origin: model, hook, ...
+    notes: tuple[str, ...] = ()  # what was read otherwise than expected
 
 
 Reader = Callable[[Path], Imported]

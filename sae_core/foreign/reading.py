@@ -23,7 +23,6 @@ FORMATS: dict[str, Reader] = {
     "gemma_scope": gemma_scope.read_gemma_scope,
     "openai": openai.read_openai,
 }
-"""Name of the format -> its reader."""
 
 SIGNS = (
     ("saelens", saelens.WEIGHTS_FILE),
@@ -84,7 +83,6 @@ def _of_directory(folder: Path) -> str:
 
 
 def _of_config(folder: Path) -> str:
-    """SAELens or sparsify, by the tensors' names, then by the configuration's keys."""
     for name, file, key in (
         ("saelens", saelens.WEIGHTS_FILE, "W_dec"),
         ("sparsify", sparsify.WEIGHTS_FILE, "encoder.weight"),
@@ -117,5 +115,4 @@ def _is_npz(path: Path) -> bool:
 
 
 def _place_for(name: str, path: Path) -> Path:
-    """The directory, for formats that are one, also if the user gave a file in it."""
     return path.parent if name in ("saelens", "sparsify") and path.is_file() else path

@@ -174,7 +174,6 @@ def _settings(path: Path) -> Settings:
 
 
 def _as_version_6(path: Path, cfg: dict[str, Any]) -> dict[str, Any]:
-    """An older configuration (no `metadata.sae_lens_version`) in version 6's keys."""
     new = {"architecture": "standard", "apply_b_dec_to_input": True, **cfg}
     old = Settings(path, cfg)
     if any(
@@ -240,7 +239,6 @@ def _pursuit(settings: Settings, d_in: int) -> Pursuit:
 
 
 def _firing_facts(path: Path, coder: ForeignCoder) -> dict[str, Any]:
-    """Feature densities as SAELens measured them, if their file is there."""
     if not path.exists():
         return {}
     file = TensorFile(path, read_safetensors(path), sizes_from=CONFIG_FILE)
@@ -249,14 +247,12 @@ def _firing_facts(path: Path, coder: ForeignCoder) -> dict[str, Any]:
 
 
 def _drop_unit_scaling(file: TensorFile) -> None:
-    """Drop an old finetuning factor of ones; SAELens 6 reads no other either."""
     factor = file.tensors.get("scaling_factor")
     if factor is not None and bool((factor == 1).all()):
         file.ignore(["scaling_factor"])
 
 
 def _unscaled(coder: ForeignCoder, path: Path) -> tuple[ForeignCoder, str]:
-    """Fold the training's input scale into the weights, if its file is there."""
     if not path.exists():
         note = f"activations are read unscaled, as SAELens does, because there is no {path.name} with their factor"
         return coder, note

@@ -27,8 +27,7 @@ def export_dictionary(
 ) -> Path:
     """Write `dictionary` for another tool into `directory` (created if missing) and return it.
 
-    `metadata` must be JSON-ready; it is kept if the format has a place for it. Raises DictionaryExportError for what
-    the format cannot express, DictionaryWriteError for a full disk.
+    Raises DictionaryExportError for what the format cannot express, DictionaryWriteError for a full disk.
     """
     folder = Path(directory)
     if format == "saelens":

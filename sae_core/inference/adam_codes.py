@@ -30,10 +30,9 @@ def adam_codes(
 ) -> Float[Tensor, "*problem batch n_features"]:
     """Codes z >= 0 after `n_steps` of Adam on (1/2) ||x - z D||^2 + l1_weight * sum z per sample.
 
-    relu: z = ReLU(p), with slope 1 at exactly 0, so that silent features can join. exp: z = exp(p), never 0.
-    warm_start: first codes; default the rectified correlations (relu) or `SMALLEST_CODE` (exp). O'Neill et al. (arXiv
-    2411.13117: 10,000 steps at 3e-3) minimise mean (x - z D)^2 + w mean z, which is l1_weight = w * d_in / (2 *
-    n_features). Raises WidthMismatchError, ValueError.
+    relu: z = ReLU(p); exp: z = exp(p), never 0. warm_start: first codes; default the rectified correlations (relu) or
+    `SMALLEST_CODE` (exp). O'Neill et al. (arXiv 2411.13117) minimise mean (x - z D)^2 + w mean z, which is l1_weight =
+    w * d_in / (2 * n_features). Raises WidthMismatchError, ValueError.
     """
     check_problem(x, directions)
     if parametrisation not in ("relu", "exp"):
@@ -60,6 +59,7 @@ def adam_codes(
                 gradient = (codes @ gram).add_(shift)
             else:
                 gradient = ((codes @ directions).sub_(x) @ directions.mT).add_(l1_weight)
+            # ReLU's slope at 0 is taken as 1, so that silent features can join.
             parameter.grad = gradient.mul_(codes if is_exp else parameter >= 0)
             adam.step()
         return parameter.exp() if is_exp else parameter.clamp(min=0)

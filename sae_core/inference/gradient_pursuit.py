@@ -24,10 +24,9 @@ def gradient_pursuit(
 ) -> SparseCode:
     """Codes [batch, n_active] after `n_active` steps of gradient pursuit (Blumensath & Davies 2008, section III).
 
-    Each step adds the feature of largest correlation with the residual (signed: of largest magnitude) and moves all
-    chosen codes along their gradient by the best step. `is_non_negative` then clips codes at 0, a heuristic (Smith
-    2024, "Inference-time optimisation"). Repeated or clipped features leave fewer than `n_active` codes. Raises
-    WidthMismatchError, ValueError for n_active below 1 or different dtypes.
+    Each step adds the feature of largest correlation (signed: magnitude) and moves all chosen codes along their
+    gradient. Repeated or clipped features leave fewer active. Raises WidthMismatchError, ValueError for n_active below
+    1 or different dtypes.
     """
     check_problem(x, directions)
     directions = directions.detach()
@@ -44,7 +43,6 @@ def gradient_pursuit(
 
 
 def _pursue(x: Tensor, search: FeatureSearch, values: Tensor, indices: Tensor) -> None:
-    """Fill `values` and `indices` [rows, n_active] for `x` [rows, d_in]."""
     n_rows, n_active = values.shape
     residual, correlations = x, x.new_zeros(n_rows, 0)
     is_first = torch.zeros(n_rows, n_active, dtype=x.dtype, device=x.device)
@@ -60,14 +58,13 @@ def _pursue(x: Tensor, search: FeatureSearch, values: Tensor, indices: Tensor) -
         step_size = (move * residual).sum(dim=1) / squared_length.where(squared_length > 0, 1.0)
         codes.addcmul_(gradient, step_size[:, None])
         if search.is_non_negative:
-            codes.clamp_(min=0)
+            codes.clamp_(min=0)  # a heuristic (Smith 2024): the step size was chosen without it
         if step + 1 < n_active:
             # From scratch: clipping breaks an update in place, and rounding errors do not add up.
             residual, correlations = _residual(x, search.directions, chosen, codes)
 
 
 def _residual(x: Tensor, directions: Tensor, chosen: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The residual and its correlations with the chosen features."""
     if torch.is_inference_mode_enabled() or directions.is_inference():
         # No gradients there, not even these: the chosen rows are copied out, which takes longer.
         residual = x - _sum_rows(chosen, directions, codes)

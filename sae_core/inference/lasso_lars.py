@@ -28,8 +28,7 @@ def lasso_lars(
 ) -> Float[Tensor, "batch n_features"]:
     """Codes that minimise (1/2) ||x - z D||^2 + l1_weight * sum |z|, by LARS (Efron et al. 2004, section 3.1).
 
-    Computed in float64 on the CPU; n_steps: most knots of the path. Samples that miss the optimality conditions (ties,
-    too few steps) are solved again by coordinate descent. Raises WidthMismatchError, ValueError.
+    Computed in float64 on the CPU; n_steps: most knots of the path. Raises WidthMismatchError, ValueError.
     """
     check_problem(x, directions)
     if l1_weight < 0 or n_steps < 1:
@@ -53,6 +52,7 @@ def lasso_lars(
     codes = torch.from_numpy(codes)
     if is_non_negative:
         codes.clamp_(min=0)  # on some processors the path ends at -6e-19 where it ends at 0
+    # Ties mislead the path, and non-negative codes may leave the optimum: such samples are solved again.
     missed = kkt_residual(signals, atoms, codes, l1_weight=l1_weight, is_non_negative=is_non_negative)
     largest = (signals @ atoms.T).abs().amax(dim=1)
     rows = (~(missed <= ACCEPTED_RESIDUAL * largest)).nonzero()[:, 0]

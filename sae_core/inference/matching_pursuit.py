@@ -25,9 +25,8 @@ def matching_pursuit(
 ) -> SparseCode:
     """Codes [batch, n_steps] by matching pursuit (Mallat & Zhang 1993, section III).
 
-    A row stops when no step helps, when its residual's norm is below `residual_threshold` (activations' units; 0:
-    never) or, with `is_stopped_by_repeat`, after a step without a new feature. `is_non_negative`: only positive
-    correlations count. Raises WidthMismatchError, ValueError.
+    A row stops when no step helps, at a residual norm below `residual_threshold` (activations' units; 0: never) or,
+    with `is_stopped_by_repeat`, after a step without a new feature. Raises WidthMismatchError, ValueError.
     """
     check_problem(x, directions)
     if n_steps < 1:
@@ -58,7 +57,6 @@ def _pursue(
     residual_threshold: float,
     is_stopped_by_repeat: bool,
 ) -> None:
-    """Fill `values` and `indices` [rows, n_steps] for `x` [rows, d_in]."""
     live = torch.arange(x.shape[0], device=x.device)
     residual = x
     for step in range(values.shape[1]):

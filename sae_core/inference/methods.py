@@ -31,16 +31,11 @@ ADAM_LEARNING_RATE = 3e-3
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """Settings of all methods.
-
-    n_active: most active features of a pursuit; l1_weight, n_steps: of the others; tolerance: of ista and fista.
-    """
-
-    n_active: int = 32
+    n_active: int = 32  # most active features of a pursuit
     l1_weight: float = 0.1
     n_steps: int = 100
     is_non_negative: bool = True
-    tolerance: float | None = None
+    tolerance: float | None = None  # of ista and fista
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,6 @@ def method_named(name: str) -> Method:
 
 
 def warm_startable() -> str:
-    """Names of the methods with a warm start, for messages."""
     return ", ".join(name for name, method in METHODS.items() if method.takes_warm_start)
 
 

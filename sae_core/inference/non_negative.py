@@ -15,10 +15,8 @@ ROUNDING = 10
 def free_least_squares(
     gram: Float[Tensor, "batch k k"], target: Float[Tensor, "batch k"], *, is_free: Bool[Tensor, "batch k"]
 ) -> tuple[Float[Tensor, "batch k"], Float[Tensor, "batch k k"]]:
-    """Per row the solution of the free features' normal equations (others 0), and their Cholesky factor.
-
-    The factor of a singular matrix, or of one singular up to rounding, is not a number.
-    """
+    """Per row the solution of the free features' normal equations (others 0), and their Cholesky factor, NaN if
+    singular."""
     free = is_free.to(gram.dtype)
     # Rows and columns of the other features become the identity's.
     masked = gram * free[:, :, None] * free[:, None, :] + torch.diag_embed(1 - free)
@@ -40,7 +38,7 @@ def non_negative_least_squares(
 ) -> tuple[Float[Tensor, "batch k"], Bool[Tensor, "batch k"]]:
     """argmin over z >= 0 of z G z / 2 - target z per row, and which codes are free (Lawson & Hanson 1974, ch. 23).
 
-    start: a feasible code, 0 where not free; is_free: first free set; is_allowed: features that may be used.
+    start: a feasible code, 0 where not free; is_allowed: features that may be used.
     """
     codes, free = start.clone(), is_free.clone()
     tolerance = 10 * torch.finfo(gram.dtype).eps * target.abs().amax(dim=1, keepdim=True)

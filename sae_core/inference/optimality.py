@@ -26,7 +26,6 @@ def lasso_objective(
     *,
     l1_weight: float,
 ) -> Float[Tensor, "*problem batch"]:
-    """The objective of each sample."""
     with exact_matmul(x.device):
         residual = x - codes @ directions
     return residual.square().sum(dim=-1) / 2 + l1_weight * codes.abs().sum(dim=-1)
@@ -56,15 +55,13 @@ def duality_gap(
     l1_weight: float,
     is_non_negative: bool = True,
 ) -> Float[Tensor, "*problem batch"]:
-    """Per sample an upper bound of the objective minus its minimum.
-
-    The dual point is the residual, scaled until no correlation exceeds `l1_weight` (Kim et al. 2007, "An interior-point
-    method for large-scale l1-regularized least squares", section III.A); the bound is loose for l1_weight 0.
-    """
+    """Per sample an upper bound of the objective minus its minimum (Kim et al. 2007, "An interior-point method for
+    large-scale l1-regularized least squares", section III.A); loose for l1_weight 0."""
     with exact_matmul(x.device):
         residual = x - codes @ directions
         correlations = residual @ directions.mT
     largest = (correlations if is_non_negative else correlations.abs()).amax(dim=-1)
+    # The dual point is the residual, scaled until no correlation exceeds l1_weight.
     scale = torch.where(largest > l1_weight, l1_weight / largest, 1.0)
     dual = residual * scale[..., None]
     dual_value = (x.square().sum(dim=-1) - (x - dual).square().sum(dim=-1)) / 2

@@ -28,10 +28,9 @@ def orthogonal_matching_pursuit(
 ) -> SparseCode:
     """Codes [batch, n_active] by orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993, section 2).
 
-    Each step adds the feature of largest absolute correlation with the residual. `is_non_negative`: positive
-    correlations and codes of 0 or more only (Bruckstein, Elad & Zibulevsky 2008, appendix), perhaps fewer than
-    `n_active`. A row stops at a residual norm of `residual_threshold`, when correlations are rounding error, or at a
-    dependent direction. Raises WidthMismatchError, ValueError for n_active below 1 or different dtypes.
+    `is_non_negative`: positive correlations and codes only (Bruckstein, Elad & Zibulevsky 2008, appendix). A row stops
+    at a residual norm of `residual_threshold`, at correlations of rounding size, or at a dependent direction. Raises
+    WidthMismatchError, ValueError for n_active below 1 or different dtypes.
     """
     check_problem(x, directions)
     if n_active < 1:

@@ -34,10 +34,7 @@ def ista(
     warm_start: Float[Tensor, "*problem batch n_features"] | None = None,
     tolerance: float | None = None,
 ) -> Float[Tensor, "*problem batch n_features"]:
-    """Codes after at most `n_steps` plain proximal gradient steps (Daubechies, Defrise & De Mol 2004).
-
-    Arguments and errors as for `fista`. The objective falls with every step.
-    """
+    """Codes after at most `n_steps` plain proximal gradient steps (Daubechies, Defrise & De Mol 2004), as `fista`."""
     return _descend(
         x,
         directions,
@@ -64,10 +61,9 @@ def fista(
 ) -> Float[Tensor, "*problem batch n_features"]:
     """Codes after at most `n_steps` accelerated proximal gradient steps (Beck & Teboulle 2009, section 4).
 
-    warm_start: first codes (default 0). tolerance: stop when every sample's `kkt_residual` is at most this; None runs
-    all steps without waiting for the device. is_restarted: drop a sample's momentum when it points uphill (O'Donoghue &
-    Candes 2015, section 3.2, the gradient scheme). Raises WidthMismatchError, ValueError for negative weight or n_steps
-    or different dtypes.
+    tolerance: stop when every sample's `kkt_residual` is at most this; None never waits for the device. is_restarted:
+    drop a sample's momentum when it points uphill (O'Donoghue & Candes 2015, section 3.2, the gradient scheme). Raises
+    WidthMismatchError, ValueError for negative weight or n_steps or different dtypes.
     """
     return _descend(
         x,
@@ -149,7 +145,6 @@ def _descend(
 def _extrapolate(
     codes: Tensor, before: Tensor, point: Tensor, momentum: Tensor, *, is_restarted: bool
 ) -> tuple[Tensor, Tensor]:
-    """Start of the next step, and the momentum [*problem batch 1] after it."""
     moved = codes - before
     if is_restarted:
         is_uphill = torch.linalg.vecdot(point - codes, moved)[..., None] > 0

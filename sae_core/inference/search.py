@@ -1,7 +1,6 @@
 """The feature of largest correlation with each residual.
 
-On CPUs with bfloat16 products a rough product preselects all features within a proven rounding bound, which are scored
-again in float32: the result is exact.
+With fast bfloat16 a rough product preselects all features within a proven rounding bound: the result is exact.
 """
 
 from __future__ import annotations
@@ -62,7 +61,6 @@ class FeatureSearch:
         return sizes if taken is None else sizes.scatter_(1, taken, -torch.inf)
 
     def _two_stage(self, residual: Tensor, taken: Tensor | None) -> Tensor | None:
-        """The feature per residual, or None if there are too many candidates."""
         n_rows, n_features = residual.shape[0], self.directions.shape[0]
         rough_residual = residual.bfloat16()
         sizes = self._size(rough_residual @ self.rough.T, taken)

@@ -1,7 +1,4 @@
-"""Exact gradients of a linear encoder and decoder that touch only active features, by public torch calls.
-
-No dense [batch, n_features] matrix or product is needed in the backward pass.
-"""
+"""Exact gradients of a linear encoder and decoder without dense [batch, n_features] matrices, by public torch calls."""
 
 from __future__ import annotations
 
@@ -43,11 +40,8 @@ class Selection:
 
     def by_feature(self) -> tuple[Int[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " n_features_1"]]:
         """(order, rows, starts): permutation that sorts entries by feature, their rows, and each feature's first entry,
-        then nnz.
-
-        Sorted once for all weight gradients.
-        """
-        if self._by_feature is None:
+        then nnz."""
+        if self._by_feature is None:  # sorted once for all weight gradients
             order, starts = sorted_by_feature(self.columns, n_features=self.n_features)
             self._by_feature = (order, self.rows.index_select(0, order), starts)
         return self._by_feature
@@ -85,8 +79,6 @@ class Selection:
 
 
 class _AttachEncoder(torch.autograd.Function):
-    """Identity on selected pre-activations with their exact gradient to hidden, weight and bias."""
-
     @staticmethod
     def forward(ctx, hidden, weight, bias, values, selection):
         ctx.save_for_backward(hidden, weight)
@@ -109,8 +101,6 @@ class _AttachEncoder(torch.autograd.Function):
 
 
 class _AttachDecoder(torch.autograd.Function):
-    """Identity on a reconstruction with its exact gradient to the decoder."""
-
     @staticmethod
     def forward(ctx, reconstruction, decoder, values, selection):
         ctx.save_for_backward(values)
@@ -126,8 +116,6 @@ class _AttachDecoder(torch.autograd.Function):
 
 
 class _Decode(torch.autograd.Function):
-    """Sums of active decoder rows, with exact sparse gradients to values and decoder."""
-
     @staticmethod
     def forward(ctx, values, decoder, selection):
         ctx.save_for_backward(values, decoder)

@@ -1,7 +1,4 @@
-"""ReLU codes of a whole batch and their reconstruction, in blocks of rows, with exact gradients.
-
-For batches with too many active codes to select: only the codes are held for the batch, all else for a block.
-"""
+"""ReLU codes of a whole batch and their reconstruction, in blocks of rows: only the codes are held for the batch."""
 
 from __future__ import annotations
 
@@ -20,12 +17,9 @@ ROWS_PER_BLOCK = 512
 
 
 class Rectified(NamedTuple):
-    """reconstruction: [batch, d_in]; code_sums: [n_features], summed over the batch, both differentiable; n_active:
-    scalar, number of positive codes."""
-
     reconstruction: Float[Tensor, "batch d_in"]
-    code_sums: Float[Tensor, " n_features"]
-    n_active: Float[Tensor, ""]
+    code_sums: Float[Tensor, " n_features"]  # over the batch
+    n_active: Float[Tensor, ""]  # number of positive codes; not differentiable
 
 
 def rectify_and_decode(

@@ -1,7 +1,6 @@
 """The largest products of each row, or those above a floor, on CPUs with fast bfloat16.
 
-bfloat16 products with a guaranteed error bound (Cauchy-Schwarz) preselect entries, which are computed again in float32:
-results equal those of float32 products.
+A guaranteed error bound (Cauchy-Schwarz) preselects entries, which are computed again in float32: the result is exact.
 """
 
 from __future__ import annotations
@@ -46,7 +45,6 @@ faster."""
 
 @cache
 def _has_fast_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively."""
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -126,7 +124,7 @@ def screened_top_k(
 ) -> tuple[Float[Tensor, "batch k"], Int[Tensor, "batch k"]] | None:
     """The k largest entries of each row of `hidden @ weight.T + bias` and their columns, unordered.
 
-    None if there are too many candidates, or a k-th largest entry is not clearly positive.
+    None if too many candidates, or a k-th largest entry not clearly positive.
     """
     n_rows, n_features = hidden.shape[0], weight.shape[0]
     screen = _Screen(hidden, weight, bias)
@@ -167,7 +165,7 @@ def screened_above(
 ) -> tuple[Float[Tensor, " nnz"], Int[Tensor, " nnz"], Int[Tensor, " nnz"]] | None:
     """The entries of `hidden @ weight.T + bias` above `floor`: values, rows and columns, in row order.
 
-    None if there are too many candidates, or a value is not a number.
+    None if too many candidates, or a value not a number.
     """
     # Rows are lifted by twice their bound, so that what has to be found is clearly positive.
     screen = _Screen(hidden, weight, bias - floor, lift=2.0)
@@ -189,8 +187,8 @@ def screened_above(
 
 
 def _lower_bound_on_kth(products: Tensor, *, k: int) -> Tensor:
-    """A close lower bound of each row's k-th largest entry, from maxima of groups."""
     n_features = products.shape[1]
+    # The k-th largest of groups' maxima is at most the k-th largest entry, and nearly as large.
     group = min(LARGEST_GROUP, n_features // (4 * k))
     n_groups = n_features // group
     maxima = products[:, : group * n_groups].unflatten(1, (group, n_groups)).amax(dim=1)
@@ -200,7 +198,6 @@ def _lower_bound_on_kth(products: Tensor, *, k: int) -> Tensor:
 def _exact_products(
     hidden: Tensor, weight: Tensor, bias: Tensor, *, rows: Tensor, columns: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(order, products): the permutation that sorts entries by feature, and their products in that order."""
     # Taken feature by feature, the products read each row of the weight once.
     order, starts = sorted_by_feature(columns, n_features=weight.shape[0])
     exact = dot_products(weight, hidden, starts=starts, columns=rows.index_select(0, order))
@@ -208,11 +205,7 @@ def _exact_products(
 
 
 class _Screen:
-    """Approximate bfloat16 products with an error bound.
-
-    error: [batch], bound of a row's error before rounding to bfloat16; lift: [batch], about `lift` times the error,
-    added to a row's products.
-    """
+    """Approximate bfloat16 products, with the bound of each row's error."""
 
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor, *, lift: float = 0.0) -> None:
         self.n_rows, d_hidden = hidden.shape
@@ -239,16 +232,14 @@ class _Screen:
         self.error = hidden_rounding * largest_row + (norms + hidden_rounding) * largest_rounding + summation
         if lift:
             self.left[:, d_hidden + 3] = lift * self.error + torch.finfo(torch.float32).tiny
-        self.lift = self.left[:, d_hidden + 3].float()
+        self.lift = self.left[:, d_hidden + 3].float()  # added to a row's products
         self._products = torch.empty(min(ROWS_PER_CHUNK, self.n_rows), self.n_features, dtype=torch.bfloat16)
         self._is_candidate = torch.empty(self._products.shape, dtype=torch.bool)
 
     def blocks(self) -> list[tuple[int, int]]:
-        """First row and end row of each block."""
         return [(start, min(start + ROWS_PER_CHUNK, self.n_rows)) for start in range(0, self.n_rows, ROWS_PER_CHUNK)]
 
     def products(self, start: int, stop: int) -> Tensor:
-        """The block's approximate products, in memory the next block reuses."""
         return torch.mm(self.left[start:stop], self.right.T, out=self._products[: stop - start])
 
     def positions_from(self, products: Tensor, floor: Tensor, *, start: int, most: float) -> Tensor | None:

@@ -1,8 +1,4 @@
-"""The encoders' selection rules, in blocks of rows.
-
-No gradient is recorded (see kernels) and no dense [batch, n_features] matrix is kept. Values have the hidden vectors'
-dtype, also under autocast.
-"""
+"""The encoders' selection rules, in blocks of rows, without gradient or dense [batch, n_features] matrix."""
 
 from __future__ import annotations
 
@@ -66,7 +62,6 @@ def select_top_k(
 
 
 def _rectangular(columns: Tensor, *, n_features: int) -> Selection:
-    """The selection of columns [batch, k]."""
     n_rows, k = columns.shape
     return Selection(
         columns=columns.reshape(-1),
@@ -139,7 +134,7 @@ def select_batch_top_k(
 ) -> tuple[Float[Tensor, " nnz"], Selection]:
     """The k * batch largest pre-activations of the batch, in row order.
 
-    CPU: positive ones only, so nnz may be smaller. GPU: always nnz = k * batch, so that nothing waits for the device.
+    CPU: positive ones only. GPU: always nnz = k * batch, so that nothing waits for the device.
     """
     n_wanted, n_features = k * hidden.shape[0], weight.shape[0]
     if not is_on_host(hidden):
@@ -158,14 +153,12 @@ def select_batch_top_k(
 def _select_batch_top_k_at_once(
     hidden: Tensor, weight: Tensor, bias: Tensor, *, n_wanted: int
 ) -> tuple[Tensor, Selection]:
-    """The batch rule on the dense matrix; shapes depend on no value."""
     pre = _pre_activations(hidden, weight, bias).reshape(-1)
     entries = pre.topk(n_wanted, sorted=False).indices.sort().values
     return pre[entries], _selection_of(entries, n_rows=hidden.shape[0], n_features=weight.shape[0])
 
 
 def _selection_of(entries: Tensor, *, n_rows: int, n_features: int) -> Selection:
-    """The selection of ascending flat positions (row * n_features + feature)."""
     rows = entries // n_features
     row_starts = torch.searchsorted(rows, torch.arange(n_rows, device=entries.device))
     return Selection(columns=entries % n_features, rows=rows, row_starts=row_starts, n_features=n_features)
@@ -216,11 +209,10 @@ def padded_code(values: Float[Tensor, " nnz"], selection: Selection) -> SparseCo
 
 
 def _spans(hidden: Tensor) -> list[tuple[int, int]]:
-    """Blocks of rows (start, stop), at least one."""
     n_rows = hidden.shape[0]
     n_together = ROWS_PER_CHUNK if is_on_host(hidden) else max(1, n_rows)
     starts = list(range(0, n_rows, n_together)) or [0]
-    return list(pairwise([*starts, n_rows]))
+    return list(pairwise([*starts, n_rows]))  # at least one, so that an empty batch has its shapes
 
 
 def _probe(hidden: Tensor) -> Tensor:

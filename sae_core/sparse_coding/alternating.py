@@ -43,10 +43,9 @@ def alternate(
     is_non_negative: bool = True,
     revival: torch.Generator | None = None,
 ) -> CodedDictionary:
-    """One turn per entry of `l1_weights`, with `n_code_steps` of FISTA each.
+    """One turn per entry of `l1_weights`, with `n_code_steps` of FISTA each, from `codes` or 0.
 
-    Codes start from the last turn's, the first from `codes` or 0. `revival`: points hardly used directions at badly
-    reconstructed samples after each turn of the first half.
+    `revival`: points hardly used directions at badly reconstructed samples after each turn of the first half.
     """
     for turn, l1_weight in enumerate(l1_weights):
         codes = fista(
@@ -92,19 +91,16 @@ def update_directions(
 def lasso_objective(
     x: Float[Tensor, "*problem n_samples d_in"], fit: CodedDictionary, *, l1_weight: float
 ) -> Float[Tensor, "*problem"]:
-    """1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1, mean over samples."""
     return sample_objectives(x, fit, l1_weight=l1_weight).mean(dim=-1)
 
 
 def sample_objectives(
     x: Float[Tensor, "*problem n_samples d_in"], fit: CodedDictionary, *, l1_weight: float
 ) -> Float[Tensor, "*problem n_samples"]:
-    """The objective of each sample."""
     return optimality.lasso_objective(x, fit.directions, fit.codes, l1_weight=l1_weight)
 
 
 def _revive_dead(x: Tensor, fit: CodedDictionary, draw: torch.Generator) -> CodedDictionary:
-    """Point dead directions at samples drawn in proportion to their squared error; drop their codes."""
     directions, codes = fit
     n_features = directions.shape[-2]
     is_dead = (codes != 0).sum(dim=-2) <= DEAD_FRAC * x.shape[-2]

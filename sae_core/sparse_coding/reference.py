@@ -28,8 +28,7 @@ def fit_reference(
     """The best of `n_restarts` fits of DictionaryLearning, by training objective, with LassoLars codes at the same
     weight.
 
-    Objective per sample: 1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1. The first fit starts from a singular
-    value decomposition, the others from random samples. Raises ValueError.
+    Objective per sample: 1/2 |x - codes @ directions|^2 + l1_weight * |codes|_1. Raises ValueError.
     """
     if n_restarts < 1:
         raise ValueError(f"n_restarts = {n_restarts}: must be at least 1")
@@ -62,7 +61,7 @@ def _best_components(
     for restart in range(n_restarts):
         draw = np.random.default_rng((seed, restart))
         settings: dict[str, Any] = {"alpha": l1_weight}
-        if restart > 0:
+        if restart > 0:  # the first fit starts from a singular value decomposition, the others from random samples
             rows = samples[draw.choice(len(samples), n_features, replace=False)]
             settings["dict_init"] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
             settings["code_init"] = sparse_encode(

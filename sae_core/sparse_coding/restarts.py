@@ -1,8 +1,4 @@
-"""Sparse coding by several chains per problem, kicked out of local optima.
-
-A kick points a direction of little use at a badly coded sample, converges, and stays if the objective falls. Chains are
-compared by TRAINING OBJECTIVE at one L1 weight; the best is polished at falling weights. FLOPs count everything tried.
-"""
+"""Sparse coding by several chains per problem, kicked out of local optima and compared by TRAINING OBJECTIVE alone."""
 
 from __future__ import annotations
 
@@ -77,19 +73,14 @@ class RestartConfig:
 
 
 class RestartedFit(NamedTuple):
-    """The best chain of each problem.
+    """The best chain of each problem."""
 
-    directions: unit norm; codes: of the training samples, at `l1_final`; unit: the samples' mean norm;
-    chain_objectives: at `l1_search`, in units of `unit`; n_rounds: kicks per chain; training_flops: of all problems and
-    chains.
-    """
-
-    directions: Float[Tensor, "*problem n_features d_in"]
-    codes: Float[Tensor, "*problem n_samples n_features"]
-    unit: Float[Tensor, "*problem"]
-    chain_objectives: Float[Tensor, "*problem n_chains"]
-    n_rounds: Int[Tensor, "*problem"]
-    training_flops: int
+    directions: Float[Tensor, "*problem n_features d_in"]  # unit norm
+    codes: Float[Tensor, "*problem n_samples n_features"]  # of the training samples, at l1_final
+    unit: Float[Tensor, "*problem"]  # the samples' mean norm
+    chain_objectives: Float[Tensor, "*problem n_chains"]  # at l1_search, in units of `unit`
+    n_rounds: Int[Tensor, "*problem"]  # kicks per chain
+    training_flops: int  # of all problems and chains
 
 
 @torch.no_grad()
@@ -135,7 +126,6 @@ class _Search:
         self.objectives = lasso_objective(chains, self.chains, l1_weight=config.l1_search)
 
     def run(self) -> None:
-        """Kick the chains of unsettled problems, round after round."""
         for _ in range(self.config.n_rounds):
             open_problems = (~self._is_settled()).nonzero()[:, 0]
             if open_problems.numel() == 0:
@@ -144,14 +134,12 @@ class _Search:
             self.n_rounds[open_problems] += 1
 
     def polish(self) -> CodedDictionary:
-        """The best chain of each problem, continued to the final L1 weight."""
         problems, best = torch.arange(self.x.shape[0], device=self.x.device), self.objectives.argmin(dim=1)
         weights = _falling(self.config.l1_search, self.config.l1_final, self.config.n_polish_turns)
         chosen = CodedDictionary(self.chains.directions[problems, best], self.chains.codes[problems, best])
         return self._alternate(self.x, chosen.directions, weights, codes=chosen.codes)
 
     def _kick(self, problems: Int[Tensor, " n_open"]) -> None:
-        """Replace directions in every chain of `problems`, converge, and keep improvements."""
         config, x = self.config, self._per_chain(problems)
         before = CodedDictionary(self.chains.directions[problems], self.chains.codes[problems])
         kicked = self._alternate(x, self._kicked(x, before), [config.l1_search] * config.n_kick_turns)
@@ -162,16 +150,13 @@ class _Search:
             kept[problems] = torch.where(is_better[..., None, None], new, kept[problems])
 
     def _kicked(self, x: Tensor, before: CodedDictionary) -> Float[Tensor, "n_open n_chains n_features d_in"]:
-        """The directions, some replaced by badly coded samples.
-
-        The directions to replace are drawn in proportion to 1 / (sum of their codes)^2.
-        """
         norms = x.norm(dim=-1).clamp_min(1e-6)
         # A sample along a direction costs about l1 * norm; the excess says how badly it is covered.
         cost = sample_objectives(x, before, l1_weight=self.config.l1_search) / norms - self.config.l1_search
         seeds = draw_samples(x, cost.clamp_min(0).square() + 1e-12, n_drawn=self.config.n_kicked, draw=self.draw)
         use = before.codes.abs().sum(dim=-2).double() + 1e-6
         flat = use.reshape(-1, use.shape[-1]).square().reciprocal().cpu()
+        # Directions of little use go: drawn in proportion to 1 / (sum of their codes)^2.
         going = torch.multinomial(flat, self.config.n_kicked, generator=self.draw).to(x.device)
         index = going.reshape(*use.shape[:-1], self.config.n_kicked, 1).expand_as(seeds)
         return before.directions.scatter(-2, index, seeds)
@@ -212,7 +197,6 @@ class _Search:
 
 
 def _falling(first: float, last: float, n_turns: int) -> list[float]:
-    """`n_turns` weights from `first` to `last` in equal ratios."""
     return torch.logspace(math.log10(first), math.log10(last), n_turns, dtype=torch.float64).tolist()
 
 

@@ -21,7 +21,6 @@ class FiringClock:
         self.n_silent_tokens = torch.zeros(n_features, dtype=torch.int64, device=device)
 
     def advance(self, fired: Bool[Tensor, " n_features"], *, n_tokens: int) -> None:
-        """Count a batch of `n_tokens` in which the `fired` features were active."""
         self.n_silent_tokens += n_tokens
         self.n_silent_tokens.masked_fill_(fired, 0)
 
@@ -46,7 +45,7 @@ def resample_dead(
     """Point dead features at inputs drawn in proportion to their squared loss (Bricken et al. 2023, "Neuron
     Resampling").
 
-    One input per feature, without replacement; the rows' Adam moments become 0. Returns the revived features.
+    One input per feature, without replacement. Returns the revived features.
     """
     dead = is_dead.nonzero()[:, 0]
     weights = error.double().square().sum(dim=1).square().cpu()

@@ -18,23 +18,17 @@ HISTORY_FILE = "history.jsonl"
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One recorded step, measured on its batch before the weights move.
+    """One recorded step, measured on its batch before the weights move."""
 
-    step: from 1; n_tokens: activations so far; loss: the objective; mse: squared error per coordinate, in the
-    activations' units; fvu: squared error over that of the batch mean; l0: mean active features; l1: mean sum of codes,
-    in the activations' units; dead_frac: share of features silent for `dead_after_tokens`; n_resampled: features
-    revived since the last record.
-    """
-
-    step: int
-    n_tokens: int
+    step: int  # from 1
+    n_tokens: int  # activations so far
     loss: float
-    mse: float
-    fvu: float
-    l0: float
-    l1: float
-    dead_frac: float
-    n_resampled: int
+    mse: float  # per coordinate, in the activations' units
+    fvu: float  # squared error over that of the batch mean
+    l0: float  # mean number of active features
+    l1: float  # mean sum of codes, in the activations' units
+    dead_frac: float  # share of features silent for `dead_after_tokens`
+    n_resampled: int  # features revived since the last record
     learning_rate: float
 
 

@@ -39,11 +39,11 @@ def train_dictionaries(
 
     configs: by name; fixed kinds are only built. sample: activations that set decoder biases and input scales; None
     takes the first batch. on_step: called with name and new record. on_batch: called with each batch's number of
-    activations. If batches run out early, a warning is logged and `TrainedDictionary.n_tokens` is smaller.
+    activations, after a resume first with those already done. If batches run out early, a warning is logged.
 
     checkpoint: where states are written, for `resume` after a kill; on a CPU the numbers equal an uninterrupted
-    training. on_batch is then called first with the activations already done. The last state stays until
-    `remove_states`. ranks: processes that train together, each on its share of every batch.
+    training. The last state stays until `remove_states`. ranks: processes that train together, each on its share of
+    every batch.
 
     Dictionaries come back on `device`, in evaluation mode, without gradients. Raises TrainingDataError without
     activations or for a loss not finite, WidthMismatchError, TrainingStateError for a damaged state or one of other
@@ -87,7 +87,6 @@ def _first_batch(stream: BatchStream) -> Float[Tensor, "_ d_in"]:
 
 
 def _go_on(whole: Cohort, stream: BatchStream, saved: SavedTraining) -> Float[Tensor, "_ d_in"] | None:
-    """Restore dictionaries and stream; return the next batch, None at the end."""
     whole.restore(saved.training)
     if saved.stream is None:
         return None
@@ -98,7 +97,6 @@ def _go_on(whole: Cohort, stream: BatchStream, saved: SavedTraining) -> Float[Te
 def _settings(
     configs: Configs, record_every_steps: int, sample: Tensor | None, checkpoint: CheckpointPlan, ranks: Ranks
 ) -> dict[str, Any]:
-    """Settings that a resumed state must share."""
     hashed = None
     if sample is not None:
         content = sample.detach().to("cpu", torch.float32).contiguous().numpy()

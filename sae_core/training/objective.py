@@ -23,10 +23,9 @@ def objective(
     penalty_share: float,
     dead: Int[Tensor, " n_dead"],
 ) -> tuple[TrainingPass, Float[Tensor, ""]]:
-    """The batch's pass and loss. penalty_share: warm-up factor of the penalty, 0 to 1.
+    """The batch's pass and float32 loss. penalty_share: warm-up factor of the penalty, 0 to 1.
 
-    The loss is the mean over full and partial reconstructions, plus side reconstructions, penalty and auxiliary loss;
-    always float32. At full penalty the dictionary gets the batch's L0 (`steer`).
+    The loss is the mean over full and partial reconstructions, plus side reconstructions, penalty and auxiliary loss.
     """
     is_half = config.autocast == "bf16"
     with torch.autocast(x.device.type, torch.bfloat16, enabled=is_half):

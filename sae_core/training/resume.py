@@ -1,8 +1,4 @@
-"""States of an interrupted training on disk.
-
-A state is a folder `state-NUMBER` of facts (JSON), tensors (safetensors) and every rank's place in its stream. It is
-filled under another name and renamed, so a kill leaves one whole state.
-"""
+"""States of an interrupted training on disk, in folders `state-NUMBER`."""
 
 from __future__ import annotations
 
@@ -34,16 +30,12 @@ PARTIAL = "partial-"
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointPlan:
-    """Where and how often states are written.
-
-    every_s: seconds between states; every_steps: steps between states; None switches a rule off. The end's state is
-    always written. facts: JSON-ready origin of the activations; a state with others is refused.
-    """
+    """Where and how often states are written; the end's state always is."""
 
     directory: Path | str
-    every_s: float | None = 300.0
+    every_s: float | None = 300.0  # None switches a rule off
     every_steps: int | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # JSON-ready origin; a state with others is refused
 
 
 class SavedTraining(NamedTuple):
@@ -76,7 +68,7 @@ class StateKeeper:
     def save(self, n_steps: int, *, training: State, stream: State | None) -> None:
         """Write a state and remove older ones; every rank writes its stream, the first one the rest.
 
-        Raises DictionaryWriteError for a full disk or read-only folder; older states stay.
+        Raises DictionaryWriteError for a full disk; older states stay.
         """
         # The state at the end has a name of its own and never takes the place of another one.
         name = f"{n_steps:012d}" if stream is not None else f"{n_steps:012d}-end"
@@ -97,7 +89,7 @@ class StateKeeper:
                 _write(partial, self._stream_name, stream)
             self.ranks.wait()
             if self.ranks.is_first:
-                move_into_place(partial, whole)
+                move_into_place(partial, whole)  # a kill at any moment leaves one whole state
                 _remove_all_but(self.directory, whole)
         self._last_s = time.monotonic()
 
@@ -121,7 +113,6 @@ class StateKeeper:
         return SavedTraining(State(facts["training"], tensors), stream)
 
     def forget(self) -> None:
-        """Remove all states."""
         if self.ranks.is_first:
             remove_states(self.directory)
         self.ranks.wait()

@@ -35,10 +35,8 @@ would freeze thresholds."""
 
 
 class DictionaryTrainer:
-    """One dictionary with optimiser, clock and records.
-
-    With several `ranks` each gives its share of the batch; all numbers are those of the whole batch.
-    """
+    """One dictionary with optimiser, clock and records; with several `ranks` all numbers are those of the whole
+    batch."""
 
     def __init__(
         self, name: str, dictionary: TrainableDictionary, config: TrainingConfig, *, ranks: Ranks = ALONE
@@ -72,7 +70,6 @@ class DictionaryTrainer:
 
     @property
     def _units(self) -> tuple[float, float, float]:
-        """Learning rate factors of weights, biases and logarithms."""
         # In normalised units a bias is `scale` times as large, so its step here is `scale` times smaller.
         return 1.0, 1.0 / self.scale, LOG_RATE
 
@@ -141,7 +138,6 @@ class DictionaryTrainer:
             torch.nn.utils.clip_grads_with_norm_(self.dictionary.parameters(), largest_norm, norm, foreach=True)
 
     def _keep_alive(self, x: Tensor, passed: TrainingPass) -> None:
-        """Resample dead features and update their list when due."""
         every = self.config.resample_every_steps
         is_time = every > 0 and self.n_steps % every == 0
         if is_time and self.n_tokens <= self.config.resample_until_frac * self.config.n_tokens:

@@ -24,8 +24,7 @@ WandbMode = Literal["online", "offline"]
 class WandbLog:
     """One run on Weights & Biases; `record` serves as `on_step` of `train_dictionaries`.
 
-    facts: JSON-ready settings to show. mode: "offline" writes into `directory` only; None follows WANDB_MODE. Raises
-    MissingPackageError without wandb.
+    mode: "offline" writes into `directory` only; None follows WANDB_MODE. Raises MissingPackageError without wandb.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class WandbLog:
         self._charted: set[str] = set()
 
     def record(self, name: str, record: StepRecord) -> None:
-        """Send one record of the dictionary `name`."""
         if name not in self._charted:
             self._run.define_metric(f"{name}/step")
             self._run.define_metric(f"{name}/*", step_metric=f"{name}/step")
