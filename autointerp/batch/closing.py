@@ -1,8 +1,4 @@
-"""Ending a stage with the answers there are, where nobody is there to be asked for the rest.
-
-What `vllm run-batch` rejects, a run without a server can ask nobody again. Requests that are not answered count as
-failed, just as those that the API fails on for good.
-"""
+"""Ending a stage without asking: requests without an answer count as failed."""
 
 from __future__ import annotations
 
@@ -27,9 +23,9 @@ __all__ = ["close_stage"]
 
 
 def close_stage(config: Config, layout: RunLayout, stage: str, *, progress: Progress | None = None) -> int:
-    """Finish `stage` without asking anything; gives the number of requests that nobody answered.
+    """Number of unanswered requests after finishing `stage`.
 
-    Raises ConfigError while batches of it are under way, or when no answer is there at all.
+    Raises ConfigError while its batches are under way, or without any answer.
     """
     n_missing = 0
 

@@ -1,8 +1,4 @@
-"""Asking without sending: what journal and cache know is answered, everything else is collected.
-
-A `Collector` stands where the client stands when a stage runs. It takes requests and hands over those that are
-missing, each once; nothing that the stage makes of the answers is worth keeping. Knows no files.
-"""
+"""A stand-in for the client: answers from journal and cache, collects every other request once."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ _MISSING = Failure("error", "not answered yet")
 
 
 class Collector:
-    """An asker (`workers.Asker`) for one judge. `emit` gets the key and the request of everything that is missing."""
+    """For one judge; `emit` receives the key and request of everything that is missing."""
 
     def __init__(
         self,
@@ -37,14 +33,14 @@ class Collector:
         self._capabilities, self._journal, self._cache, self._emit = capabilities, journal, cache, emit
         self._seen: set[bytes] = set()
         self.n_known = 0
-        """Answers found in the journal or the cache."""
+        """Answers from the journal or the cache."""
         self.n_unsendable, self.why_unsendable = 0, ""
-        """Requests that could not be put into a file, and what was said about the last of them."""
+        """Requests that fit no file, and the last reason."""
         self.failure: Exception | None = None
-        """What went wrong in `emit`: the stage would take it for one feature's trouble and go on without it."""
+        """First error of `emit`, which the stage would take for one feature's."""
 
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
-        """The reply that is there, or a failure. The journal books what the reply will cost to `account`."""
+        """The known reply or a failure. The journal books the reply's later cost to `account`."""
         key = reply_key(self._capabilities, request)
         if account is not None:
             self._journal.charge(key, account)

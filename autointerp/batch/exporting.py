@@ -1,7 +1,6 @@
-"""From a run to files of requests: what its next stage would ask and nobody has answered yet.
+"""Export of a stage's unanswered requests into files.
 
-The stage itself is run with an asker that sends nothing, so what is exported is what would be sent, in the same words
-and under the same keys. Nothing of the stage's own results is touched.
+The stage runs with a client that sends nothing, so requests and keys are the same as when asked directly.
 """
 
 from __future__ import annotations
@@ -53,17 +52,16 @@ class Exported:
 
     @property
     def n_requests(self) -> int:
-        """The requests written."""
         return 0 if self.round_ is None else self.round_.n_requests
 
     @property
     def is_complete(self) -> bool:
-        """Whether the stage could end without asking anything."""
+        """Whether the stage could end without asking."""
         return not (self.n_requests or self.n_in_flight or self.n_unsendable)
 
 
 def next_stage(layout: RunLayout) -> str | None:
-    """The first asking stage of a run that is not finished, or None. Raises ConfigError before there is evidence."""
+    """First unfinished asking stage, None when all are done. Raises ConfigError before the harvest."""
     done = read_manifest(layout)["stages"]
     if "harvest" not in done:
         raise ConfigError(f"the stage 'harvest' of {layout.root} is not finished; run it first (autointerp harvest)")
@@ -73,10 +71,9 @@ def next_stage(layout: RunLayout) -> str | None:
 def export_round(
     config: Config, layout: RunLayout, stage: str, *, limits: FileLimits, progress: Progress | None = None
 ) -> Exported:
-    """Write what `stage` lacks into files of their own folder, and note them in the run's batch state.
+    """Write the requests `stage` lacks into a new round, or over the last one if it was neither submitted nor answered.
 
-    The same export again rewrites its round, unless that was submitted or results of it were imported: then it is a new
-    one. Raises ConfigError for a judge that takes no files, ArtefactError for damaged files or a full disk.
+    Raises ConfigError for a judge without batch files, ArtefactError for damaged files or a full disk.
     """
     with RunLock(layout.lock), open_batch_judge(config, layout, stage) as judge:
         state = load_state(layout)
@@ -113,7 +110,7 @@ def export_round(
 
 
 class _Export:
-    """What a rehearsal of a stage asks, written down request by request."""
+    """The requests of a rehearsed stage, written one by one."""
 
     def __init__(
         self, stage: str, state: BatchState, judge: BatchJudge, outstanding: Outstanding, writer: RequestWriter
@@ -131,7 +128,7 @@ class _Export:
         return self.n_again + self.n_new
 
     def write(self, key: str, request: Request) -> None:
-        """Take one missing request down, unless it is under way. Raises AutointerpError where it cannot be."""
+        """Write one request, unless it is under way. Raises AutointerpError where it cannot be written."""
         before = self._outstanding.exported(key)
         if before is not None and before.file in self._live:
             self.n_in_flight += 1
@@ -151,7 +148,8 @@ class _Export:
 
 
 def _keep(layout: RunLayout, state: BatchState, export: _Export, writer: RequestWriter) -> Round | None:
-    """Put the finished files in their place and note the round; what a kill leaves half done, the next export mends."""
+    """Move the files into place and note the round."""
+    # after a kill at any line, the next export starts over
     if export.replaced is not None:
         state.rounds.remove(export.replaced)
         state.save(layout)

@@ -1,7 +1,6 @@
-"""From files of results to the journal: replies as if the judge had been asked, failures as failed attempts.
+"""Batch results as replies and failed attempts in the journal.
 
-Lines may come in any order, from several files, partly, twice, damaged, or from elsewhere; each is counted as what it
-is, and importing the same files again changes nothing. Constant memory, however long the files.
+Lines may be unordered, partial, repeated, damaged or foreign. Importing again changes nothing. Memory is constant.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ from autointerp.runs.reply_record import FailedAttempt
 __all__ = ["Imported", "import_results"]
 
 _N_TOLD = 5
-"""Lines at fault that are named one by one."""
+"""Faulty lines named one by one, per kind."""
 _EVERY_LINES = 1000
 _PAID = 200
-"""The status of an answer that is paid for, whether it can be read or not."""
+"""Status of a paid answer, readable or not."""
 
 
 @dataclass(slots=True)
@@ -71,11 +70,10 @@ class Imported:
 def import_results(
     config: Config, layout: RunLayout, files: Sequence[Path], *, progress: Progress | None = None
 ) -> Imported:
-    """Record what the files hold for this run.
+    """Failed requests are exported again.
 
-    A request that failed is asked again with the next export. Raises InputError for a file that cannot be read (what
-    stood in the files before it is kept), ConfigError where nothing was exported, ArtefactError for a damaged journal
-    or a full disk, Interrupted after the line at which a signal came.
+    Raises InputError for an unreadable file (earlier files are kept), ConfigError without an export, ArtefactError for
+    a damaged journal or a full disk, Interrupted after the line at which a signal came.
     """
     if not layout.batch_requests.is_file():
         raise ConfigError(f"{layout.root} has exported nothing that results could be of; run batch export first")
@@ -103,7 +101,7 @@ def import_results(
 
 
 class _Desk:
-    """Where result lines are opened, one after the other."""
+    """State of one import."""
 
     def __init__(
         self,
@@ -123,7 +121,6 @@ class _Desk:
         self.counts = Imported()
 
     def take(self, file: Path, line: RawLine) -> None:
-        """Count one line and record what it says."""
         counts = self.counts
         counts.n_read += 1
         where = f"{file.name}, line {line.number}"
@@ -134,9 +131,9 @@ class _Desk:
             self._tell("malformed", f"{where}: {'the file is cut off here' if line.is_cut else error}")
             return
         key = key_of(result.custom_id)
-        found = None if key is None else self._journal.find_reply(key)
-        if key is not None and found is not None:
-            is_of_now = found.source == "judge" and found.at >= self._start
+        known = None if key is None else self._journal.find_reply(key)
+        if key is not None and known is not None:
+            is_of_now = known.source == "judge" and known.at >= self._start
             counts.n_duplicates += is_of_now
             counts.n_known += not is_of_now
             self._outstanding.mark_answered(key)
@@ -208,7 +205,7 @@ class _Desk:
             self.counts.told.append(text)
 
     def note_rounds(self) -> None:
-        """Note in the run's batch state which rounds got results, so that the next export leaves their files alone."""
+        """Count results per round, so that the next export leaves their files alone."""
         self._journal.flush()
         if not self._n_by_round:
             return
@@ -218,7 +215,7 @@ class _Desk:
         state.save(self._layout)
 
     def count_missing(self) -> int:
-        """The exported requests, of the last stage that has any, that the journal has no reply to."""
+        """Exported requests of the last stage without a reply."""
         self._outstanding.flush()
         state = load_state(self._layout)
         stages = [round_.stage for round_ in state.rounds[-1:]] or list(BATCH_STAGES)
@@ -233,7 +230,7 @@ class _Desk:
 
 
 def _bound_usd(judge: BatchJudge, asked: Asked) -> float:
-    """What an answer may have cost at most where its price cannot be read; 0 where nobody knows prices."""
+    """Upper bound on the cost of an answer without readable price; 0 where unknown."""
     try:
         with judge_errors():
             bound_usd = judge.bound_usd(request_of(asked.record))

@@ -1,7 +1,4 @@
-"""Judges that can be asked by file: what they must offer beside `ask`, and how they are opened for a stage.
-
-Takes a run's config. Knows nothing of files, rounds or the Batch API.
-"""
+"""Judges that can be asked by batch file."""
 
 from __future__ import annotations
 
@@ -21,42 +18,42 @@ from autointerp.stages.asking import judge_options
 __all__ = ["BATCH_STAGES", "BatchJudge", "judge_of", "open_batch_judge"]
 
 BATCH_STAGES = ("explain", "score")
-"""The stages that ask, in the order they come."""
+"""Asking stages, in order."""
 
 
 @runtime_checkable
 class BatchJudge(Protocol):
-    """A judge whose requests and replies can travel in files: `judges.openai.OpenAIJudge`."""
+    """For example `judges.openai.OpenAIJudge`."""
 
     @property
     def capabilities(self) -> Capabilities: ...
 
     @property
     def batch_price_frac(self) -> float:
-        """What a request costs in a batch, as a share of its price through the API, where the price is the config's."""
+        """Price in a batch as a share of the API price."""
         ...
 
     def settle(self, *, run: Path) -> None:
-        """Fix how requests are put, without asking the endpoint; the folder `run` remembers it for the API as well."""
+        """Fix the form of requests without asking the endpoint, and remember it in folder `run`."""
         ...
 
     def request_body(self, request: Request) -> dict[str, Any]:
-        """The body that `ask` would send to /chat/completions. Raises AutointerpError where it would not go there."""
+        """Body for /chat/completions. Raises AutointerpError for a request that goes elsewhere."""
         ...
 
     def read_result(self, status: int, body: Any) -> Reply:
-        """What `ask` would make of a status and a decoded body, at the batch's price. Raises as `ask` does."""
+        """Reply from a status and a decoded body, at the batch's price. Raises as `ask`."""
         ...
 
     def bound_usd(self, request: Request) -> float | None:
-        """The most a request can cost through the API, or None when nobody can say."""
+        """Highest price through the API; None when unknown."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 def judge_of(config: Config, stage: str) -> str:
-    """The judge of a stage, as the config names it. Raises ConfigError where its scorers have several."""
+    """Judge of a stage. Raises ConfigError where its scorers have several."""
     if stage == "explain":
         return config.explain.judge
     specs = config.score.judges
@@ -70,7 +67,7 @@ def judge_of(config: Config, stage: str) -> str:
 
 @contextmanager
 def open_batch_judge(config: Config, layout: RunLayout, stage: str) -> Iterator[BatchJudge]:
-    """The judge of a stage, closed in the end. Raises ConfigError when it cannot be asked by file."""
+    """Raises ConfigError for a judge without batch files."""
     spec = judge_of(config, stage)
     judge = open_judge(spec, judge_options(config, layout, spec))
     try:

@@ -1,8 +1,7 @@
-"""Lines of batch files, of requests and of results: the form that OpenAI's Batch API and `vllm run-batch` share.
+"""Request and result lines of OpenAI's Batch API and `vllm run-batch`.
 
-A request line is {custom_id, method, url, body}, a result line {custom_id, response {status_code, body}, error}. The
-`custom_id` is the key under which a reply is journalled, behind a prefix that says whose it is. Files of results are
-plain or gzip, of any size, cut off at the end or not.
+Requests are {custom_id, method, url, body}, results {custom_id, response {status_code, body}, error}. A `custom_id` is
+a prefix and the journal's key.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ENDPOINT = "/v1/chat/completions"
 _PREFIX = "autointerp-"
 _KEY = re.compile(r"[0-9a-f]{32}")
 _UNSENT = ("batch_expired", "batch_cancelled")
-"""Error codes of requests that the batch ended without sending."""
+"""Errors of requests that were never sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +42,24 @@ class Result:
 
 
 def custom_id(key: str) -> str:
-    """The name of a request in batch files: 43 characters, of the 64 that are allowed."""
+    """43 characters of the 64 allowed."""
     return _PREFIX + key
 
 
 def key_of(name: str) -> str | None:
-    """The key in a `custom_id`, or None when it is none of ours."""
+    """None for a foreign name."""
     key = name.removeprefix(_PREFIX)
     return key if key != name and _KEY.fullmatch(key) else None
 
 
 def render_request(key: str, body: Mapping[str, Any]) -> bytes:
-    """The line that asks `body`, with its line break. Half characters go out as `?`, as they do through the API."""
+    """Line with line break; unpaired surrogates become `?`, as through the API."""
     line = {"custom_id": custom_id(key), "method": "POST", "url": ENDPOINT, "body": dict(body)}
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace") + b"\n"
 
 
 def parse_result(line: bytes) -> Result:
-    """What a line of a result or error file says. Raises ValueError that says what is wrong with it."""
+    """Raises ValueError describing the fault."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
@@ -80,7 +79,7 @@ def parse_result(line: bytes) -> Result:
 
 
 def _without_response(name: str, error: Any) -> Result:
-    """A request that failed without an HTTP answer; one that was never sent has no status."""
+    """A failure without HTTP answer."""
     code = str(error.get("code") or "") if isinstance(error, dict) else ""
     if code in _UNSENT:
         return Result(name, None, error, reason=code)
@@ -91,7 +90,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class RawLine(NamedTuple):
-    """A line as it stands in its file. `is_cut` means that the file ends in it, without a line break."""
+    """`is_cut`: the file ends without a line break."""
 
     number: int
     content: bytes
@@ -99,7 +98,7 @@ class RawLine(NamedTuple):
 
 
 def iter_lines(path: Path) -> Iterator[RawLine]:
-    """The lines of a file that are not blank. Raises InputError when it cannot be read."""
+    """Non-blank lines of a plain or gzip file. Raises InputError when unreadable."""
     try:
         with path.open("rb") as file:
             is_packed = file.read(2) == _GZIP

@@ -1,8 +1,4 @@
-"""The requests a run has put into batch files, found again when their results come: one SQLite file.
-
-A result names nothing but the key of its request, so what the journal wants to know beside the reply (the request, its
-texts) is kept here from the export on, and so is which failed results were counted already. Knows no file formats.
-"""
+"""Exported requests, in one SQLite file, for results that name only their keys. It also notes counted failures."""
 
 from __future__ import annotations
 
@@ -50,8 +46,7 @@ _PAGE = "SELECT key, file FROM requests WHERE stage = ? AND key > ? AND NOT is_a
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that was exported, for `stage`, last in `file` (its round and the file's name). `record` lacks the
-    reply."""
+    """Exported request of `stage`, last written to `file` (round and name); `record` has no reply."""
 
     stage: str
     file: str
@@ -59,26 +54,26 @@ class Asked:
 
 
 class Place(NamedTuple):
-    """Where a request stands: the first round of its stage that held it, and the round and file that last did."""
+    """First round of a request, and the file that held it last."""
 
     round_number: int
     file: str
 
 
 class Outstanding:
-    """An open record; made by `open_outstanding`. Every method may raise ArtefactError (damage, a full disk)."""
+    """Every method may raise ArtefactError (damage, a full disk)."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
 
     def put(self, record: ReplyRecord, *, stage: str, round_number: int, file: str) -> None:
-        """Queue a request; `record` is one of a reply that is still to come. A new file replaces an older one."""
+        """Queue a request without reply; a new file replaces an older one."""
         self._store.write((_INSERT_PART, item) for item in record.parts.items())
         row = (record.key, stage, round_number, file, record.endpoint, record.model, record.request)
         self._store.write([(_INSERT_REQUEST, row)])
 
     def find(self, key: str) -> Asked | None:
-        """The request under `key`, its texts included, as far as it is committed."""
+        """Committed request with its texts."""
         rows = self._store.read(_FIND, (key,))
         if not rows:
             return None
@@ -88,28 +83,27 @@ class Outstanding:
         return Asked(stage, file, record)
 
     def exported(self, key: str) -> Place | None:
-        """Where the request stood, or None when it was never exported."""
+        """None when never exported."""
         rows = self._store.read("SELECT round_number, file FROM requests WHERE key = ?", (key,))
         return Place(*rows[0]) if rows else None
 
     def unanswered(self, stage: str) -> Iterator[tuple[str, str]]:
-        """The requests of a stage that are not known to be answered, each key with its file, a page at a time."""
+        """Keys and files of unanswered requests."""
         after = ""
         while rows := self._store.read(_PAGE, (stage, after)):
             yield from rows
             after = rows[-1][0]
 
     def mark_answered(self, key: str) -> None:
-        """Queue that the journal has the reply."""
+        """Queue the note that the journal has the reply."""
         self._store.write([("UPDATE requests SET is_answered = 1 WHERE key = ?", (key,))])
 
     def flush(self) -> None:
-        """Wait until all that was queued is on disk."""
+        """Wait until everything queued is on disk."""
         self._store.flush()
 
     def count_failure(self, key: str, line: str) -> int | None:
-        """Note that a result line, named by a hash, tells of a failure of `key`: the how manieth of it that is,
-        counted from 1, or None when this line was counted before."""
+        """Note a failure by the hash of its line; returns its ordinal for `key`, from 1, or None for a known line."""
         if self._store.read("SELECT 1 FROM failures WHERE key = ? AND line = ?", (key, line)):
             return None
         self._store.write([(_INSERT_FAILURE, (key, line))])
@@ -117,11 +111,9 @@ class Outstanding:
         return self.n_failures(key)
 
     def n_failures(self, key: str) -> int:
-        """How often a request failed in batches."""
         return self._store.read("SELECT count(*) FROM failures WHERE key = ?", (key,))[0][0]
 
     def close(self) -> None:
-        """Commit what is queued and close the file."""
         self._store.close()
 
     def __enter__(self) -> Outstanding:
@@ -134,5 +126,5 @@ class Outstanding:
 
 
 def open_outstanding(path: Path) -> Outstanding:
-    """Open the record at `path`, or create it. Raises ArtefactError when it is damaged or foreign."""
+    """Open or create the record. Raises ArtefactError when damaged or foreign."""
     return Outstanding(SqliteStore(path, schema=_SCHEMA))

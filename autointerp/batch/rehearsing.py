@@ -1,7 +1,4 @@
-"""A stage that asks, run with somebody else for the client: to see what it would ask, or to end it without asking.
-
-The stage is the one that a run goes through, so it asks the same in the same words. Knows nothing of files.
-"""
+"""A stage with a stand-in for the client, to collect its requests or end it without asking."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _STAGES: dict[str, Callable[..., dict[str, Any]]] = {"explain": explain.run, "sc
 
 
 class StageRecorder(Recorder, Protocol):
-    """Whoever keeps a stage's results and can drop those of before: `runs.journal.Journal`."""
+    """Keeps a stage's results and can drop earlier ones, as `runs.journal.Journal`."""
 
     def forget_explanations(self) -> None: ...
 
@@ -42,10 +39,7 @@ def run_stage(
     progress: Progress,
     note: Callable[[], str] = str,
 ) -> dict[str, Any]:
-    """Run `stage` with `client` and `recorder`; gives its facts for the manifest. `note` is shown beside the bar.
-
-    Raises what the stage raises; the manifest is not touched.
-    """
+    """Facts of `stage` for the manifest, which stays untouched. `note` is shown beside the bar. Raises as the stage."""
 
     def ask(spec: str, step: Callable[..., Coroutine[Any, Any, T]], *, label: str, **_: Any) -> T:
         async def work() -> T:
@@ -62,7 +56,7 @@ def run_stage(
 
 
 class _Nowhere:
-    """Where a rehearsal's results go. The journal would take them for the stage's own."""
+    """Drops results of a rehearsal, which the journal would take for real."""
 
     def save_explanations(self, explanations: object) -> None:
         return

@@ -1,7 +1,4 @@
-"""Request lines in numbered files, none beyond the limits of count and size that the Batch API sets.
-
-It takes lines and what each may cost at most, and knows nothing of what they say.
-"""
+"""Request lines in numbered files within the Batch API's limits."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ __all__ = ["MAX_BYTES", "MAX_REQUESTS", "FileLimits", "RequestFile", "RequestWri
 
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200_000_000
-"""What OpenAI accepts as one batch: 50,000 requests and 200 MB."""
+"""OpenAI's limits for one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class RequestFile:
 
 
 class RequestWriter:
-    """Writes `requests-001.jsonl`, ... into an empty folder of its own; after `__exit__`, `files` lists them."""
+    """Writes `requests-001.jsonl`, ... into a folder of its own; `files` is complete after `__exit__`."""
 
     def __init__(self, folder: Path, limits: FileLimits) -> None:
         self.folder, self._limits = folder, limits
@@ -78,9 +75,9 @@ class RequestWriter:
             self._open.close()
 
     def write(self, line: bytes, *, bound_usd: float | None) -> str:
-        """Append a line to the current file, or to the next where it has no room; gives the file's name.
+        """Append a line, in the next file where the current one is full; returns the file's name.
 
-        Raises ConfigError for a line that no file has room for, ArtefactError when the disk is full.
+        Raises ConfigError for a line longer than a file, ArtefactError for a full disk.
         """
         if len(line) > self._limits.n_bytes:
             raise ConfigError(f"--file-bytes {self._limits.n_bytes}: a request of {len(line)} bytes does not fit in")

@@ -1,8 +1,6 @@
-"""A service's Files and Batches, through the official SDK: put a file up, begin a batch, see how it is, fetch results.
+"""Files and batches at a service, through the official SDK, imported when a service is opened.
 
-It takes the options of judge `openai` and maps every failure to this package's errors, none of which holds the key.
-What is read of an answer is bounded after it is unpacked. Knows nothing of runs. The SDK is imported when a service is
-opened.
+Errors never contain the key; answers are bounded after unpacking.
 """
 
 from __future__ import annotations
@@ -29,16 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["ENDED", "BatchService", "Standing", "Unreachable", "open_service"]
 
 ENDED = ("completed", "expired", "cancelled", "failed")
-"""The states that a batch does not leave."""
+"""Final states of a batch."""
 
 _PAGE = 100
 _MOST_LISTED = 5_000
 _TIMEOUT_S = 600.0
 _NO_SUCH = (404, 405, 501)
 _MOST_BYTES = 32 << 20
-"""Of an answer about files or batches, a hundred of which come at once."""
+"""Bound on answers about files or batches, a hundred at once."""
 _MOST_RESULT_BYTES = 1 << 20
-"""Of one result in a file: a reply of a thousand tokens with five alternatives each takes half of it."""
+"""Bound per result; a thousand tokens with five alternatives each take half."""
 
 
 class _Gone(Exception):
@@ -46,7 +44,7 @@ class _Gone(Exception):
 
 
 class Unreachable(JudgeStopped):
-    """The service did not answer, or not now: what it is doing goes on, and asking later may do."""
+    """No answer now; asking later may succeed, and batches go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +66,10 @@ class Standing:
 
 
 class BatchService:
-    """One account at one service; made by `open_service`. Every method may raise JudgeStopped or Unreachable."""
+    """One account at one service. Every method may raise JudgeStopped or Unreachable."""
 
     def __init__(self, options: OpenAIOptions) -> None:
-        """Raises ConfigError when the key is missing, or a proxy of the environment cannot be used."""
+        """Raises ConfigError for a missing key or an unusable proxy."""
         import openai
 
         check_proxies()
@@ -90,7 +88,8 @@ class BatchService:
             self._client.organization = self._client.project = None
 
     def _bound_response(self, response: Any) -> None:
-        """Have the SDK's own reading of an answer end at a bound. A file is read, and counted, by `fetch`."""
+        """Bound what the SDK reads of an answer."""
+        # a file's content is bounded in `fetch`
         if response.is_success and response.request.url.path.endswith("/content"):
             return
         unpack, too_long = response.iter_bytes, self._errors.OpenAIError
@@ -106,7 +105,7 @@ class BatchService:
         response.iter_bytes = iter_bytes
 
     def find_file(self, name: str, n_bytes: int) -> str | None:
-        """The id of a file of ours that was uploaded under `name`, or None (also where files cannot be listed)."""
+        """Id of our uploaded file of this name and size; None also where files cannot be listed."""
         with self._failures("list files", is_optional=True):
             newest = islice(self._client.files.list(purpose="batch", limit=_PAGE, order="desc"), _MOST_LISTED)
             fitting = (file.id for file in newest if file.filename == name and file.bytes == n_bytes)
@@ -114,18 +113,18 @@ class BatchService:
         return None
 
     def list_batches(self) -> list[Standing] | None:
-        """The account's batches, the newest first, or None where they cannot be listed."""
+        """Newest first; None where batches cannot be listed."""
         with self._failures("list batches", is_optional=True):
             return [self._standing(batch) for batch in islice(self._client.batches.list(limit=_PAGE), _MOST_LISTED)]
         return None
 
     def upload(self, path: Path, name: str) -> str:
-        """Put a file of requests up; gives its id."""
+        """Id of the uploaded file."""
         with self._failures(f"upload {path.name}"), path.open("rb") as file:
             return self._client.files.create(file=(name, file, "application/jsonl"), purpose="batch").id
 
     def begin(self, file_id: str, metadata: dict[str, str]) -> Standing:
-        """Begin a batch. Never tried twice by itself: it may have begun although no answer came."""
+        """Begin a batch without automatic retries: one may have begun although no answer came."""
         with self._failures("create a batch"):
             batch = self._client.with_options(max_retries=0).batches.create(
                 input_file_id=file_id, endpoint=ENDPOINT, completion_window="24h", metadata=metadata
@@ -133,13 +132,14 @@ class BatchService:
             return self._standing(batch)
 
     def look(self, batch_id: str) -> Standing:
-        """How a batch is."""
         with self._failures(f"see batch {batch_id}"):
             return self._standing(self._client.batches.retrieve(batch_id))
 
     def fetch(self, file_id: str, path: Path, *, n_results: int) -> bool:
-        """Save a file of at most `n_results` results; False when the service has it no longer. Raises JudgeStopped for
-        one that is far too long for them, ArtefactError for a full disk."""
+        """Save at most `n_results` results; False when the service no longer has the file.
+
+        Raises JudgeStopped for a file far too long, ArtefactError for a full disk.
+        """
         most = (n_results + 1) * _MOST_RESULT_BYTES
 
         def write(temporary: Path) -> None:
@@ -168,7 +168,6 @@ class BatchService:
         return True
 
     def close(self) -> None:
-        """Release connections."""
         self._client.close()
 
     def __enter__(self) -> BatchService:
@@ -193,7 +192,7 @@ class BatchService:
 
     @contextmanager
     def _failures(self, what: str, *, is_optional: bool = False) -> Iterator[None]:
-        """Map the SDK's errors. `is_optional`: a service that has no such thing is no failure."""
+        """Map the SDK's errors; with `is_optional` a missing feature of the service is no error."""
         errors, place = self._errors, self._options.base_url
         try:
             yield
@@ -217,7 +216,7 @@ class BatchService:
 
 
 def open_service(spec: str, options: dict[str, Any]) -> BatchService:
-    """The service behind a judge `openai:MODEL`. Raises ConfigError for another judge or a missing key."""
+    """Raises ConfigError for another judge than openai or a missing key."""
     name, _ = split_spec(spec)
     if name != "openai":
         raise ConfigError(f"judge '{spec}' has no batch service; use openai:MODEL, or batch export and import by hand")

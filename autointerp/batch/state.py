@@ -1,6 +1,5 @@
-"""What a run has exported and submitted, as one small JSON file that is rewritten whole at every step.
-
-It holds names, counts, hashes and the ids the service gave; no key, and nothing of what is asked.
+"""Exported and submitted rounds of a run, in one JSON file rewritten at every step. It holds no keys and no
+requests.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ __all__ = ["BATCH_SCHEMA", "BatchState", "Round", "SubmittedFile", "load_state"]
 BATCH_SCHEMA = 1
 
 Step = Literal["written", "uploading", "uploaded", "creating", "submitted", "collected"]
-"""How far a file is. `uploading` and `creating` are noted before the service is asked, so that a sitting after a kill
-knows to look there first for what may have arrived."""
+"""Progress of a file. `uploading` and `creating` are noted before the request to the service, so that after a kill the
+next sitting looks there first.
+"""
 
 
 class _Part(BaseModel):
@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class SubmittedFile(_Part):
-    """One file of requests and its batch. `status` is the batch's last known one, in the service's words."""
+    """One request file and its batch, with the batch's last known `status`."""
 
     name: str
     n_requests: int
@@ -47,7 +47,7 @@ class SubmittedFile(_Part):
 
 
 class Round(_Part):
-    """The files of one export. `n_results` counts the result lines imported so far, whatever they said."""
+    """Files of one export; `n_results` counts imported result lines."""
 
     stage: Literal["explain", "score"]
     number: int
@@ -57,41 +57,38 @@ class Round(_Part):
 
     @property
     def name(self) -> str:
-        """The name of its folder."""
         return f"{self.stage}-{self.number}"
 
     @property
     def is_touched(self) -> bool:
-        """Whether it was submitted, if only in part, or results of it came: its files must stay as they are."""
+        """Whether its files must stay: submitted in part, or with results."""
         return self.n_results > 0 or any(file.step != "written" for file in self.files)
 
 
 class BatchState(_Part):
-    """All rounds of a run in the order they were exported."""
+    """Rounds in order of export."""
 
     schema_version: int = BATCH_SCHEMA
     rounds: list[Round] = []
 
     def of_stage(self, stage: str) -> list[Round]:
-        """The rounds of one stage."""
         return [round_ for round_ in self.rounds if round_.stage == stage]
 
     def live(self) -> list[tuple[Round, SubmittedFile]]:
-        """The files whose requests may be under way, each with its round."""
+        """Files whose requests may be under way."""
         return [(round_, file) for round_ in self.rounds for file in round_.files if file.is_live]
 
     def save(self, layout: RunLayout) -> None:
-        """Write the file in one step."""
+        """Write atomically."""
         write_text(layout.batch_state, self.model_dump_json(indent=2) + "\n")
 
     @staticmethod
     def path_of(layout: RunLayout, round_: Round, file: SubmittedFile) -> Path:
-        """Where a file of requests lies."""
         return layout.batch / round_.name / file.name
 
 
 def load_state(layout: RunLayout) -> BatchState:
-    """The state of a run, empty where nothing was exported yet. Raises ArtefactError when it is damaged or foreign."""
+    """Empty before any export. Raises ArtefactError when damaged or foreign."""
     path = layout.batch_state
     try:
         state = BatchState.model_validate(read_json(path))

@@ -1,7 +1,6 @@
-"""Having a service work through a round's files: put up, begun, watched, fetched, imported.
+"""Submitting a round's files to a service: upload, begin, watch, fetch, import.
 
-The run's batch state is written before and after every step that costs something, so a sitting that was killed is
-taken up by the next: what may have been put up or begun is looked for at the service before it is done again.
+State is written around every step that costs money; the next sitting after a kill first looks for what exists.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ __all__ = ["POLL_S", "Submitted", "submit_round"]
 POLL_S = 30.0
 
 _N_UNREACHED = 20
-"""Polls in a row without an answer after which watching ends; the batches go on."""
+"""Failed polls in a row that end watching; the batches go on."""
 
 
 @dataclass(slots=True)
@@ -43,7 +42,6 @@ class Submitted:
     batches: dict[str, tuple[str, str]] = field(default_factory=dict)
     imported: Imported = field(default_factory=Imported)
     is_waiting: bool = False
-    """Whether batches are still under way."""
 
 
 def submit_round(
@@ -54,11 +52,12 @@ def submit_round(
     poll_s: float = POLL_S,
     progress: Progress | None = None,
 ) -> Submitted:
-    """Submit the files of the last export that are not yet submitted, watch all that are, and import their results.
+    """Submit the last export's files, watch all batches and import their results. `is_detached`: leave once they have
+    begun.
 
-    `is_detached` leaves as soon as the batches are begun. Raises ConfigError when there is nothing to submit,
-    LimitReached before a batch that could break a ceiling of `config.limits`, JudgeStopped when the service fails or
-    rejects a file; what was begun goes on, and the same call watches it.
+    Raises ConfigError with nothing to submit, LimitReached before a batch that could exceed a ceiling of
+    `config.limits`, JudgeStopped when the service fails or rejects a file. Begun batches go on; call again to watch
+    them.
     """
     state = load_state(layout)
     if not state.rounds:
@@ -79,7 +78,7 @@ def submit_round(
 
 
 class _Sitting:
-    """One call: the state as it is on disk, and what the service says."""
+    """One call, with the state on disk and at the service."""
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class _Sitting:
         self.done = Submitted()
 
     def check(self) -> None:
-        """Raises ConfigError when there is nothing to do, or when a file asks what was answered meanwhile."""
+        """Raises ConfigError with nothing to do, or when requests were answered meanwhile."""
         waiting = {f"{round_.name}/{file.name}" for round_, file in self._waiting()}
         if not waiting and not self._state.live():
             raise ConfigError(
@@ -124,7 +123,7 @@ class _Sitting:
             )
 
     def advance(self, bar: Bar, *, is_detached: bool) -> bool:
-        """Begin what there is room for, look at what is under way, take in what has ended. True when that was all."""
+        """Begin, watch and collect what is possible now; True when all is done."""
         blocked = self._begin_waiting()
         if blocked is not None and (is_detached or not self._state.live()):
             raise blocked
@@ -135,18 +134,19 @@ class _Sitting:
         return is_detached or not (self.done.is_waiting or any(self._waiting()))
 
     def finish(self) -> Submitted:
-        """What was done. Raises JudgeStopped when the service rejected a file."""
+        """Raises JudgeStopped when the service rejected a file."""
         if self._rejected:
             raise JudgeStopped("; ".join(self._rejected) + "; mend that and run batch export again")
         return self.done
 
     def _waiting(self) -> Iterator[tuple[Round, SubmittedFile]]:
-        """The files of the last round that are not begun. Older rounds are done with: their rest was exported anew."""
+        """Files of the last round not begun."""
+        # the rest of older rounds was exported anew
         last = self._state.rounds[-1]
         yield from ((last, file) for file in last.files if file.step in ("written", "uploading", "uploaded"))
 
     def _begin_waiting(self) -> LimitReached | None:
-        """Begin files until a ceiling is in the way; what is there may go when batches under way cost less."""
+        """Begin files up to a ceiling, which is returned."""
         for round_, file in self._state.live():
             if file.step == "creating":  # an earlier sitting ended before it heard whether the batch had begun
                 self._begin(round_, file)
@@ -160,7 +160,7 @@ class _Sitting:
         return None
 
     def _require_room(self, file: SubmittedFile) -> None:
-        """Raises LimitReached when this file could break a ceiling, if all that is under way costs its most."""
+        """Raises LimitReached when this file could exceed a ceiling, counting batches under way at their bound."""
         limits = self._config.limits
         with open_journal(self._layout.journal) as journal:
             before = journal.totals()
@@ -174,7 +174,7 @@ class _Sitting:
         _require_usd(limits, file, files, before.usd)
 
     def _begin(self, round_: Round, file: SubmittedFile) -> None:
-        """Put one file up and begin its batch, or find what an earlier sitting did of it."""
+        """Begin a file's batch, or find one begun earlier."""
         metadata = {"autointerp_round": round_.name, "autointerp_sha256": file.sha256}
         standing = self._find(metadata, is_needed=file.step == "creating")
         if standing is None:
@@ -215,7 +215,7 @@ class _Sitting:
         self._state.save(self._layout)
 
     def _watch(self) -> None:
-        """Look at every batch under way once, and take in those that have ended."""
+        """Look once at every batch under way; collect ended ones."""
         for round_, file in self._state.live():
             self._interruption.raise_if_any()
             try:
@@ -237,7 +237,7 @@ class _Sitting:
             self._note(round_, file)
 
     def _collect(self, round_: Round, file: SubmittedFile, standing: Standing) -> None:
-        """Fetch and import what a batch that has ended left behind."""
+        """Fetch and import the results of an ended batch."""
         number = file.name.removeprefix("requests-")
         paths: list[Path] = []
         for file_id, name in ((standing.output_file_id, "results"), (standing.error_file_id, "errors")):
@@ -293,10 +293,10 @@ def _require_usd(limits: LimitsConfig, file: SubmittedFile, files: list[Submitte
 def _require_unchanged(path: Path, file: SubmittedFile) -> None:
     try:
         with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read ({error.strerror}); run batch export again") from None
-    if found != file.sha256:
+    if digest != file.sha256:
         raise ArtefactError(f"{path} was changed since it was exported; run batch export again")
 
 

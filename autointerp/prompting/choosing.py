@@ -1,7 +1,4 @@
-"""Which windows of a feature are shown: from the top, or spread over the range of its activations.
-
-Takes windows of one role; the order of what it returns is for the caller to shuffle. Knows nothing of prompts.
-"""
+"""Choice of shown windows: the strongest, random ones, or spread over the activation range."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ __all__ = ["distinct", "draw", "spread_over_range", "strongest"]
 
 
 def distinct(windows: Iterable[Window]) -> list[Window]:
-    """The windows without those whose text, white space aside, came before, or that overlap one before them."""
+    """Without windows that repeat a text (white space aside) or overlap an earlier one."""
     texts: set[str] = set()
     spans: dict[str, list[tuple[int, int]]] = {}
     kept: list[Window] = []
@@ -32,22 +29,21 @@ def distinct(windows: Iterable[Window]) -> list[Window]:
 
 
 def strongest(windows: Iterable[Window], n: int) -> list[Window]:
-    """The `n` windows with the highest maxima, strongest first; ties by id."""
+    """Highest maxima first; ties by id."""
     return distinct(sorted(windows, key=lambda window: (-window.max_activation, window.id)))[:n]
 
 
 def draw(windows: Iterable[Window], n: int, rng: np.random.Generator) -> list[Window]:
-    """`n` windows at random, fewer when there are fewer."""
+    """At most `n` random windows."""
     ordered = sorted(windows, key=lambda window: window.id)
     return distinct(ordered[index] for index in rng.permutation(len(ordered)))[:n]
 
 
 def spread_over_range(windows: Sequence[Window], n: int, rng: np.random.Generator, *, with_top: bool) -> list[Window]:
-    """`n` activating windows, equally many from every bin of the activation range as far as they reach.
+    """`n` activating windows, equally many per activation bin.
 
-    Bins take turns from the highest down, so a remainder goes to the higher ones and a short bin's share to the
-    others. With `with_top` the top windows take a turn as one more bin, above the highest, strongest first;
-    without it they only fill up what the bins cannot.
+    Bins take turns from the highest down. With `with_top` the top windows are one more bin, above the highest; without
+    it they only fill gaps.
     """
     top = sorted((w for w in windows if w.kind == "top"), key=lambda window: (-window.max_activation, window.id))
     bins: dict[int, list[Window]] = {}

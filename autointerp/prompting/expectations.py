@@ -1,10 +1,7 @@
-"""The number a judge expects for each entry of its reply, from the log-probabilities of the reply's tokens.
+"""Expected numbers in a judge's reply, from log-probabilities.
 
-Bills et al. 2023 take for each token the mean of the numbers 0 to 10, weighted by the probabilities of the tokens that
-spell them: a judge that wavers between 4 and 6 predicts 5. Where the tokens are not known, or a number's token has
-alternatives of too little mass or of two readings (a `1` that may go on to be 10), the number that was written counts.
-
-Takes a reply and where its numbers stand; knows nothing of what they are about.
+After Bills et al. 2023: the mean of the numbers 0 to 10, weighted by the probabilities of their tokens. The written
+number counts where tokens are unknown, or alternatives too improbable or ambiguous (`1` may begin 10).
 """
 
 from __future__ import annotations
@@ -20,15 +17,15 @@ from autointerp.prompting.probabilities import Tokens, squeeze, token_places
 __all__ = ["LEAST_MASS", "MOST_AMBIGUOUS", "expected_values"]
 
 LEAST_MASS = 0.5
-"""Alternatives that spell numbers must have this much of the probability between them."""
+"""Least probability of all alternatives that spell numbers."""
 MOST_AMBIGUOUS = 0.02
-"""Of that, a `1` that may be the beginning of 10 may have this much."""
+"""Largest share of it for a `1` that may begin 10."""
 
 _DIGITS = re.compile(r"([0-9]+)(.*)", re.DOTALL)
 
 
 def expected_values(reply: Reply, numbers: Numbers, *, highest: int) -> tuple[float, ...]:
-    """The expected value of each number, the written one where it is not known."""
+    """Expected values; written ones where unknown."""
     tokens = reply.token_logprobs
     if not tokens or numbers.starts is None:
         return numbers.values
@@ -44,7 +41,7 @@ def expected_values(reply: Reply, numbers: Numbers, *, highest: int) -> tuple[fl
 
 
 def _spells_ten(tokens: Tokens) -> bool:
-    """Whether 10 is one token of the judge's, as far as this reply shows."""
+    """Whether the judge writes 10 as one token, judging by this reply."""
     return any(squeeze(text).lstrip("[,\"'") == "10" for _, seen in tokens for text in seen)
 
 
@@ -68,16 +65,16 @@ def _expect(tokens: Tokens, index: int, before: str, written: float, *, highest:
 def _masses(
     alternatives: Mapping[str, float], before: str, *, highest: int, is_whole: bool
 ) -> tuple[dict[int, float], float]:
-    """The probability of each number, and that of a `1` of which is not known whether it goes on to be 10."""
+    """Probability of each number, and of a `1` that may begin 10."""
     mass: dict[int, float] = {}
     n_open = 0.0
     for token, logprob in alternatives.items():
         piece = squeeze(token)
-        found = _DIGITS.match(piece[len(before) :].lstrip("\"'")) if piece.startswith(before) else None
-        if found is None or math.isnan(logprob):
+        match = _DIGITS.match(piece[len(before) :].lstrip("\"'")) if piece.startswith(before) else None
+        if match is None or math.isnan(logprob):
             continue
-        number, probability = int(found[1]), math.exp(min(0.0, logprob))
-        if number == 1 and not found[2] and not is_whole and highest >= 10:
+        number, probability = int(match[1]), math.exp(min(0.0, logprob))
+        if number == 1 and not match[2] and not is_whole and highest >= 10:
             n_open += probability
         elif number <= highest:
             mass[number] = mass.get(number, 0.0) + probability
@@ -85,7 +82,7 @@ def _masses(
 
 
 def _share_of_zero(alternatives: Mapping[str, float]) -> float | None:
-    """How likely the next token begins with the 0 of 10."""
+    """Probability that the next token begins with the 0 of 10."""
     known = [(squeeze(token), math.exp(min(0.0, logprob))) for token, logprob in alternatives.items()]
     total = sum(p for _, p in known)
     return sum(p for piece, p in known if piece.startswith("0")) / total if total >= LEAST_MASS else None

@@ -1,8 +1,7 @@
-"""Lists whose entries carry their numbers, as weaker judges write them where a plain list was asked for.
+"""Lists with numbered entries, written instead of plain lists: objects with keys 1 to n, lists of objects, lines such
+as `3: 1`, lists within a string.
 
-Read are an object with keys from 1 to n, a list of objects that each hold an answer and perhaps a number, lines such as
-`3: 1`, and a list within a string. Numbers have to be there from 1 to n, each once: what begins at 0, leaves one out,
-says one twice or can be read in two ways is not read. Takes decoded JSON or a text; knows nothing of what an answer is.
+Numbers must run from 1 to n, each once; ambiguous lists are not read.
 """
 
 from __future__ import annotations
@@ -38,20 +37,21 @@ _ANSWER_FIELDS = frozenset(
         *("decision", "response"),
     }
 )
-"""What a field with an answer may be called beside `answer` (or whatever was asked for)."""
+"""Names of answer fields beside `answer` or the requested name."""
 _MOST_DEPTH = 3
 
 
 class NumberedWord(NamedTuple):
-    """What a line says of one number, and where."""
+    """Word for one number, and its place."""
 
     word: str
     start: int
 
 
 def plain_list(value: Any, n: int, *, name: str, depth: int = 0) -> list[Any] | None:
-    """The `n` entries that a JSON value says, in order; None where it says other than `n` or where their order is not
-    certain. `name` is what was asked for, in the plural."""
+    """The `n` entries of a JSON value, in order; None for another count or an uncertain order. `name` is the requested
+    field, a plural.
+    """
     if isinstance(value, str):
         value = _within(value, n)
     if isinstance(value, Mapping):
@@ -64,25 +64,25 @@ def plain_list(value: Any, n: int, *, name: str, depth: int = 0) -> list[Any] | 
 
 
 def numbered_lines(text: str, n: int) -> list[NumberedWord] | None:
-    """What lines such as `3: 1` or one line of such pairs say of the numbers 1 to `n`, in this order.
+    """Words for the numbers 1 to `n` in lines such as `3: 1`, or in one line of such pairs.
 
-    None where a number is missing, out of turn or said twice, and where anything else in the text is numbered.
+    None where numbers are missing, unordered or repeated, or anything else is numbered.
     """
     is_one_line = "\n" not in text
     lines = _pairs(text) if is_one_line else _lines(text)
-    found = [(line, start) for line, start in lines if is_one_line or _BEGUN.match(line)]
-    matches = [_LINE.fullmatch(line) for line, _ in found]
+    numbered = [(line, start) for line, start in lines if is_one_line or _BEGUN.match(line)]
+    matches = [_LINE.fullmatch(line) for line, _ in numbered]
     if None in matches or (n == 1 and (not is_one_line or ":" not in text)):  # "1. yes" may begin a list of reasons
         return None
     told = [match for match in matches if match is not None]
     if [int(match["number"]) for match in told] != list(range(1, n + 1)) or len({m["kind"].lower() for m in told}) != 1:
         return None
-    places = [start + match.start("word") for match, (_, start) in zip(told, found, strict=True)]
+    places = [start + match.start("word") for match, (_, start) in zip(told, numbered, strict=True)]
     return [NumberedWord(match["word"].rstrip("."), place) for match, place in zip(told, places, strict=True)]
 
 
 def _within(text: str, n: int) -> Any:
-    """The list in a string: JSON, numbered lines, or words between commas. The string itself where it is one word."""
+    """List in a string (JSON, numbered lines, or comma-separated); a single word stays a string."""
     is_json, value = load_json(text.strip())
     if is_json and isinstance(value, list | dict):
         return value
@@ -95,7 +95,7 @@ def _within(text: str, n: int) -> Any:
 
 
 def _of_object(value: Mapping[str, Any], n: int, name: str, depth: int) -> list[Any] | None:
-    """What stands under `name`, else in the only list of the object, else under numbers, else in the only object."""
+    """Entries under `name`, else in the only list, else under numbers, else in the only object."""
     if name in value:
         return plain_list(value[name], n, name=name, depth=depth + 1)
     lists = [entry for entry in value.values() if isinstance(entry, list)]
@@ -110,7 +110,7 @@ def _of_object(value: Mapping[str, Any], n: int, name: str, depth: int) -> list[
 
 
 def _by_number(value: Mapping[str, Any], n: int, name: str) -> list[Any] | None:
-    """The entries under keys from 1 to `n` of one kind; beside them there may be prose."""
+    """Entries under keys 1 to `n` of one kind, prose beside them ignored."""
     keys = {key: match for key in value if (match := _KEY.fullmatch(key)) is not None}
     if len({match["kind"].lower() for match in keys.values()}) != 1:
         return None
@@ -124,7 +124,7 @@ def _by_number(value: Mapping[str, Any], n: int, name: str) -> list[Any] | None:
 
 
 def _of_rows(rows: Sequence[Mapping[str, Any]], n: int, name: str) -> list[Any] | None:
-    """The answers of objects, in the order of the numbers they name, in their own where they name none."""
+    """Answers of objects, ordered by their numbers where they have any."""
     if len(rows) != n:
         return None
     if all(len(row) == 1 for row in rows):
@@ -148,8 +148,8 @@ def _of_rows(rows: Sequence[Mapping[str, Any]], n: int, name: str) -> list[Any] 
 
 
 def _whole_numbers(rows: Sequence[Mapping[str, Any]], field: str) -> list[int] | None:
-    """A field as whole numbers, None where one of them is something else."""
-    found = []
+    """Field as whole numbers; None if any is not."""
+    numbers = []
     for row in rows:
         entry = row[field]
         match = _KEY.fullmatch(entry) if isinstance(entry, str) else None
@@ -157,12 +157,12 @@ def _whole_numbers(rows: Sequence[Mapping[str, Any]], field: str) -> list[int] |
             entry = int(match["number"])
         if not isinstance(entry, int) or isinstance(entry, bool):
             return None
-        found.append(entry)
-    return found
+        numbers.append(entry)
+    return numbers
 
 
 def _in_order(numbers: Sequence[int], entries: Sequence[Any], n: int) -> list[Any] | None:
-    """The entries sorted by their numbers, None where those are not 1 to `n`, each once."""
+    """Entries sorted by number; None unless these are 1 to `n`."""
     if sorted(numbers) != list(range(1, n + 1)):
         return None
     return [entry for _, entry in sorted(zip(numbers, entries, strict=True), key=lambda pair: pair[0])]
@@ -173,21 +173,21 @@ def _singular(name: str) -> str:
 
 
 def _lines(text: str) -> list[tuple[str, int]]:
-    found, start = [], 0
+    lines, start = [], 0
     for line in text.split("\n"):
-        found.append((line, start))
+        lines.append((line, start))
         start += len(line) + 1
-    return found
+    return lines
 
 
 def _pairs(text: str) -> list[tuple[str, int]]:
-    """The parts of a line between commas or semicolons, and their places; brackets around all of it left out."""
+    """Parts between commas or semicolons, with their places, without outer brackets."""
     inner = text.strip().rstrip(".,;")
     start = text.index(inner)
     if len(inner) > 1 and (inner[0], inner[-1]) in (("{", "}"), ("(", ")")):
         inner, start = inner[1:-1], start + 1
-    found = []
+    parts = []
     for part in re.split(r"[,;]", inner):
-        found.append((part, start))
+        parts.append((part, start))
         start += len(part) + 1
-    return found
+    return parts

@@ -1,8 +1,7 @@
-"""Lists of answers in a text: where they stand, what they say, and which of them is the answer.
+"""Lists of answers in a text, and which of them is the answer.
 
-A judge that was asked for a list alone may put it anywhere, with others around it: drafts, references to windows,
-what a window says. So a list counts by what stands around it in its line. Takes text without reasoning; every pattern
-goes over it once. Knows nothing of JSON objects or replies.
+Drafts, references and quoted windows may surround it, so lists are judged by the text around them. Every pattern runs
+in one pass.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ __all__ = [
 Bit = Literal[0, 1]
 
 LABEL_WORDS: dict[str, Bit] = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "1.0": 1, "0.0": 0}
-"""How a reply may spell an answer, in any case."""
+"""Spellings of an answer, in any case."""
 UNKNOWN_WORDS = frozenset({"null", "none", "?", "-", "unknown", "unsure", "unclear", "n/a", "na", "maybe"})
-"""How a reply may spell that one answer is not known."""
+"""Spellings of an unknown answer."""
 
 QUOTATION = re.compile(r"(?<!\\)\"|[\u201c\u201d]")
-"""What opens and shuts a quotation; a backslash before a mark makes it part of one."""
+"""Quotation marks; an escaped one does not count."""
 BACKTICK = re.compile(r"`")
 
 _FLAT_LIST = re.compile(r"\[([^\[\]{}]*)\]")
@@ -54,18 +53,18 @@ _FENCE_BEGUN = re.compile(r"```\w{0,10}\s*\Z")
 _GROUP = re.compile(r"\[[^\[\]]*\]")
 _OPENING = " \t*>`-_[({"
 _N_AROUND = 120
-"""Characters of a line before a list that can say what it is, and after it that can say that it is over."""
+"""Characters of context considered before and after a list."""
 
 
 class Item(NamedTuple):
-    """One answer, None where it is not known, and where its word stands."""
+    """One answer, None if unknown, and the place of its word."""
 
     value: Bit | None
     start: int
 
 
 class FoundList(NamedTuple):
-    """A list of answers in a text; `is_nested` when it is one of several inside an outer list."""
+    """`is_nested`: one of several lists inside another."""
 
     items: list[Item]
     start: int
@@ -78,9 +77,9 @@ class FoundList(NamedTuple):
 
 
 def find_lists(text: str) -> list[FoundList]:
-    """All flat bracketed lists that read as answers and are neither quoted nor references to windows, in order."""
+    """Flat bracketed lists of answers, neither quoted nor references, in order."""
     lists = list(_FLAT_LIST.finditer(text))
-    found: list[FoundList] = []
+    answer_lists: list[FoundList] = []
     for index, (match, is_quoted) in enumerate(zip(lists, are_quoted(text, lists, [QUOTATION]), strict=True)):
         items = None if is_quoted else read_items(match[1], match.start(1))
         if items is None or is_reference(text, match.start()):
@@ -88,21 +87,20 @@ def find_lists(text: str) -> list[FoundList]:
         before = text[lists[index - 1].end() : match.start()] if index else "x"
         after = text[match.end() : lists[index + 1].start()] if index + 1 < len(lists) else "x"
         is_nested = before.strip() == "," or after.strip() == ","
-        found.append(FoundList(items, match.start(), match.end(), is_nested))
-    return found
+        answer_lists.append(FoundList(items, match.start(), match.end(), is_nested))
+    return answer_lists
 
 
 def is_reference(text: str, place: int) -> bool:
-    """Whether the list that begins at `place` names windows rather than answering ("windows [0, 1]")."""
+    """Whether the list names windows, as in "windows [0, 1]"."""
     return _REFERENCE.search(text[max(0, place - _N_AROUND) : place]) is not None
 
 
 def choose_list(text: str, found: Sequence[FoundList], n: int) -> list[Item] | None:
-    """The list that is the answer to `n` questions, or None where that is not certain.
+    """The answer to `n` questions; None where uncertain.
 
-    It is the last one and no other is begun after it. A list alone has to stand at an end of its line, or be called
-    the answer. Of lists that disagree the last has to be called the answer and to be the reply's last word, and no
-    other may be called so or begin the reply.
+    It must be the last list begun. A single list must begin or end its line, or be called the answer. Among differing
+    lists the last must be called the answer and end the reply, and no other may be called so or begin the reply.
     """
     if n > 1:
         # "[1]" in prose is a reference to a window, not an answer about several.
@@ -124,12 +122,12 @@ def choose_list(text: str, found: Sequence[FoundList], n: int) -> list[Item] | N
 
 
 def begins_text(text: str, found: FoundList) -> bool:
-    """Whether nothing stands before the list but what belongs to it."""
+    """Whether nothing but its own wrapping precedes the list."""
     return bool(_BEGINNING.match(text[: found.start].rstrip("[ ")))
 
 
 def read_unbracketed(text: str, n: int) -> list[Item] | None:
-    """Answers without brackets: the only line of the text that is nothing but such a list."""
+    """The only line that is nothing but a list without brackets."""
     read: list[list[Item]] = []
     place = 0
     for line in text.splitlines(keepends=True):
@@ -143,7 +141,7 @@ def read_unbracketed(text: str, n: int) -> list[Item] | None:
 
 
 def read_items(inner: str, place: int) -> list[Item] | None:
-    """The answers of a list as it stands between its brackets, at `place`, or None when it is no list of answers."""
+    """Answers of a list's inner text, which begins at `place`; None for another list."""
     parts = inner.split(",")
     if len(parts) > 1 and not parts[-1].strip():
         parts.pop()
@@ -159,7 +157,7 @@ def read_items(inner: str, place: int) -> list[Item] | None:
 
 
 def read_values(items: list[Any]) -> tuple[Bit | None, ...] | None:
-    """Values as answers; None when any of them shows that this is a list of something else."""
+    """None when any value is no answer."""
     read: list[Bit | None] = []
     for item in items:
         if item is None:
@@ -176,8 +174,8 @@ def read_values(items: list[Any]) -> tuple[Bit | None, ...] | None:
 
 
 def are_quoted(text: str, matches: Sequence[re.Match[str]], kinds: Sequence[re.Pattern[str]]) -> list[bool]:
-    """For each match, in order, whether a quotation that begins before it in its line is still open."""
-    found: list[bool] = []
+    """Per match, whether a quotation before it in its line is still open."""
+    quoted: list[bool] = []
     counts, last = [0] * len(kinds), 0
     for match in matches:
         between, last = text[last : match.start()], match.start()
@@ -185,12 +183,12 @@ def are_quoted(text: str, matches: Sequence[re.Match[str]], kinds: Sequence[re.P
         if line_break >= 0:
             between, counts = between[line_break:], [0] * len(kinds)
         counts = [n + len(kind.findall(between)) for n, kind in zip(counts, kinds, strict=True)]
-        found.append(any(n % 2 for n in counts))
-    return found
+        quoted.append(any(n % 2 for n in counts))
+    return quoted
 
 
 def _line_before(text: str, place: int) -> tuple[str, bool]:
-    """What stands before `place` in its line, as far as it is looked at, and whether that is all of it."""
+    """Text before `place` in its line, within reach, and whether it is complete."""
     first = max(0, place - _N_AROUND)
     line_break = text.rfind("\n", first, place)
     return text[max(first, line_break + 1) : place], first == 0 or line_break >= 0
@@ -202,13 +200,13 @@ def _begins_line(text: str, found: FoundList) -> bool:
 
 
 def _is_called_final(text: str, found: FoundList) -> bool:
-    """In its own line, or in the one before where it begins a line."""
+    # the announcement may stand in the line before
     before = _FENCE_BEGUN.sub("", text[max(0, found.start - _N_AROUND) : found.start])
     return bool(_FINAL_WORD.search(before.rstrip(_OPENING + "\r\n")))
 
 
 def _has_place(text: str, found: FoundList) -> bool:
-    """Whether the list begins its line, ends it, or is announced as the answer."""
+    """Whether the list begins or ends its line, or is announced as the answer."""
     after = text[found.end : found.end + _N_AROUND].partition("\n")[0]
     announced = _LABELLED.search(_line_before(text, found.start)[0].rstrip("["))
     return _begins_line(text, found) or bool(_CLOSED.match(after)) or bool(announced)

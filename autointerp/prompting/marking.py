@@ -1,17 +1,10 @@
-r"""Windows as text that a judge can read and nothing inside them can break: marks, quoting, strengths.
+r"""Windows as safe prompt text: marks, quoting, strengths.
 
-Marks. A token is marked by standing between `<<` and `>>`. So that a bare pair is always one of our marks, an
-angle bracket of the text is written `\<` or `\>` where it touches another of its kind or a mark, and backslashes
-directly before any angle bracket (ours or the text's) are doubled. `unmark` undoes this exactly.
+Marked tokens stand between `<<` and `>>`. An angle bracket of the text is written `\<` or `\>` where it touches its
+kind or a mark; backslashes before angle brackets are doubled. `unmark` inverts this exactly.
 
-Quoting. Every text goes into a prompt as one JSON string on one line, so quotation marks, line breaks and control
-characters cannot end it. What cannot be seen is written as \u escapes: control and format characters, those that
-turn the direction of writing, tags and other ignorable characters, and lone surrogates. So are the signs that tell a
-model's tokenizer "this is a control token" (`<|`, `|>`, `<s>`, `[INST]`, `</think>`, ...): many servers would read
-such a token inside a text as the end of a turn. Nothing is cut, however long: a window too long for a judge is an
-error of that request, counted as one.
-
-Takes windows and plain strings; knows nothing of prompts or judges.
+Texts enter prompts as JSON strings on one line. Invisible characters and signs of control tokens (`<|`, `[INST]`,
+`</think>`, ...) become \u escapes: many servers would read such a token as the end of a turn. Nothing is cut.
 """
 
 from __future__ import annotations
@@ -33,8 +26,9 @@ _INVISIBLE = re.compile(
     # a stroke that a tokenizer's normal form would join to a mark
     "|(?<=[<>])\u0338"
 )
-"""All of Unicode's default-ignorable and format characters but the joiners and the emoji selector, which scripts and
-emoji need, and the line and paragraph separators."""
+"""Unicode's default-ignorable, format and separator characters, except joiners and the emoji selector, which scripts
+need.
+"""
 
 _CONTROL_TOKEN = re.compile(
     r"(?<=<)[|\uff5c]|[|\uff5c](?=>)"
@@ -50,30 +44,28 @@ Span = tuple[int, int]
 
 
 def quote(text: str) -> str:
-    """`text` as one JSON string on one line; `json.loads` gives it back exactly.
-
-    Of texts that have no UTF-8 form lone surrogates come back as they were, a pair of them as its character.
-    """
+    """`text` as one line of JSON; `json.loads` inverts it exactly."""
+    # of texts without UTF-8 form, a pair of lone surrogates comes back as one character
     quoted = _INVISIBLE.sub(_escaped, json.dumps(text, ensure_ascii=False))
     return _CONTROL_TOKEN.sub(_escaped, quoted)
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """One character as JSON's \\u escapes."""
+    """\\u escapes of one character."""
     return json.dumps(found[0])[1:-1] if ord(found[0]) > 0x7F else f"\\u{ord(found[0]):04x}"
 
 
 def strength(activation: float, *, maximum: float) -> int:
-    """An activation as a whole number from 0 to 10 (Bills et al. 2023): 10 at `maximum`, at least 1 where it fires."""
+    """Activation as an integer from 0 to 10, 10 at `maximum`, at least 1 where firing (Bills et al. 2023)."""
     if activation <= 0.0 or maximum <= 0.0:
         return 0
     return max(1, min(10, round(10.0 * activation / maximum)))
 
 
 def mark(text: str, spans: Sequence[Span]) -> str:
-    """`text` with each span of characters between `<<` and `>>`.
+    """`text` with `<<` and `>>` around each span of characters.
 
-    Spans are in order and do not overlap; they may touch or be empty. Raises ValueError otherwise.
+    Spans may touch or be empty. Raises ValueError if they are unordered, overlap or leave the text.
     """
     edges: dict[int, str] = {}
     last = 0
@@ -93,7 +85,7 @@ def mark(text: str, spans: Sequence[Span]) -> str:
 
 
 def unmark(marked: str) -> tuple[str, list[Span]]:
-    """The text and the spans that `mark` was given."""
+    """Text and spans given to `mark`."""
     parts: list[str] = []
     spans: list[Span] = []
     length = start = position = 0
@@ -117,7 +109,7 @@ def unmark(marked: str) -> tuple[str, list[Span]]:
 
 
 def _escape(part: str, *, before: bool, after: bool) -> str:
-    """One stretch between marks, with `before` and `after` telling on which sides a mark stands."""
+    """Escape one stretch; `before` and `after` tell where marks touch it."""
 
     def write(found: re.Match[str]) -> str:
         slashes, angle = found[1], found[2]
@@ -138,9 +130,8 @@ def _escape(part: str, *, before: bool, after: bool) -> str:
 
 
 def firing_spans(window: Window) -> list[tuple[Span, float]]:
-    """The spans of characters on which the feature fires, in order, each with its activation.
-
-    Tokens that share one character (byte-level tokenizers split characters) become one span with the larger value.
+    """Spans of firing tokens with their activations, in order; tokens sharing a character are merged, with the
+    maximum.
     """
     merged: list[tuple[Span, float]] = []
     for index, activation in enumerate(window.activations):
@@ -156,18 +147,15 @@ def firing_spans(window: Window) -> list[tuple[Span, float]]:
 
 
 def token_pieces(window: Window) -> tuple[str, ...]:
-    """The tokens as pieces of text that join to the window's text exactly.
-
-    A character belongs to the token in which it begins, so a token that holds only the rest of a character is
-    empty; what lies outside the tokens belongs to the first and the last one.
-    """
+    """Texts of the tokens, which join to the window's text (`Window.piece_spans`)."""
     return tuple(window.text[start:end] for start, end in window.piece_spans())
 
 
 def show(window: Window) -> ShownWindow:
-    """The window as an explainer may see it. The activation of an empty piece goes to the piece it belongs to."""
+    """Window as an explainer sees it."""
     pieces, activations = token_pieces(window), list(window.activations)
     for index in range(1, len(pieces)):
+        # an empty piece's activation goes to the piece it belongs to
         if not pieces[index] and activations[index] > 0.0:
             owner = max((i for i in range(index) if pieces[i]), default=0)
             activations[owner] = max(activations[owner], activations[index])

@@ -1,8 +1,4 @@
-"""From a judge's reply to the number it names: which one of several numbered options. Never guesses, never fails.
-
-What cannot be read with certainty is None and becomes the verdict `unparsed`. Reasoning is dropped first. Every pattern
-goes over a text once. Takes the reply's text; knows nothing of what the options are.
-"""
+"""The number of an option in a judge's reply, or None where uncertain; never a guess, never an exception."""
 
 from __future__ import annotations
 
@@ -28,11 +24,10 @@ _NAMED = re.compile(
 
 
 def parse_number(text: str, n: int, *, is_cut: bool = False) -> int | None:
-    """The number from 1 to `n` that a reply names, or None where that is not certain.
+    """The number from 1 to `n` in a reply; None where uncertain.
 
-    Reads `{"answer": 3}`, a number that is all of the reply, and the number after a last `answer:` that is not quoted,
-    where all such agree or the last is the reply's last word. Of a reply that was cut off (`is_cut`) only a whole
-    object counts: what else it says may go on.
+    Reads `{"answer": 3}`, a number alone, and the number after unquoted `answer:`, where all agree or the last ends the
+    reply. Of a cut-off reply (`is_cut`) only a whole object counts.
     """
     body, _ = reply_body(text)
     if len(body) > LONGEST_REPLY:
@@ -49,7 +44,7 @@ def parse_number(text: str, n: int, *, is_cut: bool = False) -> int | None:
 
 
 def diagnose_number(text: str, n: int, *, is_cut: bool = False) -> str:
-    """Why `parse_number` could not read the reply, in words for the judge; nothing of the reply is repeated."""
+    """Reason for an unreadable reply, in words for the judge, without quoting it."""
     body, _ = reply_body(text)
     if is_cut:
         return "it was cut off before its end"
@@ -62,7 +57,6 @@ def diagnose_number(text: str, n: int, *, is_cut: bool = False) -> str:
 
 
 def number_schema(n: int) -> Mapping[str, Any]:
-    """The JSON schema of `{"answer": k}` with k from 1 to `n`."""
     return {
         "type": "object",
         "properties": {"answer": {"type": "integer", "enum": list(range(1, n + 1))}},
@@ -72,9 +66,9 @@ def number_schema(n: int) -> Mapping[str, Any]:
 
 
 def _named(body: str) -> str | None:
-    found = list(_NAMED.finditer(body))
-    quoted = are_quoted(body, found, [QUOTATION, BACKTICK])
-    plain = [match for match, is_quoted in zip(found, quoted, strict=True) if not is_quoted]
+    matches = list(_NAMED.finditer(body))
+    quoted = are_quoted(body, matches, [QUOTATION, BACKTICK])
+    plain = [match for match, is_quoted in zip(matches, quoted, strict=True) if not is_quoted]
     if not plain:
         return None
     is_last_word = not any(character.isalnum() for character in body[plain[-1].end() :])

@@ -1,9 +1,4 @@
-"""From a judge's reply to a list of numbers within a range. Never pads, never guesses, never fails.
-
-Reads what `parsing` reads of lists of yes and no: an object with the list, a bare list, fenced or with prose around, or
-a line that is nothing but such a list. Where a list has another length, holds a number out of range or no number at
-all, is cut off, quoted, or rivalled by another list, nothing is read. Takes the reply's text; knows nothing of tokens.
-"""
+"""Lists of numbers in a judge's reply, in the forms that `parsing` reads; None where uncertain, never an exception."""
 
 from __future__ import annotations
 
@@ -35,14 +30,14 @@ _ONLY_LIST = re.compile(r"[0-9.,\s]+")
 
 
 class Numbers(NamedTuple):
-    """The numbers of a reply, in order. `starts` are their places in its text, where they are known."""
+    """Numbers in order; `starts` are their places in the text where known."""
 
     values: tuple[float, ...]
     starts: tuple[int, ...] | None
 
 
 class _Entry(NamedTuple):
-    """One entry of a list: its number, None where it is out of range or said to be unknown, and its place."""
+    """Number, None if unknown or out of range, and its place."""
 
     value: float | None
     start: int
@@ -51,9 +46,9 @@ class _Entry(NamedTuple):
 def find_numbers(
     text: str, n: int, *, name: str = "activations", highest: float, is_cut: bool = False
 ) -> Numbers | None:
-    """The `n` numbers from 0 to `highest` of a reply, in order, None where they cannot be read with certainty.
+    """The `n` numbers from 0 to `highest`; None where uncertain.
 
-    `name` is what an object calls the list. Of a reply that was cut off (`is_cut`), only a list it begins with counts.
+    `name` is the list's key in an object. Of a cut-off reply (`is_cut`) only a list at the beginning counts.
     """
     body, start = reply_body(text)
     if len(body) > LONGEST_REPLY:
@@ -63,13 +58,13 @@ def find_numbers(
         return _read_object(body, value, n, name, highest, start)
     if is_json and (isinstance(value, str) or (isinstance(value, list) and dict in map(type, value))):
         return _keyed(value, n, name, highest)
-    found = _find_lists(body, highest)
+    number_lists = _find_lists(body, highest)
     if is_cut:
-        found = found[:1] if found and begins_text(body, found[0]) else []
-    if found:
-        last = found[-1]
+        number_lists = number_lists[:1] if number_lists and begins_text(body, number_lists[0]) else []
+    if number_lists:
+        last = number_lists[-1]
         is_another_begun = _LIST_BEGUN.search(body, max(last.end, body.rfind("]") + 1)) is not None
-        entries = None if is_another_begun and not is_cut else choose_list(body, found, n)
+        entries = None if is_another_begun and not is_cut else choose_list(body, number_lists, n)
     else:
         is_list = not is_cut and _ONLY_LIST.fullmatch(body) is not None and "\n" not in body
         entries = cast("list[Item] | None", _read_entries(body, 0, highest)) if is_list else None
@@ -85,16 +80,16 @@ def find_numbers(
 
 
 def diagnose_numbers(text: str, n: int, *, highest: float, is_cut: bool = False) -> str:
-    """Why `find_numbers` could not read the reply, in words for the judge; nothing of the reply is repeated."""
+    """Reason for an unreadable reply, in words for the judge, without quoting it."""
     body, _ = reply_body(text)
     if is_cut:
         return "it was cut off before its end"
     if not body:
         return "it was empty"
-    found = _find_lists(body[:LONGEST_REPLY], highest)
-    lengths = {len(f.items) for f in found}
+    number_lists = _find_lists(body[:LONGEST_REPLY], highest)
+    lengths = {len(f.items) for f in number_lists}
     if lengths == {n}:
-        if any(item.value is None for item in found[-1].items):
+        if any(item.value is None for item in number_lists[-1].items):
             return f"its list held what is no number from 0 to {highest:g}"
         return "it did not give one list of numbers as its last word"
     if len(lengths) == 1:
@@ -110,8 +105,7 @@ def _numbers(entries: Sequence[_Entry], start: int) -> Numbers | None:
 
 
 def _read_object(body: str, value: dict[str, Any], n: int, name: str, highest: float, start: int) -> Numbers | None:
-    """The numbers of a JSON object, under `name`, in its only list or under numbers; the places of a list only where
-    just one of the text can be it."""
+    """Numbers under `name`, in the only list, or under numbers."""
     names = [name] if name in value else [key for key in value if isinstance(value[key], list)]
     listed = value[names[0]] if len(names) == 1 else None
     if not isinstance(listed, list) or dict in map(type, listed):
@@ -123,12 +117,13 @@ def _read_object(body: str, value: dict[str, Any], n: int, name: str, highest: f
         return None
     exact = tuple(cast("list[float]", values))
     lists = [_read_entries(match[2], match.start(2), highest) for match in _NAMED_LIST.finditer(body)]
+    # places are known only where one list of the text fits
     same = [entries for entries in lists if entries is not None and tuple(e.value for e in entries) == exact]
     return Numbers(exact, tuple(start + e.start for e in same[0]) if len(same) == 1 else None)
 
 
 def _keyed(value: Any, n: int, name: str, highest: float) -> Numbers | None:
-    """The numbers of a JSON value that is no plain list."""
+    """Numbers of a JSON value that is no plain list."""
     values = [_number(entry, highest) for entry in plain_list(value, n, name=name) or ()]
     exact = tuple(value for value in values if value is not None)
     return Numbers(exact, None) if len(exact) == n else None
@@ -142,9 +137,9 @@ def _number(entry: Any, highest: float) -> float | None:
 
 
 def _find_lists(text: str, highest: float) -> list[FoundList]:
-    """All flat bracketed lists of numbers, in range or not, that are neither quoted nor references, in order."""
+    """Flat bracketed lists of numbers, neither quoted nor references, in order."""
     lists = list(_FLAT_LIST.finditer(text))
-    found: list[FoundList] = []
+    number_lists: list[FoundList] = []
     for index, (match, is_quoted) in enumerate(zip(lists, are_quoted(text, lists, [QUOTATION]), strict=True)):
         entries = None if is_quoted else _read_entries(match[1], match.start(1), highest)
         if entries is None or is_reference(text, match.start()):
@@ -153,12 +148,12 @@ def _find_lists(text: str, highest: float) -> list[FoundList]:
         after = text[match.end() : lists[index + 1].start()] if index + 1 < len(lists) else "x"
         is_nested = before.strip() == "," or after.strip() == ","
         # choosing among lists looks at their lengths and whether they agree, whatever their entries are
-        found.append(FoundList(cast("list[Item]", entries), match.start(), match.end(), is_nested))
-    return found
+        number_lists.append(FoundList(cast("list[Item]", entries), match.start(), match.end(), is_nested))
+    return number_lists
 
 
 def _read_entries(inner: str, place: int, highest: float) -> list[_Entry] | None:
-    """The entries of a list as it stands between its brackets, or None when it is no list of numbers."""
+    """Entries of a list's inner text; None for another list."""
     parts = inner.split(",")
     if len(parts) > 1 and not parts[-1].strip():
         parts.pop()

@@ -1,9 +1,6 @@
-"""From a judge's reply to what it says: an explanation, or a list of answers. Never pads, never guesses, never fails.
+"""Explanations and lists of answers in a judge's reply; None where uncertain, never an exception.
 
-What cannot be read with certainty is None and becomes the verdict `unparsed`. Reasoning is dropped first. A list in
-quotation marks is something the judge quotes, so a window that holds an instruction and a list answers nothing.
-Every pattern here reads a text in one pass, and a reply longer than any list of answers is not read at all. Takes the
-reply's text; knows nothing of windows, features or labels.
+Reasoning is dropped first. Quoted lists do not count: a window may hold an instruction with a list.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from autointerp.prompting.reply_json import json_amid_prose, load_json
 __all__ = ["Answers", "diagnose", "find_answers", "parse_answers", "parse_explanation"]
 
 LONGEST_REPLY = 50_000
-"""Characters, reasoning aside. No list of answers is nearly as long."""
+"""Characters without reasoning; lists of answers are far shorter."""
 
 _EXPLANATION = re.compile(r"\[explanation\][ \t*_]*:?", re.IGNORECASE)
 _NAMED_LIST = re.compile(r"\"(\w{1,40})\"\s*:\s*\[([^\[\]{}]*)\]")
@@ -39,16 +36,15 @@ _FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
 
 
 class Answers(NamedTuple):
-    """The answers of a reply, in order. `starts` are the places of their words in its text, where they are known."""
+    """Answers in order; `starts` are the places of their words in the text where known."""
 
     values: tuple[Bit | None, ...]
     starts: tuple[int, ...] | None
 
 
 def parse_explanation(text: str, *, is_cut: bool = False) -> str | None:
-    """What follows the LAST `[EXPLANATION]:` that is not quoted, or None when there is none or nothing follows it.
-
-    Of a reply that was cut off (`is_cut`), the line it begins with, if that was finished.
+    """Text after the last unquoted `[EXPLANATION]:`, None without any; of a cut-off reply (`is_cut`) its first line, if
+    finished.
     """
     text = blank_reasoning(text)
     tags = list(_EXPLANATION.finditer(text))
@@ -64,21 +60,16 @@ def parse_explanation(text: str, *, is_cut: bool = False) -> str | None:
 
 
 def parse_answers(text: str, n: int, *, is_cut: bool = False) -> list[Bit | None] | None:
-    """The values of `find_answers`."""
-    found = find_answers(text, n, is_cut=is_cut)
-    return None if found is None else list(found.values)
+    answers = find_answers(text, n, is_cut=is_cut)
+    return None if answers is None else list(answers.values)
 
 
 def find_answers(text: str, n: int, *, is_cut: bool = False) -> Answers | None:
-    """The `n` answers of a reply, in order; an answer that is no plain yes or no is None.
+    """The `n` answers in order, each None if unclear; None for all where the list is uncertain.
 
-    Reads `{"answers": [...]}` and bare lists of 0/1, true/false or yes/no, fenced or with prose around, or a line
-    that is nothing but such a list without brackets; and lists whose entries carry their numbers (`keyed_lists`), in
-    JSON, where places are not known, or in lines. None, so that all answers count as unparsed, where no list has
-    exactly `n` entries, where the last list has another length, where a list is cut off, or where lists of the right
-    length disagree and the last one is not plainly the final answer. Lists in quotation marks and lists that name
-    windows ("windows [0, 1]") are not answers. Of a reply that was cut off (`is_cut`), only a list it begins with
-    counts: a later one may be a draft.
+    Reads `{"answers": [...]}`, bare lists of 0/1, true/false or yes/no, one line without brackets, and numbered entries
+    (`keyed_lists`). Nothing is read from lists of another length, cut off, quoted, naming windows, or contradicted by
+    another list. Of a cut-off reply (`is_cut`) only a list at the beginning counts: a later one may be a draft.
     """
     body, start = reply_body(text)
     if len(body) > LONGEST_REPLY:
@@ -88,19 +79,21 @@ def find_answers(text: str, n: int, *, is_cut: bool = False) -> Answers | None:
         return _read_object(body, value, n, start)
     if is_json and (isinstance(value, str) or (isinstance(value, list) and dict in map(type, value))):
         return _keyed(value, n)
-    found = find_lists(body)
+    answer_lists = find_lists(body)
     if is_cut:
-        found = found[:1] if found and begins_text(body, found[0]) else []
-        items = choose_list(body, found, n) if found else None
+        answer_lists = answer_lists[:1] if answer_lists and begins_text(body, answer_lists[0]) else []
+        items = choose_list(body, answer_lists, n) if answer_lists else None
     else:
-        items = choose_list(body, found, n) if found else read_unbracketed(body, n) or _read_lines(body, n)
-        if items is None and not found:
+        items = (
+            choose_list(body, answer_lists, n) if answer_lists else read_unbracketed(body, n) or _read_lines(body, n)
+        )
+        if items is None and not answer_lists:
             return _keyed(json_amid_prose(body), n)
     return None if items is None else _answers(items, start)
 
 
 def _keyed(value: Any, n: int) -> Answers | None:
-    """The answers of a JSON value that is no plain list."""
+    """Answers of a JSON value that is no plain list."""
     entries = plain_list(value, n, name="answers")
     values = None if entries is None else read_values(entries)
     return None if values is None else Answers(values, None)
@@ -119,7 +112,7 @@ def _answers(items: list[Item], start: int) -> Answers:
 
 
 def diagnose(text: str, n: int, *, is_cut: bool = False) -> str:
-    """Why `find_answers` could not read the reply, in words for the judge; nothing of the reply is repeated."""
+    """Reason for an unreadable reply, in words for the judge, without quoting it."""
     body, _ = reply_body(text)
     if is_cut:
         return "it was cut off before its end"
@@ -127,7 +120,7 @@ def diagnose(text: str, n: int, *, is_cut: bool = False) -> str:
         return "it was empty"
     is_json, value = load_json(body) if len(body) <= LONGEST_REPLY else (False, None)
     listed = value.get("answers") if is_json and isinstance(value, dict) else None
-    lengths = {len(found.items) for found in find_lists(body[:LONGEST_REPLY])}
+    lengths = {len(answers.items) for answers in find_lists(body[:LONGEST_REPLY])}
     if isinstance(listed, list):
         lengths = {len(listed)}
     if lengths == {n}:
@@ -138,7 +131,7 @@ def diagnose(text: str, n: int, *, is_cut: bool = False) -> str:
 
 
 def reply_body(text: str) -> tuple[str, int]:
-    """The text to be read and its place in the reply: without reasoning and fence."""
+    """Text without reasoning and fence, and its place in the reply."""
     text = blank_reasoning(text)
     start = len(text) - len(text.lstrip())
     body = text.strip()
@@ -150,8 +143,7 @@ def reply_body(text: str) -> tuple[str, int]:
 
 
 def _read_object(body: str, value: dict[str, Any], n: int, start: int) -> Answers | None:
-    """The answers of a JSON object, under `answers`, in its only list or under numbers; the places of a list only where
-    just one of the text can be it."""
+    """Answers under `answers`, in the only list, or under numbers."""
     names = ["answers"] if "answers" in value else [name for name in value if isinstance(value[name], list)]
     listed = value[names[0]] if len(names) == 1 else None
     if not isinstance(listed, list) or dict in map(type, listed):
@@ -160,12 +152,13 @@ def _read_object(body: str, value: dict[str, Any], n: int, start: int) -> Answer
     if values is None or len(values) != n:
         return None
     lists = [read_items(match[2], match.start(2)) for match in _NAMED_LIST.finditer(body) if match[1] == names[0]]
+    # places are known only where one list of the text fits
     same = [items for items in lists if items is not None and tuple(item.value for item in items) == values]
     return Answers(values, tuple(start + item.start for item in same[0]) if len(same) == 1 else None)
 
 
 def _without_emphasis(text: str) -> str:
-    """Without the half of a pair of Markdown marks whose other half stood before the tag."""
+    """Without one half of a Markdown pair around the tag."""
     for marks in ("**", "__", "*"):
         if text.count(marks) % 2 == 0:
             continue

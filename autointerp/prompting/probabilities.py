@@ -1,15 +1,7 @@
-"""The probability a judge gave to each answer of its reply, from the log-probabilities of the reply's tokens.
+"""Probability of a 1 for each answer of a reply, from a judge's own probabilities or its tokens' log-probabilities.
 
-The token in which an answer's word begins is found by counting from the reply's end, because a stream may begin with
-reasoning that is no part of the text. Among that token's alternatives, those that go on from the same characters
-with a word for firing have the mass p1, those with a word for silent p0, and the probability is p1 / (p0 + p1).
-
-Where no alternative spells one of the two, its mass lies between 0 and all that is not listed or says nothing yet (a
-space, a bracket), and where an alternative begins a word for either (`n` for "no" or "null"), its mass may be of each.
-Then the probability lies between bounds; their middle is given where they are at most `WIDEST` apart. Everything else
-is None: a probability is known or it is not.
-
-A judge's own probabilities come before all that. Takes a reply and where its answers stand; knows nothing of windows.
+At an answer's first token, alternatives for firing have mass p1, those for silent p0; the result is p1 / (p0 + p1).
+Unlisted or undecided mass bounds it: the bounds' middle is returned if they are at most `WIDEST` apart, else None.
 """
 
 from __future__ import annotations
@@ -28,10 +20,10 @@ from autointerp.prompting.parsing import Answers
 __all__ = ["WIDEST", "Tokens", "answer_probabilities", "squeeze", "token_places"]
 
 WIDEST = 0.02
-"""Bounds further apart than this say too little: a probability that is given is right to half of it."""
+"""A returned probability is right to half of it."""
 
 _MOST_ENDING = 4
-"""Tokens at the end of a stream that may be missing from the text: those that end a turn."""
+"""Tokens that may be missing from the text's end: they end a turn."""
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _BYTES = re.compile(r"bytes:(?: ?\\x[0-9a-f]{2})+")
 _NUMBER = re.compile(r"([01])(?:\.0*)?(?![\d.])")
@@ -43,25 +35,25 @@ Tokens = tuple[tuple[str, Mapping[str, float]], ...]
 
 
 def answer_probabilities(reply: Reply, answers: Answers) -> tuple[float | None, ...]:
-    """The probability of a 1 for each answer of the reply, None where it is not known or there is no answer."""
+    """None where unknown or without answer."""
     values = answers.values
     own = reply.probabilities
     if own is not None and len(own) == len(values) and all(0.0 <= p <= 1.0 for p in own):
-        found: list[float | None] = list(own)
+        probabilities: list[float | None] = list(own)
     elif reply.token_logprobs and answers.starts is not None:
-        found = _from_tokens(reply.text, reply.token_logprobs, answers.starts)
+        probabilities = _from_tokens(reply.text, reply.token_logprobs, answers.starts)
     else:
-        found = [None] * len(values)
-    return tuple(None if value is None else p for value, p in zip(values, found, strict=True))
+        probabilities = [None] * len(values)
+    return tuple(None if value is None else p for value, p in zip(values, probabilities, strict=True))
 
 
 def token_places(text: str, tokens: Tokens, starts: Sequence[int]) -> list[tuple[int, str]] | None:
-    """The token in which each place of the text lies, with the characters of the token before that place.
-
-    None where the tokens do not spell the text's end.
+    """Token of each place in the text, and its characters before that place; None where the tokens do not spell the
+    text's end.
     """
     pieces = [squeeze(token) for token, _ in tokens]
     wanted = squeeze(text)
+    # counted from the end: a stream may begin with reasoning that is no part of the text
     joined, n_ending = "".join(pieces), 0
     while not joined.endswith(wanted):
         n_ending += 1
@@ -70,16 +62,16 @@ def token_places(text: str, tokens: Tokens, starts: Sequence[int]) -> list[tuple
         joined = joined[: len(joined) - len(pieces[-n_ending])]
     ends = list(accumulate(map(len, pieces[: len(pieces) - n_ending])))
     first = ends[-1] - len(wanted)
-    found: list[tuple[int, str]] = []
+    places: list[tuple[int, str]] = []
     for start in starts:
         place = first + len(squeeze(text[:start]))
         index = bisect_right(ends, place)
-        found.append((index, pieces[index][: place - (ends[index] - len(pieces[index]))]))
-    return found
+        places.append((index, pieces[index][: place - (ends[index] - len(pieces[index]))]))
+    return places
 
 
 def _from_tokens(text: str, tokens: Tokens, starts: tuple[int, ...]) -> list[float | None]:
-    """A probability per place in the text; None for all of them where the tokens do not spell the text's end."""
+    """Probability per place."""
     places = token_places(text, tokens, starts)
     if places is None:
         return [None] * len(starts)
@@ -92,7 +84,7 @@ def _from_tokens(text: str, tokens: Tokens, starts: tuple[int, ...]) -> list[flo
 
 
 def _probability(alternatives: Mapping[str, float], before: str, *, is_number: bool) -> float | None:
-    """The probability of a 1 among alternatives that begin with the characters `before` the answer's word."""
+    """P(1) among alternatives that continue the characters `before`."""
     mass: dict[_Says, float] = dict.fromkeys(("silent", "fires", "either", "later", "other"), 0.0)
     for token, logprob in alternatives.items():
         if math.isnan(logprob):
@@ -108,11 +100,9 @@ def _probability(alternatives: Mapping[str, float], before: str, *, is_number: b
 
 
 def _says(piece: str, before: str, *, is_number: bool) -> _Says:
-    """What a token says of the answer that follows the characters `before`: an answer, or a beginning of `either`.
+    """Meaning of a token after the characters `before`: an answer, `either` as yet, or nothing before a `later` token.
 
-    Where the answer given `is_number`, words are no answers.
-
-    One that holds nothing but (a part of) those characters leaves the answer to a `later` token.
+    With `is_number`, words are no answers.
     """
     if not piece.startswith(before):
         return "later" if before.startswith(piece) else "other"
@@ -122,10 +112,10 @@ def _says(piece: str, before: str, *, is_number: bool) -> _Says:
     number = _NUMBER.match(rest)
     if number is not None:
         return "fires" if number[1] == "1" else "silent"
-    found = _WORD.match(rest)
-    if found is None or is_number:
+    match = _WORD.match(rest)
+    if match is None or is_number:
         return "other"
-    word = found[0]
+    word = match[0]
     if word in LABEL_WORDS:
         return "fires" if LABEL_WORDS[word] else "silent"
     if len(word) < len(rest):
@@ -139,10 +129,9 @@ def _says(piece: str, before: str, *, is_number: bool) -> _Says:
 
 
 def squeeze(text: str) -> str:
-    """What every way of showing a token agrees on: its visible ASCII characters.
+    """Visible ASCII characters of a token, equal in all displays of it.
 
-    Left out are spaces and the signs that stand for them, other characters, which a token may hold by halves, and `?`,
-    which a half character becomes where it is stored. A token that names its bytes gives those of them that are ASCII.
+    Left out: spaces and their signs, other characters (a token may hold half of one) and `?` (stored for half of one).
     """
     byte = _BYTE.fullmatch(text)
     if byte is not None:

@@ -1,8 +1,4 @@
-"""Asking once more after a reply that could not be read: the same question, the reply, and what was wrong with it.
-
-The conversation goes on, so the server finds its beginning in its cache and the judge sees its own words. Takes a
-request and the replies to it; knows nothing of what is asked and does not send anything.
-"""
+"""Repeating a question after unreadable replies, within the same conversation."""
 
 from __future__ import annotations
 
@@ -16,15 +12,15 @@ from autointerp.prompting.templates import Prompt
 __all__ = ["reask"]
 
 _LONGEST_REPEAT = 2000
-"""Characters of a reply that are repeated to the judge: more would cost more than it tells."""
+"""Characters of a reply repeated to the judge."""
 _NOTHING = "(nothing)"
-"""For a reply without text: two messages of the user in a row, or an empty one, are refused by some servers."""
+"""Some servers refuse empty messages and two user messages in a row."""
 
 
 def reask(
     request: Request, replies: Sequence[Reply], *, prompt: Prompt, describe: Callable[[Reply], Mapping[str, object]]
 ) -> Request:
-    """The request with every reply so far and, after each, `prompt` rendered with what `describe` says of the reply."""
+    """Request with all replies so far, each followed by `prompt` with the values of `describe(reply)`."""
     messages = list(request.messages)
     for reply in replies:
         messages += [Message("assistant", _repeat(reply.text)), *prompt.render(**describe(reply))]
@@ -32,7 +28,7 @@ def reask(
 
 
 def _repeat(text: str) -> str:
-    """The reply without its reasoning, its middle left out where it is long."""
+    """Reply without reasoning, shortened in the middle."""
     text = blank_reasoning(text).strip()
     if len(text) > _LONGEST_REPEAT:
         text = f"{text[: _LONGEST_REPEAT // 2]} [...] {text[-(_LONGEST_REPEAT // 2) :]}"

@@ -1,14 +1,9 @@
-"""What a model thought aloud, taken out of its reply before anything is read from it.
+"""Removal of a model's reasoning from its reply: tags (`<think>`, `[THINK]`, ...), channels (Gemma, gpt-oss), lone end
+tags (DeepSeek).
 
-Servers that know their model send reasoning apart; others leave it in the text, each model in its own dress: tags
-(`<think>`, `<seed:think>`, `[THINK]`, Kimi's triangles), Gemma's and gpt-oss' channels, and DeepSeek's habit of never
-sending the opening tag, because the prompt ended with it. A window may hold such a tag and a judge may repeat it, so
-a tag is judged by its place: an opening one counts at the beginning of a line, an end tag without one where it stands
-apart from the prose, and none that is quoted or follows an answer. A lone end tag amid prose leaves open what was
-reasoning; then all of it is.
-
-Takes a text and gives one of equal length, reasoning and the tokens that end a turn replaced by spaces, so that places
-in the one are places in the other. One pass; knows nothing of answers.
+Windows may contain such tags and judges repeat them, so a tag counts by its place: an opening one at a line's
+beginning, a lone end tag apart from prose, none that is quoted or follows an answer. Output has the input's length,
+with spaces, so that places agree.
 """
 
 from __future__ import annotations
@@ -49,7 +44,7 @@ _PAIRS = {('"', '"'), ("'", "'"), ("`", "`"), ("\u201c", "\u201d"), ("\u2018", "
 
 
 def blank_reasoning(text: str) -> str:
-    """`text` with its reasoning as spaces: blocks, what comes before a lone end tag, and a block never closed."""
+    """`text` with spaces for blocks, text before a lone end tag, and an unclosed block."""
     text = _blank_turn_ends(text)
     if _ANSWER_FIRST.match(text) is None:
         text = _blank_channels(text)
@@ -72,6 +67,7 @@ def _blank_tags(text: str) -> str:
                 kept = tag.end()
                 is_answered = _ANSWER_FIRST.match(text, kept) is not None
             elif not kept:
+                # a lone end tag amid prose leaves open what was reasoning: all of it is
                 return " " * len(text)
         elif _begins_line(text, tag.start(), kept):
             ends = (i for i in range(number, len(tags)) if _closes(tag, tags[i]))
@@ -84,10 +80,8 @@ def _blank_tags(text: str) -> str:
 
 
 def _blank_channels(text: str) -> str:
-    """gpt-oss: only the last message on the channel `final` is the reply. Without one all of it is reasoning.
-
-    Where a server dropped the tokens between the parts but not the parts, their names stand in the text.
-    """
+    """Only gpt-oss' last message on channel `final` is the reply; without one, all is reasoning."""
+    # some servers drop the tokens between the parts and leave their names
     if text.startswith("analysis") and _STRIPPED_FINAL in text:
         return _blank(text, [(0, text.rindex(_STRIPPED_FINAL) + len(_STRIPPED_FINAL))])
     messages = _without_quoted(text, list(_MESSAGE.finditer(text)))
@@ -102,13 +96,13 @@ def _blank_channels(text: str) -> str:
 
 
 def _blank_turn_ends(text: str) -> str:
-    """Without the tokens that end a model's turn, which some servers leave at the end of the text."""
+    """Blank turn-ending tokens that some servers leave in the text."""
     end = len(text.rstrip())
     for _ in range(_MOST_TURN_ENDS):
-        found = _TURN_END.search(text[max(0, end - _LONGEST_TURN_END) : end])
-        if found is None:
+        match = _TURN_END.search(text[max(0, end - _LONGEST_TURN_END) : end])
+        if match is None:
             break
-        end = len(text[: end - len(found[0])].rstrip())
+        end = len(text[: end - len(match[0])].rstrip())
     return text[:end] + " " * (len(text) - end)
 
 
@@ -125,20 +119,20 @@ def _closes(opening: re.Match[str], tag: re.Match[str]) -> bool:
 
 
 def _begins_line(text: str, place: int, start: int) -> bool:
-    """Whether only blanks stand before `place` in its line, or since `start`, where other reasoning ended."""
+    """Whether only blanks precede `place` in its line, or since `start`."""
     while place > start and text[place - 1] in " \t":
         place -= 1
     return place == start or text[place - 1] in "\r\n"
 
 
 def _stands_apart(text: str, tag: re.Match[str]) -> bool:
-    """Whether an end tag without an opening one is at an edge of its line or directly before an answer."""
+    """Whether a lone end tag is at its line's edge or directly before an answer."""
     after = text[tag.end() : tag.end() + 1]
     return _begins_line(text, tag.start(), 0) or after in ("", "\r", "\n", "[", "{", "`")
 
 
 def _without_quoted(text: str, matches: list[re.Match[str]]) -> list[re.Match[str]]:
-    """Those that stand neither in quotation marks shut again in the same line nor alone between marks of any kind."""
+    """Matches outside of quotation marks."""
     if not matches:
         return []
     marks = [mark.start() for mark in QUOTATION.finditer(text)]

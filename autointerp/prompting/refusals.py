@@ -1,8 +1,4 @@
-"""Whether a reply that could not be read says that the judge declines to answer.
-
-A judge's refusal is in the first person, opens the reply or one of its sentences, and is not quoted: explanations
-speak of apologies, too, and quote them. Takes a text; a reply that was read is never asked about.
-"""
+"""Refusals of a judge: in the first person, at the beginning of a reply or sentence, not quoted."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from autointerp.prompting.reasoning import blank_reasoning
 __all__ = ["is_refusal"]
 
 _N_READ = 400
-"""Characters from the reply's beginning in which a refusal is looked for."""
+"""Characters searched."""
 
 _APOLOGY = (
     r"(?:(?:i[' \u2019]?a?m (?:very |so |really )?sorry|i apologi[sz]e|sorry|apologies|unfortunately)"
@@ -54,7 +50,7 @@ _QUOTED = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the judge declines, in English or with a common opening in another language."""
+    """Whether the judge declines, in English or a common phrase of another language."""
     text = blank_reasoning(text).strip()[:_N_READ]
     text = _QUOTED.sub('""', text)
     return bool(_REFUSAL.search(text) or _ABROAD.match(text))

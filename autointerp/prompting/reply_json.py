@@ -1,4 +1,4 @@
-"""JSON as judges write it: whole replies, and one value with prose around it. Never fails."""
+"""JSON in judges' replies; never an exception."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ _BEGINNING = re.compile(r"^[ \t]{0,20}[{\[]", re.MULTILINE)
 
 
 def load_json(text: str) -> tuple[bool, Any]:
-    """Whether the text is JSON, and its value. Two keys of one name would let the second silently win, so such an
-    object comes back empty."""
+    """Whether the text is JSON, and its value."""
     try:
         return True, json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
@@ -21,7 +20,7 @@ def load_json(text: str) -> tuple[bool, Any]:
 
 
 def json_amid_prose(text: str) -> Any:
-    """The object or list that begins a line of the text, None where there is none or another bracket stands around."""
+    """Object or list that begins a line; None without one, or with brackets around it."""
     begun = _BEGINNING.search(text)
     if begun is None:
         return None
@@ -35,5 +34,6 @@ def json_amid_prose(text: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Any:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else {}
+    unique = dict(pairs)
+    # of two equal keys the second would win silently
+    return unique if len(unique) == len(pairs) else {}

@@ -1,12 +1,7 @@
-"""Samplers: which of a feature's firing windows are taken, and what each of them stands for.
+"""Samplers of firing windows, with the share of all firings that each window represents.
 
-The windows of a role in the evidence are a known sample of all firing peaks of that role: the top ones stand for
-themselves, and within a bin of the activation range the others are drawn at random, so each stands for its part of the
-bin's peaks (`FiringCounts`). From that every sampler but `top` tells the share of all firing windows that each window
-it takes stands for, and a population figure is the mean weighted by those shares (Horvitz & Thompson 1952; ratio form:
-Hajek 1971). Windows that repeat a text are counted among the peaks, yet kept once.
-
-Knows nothing of prompts, labels or judges.
+Top windows represent themselves; others a part of their activation bin's peaks (`FiringCounts`). Population figures are
+means weighted by shares (Horvitz & Thompson 1952; Hajek 1971).
 """
 
 from __future__ import annotations
@@ -24,14 +19,14 @@ from autointerp.records.window import Window
 __all__ = ["NEEDS_DRAWN", "N_QUANTILES", "Chosen", "choose_firing", "shares_by_bin"]
 
 N_QUANTILES = 10
-"""Tenths of all firing windows (as delphi's default has it)."""
+"""Tenths of all firing windows, delphi's default."""
 
 NEEDS_DRAWN: frozenset[Sampling] = frozenset({"random", "quantile", "importance"})
-"""Samplers that need windows drawn from all firings; bins alone hold too few of the frequent weak ones."""
+"""They need windows drawn from all firings: bins hold too few weak ones."""
 
 
 class Chosen(NamedTuple):
-    """A window and the share of all firing windows of its role that it stands for, None where that is not known."""
+    """A window and its share of the role's firing windows; None if unknown."""
 
     window: Window
     share: float | None
@@ -46,10 +41,10 @@ def choose_firing(
     bins: Sequence[int] | None,
     with_top: bool = False,
 ) -> list[Chosen]:
-    """At most `n` of the firing windows of one role.
+    """At most `n` firing windows of one role.
 
-    `bins` counts all firing peaks of the role by bin of the activation range; without it no share is known and all
-    windows count alike. `with_top`: under `range` the top windows take a turn as one more bin.
+    `bins` counts firing peaks by activation bin; without it shares are unknown and windows count alike. `with_top`:
+    under `range` the top windows are one more bin.
     """
     if sampling == "top":
         return [Chosen(window, None) for window in strongest((w for w in windows if w.kind == "top"), n)]
@@ -77,8 +72,7 @@ def choose_firing(
 def shares_by_bin(
     windows: Sequence[Window], bins: Sequence[int] | None, *, certain: Collection[str] = ()
 ) -> list[Chosen]:
-    """Windows of which those of a bin stand for all its peaks, evenly, but for the `certain` ones (by id), which stand
-    for themselves."""
+    """Windows with equal shares of their bin's peaks; `certain` ones (by id) represent themselves."""
     total = None if bins is None else sum(bins)
     stand_for = _stand_for(windows, bins, certain)
     return [Chosen(window, _share(value, total)) for window, value in zip(windows, stand_for.tolist(), strict=True)]
@@ -89,7 +83,7 @@ def _share(n_peaks: float, total: int | None) -> float | None:
 
 
 def _stand_for(windows: Sequence[Window], bins: Sequence[int] | None, certain: Collection[str]) -> np.ndarray:
-    """[n] how many firing peaks each window stands for; all 1 where peaks were not counted."""
+    """[n] firing peaks each window represents; 1 without counts."""
     if bins is None:
         return np.ones(len(windows))
     n_certain = Counter(window.bin or 0 for window in windows if window.id in certain)
@@ -101,8 +95,7 @@ def _stand_for(windows: Sequence[Window], bins: Sequence[int] | None, certain: C
 def _by_quantile(
     frame: Sequence[Window], stand_for: np.ndarray, n: int, rng: np.random.Generator, *, total: int | None
 ) -> list[Chosen]:
-    """Equally many windows from each tenth of the peaks by strength, the higher tenths first where `n` leaves a
-    remainder; what a tenth lacks the others give. Fewer tenths where fewer windows are wanted."""
+    """Equally many windows per tenth of peaks by strength; the higher tenths get a remainder, others fill gaps."""
     n_quantiles = min(N_QUANTILES, n)
     order = np.argsort([window.max_activation for window in frame], kind="stable")
     middle = np.cumsum(stand_for[order]) - stand_for[order] / 2
@@ -119,8 +112,7 @@ def _by_quantile(
 
 
 def _inclusion_chances(sizes: np.ndarray, n: int) -> np.ndarray:
-    """[n_windows] the chance of each to be taken, in proportion to its size, adding up to `n`; what would be taken more
-    than once is taken for certain."""
+    """[n_windows] inclusion probabilities in proportion to size, with sum `n`."""
     chances = np.zeros(len(sizes))
     is_certain = np.zeros(len(sizes), dtype=bool)
     if n >= len(sizes):
@@ -129,6 +121,7 @@ def _inclusion_chances(sizes: np.ndarray, n: int) -> np.ndarray:
         chances[is_certain] = 1.0
         left = sizes * ~is_certain
         chances[~is_certain] = (left / left.sum() * (n - is_certain.sum()))[~is_certain]
+        # whatever would be taken more than once is certain
         over = (chances >= 1.0) & ~is_certain
         if not over.any():
             return chances
@@ -136,7 +129,7 @@ def _inclusion_chances(sizes: np.ndarray, n: int) -> np.ndarray:
 
 
 def _systematic(chances: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """Places drawn with exactly these chances (systematic sampling in a random order: Madow 1949)."""
+    """Systematic sampling in random order, with exactly these chances (Madow 1949)."""
     order = rng.permutation(len(chances))
     ends = np.cumsum(chances[order])
     start = rng.random()

@@ -1,9 +1,7 @@
-"""Prompts as versioned files: loaded, checked and rendered to messages.
+"""Prompts as versioned files.
 
-A prompt file holds TOML front matter between two `+++` lines (`version`, `variables`, `reply`) and then the
-messages, each after a line `<!-- system -->`, `<!-- user -->` or `<!-- assistant -->`, as jinja2 templates.
-The hash of the file's bytes is stored with everything a judge answered to it. Knows nothing of features or
-windows: values come ready to print (see `marking.quote`).
+TOML front matter between two `+++` lines (`version`, `variables`, `reply`), then jinja2 templates of messages, each
+after `<!-- system -->`, `<!-- user -->` or `<!-- assistant -->`. The file's hash is stored with every answer.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt file: its name, version, the variables it takes, the reply it asks for and its content hash."""
+    """A prompt file; `hash` is of its bytes."""
 
     name: str
     version: int
@@ -44,7 +42,7 @@ class Prompt:
     templates: tuple[tuple[str, jinja2.Template], ...]
 
     def render(self, **values: object) -> tuple[Message, ...]:
-        """The messages with `values` filled in. Raises ValueError if a variable is missing or not declared."""
+        """Raises ValueError for missing or undeclared variables."""
         missing, extra = sorted(self.variables - values.keys()), sorted(values.keys() - self.variables)
         if missing or extra:
             parts = [f"missing {', '.join(missing)}"] if missing else []
@@ -59,19 +57,19 @@ class Prompt:
 
 @cache
 def load_prompt(name: str) -> Prompt:
-    """The shipped prompt `name`, such as `score/detection`. Raises InputError if it is missing or malformed."""
+    """Shipped prompt, such as `score/detection`. Raises InputError if missing or malformed."""
     return read_prompt(resource(f"prompts/{name}.md"), name=name)
 
 
 def joint_hash(*prompts: Prompt) -> str:
-    """The hash of prompts that are used together, for results that rest on all of them; that of one is its own."""
+    """Hash of prompts used together; of one, its own."""
     if len(prompts) == 1:
         return prompts[0].hash
     return hashlib.sha256(" ".join(prompt.hash for prompt in prompts).encode()).hexdigest()[:16]
 
 
 def read_prompt(path: Path, *, name: str) -> Prompt:
-    """The prompt in the file `path`. Raises InputError if it is missing or malformed, naming what is wrong."""
+    """Raises InputError if missing or malformed."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -101,7 +99,7 @@ def read_prompt(path: Path, *, name: str) -> Prompt:
 
 
 def _split(text: str, *, name: str) -> tuple[dict[str, object], list[tuple[str, str]]]:
-    """Front matter and the (role, source) parts of a prompt file."""
+    """Front matter, and (role, source) of each message."""
     match = _FRONT_MATTER.match(text)
     if match is None:
         raise InputError(f"prompt '{name}': no front matter; begin the file with TOML between two +++ lines")

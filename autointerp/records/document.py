@@ -1,7 +1,6 @@
-"""A document of the corpus and the role it plays.
+"""Documents and their roles.
 
-A document's role is a hash of its id, so it is the same in every run and no document ever serves two ends:
-whatever an explainer saw can never be scored (the leak measured in other tools).
+A role is a hash of the document's id: the same in every run, and no explained document is ever scored.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ DEFAULT_SHARES: dict[Role, float] = {"subject": 0.0, "dictionary": 0.6, "explain
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text with its provenance. `id` is unique in its corpus and stable: a path, or a path with a row number.
+    """One text. `id` is unique and stable: a path, or a path with a row number.
 
-    messages: the conversation that `text` is a plain rendering of, for tokenizers with a chat template.
-    token_ids: a text that was tokenised before; `text` is then empty.
+    messages: the conversation rendered in `text`, for chat templates. token_ids: a text tokenised before; then `text`
+    is empty.
     """
 
     id: str
@@ -44,12 +43,12 @@ class Document:
 
 
 def family_of(document_id: str, depth: int = 1) -> str:
-    """The first `depth` folders of a document's id: `stdlib` of `stdlib/json/decoder.py`; nothing where it has none."""
+    """First `depth` folders of an id: `stdlib` of `stdlib/json/decoder.py`, "" without folders."""
     return "/".join(document_id.split("/")[:-1][:depth])
 
 
 def role_of(document_id: str, shares: dict[Role, float] = DEFAULT_SHARES) -> Role:
-    """The role of a document: its id's hash falls into one of the `shares`, which sum to 1."""
+    """Role by a hash of the id; `shares` sum to 1."""
     point, edge = unit_hash("role", document_id), 0.0
     for role, share in shares.items():
         edge += share

@@ -1,4 +1,4 @@
-"""All that is kept about a feature: what the two halves of the package hand to one another."""
+"""Evidence about features, handed from the tensor half to the language half."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ __all__ = [
 EVIDENCE_SCHEMA = 2
 
 N_SHOWN_LOGITS = 10
-"""Of a feature's logit effects, explainers may be shown so many on either side, the strongest; the rest is held out,
-for the scorer that asks which entries of the vocabulary the feature makes more likely."""
+"""Logit effects shown to explainers, per side, strongest first; the rest is held out for the scorer of promoted
+entries.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class FiringRule:
-    """When a feature counts as firing: `sign * value > threshold`.
+    """A feature fires where `sign * value > threshold`.
 
-    `kind` is `above_zero` (sparse codes) or `quantile` (dense or signed coordinates: the threshold was fitted
-    on the dictionary-train split so that the feature fires on a share `target_density` of tokens).
+    `kind`: `above_zero` (sparse codes) or `quantile` (dense or signed coordinates, threshold fitted on the dictionary
+    split for a firing share of `target_density`).
     """
 
     kind: Literal["above_zero", "quantile"]
@@ -45,7 +46,7 @@ class FiringRule:
 
 @dataclass(frozen=True, slots=True)
 class TokenEffect:
-    """What the feature's direction adds to the logit of one vocabulary entry."""
+    """Contribution of the feature's direction to one entry's logit."""
 
     token_id: int
     text: str
@@ -54,7 +55,7 @@ class TokenEffect:
 
 @dataclass(frozen=True, slots=True)
 class TokenUse:
-    """How often the feature fires on one vocabulary entry, counted over every token of the explain role."""
+    """Firings on one vocabulary entry, over all tokens of the explain role."""
 
     token_id: int
     text: str
@@ -64,7 +65,7 @@ class TokenUse:
 
 @dataclass(frozen=True, slots=True)
 class NeuronMatch:
-    """The MLP neuron whose activation correlates best with the feature's, by Pearson's r over the explain role."""
+    """MLP neuron with the highest Pearson correlation over the explain role."""
 
     index: int
     correlation: float
@@ -72,10 +73,9 @@ class NeuronMatch:
 
 @dataclass(frozen=True, slots=True)
 class ContextPredictability:
-    """How well the tokens before tell, where the same token stands, whether the feature fires.
+    """How well preceding tokens predict firing at equal tokens (`harvest.predictability`), on held-out documents.
 
-    See `harvest.predictability`. `auroc` is on documents the model was not fitted on; `shuffled_auroc` is its control,
-    near 0.5. Over `n_firing` and `n_silent` occurrences of `n_tokens` tokens.
+    `shuffled_auroc` is the control, near 0.5. Counts are occurrences of `n_tokens` distinct tokens.
     """
 
     auroc: float
@@ -87,10 +87,10 @@ class ContextPredictability:
 
 @dataclass(frozen=True, slots=True)
 class PinnedEffect:
-    """What the subject says differently when the feature is held at `strength` instead of its own value.
+    """Effect on the subject's output of holding the feature at `strength`.
 
-    `raised` and `lowered` are the vocabulary entries whose mean logit moved most (Gur-Arieh et al. 2025: token change),
-    each with that change, largest first; `kl` is the mean divergence of the next-token distribution, in nats.
+    `raised` and `lowered`: entries with the largest change of mean logit, largest first (Gur-Arieh et al. 2025); `kl`:
+    mean divergence of next-token distributions, in nats.
     """
 
     raised: tuple[TokenEffect, ...]
@@ -101,10 +101,10 @@ class PinnedEffect:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another feature of the dictionary that may be taken for this one.
+    """Similar feature of the same dictionary.
 
-    `cosine` is that of the two directions, signs as the firing rules have them; `co_firing` the share of tokens on
-    which both fire among those on which either does (Jaccard), over a sample of tokens drawn by hash.
+    `cosine`: of the directions, signed by the firing rules; `co_firing`: Jaccard index of firing over a hashed token
+    sample.
     """
 
     feature: int
@@ -114,11 +114,10 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class FiringCounts:
-    """What a sample of windows stands for, counted over everything that was read.
+    """Population behind a sample of windows.
 
-    `explain_bins`, `score_bins`: firing peaks (the largest within a window's length on both sides) in each bin of the
-    activation range, lowest first, by role. `n_windows` windows were placed as random ones are, one to a stretch of a
-    window's length, over both roles; the feature fires in `n_firing` of them, which is how often it fires in truth.
+    `explain_bins`, `score_bins`: firing peaks (largest within a window's length on both sides) per activation bin,
+    lowest first. Of `n_windows` systematically placed windows of both roles, the feature fires in `n_firing`.
     """
 
     explain_bins: tuple[int, ...]
@@ -128,21 +127,18 @@ class FiringCounts:
 
     @property
     def prevalence(self) -> float | None:
-        """The share of windows in which the feature fires."""
+        """Share of windows with a firing."""
         return self.n_firing / self.n_windows if self.n_windows else None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One feature of one dictionary. Windows are of the roles explain and score only, never of one document both.
+    """One feature of one dictionary, with windows of roles explain and score from disjoint documents.
 
-    `density` is the share of tokens on which the feature fires over both roles (`n_firing / n_tokens`).
-    `histogram_edges` are the fixed log-spaced edges of the activation histogram (one more than
-    `histogram_counts`), zero excluded. `token_uses` lists the tokens it fires on, most firings first.
-    `context` is None where the tokens it fires on are too rarely seen both firing and silent, `pinned` where the
-    harvest did not pin the feature. `counts` says what the windows stand for, None where nobody counted; `neighbours`
-    are the nearest first, by direction and by firing together in turns.
-    `unscored` names why the feature cannot be scored (`too_few_positives`, `too_few_negatives`), else None.
+    `density` is `n_firing / n_tokens` over both roles. `histogram_edges`: log-spaced, without zero, one more than
+    `histogram_counts`. `token_uses`: most firings first. None means: for `context`, too few occurrences; `pinned`, not
+    pinned; `counts`, not counted. `neighbours`: nearest first, by direction and co-firing in turns. `unscored`: reason
+    against scoring, if any.
     """
 
     dictionary: str
@@ -167,5 +163,5 @@ class Evidence:
     neighbours: tuple[Neighbour, ...] = ()
 
     def select(self, role: Role, *kinds: Kind) -> tuple[Window, ...]:
-        """The windows of one role and of the kinds named (all kinds when none is), in stored order."""
+        """Windows of a role and kinds (default all), in stored order."""
         return tuple(w for w in self.windows if w.role == role and (not kinds or w.kind in kinds))

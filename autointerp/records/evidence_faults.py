@@ -1,8 +1,4 @@
-"""What no harvest writes into an evidence table, found column by column.
-
-Takes rows of an evidence file as they lie in it; gives the first fault in words, with the feature or window at fault.
-Knows nothing of files.
-"""
+"""Faults in evidence tables that no harvest writes, column by column."""
 
 from __future__ import annotations
 
@@ -23,15 +19,15 @@ _KINDS = ("top", "bin", "drawn", "random", "same_document", "near_miss", "neighb
 _RULES = ("above_zero", "quantile")
 _UNSCORED = ("too_few_positives", "too_few_negatives")
 _SLACK = 1e-3
-"""Cosines and correlations may leave their range by rounding."""
+"""Tolerance for rounded cosines and correlations."""
 
 Column = Any
-"""A pyarrow array; its stubs know too little of it."""
+"""A pyarrow array, untyped because its stubs are incomplete."""
 pc: Any = pyarrow.compute  # whose functions are made when it is loaded
 
 
 def find_fault(table: pa.Table, *, dictionary: str | None = None) -> str | None:
-    """The first thing wrong with the rows; with `dictionary` they must be about that one."""
+    """First fault in words, with its feature or window; `dictionary` is the only one allowed."""
     columns = {name: table.column(name).combine_chunks() for name in table.schema.names}
     return next(_faults(columns, dictionary), None)
 
@@ -62,7 +58,7 @@ def _faults(columns: dict[str, Column], dictionary: str | None) -> Iterator[str]
 
 
 def _form_faults(columns: dict[str, Column]) -> Iterator[str]:
-    """Values that are missing where none may be, or numbers that are none, at any depth."""
+    """Missing or non-finite values at any depth."""
     parts = list(columns.items())
     while parts:
         name, column = parts.pop()
@@ -143,7 +139,7 @@ def _window_faults(windows: Column, parents: np.ndarray, whose: Callable[[int], 
 
 
 def _shared(windows: Column, parents: np.ndarray, whose: Callable[[int], str]) -> Iterator[str]:
-    """Windows kept twice for one feature, and documents that serve both of its roles."""
+    """Windows repeated within a feature, and documents in both roles."""
     ids, documents, roles = (
         _numbers(windows.field(name).dictionary_encode().indices) for name in ("id", "document", "role")
     )
@@ -180,19 +176,19 @@ def _outside(column: Column, part: str | None, least: float, most: float | None,
 
 
 def _whole(column: Column) -> Column:
-    """The records of a column of records or of lists of them, those that are missing left out."""
+    """Records in a column of records or lists, without missing ones."""
     return (column.flatten() if pa.types.is_list(column.type) else column).drop_null()
 
 
 def _falls(column: Column, *, is_strict: bool = False) -> np.ndarray:
-    """For each list, whether it falls anywhere; with `is_strict`, whether it does not rise everywhere."""
+    """Per list, whether it falls anywhere (`is_strict`: fails to rise everywhere)."""
     values = _numbers(column.flatten())
     owners = _numbers(pc.list_parent_indices(column))
     steps = np.diff(values)
     is_bad = ((steps <= 0) if is_strict else (steps < 0)) & (np.diff(owners) == 0)
-    found = np.zeros(len(column), dtype=bool)
-    found[owners[1:][is_bad]] = True
-    return found
+    falls = np.zeros(len(column), dtype=bool)
+    falls[owners[1:][is_bad]] = True
+    return falls
 
 
 def _first_twice(values: np.ndarray) -> int:

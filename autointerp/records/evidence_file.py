@@ -1,7 +1,5 @@
-"""Evidence as a parquet file: one row per feature, nested columns as real structs and lists.
-
-Takes and gives `Evidence` records. Pandas and DuckDB read the file without this package. Equal evidence gives equal
-bytes under one version of pyarrow. Does not know where in a run the file lies, nor how evidence is collected.
+"""Evidence as parquet: one row per feature, with nested structs and lists. Equal evidence gives equal bytes under one
+version of pyarrow.
 """
 
 from __future__ import annotations
@@ -102,10 +100,9 @@ COLUMNS: dict[str, pa.DataType] = {
 
 
 def write_evidence(path: Path, evidence: Sequence[Evidence], *, notes: Mapping[str, str] | None = None) -> None:
-    """Write the rows in the order given; the file appears whole or not at all. Raises ArtefactError when it cannot, or
-    when the rows are not what evidence is (a dictionary whose codes are not finite).
+    """Write all rows, or nothing. Raises ArtefactError when impossible or for faulty rows (such as non-finite codes).
 
-    `notes` say how the evidence was collected (`packing`); they stand in the file's metadata, under `NOTE_KEY`.
+    `notes` on the collection (`packing`) go to the file's metadata under `NOTE_KEY`.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -136,10 +133,9 @@ def write_evidence(path: Path, evidence: Sequence[Evidence], *, notes: Mapping[s
 
 
 def read_evidence(path: Path, *, dictionary: str | None = None) -> list[Evidence]:
-    """All rows of a file, which must be about `dictionary` where one is named.
+    """All rows, which must be about `dictionary` where given.
 
-    Raises ArtefactError for a file that is absent, damaged, foreign, of another schema, about another dictionary, or
-    holds what no harvest writes: a feature twice, lengths that do not fit, offsets beyond the text, a NaN.
+    Raises ArtefactError for a file that is absent, damaged, foreign, of another schema, or with faulty rows.
     """
     path = Path(path)
     if not path.is_file():
@@ -169,21 +165,20 @@ def _iter_rows(file: pq.ParquetFile, path: Path, dictionary: str | None) -> Iter
 
 
 def merge_evidence(parts: Iterable[Sequence[Evidence]]) -> list[Evidence]:
-    """Evidence about different features joined, ordered by dictionary and feature; equal rows count once.
+    """Evidence about disjoint features, ordered by dictionary and feature; equal rows count once.
 
-    For parts that split the FEATURES. Parts that split the tokens are merged before evidence is built of them
-    (`harvest.statistics`, `harvest.windows`), because bins and samples depend on all tokens. Raises ArtefactError
-    when two parts disagree about one feature.
+    Raises ArtefactError for two different rows of one feature. Parts that split tokens are merged earlier
+    (`harvest.statistics`, `harvest.windows`), since samples depend on all tokens.
     """
-    found: dict[tuple[str, int], Evidence] = {}
+    by_feature: dict[tuple[str, int], Evidence] = {}
     for item in chain.from_iterable(parts):
         key = (item.dictionary, item.feature)
-        if found.setdefault(key, item) != item:
+        if by_feature.setdefault(key, item) != item:
             raise ArtefactError(
                 f"feature {item.feature} of dictionary '{item.dictionary}' has two different rows of evidence; "
                 "merge parts of one harvest only"
             )
-    return [found[key] for key in sorted(found)]
+    return [by_feature[key] for key in sorted(by_feature)]
 
 
 def _check_schema(path: Path, schema: pa.Schema) -> None:
@@ -214,7 +209,7 @@ def _to_table(evidence: Sequence[Evidence]) -> pa.Table:
 
 
 def _plain(value: Any) -> Any:
-    """A record, a tuple of records or None as what pyarrow takes for structs."""
+    """Records as dicts for pyarrow."""
     if value is None:
         return None
     if isinstance(value, tuple):
@@ -225,7 +220,7 @@ def _plain(value: Any) -> Any:
 
 
 def _window_column(rows: list[tuple[Window, ...]]) -> pa.Array:
-    """The windows column built from flat buffers: a dictionary per window would take minutes for many features."""
+    """From flat buffers: one dictionary per window would take minutes."""
     windows = list(chain.from_iterable(rows))
     fields: list[pa.Array] = []
     for name, kind in WINDOW_FIELDS.items():
@@ -250,7 +245,7 @@ def _from_table(table: pa.Table) -> list[Evidence]:
     names = [name for name in COLUMNS if name != "windows"]
     rows = table.select(names).to_pylist()
     windows = _windows_of(table.column("windows").combine_chunks())
-    return [_evidence(row, found) for row, found in zip(rows, windows, strict=True)]
+    return [_evidence(row, windows_of_row) for row, windows_of_row in zip(rows, windows, strict=True)]
 
 
 def _windows_of(column: Any) -> list[tuple[Window, ...]]:

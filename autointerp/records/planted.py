@@ -1,7 +1,7 @@
-"""Evidence of a made-up feature, for the contract kits of explainers and scorers: small, whole, and always the same.
+"""Evidence of a made-up feature for the contract kits of explainers and scorers.
 
-The feature fires on " lantern", unless " no" stands before it. Every window is of a document of its own, but for one
-trap: a window of the role `score` that repeats the text of one of the role `explain`.
+It fires on " lantern" except after " no". Every window has its own document, but one `score` window (the trap) repeats
+an `explain` window's text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from autointerp.seeds import stream
 __all__ = ["TRAP", "plant_evidence"]
 
 TRAP = "trap"
-"""The document of the window whose text an explainer was shown."""
+"""Document of the window that repeats an explained text."""
 
 _FIRES, _BEFORE_SILENT = " lantern", " no"
 # fmt: off
@@ -37,7 +37,7 @@ _N_LOGITS = 30
 
 @cache
 def plant_evidence(feature: int = 0, *, without: frozenset[Kind] = frozenset()) -> Evidence:
-    """The evidence, less the kinds of windows named; features differ in their fillers and in what pinning them does."""
+    """Always the same, less the kinds in `without`; features differ in fillers and pinned effects."""
     windows = [
         _window(feature, role, kind, index)
         for role in ("explain", "score")
@@ -74,7 +74,7 @@ def plant_evidence(feature: int = 0, *, without: frozenset[Kind] = frozenset()) 
 
 
 def _pinned(feature: int) -> PinnedEffect:
-    """What the feature does when it is held high: each raises and lowers entries of its own."""
+    """Effect of pinning, with entries of its own for each feature."""
     own = f"{feature}-" if feature else ""
     raised = tuple(TokenEffect(1000 + i, text, 2.5 - 0.05 * i) for i, text in enumerate(_entries(f" light{own}")))
     lowered = tuple(TokenEffect(2000 + i, text, 0.05 * i - 2.0) for i, text in enumerate(_entries(f" dark{own}")))
@@ -82,7 +82,7 @@ def _pinned(feature: int) -> PinnedEffect:
 
 
 def _entries(word: str) -> list[str]:
-    """Entries of the vocabulary, no two alike."""
+    """Distinct vocabulary entries."""
     return [word, *(f"{word}{rank}" for rank in range(1, _N_LOGITS))]
 
 

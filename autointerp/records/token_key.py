@@ -1,7 +1,6 @@
-"""How a verdict about some tokens of a window is named: the window's id and the places of the tokens.
+"""Names of tokens in a window: `DOCUMENT@OFFSET#3,7` are tokens 3 and 7.
 
-`DOCUMENT@OFFSET#3` is about token 3 of a window, `DOCUMENT@OFFSET#3,7` about its tokens 3 and 7. Knows nothing of
-windows: whether an id is one of a window is for the caller to look up first.
+Names are syntactic: whether the id is a window's is checked by the caller.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ _NAMED = re.compile(r"(.*)#(\d+(?:,\d+)*)", re.DOTALL)
 
 
 def name_tokens(window_id: str, positions: Sequence[int]) -> str:
-    """The name of these tokens of a window. Raises ValueError for none."""
+    """Raises ValueError without positions."""
     if not positions:
         raise ValueError(f"no token of window {window_id} is named")
     return f"{window_id}#{','.join(map(str, positions))}"
 
 
 def named_tokens(key: str) -> tuple[str, tuple[int, ...]] | None:
-    """The window's id and the places of the tokens that a key names, None where it names none."""
-    found = _NAMED.fullmatch(key)
-    return None if found is None else (found[1], tuple(map(int, found[2].split(","))))
+    """Window id and positions; None for a key without tokens."""
+    match = _NAMED.fullmatch(key)
+    return None if match is None else (match[1], tuple(map(int, match[2].split(","))))

@@ -1,4 +1,4 @@
-"""What an explainer said, what a judge answered, and why nothing was asked about a feature."""
+"""Explanations, verdicts, and features without verdicts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["NO_EXPLAINER", "NO_JUDGE", "Answer", "Explanation", "Reason", "Unsco
 
 Answer = Literal["fires", "silent", "unparsed", "refused", "error"]
 NO_EXPLAINER = "none"
-"""The explainer of verdicts that no explanation was needed for."""
+"""Explainer of verdicts that need no explanation."""
 NO_JUDGE = "none"
-"""The judge of explanations that nobody was asked for."""
+"""Judge of explanations made without one."""
 
 Reason = Literal["too_few_positives", "too_few_negatives", "judge"]
 
@@ -37,13 +37,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One answer about one window. `is_firing` is the truth, which no judge was shown.
+    """One answer about one window; `is_firing` is the truth, unknown to judges.
 
-    `explainer` made the explanation that is judged. `control` is None for the feature's own explanation and names the
-    control otherwise (`shuffled`: the explanation of another feature with a similar firing rate; `empty`, `generic`:
-    one that says nothing, or nothing of this feature). `probability` is the judge's probability that the feature fires,
-    where it is known; `predictions` are of its activation, one per token, from scorers that ask for them. `share` is
-    the share of all firing windows of the role that this one stands for, where the sampler knows it.
+    `control` None: the feature's own explanation; else `shuffled` (of a feature with similar density), `empty` or
+    `generic`. `probability`: the judge's P(firing); `predictions`: activations, one per token; `share`: the window's
+    share of all firing windows of the role.
     """
 
     dictionary: str
@@ -64,10 +62,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unscored:
-    """A feature whose explanation has no verdicts under one scorer, and why.
-
-    The reason `judge`: it has no explanation, or its sampling failed.
-    """
+    """An explanation without verdicts under one scorer; reason `judge`: no explanation, or failed sampling."""
 
     dictionary: str
     feature: int

@@ -1,7 +1,6 @@
-"""A window: the stretch of tokens that a judge is shown, with all that is known about it.
+"""Windows: stretches of tokens shown to judges.
 
-The text is UTF-8 and whole; tokens are spans of its bytes, because a byte-level tokenizer may split one
-character over several tokens and no list of strings could hold half a character.
+Tokens are byte spans of the UTF-8 text, because byte-level tokenizers split characters.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ Kind = Literal[
 ]
 
 ACTIVATING: frozenset[Kind] = frozenset({"top", "bin", "drawn", "promoted"})
-"""`top`: among the highest maxima of the role. `bin`: drawn evenly by hash from one bin of the activation range.
-`drawn`: drawn by hash from all firing peaks, whatever their strength.
-`promoted`: an entry of the vocabulary that the feature makes more likely; only verdicts carry it."""
+"""`top`: highest maxima of the role. `bin`: hashed evenly from one activation bin. `drawn`: hashed from all firing
+peaks. `promoted`: a vocabulary entry made more likely (verdicts only).
+"""
 
 SILENT: frozenset[Kind] = frozenset(
     {
@@ -41,21 +40,19 @@ SILENT: frozenset[Kind] = frozenset(
         *("other", "wrong_marks", "suppressed"),
     }
 )
-"""`random`: any window without a firing. `same_document`: of a document in which the feature fires elsewhere.
-`same_family`: a random window of the families of documents (see `family_of`) in which the judged firing ones
-stand. `near_miss`: without a firing, yet it holds a token the feature fires on.
-`neighbour`: without a firing, yet a feature fires there that is near by direction or by firing together.
-`other`: a top window of one other feature, used as a negative (O'Neill et al. 2024). `wrong_marks`: an activating
-window whose marks stand where the feature is silent. `suppressed`: an entry of the vocabulary that it makes less
-likely. `embedding_near`: a random window whose text is nearest to the judged firing ones'. Only verdicts carry these
-and `same_family`."""
+"""`random`: any silent window. `same_document`: from a document with a firing elsewhere. `near_miss`: silent although
+holding a token the feature fires on. `neighbour`: silent where a near feature fires.
+
+Verdicts only: `same_family`: random, from the families of documents (`family_of`) of the judged firing windows.
+`embedding_near`: random, with the text nearest to theirs. `other`: a top window of another feature (O'Neill et al.
+2024). `wrong_marks`: a firing window marked where silent. `suppressed`: a vocabulary entry made less likely.
+"""
 
 WITHIN_DOMAIN: frozenset[Kind] = frozenset({"same_document", "same_family"})
-"""Silent kinds that what a text is about does not tell from firing ones."""
+"""Silent kinds of the same topic as firing ones."""
 
 HARD: frozenset[Kind] = frozenset({"near_miss", "neighbour", "embedding_near"})
-"""Silent kinds chosen to mislead: scored apart, never part of F1, which they would make a matter of how many there
-are."""
+"""Misleading silent kinds, scored apart; their number would determine F1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Window:
 
     @property
     def is_firing(self) -> bool:
-        """Whether the feature fires anywhere in the window: the label a verdict is held against."""
+        """Whether the feature fires anywhere; the truth for verdicts."""
         return self.kind in ACTIVATING
 
     @property
@@ -92,16 +89,15 @@ class Window:
         return max(self.activations)
 
     def token_text(self, index: int) -> str:
-        """Token `index` as text for display; a part of a character is shown as U+FFFD."""
+        """For display; an incomplete character becomes U+FFFD."""
         raw = self.text.encode()[self.token_starts[index] : self.token_starts[index + 1]]
         return raw.decode("utf-8", errors="replace")
 
     def token_texts(self) -> list[str]:
-        """All tokens as text for display."""
         return [self.token_text(index) for index in range(len(self.token_ids))]
 
     def character_span(self, index: int) -> tuple[int, int]:
-        """Token `index` as a span of characters of `text`, widened to whole characters."""
+        """Span of characters in `text`, widened to whole characters."""
         raw = self.text.encode()
         start, end = self.token_starts[index], self.token_starts[index + 1]
         while 0 < start < len(raw) and raw[start] & 0xC0 == 0x80:
@@ -111,10 +107,10 @@ class Window:
         return len(raw[:start].decode()), len(raw[:end].decode())
 
     def piece_spans(self) -> list[tuple[int, int]]:
-        """The tokens as spans of characters that share the whole text out between them.
+        """Character spans of the tokens that partition the text.
 
-        A character belongs to the token in which it begins, so a token that holds only the rest of a character has an
-        empty span; what lies outside the tokens belongs to the first and the last one.
+        A character belongs to the token in which it begins, so a token with only its rest is empty; text outside the
+        tokens belongs to the first or last.
         """
         raw, n = self.text.encode(), len(self.token_ids)
         edges = [0, *self.token_starts[1:n], len(raw)]
@@ -125,8 +121,8 @@ class Window:
         return list(pairwise(places))
 
     def owners(self) -> list[int]:
-        """For each token the place of the one whose piece of the text it is shown in: mostly its own."""
-        found: list[int] = []
+        """Per token, the index of the token whose piece shows it."""
+        owners: list[int] = []
         for index, (start, end) in enumerate(self.piece_spans()):
-            found.append(index if start < end or not found else found[-1])
-        return found
+            owners.append(index if start < end or not owners else owners[-1])
+        return owners
