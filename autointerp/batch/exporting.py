@@ -34,11 +34,10 @@ __all__ = ["Exported", "export_round", "next_stage"]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What one export found and wrote. `round_` is None where nothing was to be written.
+    """Result of one export; `round_` is None where nothing was written.
 
-    Of the requests written, `n_again` stood in an earlier round and were not answered, and `n_follow_ups` could only
-    be asked because of earlier answers (a reply that cannot be parsed is asked for once more). `n_in_flight` are under
-    way in batches that were submitted, `n_unsendable` cannot be put into a file, for reasons like `why_unsendable`.
+    Of the written requests, `n_again` were unanswered in an earlier round and `n_follow_ups` follow from earlier
+    answers. `n_in_flight` are in submitted batches; `n_unsendable` fit no file (`why_unsendable`).
     """
 
     stage: str

@@ -43,13 +43,11 @@ _PAID = 200
 
 @dataclass(slots=True)
 class Imported:
-    """What became of the lines: each that was read counts once among the seven after `n_read`.
+    """Counts of lines; each read line counts in one of the seven fields after `n_read`.
 
-    `n_new` are replies recorded now (`n_refused` of them refusals, `usd` their cost, `n_unpriced` without one),
-    `n_known` were in the journal before, `n_duplicates` had a good line earlier in these files, `n_failed` say that a
-    request failed, `n_unsent` that the batch ended before it was sent, `n_foreign` name no request of this run,
-    `n_malformed` cannot be read. `n_missing` requests of the stage are still unanswered. `told` are words about single
-    lines, the first few of each kind.
+    `n_known` were in the journal, `n_duplicates` earlier in these files, `n_unsent` ended unsent, `n_foreign` name no
+    request of this run. Of the new replies `n_refused` are refusals, `n_unpriced` without `usd`. `n_missing` requests
+    of the stage are unanswered; `told` describes the first faulty lines.
     """
 
     n_read: int = 0

@@ -30,9 +30,8 @@ _UNSENT = ("batch_expired", "batch_cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a line says became of one request. `status` None: it was never sent (`reason` says why).
-
-    `body` is the completion, or the error as the endpoint words it.
+    """Outcome of one request: `body` is the completion or the error; `status` None, with a `reason`, means
+    never sent.
     """
 
     custom_id: str

@@ -37,7 +37,7 @@ class FileLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestFile:
-    """One finished file. `bound_usd` is the most its requests can cost together, None where nobody can say."""
+    """One finished file; `bound_usd` is its highest cost, None if unknown."""
 
     name: str
     n_requests: int

@@ -40,7 +40,7 @@ _MOST_RESULT_BYTES = 1 << 20
 
 
 class _Gone(Exception):
-    """A file that is not there any more."""
+    """The file no longer exists."""
 
 
 class Unreachable(JudgeStopped):
@@ -49,7 +49,7 @@ class Unreachable(JudgeStopped):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a batch is. `metadata` is what it was given; `errors` is why it failed, in the service's words."""
+    """State of a batch, with our `metadata` and the service's `errors`."""
 
     id: str
     status: str

@@ -36,8 +36,7 @@ _N_UNREACHED = 20
 
 @dataclass(slots=True)
 class Submitted:
-    """What a sitting did. `batches` are the round and file, id and last state of each batch that it began or watched;
-    `imported` is what came of the results, over all of them."""
+    """Result of one sitting. `batches`: id and last state by round and file; `imported`: totals over all results."""
 
     batches: dict[str, tuple[str, str]] = field(default_factory=dict)
     imported: Imported = field(default_factory=Imported)

@@ -38,7 +38,7 @@ class Document:
 
     @property
     def n_characters(self) -> int:
-        """How much it holds, for what is bounded by it: a token counts as four."""
+        """Length in characters; a token counts as four."""
         return len(self.text) + 4 * len(self.token_ids)
 
 

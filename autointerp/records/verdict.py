@@ -20,11 +20,7 @@ Reason = Literal["too_few_positives", "too_few_negatives", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What one explainer says a feature stands for. `text` is None when none could be had, and `failure` says why.
-
-    `missing`: the evidence, or the file of explanations, lacks what it is made of. `judge` is `none` where no judge was
-    asked.
-    """
+    """One explainer's text about a feature, or None with a `failure` (`missing`: its sources lack it)."""
 
     dictionary: str
     feature: int

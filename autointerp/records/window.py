@@ -57,14 +57,11 @@ HARD: frozenset[Kind] = frozenset({"near_miss", "neighbour", "embedding_near"})
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of one document of one role, with one feature's activations over it.
+    """A stretch of one document, with one feature's activations.
 
-    `token_starts` has one entry per token and one more for the end: token i covers the bytes
-    `token_starts[i]:token_starts[i + 1]` of the text's UTF-8 form. The text holds whole characters, so it may
-    begin a few bytes before the first token and end a few bytes after the last one. `activations` are the
-    feature's values under its firing rule: zero where it is silent. `candidate` is the index of the token
-    that the marked task asks about: the maximum in activating windows, a token chosen by the window's kind
-    in silent ones. `bin` is the activation bin of the maximum (0 lowest), None in silent windows.
+    `token_starts`: byte offsets in the UTF-8 text, one per token and the end; the text is widened to whole characters.
+    `activations`: values under the firing rule, zero where silent. `candidate`: index of the marked task's token, the
+    maximum if firing. `bin`: activation bin of the maximum, 0 lowest, None if silent.
     """
 
     id: str

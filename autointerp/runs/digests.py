@@ -1,9 +1,8 @@
-"""What the finished stages of a run left, as digests in its manifest, and whether it is still that.
+"""Digests of finished stages' results, in the manifest, and checks against them.
 
-A stage's line holds `files` (size and sha256 by path) and, where the stage recorded something in the journal,
-`journal`: for each table the rows by dictionary and the sha256 of all of them. Beside the lines stands `replies`, the
-digest of what was answered when a stage ended last. Runs of older releases have none of these and are taken as they
-are, but for rows that are fewer than their lines say.
+A stage's line holds `files` (size and sha256 by path) and `journal` (rows by dictionary and sha256, per table);
+`replies` is the digest of all replies when a stage last ended. Older runs lack these; only missing rows are noticed
+there.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ __all__ = [
 
 _TABLES: Mapping[str, Sequence[str]] = {"explain": ("explanations",), "score": ("verdicts", "unscored")}
 _COUNTED = {"explanations": "n_explanations", "verdicts": "n_verdicts"}
-"""What the lines of older releases say of their rows."""
+"""Row counts in the lines of older releases."""
 _UNHASHED = {"sae_weights.safetensors", "history.jsonl"}
-"""Weights are large, and the cfg.json beside them states their hash; of the history nothing is made."""
+"""The weights' hash is in cfg.json; the history is not used."""
 
 
 def finish_stage(
     manifest: Manifest, layout: RunLayout, stage: str, facts: Mapping[str, Any], *, dictionaries: Iterable[str]
 ) -> None:
-    """Write a stage's line with the digests of what it left. Everything must be on disk before."""
+    """Write a stage's line with digests of its results, which must be on disk."""
     files = {_name(layout, path): _digest(path) for path in _files(layout, stage, dictionaries) if path.is_file()}
     manifest.finish(stage, {**facts, **({"files": files} if files else {})})
     if stage in _TABLES:
@@ -48,20 +47,21 @@ def finish_stage(
 
 
 def seal_journal(manifest: Manifest, layout: RunLayout, *, stages: Iterable[str] = tuple(_TABLES)) -> None:
-    """State in the manifest what the journal holds of the finished ones among `stages`, and its replies."""
+    """Note digests of the journal's content for the finished ones of `stages`, and of its replies."""
     if not layout.journal.is_file():
         return
     for stage in stages:
         if manifest.is_done(stage):
-            found = {table: digest_table(layout.journal, table) for table in _TABLES[stage]}
-            manifest.finish(stage, manifest.facts(stage) | {"journal": found})
+            tables = {table: digest_table(layout.journal, table) for table in _TABLES[stage]}
+            manifest.finish(stage, manifest.facts(stage) | {"journal": tables})
     manifest.note("replies", digest_replies(layout.journal))
 
 
 @contextmanager
 def unsealed_journal(manifest: Manifest, layout: RunLayout) -> Iterator[None]:
-    """Within the block the journal is changed in another way than by a stage, and the manifest states nothing of it; a
-    kill leaves it so, and the run is taken as it is."""
+    """Allow changes of the journal outside of stages: inside, its digests are removed, so that after a kill the run
+    counts as it is.
+    """
     manifest.drop("replies")
     for stage in _TABLES:
         facts = manifest.facts(stage)
@@ -74,22 +74,21 @@ def unsealed_journal(manifest: Manifest, layout: RunLayout) -> Iterator[None]:
 
 
 def dictionary_files(layout: RunLayout, name: str) -> list[Path]:
-    """The files of a dictionary that the line of its training vouches for, as far as they are there."""
+    """Existing files of a dictionary covered by its training's digests."""
     folder = layout.dictionary(name)
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if path.is_file() and path.name not in _UNHASHED]
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if path.is_file() and path.name not in _UNHASHED]
 
 
 def is_stated(layout: RunLayout, path: Path) -> bool:
-    """Whether a stage's line says that it left the file."""
+    """Whether a stage's digests cover the file."""
     whole = RunLayout(layout.root)
     stages = read_manifest(whole)["stages"] if whole.is_run() else {}
     return any(_name(whole, path) in line.get("files", {}) for line in stages.values())
 
 
 def require_files(layout: RunLayout, *paths: Path) -> None:
-    """Raise ArtefactError for a file that is missing, or no longer what its stage left, and name the command that makes
-    it anew."""
+    """Raise ArtefactError for a missing or changed file, naming the command that remakes it."""
     whole = RunLayout(layout.root)
     stages = read_manifest(whole)["stages"] if whole.is_run() else {}
     for path in paths:
@@ -107,8 +106,7 @@ def require_files(layout: RunLayout, *paths: Path) -> None:
 
 
 def require_journal(layout: RunLayout, *, stages: Iterable[str] = tuple(_TABLES)) -> None:
-    """Raise ArtefactError when the journal lacks, or holds changed, what `stages` recorded there, as far as they are
-    finished, or the replies it held when one was."""
+    """Raise ArtefactError when the journal's rows of finished `stages`, or its replies, are missing or changed."""
     if not layout.is_run():
         return
     content = read_manifest(layout)
@@ -134,8 +132,7 @@ def require_journal(layout: RunLayout, *, stages: Iterable[str] = tuple(_TABLES)
 
 
 def has_its_replies(layout: RunLayout) -> bool:
-    """Whether the replies that the journal held when a stage ended last are in it as they were. Others may have come
-    after, unless all is asked."""
+    """Whether the replies at the last stage's end are unchanged; later ones are allowed until scoring is done."""
     content = read_manifest(layout)
     wanted = content.get("replies")
     last = None if wanted is None or "score" in content["stages"] else wanted["last"]
@@ -143,7 +140,7 @@ def has_its_replies(layout: RunLayout) -> bool:
 
 
 def _files(layout: RunLayout, stage: str, dictionaries: Iterable[str]) -> list[Path]:
-    """The files that a stage leaves."""
+    """Files of a stage."""
     if stage == "train":
         return [path for name in dictionaries for path in dictionary_files(layout, name)]
     if stage == "harvest":
@@ -152,7 +149,7 @@ def _files(layout: RunLayout, stage: str, dictionaries: Iterable[str]) -> list[P
 
 
 def _maker(layout: RunLayout, path: Path) -> str:
-    """The stage that leaves a file."""
+    """Stage that writes a file."""
     folder = _name(layout, path).partition("/")[0]
     return {layout.dictionaries.name: "train", layout.evidence.name: "harvest"}.get(folder, "report")
 
@@ -176,22 +173,22 @@ def _lost(layout: RunLayout) -> ArtefactError:
 
 
 def _n_recorded(line: Mapping[str, Any]) -> int:
-    """How many rows a line speaks of, whichever release wrote it."""
-    found = [sum(rows["rows"].values()) for rows in line.get("journal", {}).values()]
-    return sum(found) if found else sum(n for key in _COUNTED.values() if isinstance(n := line.get(key), int))
+    """Rows stated by a line of any release."""
+    counts = [sum(rows["rows"].values()) for rows in line.get("journal", {}).values()]
+    return sum(counts) if counts else sum(n for key in _COUNTED.values() if isinstance(n := line.get(key), int))
 
 
 def _fault(journal: Path, table: str, line: Mapping[str, Any]) -> str | None:
-    """In what the journal's rows differ from what a stage's line says of them."""
+    """Difference of a table's rows from a stage's line; None without one."""
     wanted = line.get("journal", {}).get(table)
     if wanted is None:
         n, n_before = count_rows(journal, table), line.get(_COUNTED.get(table, ""), 0)
         return f"holds fewer {table} ({n:,} of {n_before:,})" if isinstance(n_before, int) and n < n_before else None
-    found = digest_table(journal, table)
-    if found == wanted:
+    present = digest_table(journal, table)
+    if present == wanted:
         return None
     for name, n_before in wanted["rows"].items():
-        if (n := found["rows"].get(name, 0)) != n_before:
+        if (n := present["rows"].get(name, 0)) != n_before:
             return f"holds other {table} ({n:,} of '{name}', not {n_before:,})"
     return f"holds other {table} (their sha256 differs)"
 

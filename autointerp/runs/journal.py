@@ -1,8 +1,7 @@
-"""The journal of a run: every request with its reply and price, every failed attempt, explanations and verdicts.
+"""The journal of a run: requests, replies, prices, failed attempts, explanations and verdicts.
 
-It is the authority on what was asked and paid for. One process writes it, through one thread that commits by
-500 rows or 0.25 s; a reply may be used as soon as it is recorded, so kill -9 loses at most what was in flight and
-one such batch. It takes records and knows nothing of judges or prompts; no key or header ever reaches it.
+It decides what was asked and paid. One process writes it, in batches of 500 rows or 0.25 s; kill -9 loses at most
+requests in flight and one batch. Keys and headers never reach it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from autointerp.runs.sqlite_store import SqliteStore, store_error
 __all__ = ["Journal", "journal_error", "open_journal", "open_reader", "read_journal"]
 
 _RESERVE_BYTES = 4_000_000
-"""Room for the replies of a flush and of what is in flight, should the disk be full: some 25 kB each in the log."""
+"""For the replies of a flush and in flight on a full disk, some 25 kB each."""
 
 _REPLY_COLUMNS = tuple(field.name for field in fields(ReplyRecord) if field.name != "parts")
 _ATTEMPT_COLUMNS = tuple(field.name for field in fields(FailedAttempt))
@@ -49,8 +48,7 @@ _INSERT_QUESTION = _insert("questions", ("dictionary", "feature", "explainer", "
 
 
 class Journal(JournalReader):
-    """An open journal; made by `open_journal`. Reading includes what is queued. Every method may raise ArtefactError
-    (damage, a full disk)."""
+    """Reads include queued rows. Every method may raise ArtefactError (damage, a full disk)."""
 
     def __init__(self, store: SqliteStore, *, behind: SqliteReader | None = None) -> None:
         super().__init__(store)
@@ -59,7 +57,7 @@ class Journal(JournalReader):
         self._followers: dict[str, Callable[[ReplyRecord], None]] = {}
 
     def find_reply(self, key: str) -> ReplyRecord | None:
-        """The reply recorded under `key`, committed or not, without its `parts`; here, or in the journal behind."""
+        """Reply under `key`, queued ones and those of the journal behind included, without `parts`."""
         self._forget_committed()
         if key in self._recent:
             return self._recent[key][1]
@@ -74,8 +72,8 @@ class Journal(JournalReader):
     ) -> None:
         """Queue a reply; it is found at once and on disk within 0.25 s.
 
-        `usd_at_most` is what it may have cost where its price is not known. `then` is called with it once it is on
-        disk, by whoever next uses the journal: what other runs are given must not be there while this one has lost it.
+        `usd_at_most` bounds an unknown price. `then` is called once it is on disk: other runs must not receive what
+        this one may still lose.
         """
         statements: list[tuple[str, Sequence[Any]]] = [(_INSERT_PART, item) for item in record.parts.items()]
         statements.append((_INSERT_REPLY, tuple(getattr(record, column) for column in _REPLY_COLUMNS)))
@@ -87,14 +85,14 @@ class Journal(JournalReader):
             self._followers[record.key] = then
 
     def record_failure(self, attempt: FailedAttempt) -> None:
-        """Queue a failed attempt. It is kept for the account and never answers a request."""
+        """Queue a failed attempt, which never answers a request."""
         self._store.write([(_INSERT_ATTEMPT, astuple(attempt))])
 
     def charge(self, key: str, account: Account) -> None:
-        """Queue whom the reply under `key` is paid for, whether it is there yet or still to come; twice is once.
+        """Queue the account that pays for the reply under `key`; repeating changes nothing.
 
-        Called before the reply is asked for, so that no kill leaves a reply that nobody pays for, and nothing is asked
-        that could not be written down. Raises ArtefactError once the disk is full.
+        Call it before asking: then no kill leaves an unbooked reply, and nothing is asked that cannot be recorded.
+        Raises ArtefactError on a full disk.
         """
         self._store.require_room()
         whom = (account.dictionary, account.explainer, account.scorer or "")
@@ -105,32 +103,32 @@ class Journal(JournalReader):
         self._store.write(statements)
 
     def save_explanations(self, explanations: Iterable[Explanation]) -> None:
-        """Queue explanations; one of the same feature, explainer, judge and prompt is replaced."""
+        """Queue explanations; equal feature, explainer, judge and prompt replace."""
         self._store.write([(_INSERT_EXPLANATION, astuple(explanation)) for explanation in explanations])
 
     def save_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Queue verdicts, committed together; one about the same window by the same question is replaced."""
+        """Queue verdicts, committed together; equal window and question replace."""
         self._store.write([(_INSERT_VERDICT, _verdict_row(verdict)) for verdict in verdicts])
 
     def save_unscored(self, unscored: Iterable[Unscored]) -> None:
-        """Queue why scorers asked nothing about features; an older reason of the same feature and scorer goes."""
+        """Queue reasons against scoring; equal feature and scorer replace."""
         self._store.write([(_INSERT_UNSCORED, astuple(item)) for item in unscored])
 
     def forget_explanations(self) -> None:
-        """Drop all explanations, so that a stage done anew leaves none of before; the replies they came from stay."""
+        """Drop all explanations before a stage is repeated; replies stay."""
         self._store.write([("DELETE FROM explanations", ())])
 
     def forget_verdicts(self) -> None:
-        """Drop all verdicts and reasons for having none, likewise: windows of an older harvest must not be counted."""
+        """Drop verdicts and unscored features: windows of an older harvest must not count."""
         self._store.write([("DELETE FROM verdicts", ()), ("DELETE FROM unscored", ())])
 
     def flush(self) -> None:
-        """Wait until all that was queued is on disk."""
+        """Wait until everything queued is on disk."""
         self._store.flush()
         self._forget_committed()
 
     def close(self) -> None:
-        """Commit what is queued and close the file; closing twice is harmless."""
+        """Commit and close; idempotent."""
         if self._behind is not None:
             self._behind.close()
         self._store.close()
@@ -155,10 +153,9 @@ def _verdict_row(verdict: Verdict) -> list[Any]:
 
 
 def open_journal(path: Path, *, must_exist: bool = False, behind: Path | None = None) -> Journal:
-    """Open the journal at `path`, or create it. `behind` is the journal of the whole run, whose replies answer a
-    shard's requests, too; it is only read, and may be missing.
+    """Open or create a journal; replies of the read-only journal `behind` answer a shard's requests too.
 
-    Raises ArtefactError when it is missing (with `must_exist`), damaged, of a foreign schema version or read-only.
+    Raises ArtefactError when missing (`must_exist`), damaged, foreign or read-only.
     """
     reader = None if behind is None or not behind.is_file() else open_reader(behind)
     store = SqliteStore(path, schema=SCHEMA, must_exist=must_exist, reserve_bytes=_RESERVE_BYTES)
@@ -166,21 +163,17 @@ def open_journal(path: Path, *, must_exist: bool = False, behind: Path | None = 
 
 
 def read_journal(path: Path, *, is_checked: bool = True) -> JournalReader:
-    """The journal at `path` for reading alone, looked through for damage; another process may be writing it.
+    """Journal for reading, checked for damage; another process may be writing it.
 
-    Raises ArtefactError when it is missing, damaged or of a foreign schema version.
+    Raises ArtefactError when missing, damaged or foreign.
     """
     return JournalReader(SqliteReader(path, schema=SCHEMA, is_checked=is_checked))
 
 
 def journal_error(error: sqlite3.Error, path: Path) -> ArtefactError:
-    """What SQLite says of the journal at `path`, in one line."""
     return store_error(error, path=path, schema=SCHEMA)
 
 
 def open_reader(path: Path) -> SqliteReader:
-    """Open the journal at `path` for reading alone: it may be in use, and nothing is written beside it.
-
-    Raises ArtefactError when it is missing, damaged or of a foreign schema version.
-    """
+    """As `read_journal`, for queries."""
     return SqliteReader(path, schema=SCHEMA)

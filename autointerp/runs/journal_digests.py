@@ -1,8 +1,6 @@
-"""Digests of what a journal holds: a table's rows with their number by dictionary, and the replies up to some moment.
+"""Digests of a journal's tables, independent of the order of writing, and of its replies up to a row.
 
-Takes the path of a journal, which is only read. The digest of rows depends on what they say alone, not on the order in
-which they were written, so a run merged of shards has that of one process. Replies are never changed, only added to:
-their digest names the last row it is over, and what came later does not touch it. Knows nothing of stages.
+A run merged of shards therefore has the digests of one process. Replies are only ever added.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ TABLES = {
     "probability, predictions, share",
     "unscored": "dictionary, feature, explainer, scorer, reason, detail",
 }
-"""The columns that count, by table. A column that is added to one of them belongs here, too."""
+"""Columns in the digest; new columns belong here too."""
 
 _REPLY = (
     "key, endpoint, model, request, text, finish, reply_model, token_logprobs, probabilities, input_tokens, "
@@ -35,17 +33,17 @@ ASKED = {
     "repeats": _REPLY,
     "failed_attempts": "key, attempt, error_class, message, latency_s, at, usd_at_most",
 }
-"""What is never changed, only added to."""
+"""Tables with rows that are only ever added."""
 ASKED_FOR = {
     "charges": "key, dictionary, explainer, scorer",
     "questions": "key, dictionary, feature, explainer, scorer, control, windows",
 }
-"""Whom a reply is for."""
+"""Tables that tell whom a reply is for."""
 _CHUNK_ROWS = 1000
 
 
 def digest_table(path: Path, table: str) -> dict[str, Any]:
-    """`rows` by dictionary and the `sha256` of all of them. Raises ArtefactError when the journal cannot be read."""
+    """`rows` by dictionary, and their `sha256`. Raises ArtefactError for an unreadable journal."""
     columns = TABLES[table]
     n_rows: Counter[str] = Counter()
     digest = hashlib.sha256()
@@ -57,14 +55,16 @@ def digest_table(path: Path, table: str) -> dict[str, Any]:
 
 
 def count_rows(path: Path, table: str) -> int:
-    """The number of a table's rows. Raises ArtefactError when the journal cannot be read."""
+    """Raises ArtefactError for an unreadable journal."""
     with open_reader(path) as reader:
         return reader.read(f"SELECT count(*) FROM {table}")[0][0]
 
 
 def digest_replies(path: Path, *, last: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """The `sha256` of replies, failed attempts and what was asked for whom, up to the `last` row of each table: of all
-    there are, where none is given. Raises ArtefactError when the journal cannot be read."""
+    """`sha256` of replies, failures and accounts up to the `last` row per table (default: all).
+
+    Raises ArtefactError for an unreadable journal.
+    """
     digest = hashlib.sha256()
     with open_reader(path) as reader:
         if last is None:
@@ -84,7 +84,7 @@ def digest_replies(path: Path, *, last: Mapping[str, int] | None = None) -> dict
 
 
 def _order(columns: str) -> str:
-    """All columns, as ORDER BY takes them."""
+    """ORDER BY clause of all columns."""
     return ", ".join(str(place) for place in range(1, columns.count(",") + 2))
 
 

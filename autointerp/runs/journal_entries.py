@@ -1,4 +1,4 @@
-"""Lines of a journal as whoever reads it wants them: the work of one account, a failed attempt, one request whole."""
+"""Entries of a journal for readers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ __all__ = ["Asked", "Attempt", "Work"]
 
 @dataclass(slots=True)
 class Work:
-    """What one judge was asked for one account: explanations of a dictionary (`scorer` None), or their scores.
+    """One judge's work for one account: explanations of a dictionary (`scorer` None) or their scores.
 
-    `n_replies` are all that came, of which `n_from_cache` from the shared cache, `n_sent` from the judge, `n_refused`
-    refused, `n_cut` cut off at the token limit and `n_reasked` to a question that was put again. Tokens, `usd` and
-    latencies (`latency_s` is their sum) are of replies asked for in this run; `usd` is shared evenly with other
-    accounts that asked the same, and `n_unpriced` came without a price. `failures` counts failed attempts by class,
-    `answers` verdicts (for explanations: what became of them) by answer.
+    `n_replies` include `n_from_cache` (shared cache), `n_sent` (judge), `n_refused`, `n_cut` (token limit) and
+    `n_reasked`. Tokens, `usd` and latencies count this run's requests; accounts share a reply's `usd` evenly.
+    `failures` count attempts by error class, `answers` verdicts or explanations by outcome.
     """
 
     dictionary: str
@@ -41,14 +39,14 @@ class Work:
 
     @property
     def unparsed_frac(self) -> float | None:
-        """The share of answers that could not be read; None where there is none."""
+        """Share of unreadable answers; None without any."""
         n = sum(self.answers.values())
         return self.answers.get("unparsed", 0) / n if n else None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One failed attempt, and whom it was for (None where that was not kept)."""
+    """A failed attempt; its account is None where unknown."""
 
     key: str
     attempt: int
@@ -63,8 +61,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request with its reply. `windows` are the ids of the windows asked about, in order; `verdicts` are those
-    given about them: (window, kind, whether it fires, answer, probability)."""
+    """A request with its reply, ids of its windows in order, and verdicts as (window, kind, fires, answer,
+    probability).
+    """
 
     key: str
     dictionary: str | None

@@ -1,7 +1,4 @@
-"""What a journal says of a run: its explanations and verdicts, what they cost, which prompts they came from.
-
-Takes whatever answers queries on a journal's tables, and only reads.
-"""
+"""Content of a journal: explanations, verdicts, costs and prompts."""
 
 from __future__ import annotations
 
@@ -36,13 +33,10 @@ WHERE source = 'judge' AND (usd IS NULL OR usd > 0) AND key NOT IN (SELECT key F
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a journal holds, in numbers.
+    """Counts over a journal. `n_sent`: attempts at the judge, failed ones included (limited by max_requests).
 
-    `n_sent` counts attempts put to the judge, failed ones included: what a ceiling on requests is held against.
-    `usd` and the tokens are those of replies asked for in this run; `n_unpriced` of them came without a price.
-    Where shards paid for the same request each, all its replies count. `n_from_cache` replies came from the shared
-    cache and cost nothing here. `lost_usd` is what attempts without a reply, and replies without a price, may have cost
-    at most. `n_verdicts` and `answers` count verdicts, over all and by answer.
+    `usd` and tokens count this run's requests, all shards' repeats included; `n_unpriced` lack a price. `lost_usd`:
+    bound on attempts without a reply and replies without a price. `answers`: verdicts by answer.
     """
 
     n_replies: int = 0
@@ -65,14 +59,12 @@ class Totals:
 
 
 class Readable(Protocol):
-    """What answers queries: an open SQLite file."""
-
     def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
     def close(self) -> None: ...
 
 
 class JournalReader:
-    """An open journal that is only read; made by `journal.read_journal`. Raises ArtefactError where it is damaged."""
+    """Made by `journal.read_journal`. Raises ArtefactError where damaged."""
 
     def __init__(self, store: Readable) -> None:
         self._source = store
@@ -81,17 +73,14 @@ class JournalReader:
         return self._source.read(query, parameters)
 
     def load_unscored(self) -> list[Unscored]:
-        """Why scorers asked nothing, by dictionary, feature, explainer and scorer. A feature
-        that got verdicts in a later sitting may still be here."""
+        """By dictionary, feature, explainer and scorer; a feature may have got verdicts later."""
         rows = self._read(f"SELECT {', '.join(UNSCORED_COLUMNS)} FROM unscored ORDER BY 1, 2, 3, 4")
         return [Unscored(*row) for row in rows]
 
     def load_costs(self) -> dict[Account, float | None] | None:
-        """US dollars paid in this run by account.
+        """US dollars by account, summing to the cost in `totals`; shared replies are split evenly.
 
-        Replies from the shared cache cost nothing here; a reply that several accounts asked for is split evenly, so
-        the sum is that of `totals`. An account is None when one of its replies came without a price. None instead of
-        the mapping when a reply that may have cost something was booked to nobody (a journal of an older release).
+        An account is None with an unpriced reply; everything is None if a reply has no account (older releases).
         """
         if self._read(_N_UNBOOKED)[0][0]:
             return None
@@ -101,12 +90,12 @@ class JournalReader:
         }
 
     def load_explanations(self) -> list[Explanation]:
-        """All explanations, ordered by dictionary and feature."""
+        """By dictionary and feature."""
         query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations ORDER BY 1, 2, 3, 4, 5"
         return [Explanation(*row) for row in self._read(query)]
 
     def load_verdicts(self) -> list[Verdict]:
-        """All verdicts, ordered by dictionary, feature, explainer, scorer and control."""
+        """By dictionary, feature, explainer, scorer and control."""
         query = (
             f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts "
             "ORDER BY dictionary, feature, explainer, scorer, judge, prompt_hash, control, window"
@@ -114,8 +103,7 @@ class JournalReader:
         return [_read_verdict(row) for row in self._read(query)]
 
     def load_prompts(self) -> list[tuple[str, str, str, str]]:
-        """Which prompts explanations and verdicts came from: (`explainer` or `scorer`, its name, judge, hash of the
-        prompt), each once."""
+        """Distinct (`explainer` or `scorer`, name, judge, prompt hash)."""
         query = (
             "SELECT DISTINCT 'explainer', explainer, judge, prompt_hash FROM explanations "
             "UNION ALL SELECT DISTINCT 'scorer', scorer, judge, prompt_hash FROM verdicts"
@@ -123,18 +111,17 @@ class JournalReader:
         return [(kind, name, judge, prompt) for kind, name, judge, prompt in self._read(query)]
 
     def load_request(self, key: str) -> dict[str, Any] | None:
-        """The request behind a reply, its messages in full, or None when there is none under `key`."""
+        """Request of a reply with full messages; None under unknown keys."""
         rows = self._read("SELECT request FROM replies WHERE key = ?", (key,))
         if not rows:
             return None
         request = json.loads(rows[0][0])
         for message in request["messages"]:
-            found = self._read("SELECT content FROM parts WHERE hash = ?", (message["content"],))
-            message["content"] = found[0][0] if found else None
+            contents = self._read("SELECT content FROM parts WHERE hash = ?", (message["content"],))
+            message["content"] = contents[0][0] if contents else None
         return request
 
     def totals(self) -> Totals:
-        """Counts and costs over the whole journal."""
         reply = self._read(
             "SELECT count(*), total(source = 'cache'), total(finish = 'refused'), "
             "total(source = 'judge' AND usd IS NULL), total(input_tokens * (source = 'judge')), "
@@ -162,7 +149,7 @@ class JournalReader:
         )
 
     def close(self) -> None:
-        """Close the file; closing twice is harmless."""
+        """Idempotent."""
         self._source.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The tables of a journal, and what is said of a file that is none or is damaged: never to give up paid replies."""
+"""Tables of a journal, and advice for damaged files: never give up paid replies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Several journals read as one: attached in turn, or gathered into tables of what is counted.
+"""Several journals as one, read-only: attached in turn or gathered into temporary tables.
 
-Takes paths of journals that others may be writing, and only reads. A reply that was merged already is counted once.
+Merged replies count once.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ _COPIED = {
 
 
 class JournalSources:
-    """Open journals. `query` asks all of them together, by the tables below; `each` attaches one after the other under
-    the name `source`, for queries on `connection`."""
+    """`query` asks all journals together; `each` attaches one after another as `source`, for queries on
+    `connection`.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = tuple(paths)
@@ -60,11 +61,10 @@ class JournalSources:
 
     @property
     def is_single(self) -> bool:
-        """Whether there is one journal only."""
         return len(self._paths) == 1
 
     def close(self) -> None:
-        """Let go of everything; closing twice is harmless."""
+        """Idempotent."""
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class JournalSources:
         self.close()
 
     def each(self) -> Iterator[Path]:
-        """Attach one journal after the other as `source`; a single one stays."""
+        """Attach each journal as `source`; a single one stays."""
         for path in self._paths:
             is_attached = any(row[1] == "source" for row in self.connection.execute("PRAGMA database_list").fetchall())
             if is_attached and len(self._paths) > 1:  # whoever read the last one stopped early
@@ -92,7 +92,7 @@ class JournalSources:
                 self.connection.execute("DETACH source")
 
     def query(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query over all journals together."""
+        """Rows over all journals."""
         try:
             if not self._is_gathered:
                 self._gather()
@@ -102,7 +102,7 @@ class JournalSources:
             raise journal_error(error, self._paths[0]) from None
 
     def _gather(self) -> None:
-        """Tables of what is counted: views of a single journal, copies without texts of several."""
+        """Views of a single journal, copies without texts of several."""
         if len(self._paths) == 1:
             for _ in self.each():
                 for table, query in _COPIED.items():

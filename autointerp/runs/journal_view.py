@@ -1,8 +1,4 @@
-"""What a run's journals say: what was asked, what came back, what it cost, over all of them together.
-
-Takes the paths of one or several journals (a run's and its shards'), which others may be writing; reads alone, and
-streams. A reply that was merged already is counted once. Knows nothing of judges, prompts or pages.
-"""
+"""Requests, replies and costs over a run's journals (its own and its shards'), read-only. Merged replies count once."""
 
 from __future__ import annotations
 
@@ -51,30 +47,28 @@ _COUNTS = (
 
 
 class JournalView(JournalSources):
-    """Several journals as one; made by `open_view`."""
-
     def summarise(self) -> list[Work]:
-        """Every account's work, the dearest first, then by number of replies."""
-        found: dict[tuple[Any, ...], Work] = {}
+        """Work per account and model, the most expensive first."""
+        by_model: dict[tuple[Any, ...], Work] = {}
         for row in self.query(_WORK):
             numbers = [int(value) for value in row[4:13]]
             work = Work(row[0], row[1], row[2] or None, row[3], usd=row[13], n_unpriced=int(row[14]), latency_s=row[15])
             for name, number in zip(_COUNTS, numbers, strict=True):
                 setattr(work, name, number)
-            found[row[:4]] = work
+            by_model[row[:4]] = work
         for *account, p50, p95 in self.query(_LATENCIES):
-            work = found[tuple(account)]
+            work = by_model[tuple(account)]
             work.latency_p50_s, work.latency_p95_s = p50, p95
         by_account: dict[tuple[Any, ...], list[Work]] = {}
-        for account, work in found.items():
+        for account, work in by_model.items():
             by_account.setdefault(account[:3], []).append(work)
 
         def largest(account: tuple[Any, ...]) -> Work:
-            """Where what is known of an account as a whole is told; it has several models only after a change."""
+            """An account's work with its main model; several models occur only after a change."""
             if account not in by_account:
                 dictionary, explainer, scorer = account
-                found[*account, ""] = Work(dictionary, explainer, scorer or None, "")
-                by_account[account] = [found[*account, ""]]
+                by_model[*account, ""] = Work(dictionary, explainer, scorer or None, "")
+                by_account[account] = [by_model[*account, ""]]
             return max(by_account[account], key=lambda work: work.n_replies)
 
         for *account, name, n in self.query(
@@ -88,10 +82,12 @@ class JournalView(JournalSources):
             "GROUP BY dictionary, explainer, failure"
         ):
             largest(tuple(account)).answers[answer] = n
-        return sorted(found.values(), key=lambda w: (-w.usd, -w.n_replies, w.dictionary, w.explainer, w.scorer or ""))
+        return sorted(
+            by_model.values(), key=lambda w: (-w.usd, -w.n_replies, w.dictionary, w.explainer, w.scorer or "")
+        )
 
     def totals(self) -> dict[str, Any]:
-        """Counts and costs over all of it, replies that nobody is booked for included."""
+        """Counts and costs, unbooked replies included."""
         names = (
             *("n_replies", "n_from_cache", "n_refused", "n_cut", "n_reasked", "n_unpriced"),
             *("input_tokens", "output_tokens", "cached_tokens"),
@@ -122,14 +118,14 @@ class JournalView(JournalSources):
         }
 
     def _failure_kinds(self) -> dict[str, int]:
-        """Failed attempts by what went wrong, numbers other than a status left out, the most frequent first."""
+        """Failed attempts by message without numbers, most frequent first."""
         kinds: Counter[str] = Counter()
         for message, n in self.query("SELECT message, count(*) FROM failed_attempts GROUP BY message"):
             kinds[_NUMBERS.sub("N", message.partition(": ")[0])] += n
         return dict(kinds.most_common())
 
     def iter_failures(self) -> Iterator[Attempt]:
-        """Failed attempts, the latest first."""
+        """Latest first."""
         query = (
             "SELECT key, attempt, error_class, message, latency_s, at, dictionary, feature, scorer "
             "FROM source.failed_attempts LEFT JOIN "
@@ -140,28 +136,28 @@ class JournalView(JournalSources):
             for _ in self.each():
                 yield from map(_attempt, self.connection.execute(query))
             return
-        found = {row for _ in self.each() for row in self.connection.execute(query).fetchall()}
-        yield from map(_attempt, sorted(found, key=lambda row: -row[5]))
+        rows = {row for _ in self.each() for row in self.connection.execute(query).fetchall()}
+        yield from map(_attempt, sorted(rows, key=lambda row: -row[5]))
 
     def find_feature(self, dictionary: str, feature: int) -> Iterator[Asked]:
-        """The conversation about one feature: explaining first, then scoring, controls last, in the order asked."""
+        """Conversation about one feature: explanations, scores, controls, in order."""
         seen: set[tuple[Any, ...]] = set()
         for _ in self.each():
-            found = self.connection.execute(
+            questions = self.connection.execute(
                 "SELECT dictionary, feature, explainer, scorer, control, questions.key, windows FROM source.questions "
                 "LEFT JOIN source.replies USING (key) WHERE dictionary = ? AND feature = ? "
                 "ORDER BY scorer, explainer, control, at",
                 (dictionary, feature),
             ).fetchall()
-            for *whom, key, windows in found:
+            for *whom, key, windows in questions:
                 asked = self._read(key, whom, json.loads(windows))
                 if asked is not None and (*whom, key) not in seen:
                     seen.add((*whom, key))
                     yield asked
 
     def find_key(self, prefix: str) -> list[Asked]:
-        """The requests whose key begins with `prefix`, each for every question it was asked for; at most ten keys."""
-        found: dict[tuple[Any, ...], Asked] = {}
+        """Requests with a key prefix, one per question; at most ten keys."""
+        by_question: dict[tuple[Any, ...], Asked] = {}
         for _ in self.each():
             rows = self.connection.execute(
                 "SELECT key FROM source.replies WHERE key >= ? AND key < ? LIMIT 10", (prefix, prefix + "g")
@@ -175,42 +171,42 @@ class JournalView(JournalSources):
                 for *whom, windows in questions:
                     asked = self._read(key, whom, json.loads(windows))
                     if asked is not None:
-                        found.setdefault((key, *whom), asked)
-        return list(found.values())
+                        by_question.setdefault((key, *whom), asked)
+        return list(by_question.values())
 
     def find_slowest(self, n: int) -> list[Asked]:
-        """The `n` requests that took longest, without their messages."""
+        """Slowest requests."""
         keys = self.query("SELECT key FROM replies WHERE source = 'judge' ORDER BY latency_s DESC, key LIMIT ?", (n,))
         wanted = [key for (key,) in keys]
-        found: dict[str, Asked] = {}
+        by_key: dict[str, Asked] = {}
         for key in wanted:
-            found |= {asked.key: asked for asked in self.find_key(key)}
-        return [found[key] for key in wanted if key in found]
+            by_key |= {asked.key: asked for asked in self.find_key(key)}
+        return [by_key[key] for key in wanted if key in by_key]
 
     def characters_per_token(self, n_replies: int = 500) -> float | None:
-        """Characters of a prompt per token of input, over the first replies that state their tokens."""
+        """Prompt characters per input token, over the first replies with counts."""
         n_characters, n_tokens = 0, 0
         for _ in self.each():
-            found = self.connection.execute(
+            sizes = self.connection.execute(
                 "SELECT (SELECT total(length(content)) FROM source.parts JOIN json_each(request, '$.messages') "
                 "ON hash = json_extract(value, '$.content')), input_tokens FROM source.replies "
                 "WHERE source = 'judge' AND input_tokens > 0 ORDER BY rowid LIMIT ?",
                 (n_replies,),
             )
-            for characters, tokens in found.fetchall():
+            for characters, tokens in sizes.fetchall():
                 n_characters, n_tokens = n_characters + int(characters), n_tokens + tokens
         return n_characters / n_tokens if n_tokens else None
 
     def features(self) -> list[tuple[str, int, int, int]]:
-        """By dictionary: the number of features asked about, the lowest and the highest."""
+        """(dictionary, number of features, lowest, highest)."""
         seen: dict[str, set[int]] = {}
         for _ in self.each():
             for name, feature in self.connection.execute("SELECT DISTINCT dictionary, feature FROM source.questions"):
                 seen.setdefault(name, set()).add(feature)
-        return [(name, len(found), min(found), max(found)) for name, found in sorted(seen.items())]
+        return [(name, len(features), min(features), max(features)) for name, features in sorted(seen.items())]
 
     def _read(self, key: str, whom: Sequence[Any], windows: Sequence[str]) -> Asked | None:
-        """One request of the journal attached, with the verdicts about its windows; None when no reply came."""
+        """A request with verdicts about its windows; None without a reply."""
         columns = (
             "model, text, finish, source, input_tokens, output_tokens, cached_tokens, usd, latency_s, n_attempts, at"
         )
@@ -241,7 +237,7 @@ class JournalView(JournalSources):
     def _verdicts(
         self, dictionary: str, feature: int, explainer: str, scorer: str, control: str, windows: Sequence[str]
     ) -> tuple[tuple[str, str, bool, str, float | None], ...]:
-        found = {
+        by_window = {
             window: (window, kind, bool(is_firing), answer, probability)
             for window, kind, is_firing, answer, probability in self.connection.execute(
                 "SELECT window, kind, is_firing, answer, probability FROM source.verdicts WHERE dictionary = ? "
@@ -249,7 +245,7 @@ class JournalView(JournalSources):
                 (dictionary, feature, explainer, scorer, control),
             )
         }
-        return tuple(found[window] for window in windows if window in found)
+        return tuple(by_window[window] for window in windows if window in by_window)
 
     def _explanation(self, dictionary: str | None, feature: int | None, explainer: str | None) -> str | None:
         row = self.connection.execute(
@@ -260,14 +256,11 @@ class JournalView(JournalSources):
 
 
 def open_view(paths: Sequence[Path]) -> JournalView:
-    """The journals at `paths`, of which those that are missing are passed over.
-
-    Raises ArtefactError when none is there, or one is damaged or of a foreign schema.
-    """
-    found = [path for path in paths if path.is_file()] or list(paths[:1])
-    for path in found:
+    """Existing ones of `paths`. Raises ArtefactError without any, or when one is damaged or foreign."""
+    present = [path for path in paths if path.is_file()] or list(paths[:1])
+    for path in present:
         open_reader(path).close()
-    return JournalView(found)
+    return JournalView(present)
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:

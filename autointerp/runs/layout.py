@@ -1,7 +1,4 @@
-"""Where everything of a run lies: the one module that spells paths, and the one way files are written.
-
-A file is written to a temporary name beside its place and renamed, so a reader never sees half of one.
-"""
+"""Paths of a run, and atomic writing: readers never see half a file."""
 
 from __future__ import annotations
 
@@ -21,11 +18,7 @@ _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class RunLayout:
-    """The paths of one run below its root directory.
-
-    With `shard` they are those of one of several processes that ask about a share of the features: manifest, journal
-    and log are its own, below `shards/`; config, dictionaries and evidence are the run's.
-    """
+    """Paths of one run. With `shard`, manifest, journal and log lie below `shards/`; the rest is the run's."""
 
     def __init__(self, root: str | Path, *, shard: Shard | None = None) -> None:
         self.root = Path(root)
@@ -50,29 +43,27 @@ class RunLayout:
         self.batch_requests = self.batch / "requests.sqlite"
 
     def dictionary(self, name: str) -> Path:
-        """The directory of one dictionary."""
         return self.dictionaries / name
 
     def training_state(self, site: str) -> Path:
-        """States of the training at one site, from which it goes on after a kill; gone once it is done."""
+        """Resumable training states of one site, deleted in the end."""
         return self.training / site
 
     def quality(self, name: str) -> Path:
-        """Quality and fidelity of one dictionary on held-out activations."""
+        """Quality on held-out activations."""
         return self.dictionary(name) / "quality.json"
 
     def evidence_file(self, name: str) -> Path:
-        """The evidence table of one dictionary."""
         return self.evidence / f"{name}.parquet"
 
     def remake(self, stage: str) -> str:
-        """The command that makes anew what a stage left; replies that were paid for answer again."""
+        """Command that remakes a stage; paid replies are reused."""
         if stage == "report":
             return f"`autointerp report {shlex.quote(str(self.root))}`"
         return f"`{self._run} --from {stage}`"
 
     def go_on(self) -> str:
-        """The command that goes on with the run."""
+        """Command that continues the run."""
         return f"`{self._run}`"
 
     @property
@@ -81,22 +72,21 @@ class RunLayout:
         return f"autointerp run {shlex.quote(str(self.config))} --out {shlex.quote(str(self.root))}{shard}"
 
     def is_run(self) -> bool:
-        """Whether a run has begun here."""
         return self.manifest.is_file()
 
     def find_shards(self) -> list[RunLayout]:
-        """The layouts of the shards that have begun here, by count and number; of damaged ones, too."""
+        """Shards begun here, damaged ones included, by count and number."""
         if not self.shards.is_dir():
             return []
-        found = sorted(shard for path in self.shards.iterdir() if (shard := Shard.of_folder(path.name)) is not None)
-        layouts = [RunLayout(self.root, shard=shard) for shard in found]
+        shards = sorted(shard for path in self.shards.iterdir() if (shard := Shard.of_folder(path.name)) is not None)
+        layouts = [RunLayout(self.root, shard=shard) for shard in shards]
         return [layout for layout in layouts if any(map(os.path.lexists, (layout.manifest, layout.journal)))]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
+    """Let `write` fill a temporary file, then rename it to `path`.
 
-    Raises ArtefactError when the disk is full or the directory cannot be written; the old file is untouched then.
+    Raises ArtefactError when the disk is full or read-only; the old file stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -111,13 +101,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_failure(path: Path, error: OSError) -> ArtefactError:
-    """Why a file could not be written, with the fix."""
     fix = "make it writable" if error.errno in _FORBIDDEN else "free space"
     return ArtefactError(f"cannot write {path}: {error.strerror or error}; {fix} or choose another --out")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
     write_atomically(path, lambda temporary: _write(temporary, text))
 
 

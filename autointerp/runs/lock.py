@@ -1,10 +1,7 @@
-"""One writer per run: a lock that the operating system holds for a process and releases when it ends, even by kill -9.
+"""One writer per run, by kernel locks (flock) that end with the process, even by kill -9.
 
-It takes the path of a lock file, whose text names the holder for messages only; the locks themselves are the kernel's
-(flock), so a file left behind by a killed process holds nobody up. There are two: on the file, which network file
-systems know, and on the folder it lies in, which nobody deletes by accident, so that deleting the file lets nobody
-in. Readers take no lock. Where the platform or the file system knows no such locks the run goes on without, and SQLite
-alone keeps two writers apart. The package filelock locks files only, and fails where there are no locks.
+A file left behind blocks nobody. The folder is locked too, so that deleting the file admits nobody. Readers take no
+lock. Without locks on the platform the run proceeds, unlike with the package filelock.
 """
 
 from __future__ import annotations
@@ -28,16 +25,15 @@ except ImportError:  # no such locks on this platform
 __all__ = ["RunLock", "is_locked"]
 
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
-"""What flock says when another has the lock; anything else means that there are no locks here."""
+"""flock's errors for a held lock; others mean locks do not exist here."""
 _GLANCE_S = 0.05
-"""Whoever looks whether a lock is held has it for a moment."""
+"""Time for which `is_locked` may hold a lock."""
 
 
 class RunLock:
-    """Held from `__enter__` to `__exit__`, by one process at a time and once within a process.
+    """Held from `__enter__` to `__exit__`, once per process; `noun` names it in messages.
 
-    `noun` is what is locked, for the message ("run", "shard 2/8 of run"). Entering raises ArtefactError, which names
-    the process in the way, and where the folder cannot be written.
+    Entering raises ArtefactError naming the holder, or for an unwritable folder.
     """
 
     def __init__(self, path: Path, *, noun: str = "run") -> None:
@@ -95,7 +91,7 @@ class RunLock:
             raise write_failure(self._path, error) from None
 
     def _take(self, descriptor: int | None, named_in: int) -> None:
-        """Lock what is open, or raise with the name of who holds it, which stands in the lock file."""
+        """Raises ArtefactError with the holder's name in the lock file."""
         until = time.monotonic() + _GLANCE_S
         while descriptor is not None and _is_held(descriptor, is_taken=True):
             if time.monotonic() > until:
@@ -113,7 +109,7 @@ class RunLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock right now; False where there are no such locks."""
+    """False where locks do not exist."""
     if fcntl is None:
         return False
     for place in (path, path.parent):
@@ -128,8 +124,7 @@ def is_locked(path: Path) -> bool:
 
 
 def _is_held(descriptor: int, *, is_taken: bool = False) -> bool:
-    """Whether another has the lock on what is open; else, with `is_taken`, it is ours from now on. False where there
-    are no such locks."""
+    """Whether another holds the lock; otherwise, with `is_taken`, it is now ours. False where locks do not exist."""
     if fcntl is None:
         return False
     try:
@@ -140,7 +135,7 @@ def _is_held(descriptor: int, *, is_taken: bool = False) -> bool:
 
 
 def _open_folder(path: Path) -> int | None:
-    """The folder, to be locked; None where folders cannot be opened (Windows)."""
+    """None where folders cannot be opened (Windows)."""
     with suppress(OSError):
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return None

@@ -1,4 +1,4 @@
-"""The run's log: what a person at the terminal was told, with the time, kept in `log.txt`."""
+"""Log of a run, `log.txt`: everything said at the terminal, with times."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ __all__ = ["LoggedProgress"]
 
 
 class LoggedProgress:
-    """Shows progress through another Progress and appends every line and every finished bar to a file.
-
-    Raises ArtefactError when the file cannot be written.
-    """
+    """Forwards progress and appends lines and finished bars to a file. Raises ArtefactError if unwritable."""
 
     def __init__(self, shown: Progress, path: Path) -> None:
         self._shown, self._path = shown, path

@@ -1,4 +1,4 @@
-"""The manifest of a run: what made it, and which stages are finished. Its line for a stage is the only "done"."""
+"""Manifest of a run: its origin and finished stages. Only a stage's line means done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 MANIFEST_SCHEMA = 1
 
 _OWN = "sha256"
-"""The manifest's digest of itself, this key left out: it is what all other digests rest on."""
+"""Digest of the rest of the manifest; all other digests rest on it."""
 _CONFIG = "config_sha256"
 _ASKING = ("explain.", "score.", "controls.", "judges.", "name:")
 """Keys that say what is asked of whom."""
@@ -43,7 +43,7 @@ PACKAGES = ("torch", "transformers", "transformer-lens", "datasets", "openai", "
 
 
 class Manifest:
-    """The manifest file of one run, kept in step with the disk at every change."""
+    """Written to disk at every change."""
 
     def __init__(self, layout: RunLayout, content: dict[str, Any]) -> None:
         self._layout = layout
@@ -53,31 +53,27 @@ class Manifest:
         return stage in self._content["stages"]
 
     def finish(self, stage: str, facts: Mapping[str, Any]) -> None:
-        """Write the stage's line. Everything the stage made must be on disk before."""
+        """Write a stage's line; its results must be on disk."""
         self._content["stages"][stage] = dict(facts)
         self._write()
 
     def forget(self, *stages: str) -> None:
-        """Take stages back, so that they run again."""
+        """Let stages run again."""
         for stage in stages:
             self._content["stages"].pop(stage, None)
         self._write()
 
     def facts(self, stage: str) -> dict[str, Any]:
-        """What a finished stage recorded."""
         return dict(self._content["stages"].get(stage, {}))
 
     def noted(self, name: str) -> dict[str, Any]:
-        """What was noted under `name`, beside the stages."""
         return dict(self._content.get(name, {}))
 
     def note(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Keep facts beside the stages."""
         self._content[name] = dict(facts)
         self._write()
 
     def drop(self, name: str) -> None:
-        """Take back what was noted under `name`."""
         if self._content.pop(name, None) is not None:
             self._write()
 
@@ -87,10 +83,10 @@ class Manifest:
 
 
 def open_run(layout: RunLayout, config: Config, *, fresh: bool = False) -> Manifest:
-    """Begin a run in `layout`, or go on with the one that is there.
+    """Begin or continue the run in `layout`.
 
-    Raises ConfigError when the run that is there was made with another config (limits may differ), listing the
-    differing keys, and ArtefactError when its files are damaged or of a foreign schema.
+    Raises ConfigError listing keys that differ from the run's config (limits may), ArtefactError for damaged or foreign
+    files.
     """
     if fresh and layout.root.exists():
         _clear(layout)
@@ -106,7 +102,7 @@ def open_run(layout: RunLayout, config: Config, *, fresh: bool = False) -> Manif
 
 
 def begin_manifest(layout: RunLayout, config: Config, **facts: Any) -> Manifest:
-    """Write the manifest of a run, or of a shard of one, of which nothing is done yet."""
+    """Manifest without finished stages."""
     content = {
         "schema_version": MANIFEST_SCHEMA,
         "run": config.name,
@@ -123,7 +119,7 @@ def begin_manifest(layout: RunLayout, config: Config, **facts: Any) -> Manifest:
 
 
 def read_manifest(layout: RunLayout) -> dict[str, Any]:
-    """The manifest's content. Raises ArtefactError when it is missing, damaged or of a foreign schema."""
+    """Raises ArtefactError when missing, damaged or foreign."""
     path = layout.manifest
     fix = "put a copy of it back, or start anew in another --out (--fresh starts anew in this one)"
     try:
@@ -151,10 +147,9 @@ def read_manifest(layout: RunLayout) -> dict[str, Any]:
 
 
 def load_run_config(layout: RunLayout, overrides: Iterable[str] = ()) -> Config:
-    """The config of the run in `layout`, with overrides.
+    """Config of the run, with overrides.
 
-    Raises ArtefactError when there is no run, or its config is not the one it began with, ConfigError for a wrong
-    override.
+    Raises ArtefactError for a missing run or changed config, ConfigError for a wrong override.
     """
     _require_config(layout)
     return load_config(layout.config, overrides)
@@ -194,11 +189,11 @@ def _sha256(text: str) -> str:
 
 
 def _clear(layout: RunLayout) -> None:
-    """Delete all of a run but its lock, which is held."""
-    found = [path for path in layout.root.iterdir() if path != layout.lock]
-    if found and not layout.is_run():
+    """Delete everything but the lock, which is held."""
+    paths = [path for path in layout.root.iterdir() if path != layout.lock]
+    if paths and not layout.is_run():
         raise ConfigError(f"--fresh would delete {layout.root}, which is no run; choose another --out")
-    for path in found:
+    for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -206,7 +201,7 @@ def _clear(layout: RunLayout) -> None:
 
 
 def refuse_changes(layout: RunLayout, config: Config) -> None:
-    """Raise ConfigError when the run was made with another config, limits aside, and say which keys differ."""
+    """Raise ConfigError listing differing keys, limits aside."""
     try:
         before = load_run_config(layout)
     except (ArtefactError, ConfigError):
@@ -225,7 +220,7 @@ def refuse_changes(layout: RunLayout, config: Config) -> None:
 
 
 def _what_to_do(layout: RunLayout, changed: Sequence[str]) -> str:
-    """Where only what is asked of whom differs, the evidence that is there serves."""
+    """Advice; the evidence is reusable where only questions differ."""
     if all(key.startswith(_ASKING) for key in changed) and layout.evidence.is_dir():
         options = " ".join(_option(key) for key in changed if not key.startswith("name:"))
         command = f"autointerp rescore {shlex.quote(str(layout.root))} --out OTHER {options}".rstrip()
@@ -234,7 +229,7 @@ def _what_to_do(layout: RunLayout, changed: Sequence[str]) -> str:
 
 
 def _option(changed: str) -> str:
-    """`key: before -> after` as the option that asks for it; a value that is no single word is left to the user."""
+    """`key: before -> after` as a --set option; values of several words are left to the user."""
     key, _, values = changed.partition(": ")
     value = values.rpartition(" -> ")[2].strip("'")
     return f"--set {key}={value if re.fullmatch(r'[A-Za-z0-9_.:/+-]+', value) else '...'}"
@@ -242,17 +237,17 @@ def _option(changed: str) -> str:
 
 def _versions() -> dict[str, str]:
     own = installed_version()
-    found = {} if own is None else {"autointerp": own}
+    versions = {} if own is None else {"autointerp": own}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _git_state() -> str | None:
-    """The checkout's commit, with `+changes` when files differ from it; None outside a checkout."""
+    """Commit, with `+changes` for a dirty checkout; None outside one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,8 +1,6 @@
-"""The union of two journals: what one of them holds is added to the other, all or nothing.
+"""Union of two journals, all or nothing; idempotent and independent of order.
 
-Rows are a set: adding a journal twice changes nothing, and the order of several does not matter. Where both have an
-answer to the same request the earlier one that was paid for stands, and the other is kept as a repeat, since it was
-paid for too. Knows nothing of shards, manifests or configs.
+Of several replies to a request the earliest paid one stands; others are kept as repeats, being paid too.
 """
 
 from __future__ import annotations
@@ -23,20 +21,19 @@ _GIVES_WAY = {
     "verdicts": "mine.answer = 'error' AND theirs.answer <> 'error'",
     "unscored": "(theirs.reason, theirs.detail) < (mine.reason, mine.detail)",
 }
-"""When a row in hand gives way to one of the source about the same question: a lost answer to one that is none."""
+"""When a row yields to the source's: a lost answer to a real one."""
 _CONFLICTS = {
     "explanations": "mine.text <> theirs.text",
     "verdicts": "mine.answer <> theirs.answer AND 'error' NOT IN (mine.answer, theirs.answer)",
 }
-"""When two rows cannot be of one run."""
+"""When rows cannot be of one run."""
 
 
 def merge_journal(target: Path, source: Path) -> int:
-    """Add what the journal `source` holds to the journal `target`, which is made where it is missing; gives the number
-    of rows that changed. `source` may be in use; it is only read.
+    """Add the journal `source`, read-only and perhaps in use, to `target`; returns the number of changed rows.
 
-    Raises ArtefactError when a file is damaged or foreign, or when both hold different explanations of a feature or
-    different verdicts about a window; `target` is untouched then.
+    Raises ArtefactError for damaged or foreign files, or contradicting explanations or verdicts; `target` is then
+    unchanged.
     """
     with open_reader(source) as reader:  # whether it is a journal of this schema, and how it can be read
         address = reader.uri
@@ -67,7 +64,7 @@ def merge_journal(target: Path, source: Path) -> int:
 
 
 def forget_derived(path: Path, tables: Sequence[str]) -> None:
-    """Drop explanations, verdicts or reasons for having none; the replies they came from stay."""
+    """Drop explanations or verdicts; replies stay."""
     with open_journal(path) as journal:
         if "explanations" in tables:
             journal.forget_explanations()
@@ -83,10 +80,10 @@ def _merge_derived(connection: sqlite3.Connection, source: Path) -> None:
                 f"SELECT dictionary, feature FROM main.{table} AS mine JOIN source.{table} AS theirs USING ({key}) "
                 f"WHERE {_CONFLICTS[table]} LIMIT 1"
             )
-            found = connection.execute(query).fetchone()
-            if found is not None:
+            clash = connection.execute(query).fetchone()
+            if clash is not None:
                 raise ArtefactError(
-                    f"{source} holds other {table} of feature {found[1]} of dictionary '{found[0]}' than are merged "
+                    f"{source} holds other {table} of feature {clash[1]} of dictionary '{clash[0]}' than are merged "
                     "already: two processes asked about it; leave one of them out, with --anew if it was merged before"
                 )
         chosen = ", ".join(f"theirs.{column}" for column in columns.split(", "))
@@ -97,7 +94,7 @@ def _merge_derived(connection: sqlite3.Connection, source: Path) -> None:
 
 
 def _merge_replies(connection: sqlite3.Connection) -> int:
-    """Replies of the source: new requests as they are; of several replies to one request the best stands."""
+    """Add new replies; of several to one request the best stands."""
     columns = _columns(connection, "replies")
     before = connection.total_changes
     connection.execute(

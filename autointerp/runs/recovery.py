@@ -1,8 +1,7 @@
-"""What can still be read of a damaged journal, saved into a new one: replies are paid for, so none is given up lightly.
+"""Recovery of a damaged journal's paid replies into a new one; the damaged file is kept beside it.
 
-Takes the path of a journal and puts a sound one in its place; the damaged file stays beside it. Rows are read from
-both ends of a table and, where damage lies between, by ever narrower ranges of their keys. All else in a journal is
-left behind: it follows from the replies, and asking again finds these in the journal at no cost.
+Tables are read from both ends, then by ever narrower key ranges. Everything else follows from the replies free of
+charge.
 """
 
 from __future__ import annotations
@@ -34,8 +33,9 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What came of the journal at `path`. `n_before` counts the replies the old file spoke of, None where even that
-    cannot be read; `damaged` is where it lies now."""
+    """Recovered journal at `path`. `n_before`: replies in the old file, None if unreadable; `damaged`: its new
+    place.
+    """
 
     path: Path
     n_replies: int
@@ -44,10 +44,9 @@ class Recovered:
 
 
 def recover_run(root: Path) -> list[Recovered]:
-    """Recover every damaged journal of a run, those of its shards too, and let its asking stages be done again, out
-    of the replies saved. None where all are sound.
+    """Recover all damaged journals of a run and its shards, and let asking stages repeat from saved replies.
 
-    Raises ArtefactError when it is no run, is being written, or when nothing in a journal can be read.
+    Raises ArtefactError when it is no run, is being written, or nothing is readable.
     """
     whole, recovered = RunLayout(root), []
     read_manifest(whole)
@@ -62,9 +61,9 @@ def recover_run(root: Path) -> list[Recovered]:
 
 
 def recover_journal(path: Path) -> Recovered:
-    """Replace the journal at `path` by one that holds every reply that can still be read.
+    """Replace a journal by one with all readable replies; hold the run's lock.
 
-    Nobody else may have it open: hold the run's lock. Raises ArtefactError when nothing in it can be read.
+    Raises ArtefactError when nothing is readable.
     """
     if not path.is_file():
         raise ArtefactError(f"journal {path} does not exist; there is nothing to recover")
@@ -97,7 +96,7 @@ def recover_journal(path: Path) -> Recovered:
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether SQLite calls the file corrupt. One that merely cannot be read now, for another reason, raises that."""
+    """Whether SQLite calls it corrupt. Raises ArtefactError when unreadable for other reasons."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             return connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok"
@@ -125,7 +124,7 @@ def _copy(
     order: str,
     is_sound: Callable[[Row], bool] = lambda row: True,
 ) -> None:
-    """Bring over the rows of a table; `key` is its column of hexadecimal hashes, if it has one."""
+    """Copy readable rows; `key` is a column of hexadecimal hashes, if any."""
     columns = ", ".join(row[1] for row in new.execute(f"PRAGMA table_info({table})"))
     query = f"SELECT {columns} FROM {table}"
     insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({', '.join('?' * (columns.count(',') + 1))})"
@@ -141,7 +140,7 @@ def _copy(
 
 
 def _by_prefix(old: sqlite3.Connection, query: str, prefix: str, depth: int) -> Iterator[Row]:
-    """Rows whose keys begin with `prefix`; where some cannot be read, those of each longer prefix apart."""
+    """Rows by key prefix, narrowed where unreadable."""
     try:
         yield from old.execute(query, (prefix, prefix + "g"))
     except sqlite3.DatabaseError:
@@ -160,7 +159,7 @@ def _count(connection: sqlite3.Connection) -> int | None:
 
 
 def _put_aside(path: Path) -> Path:
-    """Rename the file, with what SQLite keeps beside it under its name."""
+    """Rename the file and SQLite's companions."""
     number, damaged = 1, path.with_name(f"{path.stem}.damaged{path.suffix}")
     while damaged.exists():
         number += 1

@@ -1,8 +1,7 @@
-"""Replies shared by all runs of a user: the same question to the same model is never paid for twice.
+"""Replies shared by a user's runs: a question to the same model is paid once.
 
-A SQLite file that several processes may use at once. It holds whole requests and replies under keys that tell models
-of one name apart (`keys.shared_key`), and knows nothing of runs. It is a convenience: when it cannot be written it
-falls silent, with one warning, and the run goes on.
+A SQLite file for several processes, under keys that tell models apart (`keys.shared_key`). Where it cannot be written
+it is given up with one warning.
 """
 
 from __future__ import annotations
@@ -45,15 +44,15 @@ _INSERT_REPLY = f"INSERT OR IGNORE INTO replies ({', '.join(_COLUMNS)}) VALUES (
 
 
 class ReplyCache:
-    """An open cache; made by `open_reply_cache`."""
+    """Made by `open_reply_cache`."""
 
     def __init__(self, store: SqliteStore | None) -> None:
-        """`store` None: nothing is kept and nothing found."""
+        """`store` None keeps nothing."""
         self._store = store
         self._recent: OrderedDict[str, tuple[int, ReplyRecord]] = OrderedDict()
 
     def find(self, key: str) -> ReplyRecord | None:
-        """The reply stored under `key` by this or another process, message texts included."""
+        """Reply stored by any process, with texts."""
         if self._store is None:
             return None
         self._forget_committed()
@@ -75,7 +74,7 @@ class ReplyCache:
         return ReplyRecord(**values, parts=parts)
 
     def store(self, record: ReplyRecord, *, key: str | None = None) -> None:
-        """Queue a reply for the cache, under `key` where that is not the record's; the first one under a key stays."""
+        """Queue a reply, under `key` if given; the first one stays."""
         if self._store is None:
             return
         record = record if key is None else replace(record, key=key)
@@ -89,7 +88,7 @@ class ReplyCache:
         self._recent[record.key] = (ticket, record)
 
     def flush(self) -> None:
-        """Wait until all that was queued is on disk."""
+        """Wait until everything queued is on disk."""
         if self._store is None:
             return
         try:
@@ -98,7 +97,7 @@ class ReplyCache:
             self._fall_silent(error)
 
     def close(self) -> None:
-        """Commit what is queued and close the file; closing twice is harmless."""
+        """Commit and close; idempotent."""
         if self._store is None:
             return
         try:
@@ -129,15 +128,14 @@ class ReplyCache:
 
 
 def default_cache_path() -> Path:
-    """Where the cache lies unless the user says otherwise: the platform's cache directory."""
+    """In the platform's cache directory."""
     return user_cache_path("autointerp", appauthor=False, opinion=False) / "replies.sqlite"
 
 
 def open_reply_cache(path: Path | None = None) -> ReplyCache:
-    """Open the cache at `path` (default: the user's own), or create it.
+    """Open or create a cache (default: the user's).
 
-    Raises ArtefactError when a file that was named is damaged, of a foreign schema version or cannot be created. Where
-    the user's own cannot be used, nobody asked for it: one warning, and nothing is shared.
+    Raises ArtefactError for a named file that is damaged, foreign or cannot be created; an unusable default only warns.
     """
     if path is not None:
         return ReplyCache(SqliteStore(path, schema=_SCHEMA))

@@ -1,8 +1,4 @@
-"""One answer as it is kept on disk, whoever gave it: the row shared by the journal and the reply cache.
-
-It knows nothing of judges: a request is canonical JSON, its long parts are named by their hashes, and headers
-(where keys travel) are no part of it.
-"""
+"""Answers as rows of journal and cache. Requests are canonical JSON without headers, where keys travel."""
 
 from __future__ import annotations
 
@@ -14,11 +10,9 @@ __all__ = ["Account", "FailedAttempt", "ReplyRecord"]
 
 
 class Account(NamedTuple):
-    """What a reply was asked for: the explanations of a dictionary by one explainer under one scorer, or, where
-    `scorer` is None, those explanations themselves.
+    """Payer of a reply: an explainer's explanations of a dictionary (`scorer` None), or their scores.
 
-    Costs are booked to these three. `feature`, `control` and `windows` (ids in the order asked) say which question it
-    was, for whoever reads the journal; two accounts that differ in them share one bill.
+    `feature`, `control` and `windows` (in order) describe the question and do not affect the bill.
     """
 
     dictionary: str
@@ -31,12 +25,10 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplyRecord:
-    """A request and the reply to it.
+    """A request and its reply.
 
-    `key` hashes endpoint, model, canonical request body and sample index. `request` is JSON in which each message
-    is given by the hash of its text; `parts` maps these hashes to the texts. `token_logprobs` and `probabilities` are
-    JSON or None. `source` says whether the reply was asked for in this run or found in the shared cache, in which case
-    `usd` is what it cost then. `at` is seconds since the epoch.
+    `key` hashes endpoint, model, body and sample. `request` is JSON with texts as hashes, resolved by `parts`; logprobs
+    and probabilities are JSON. For `source` cache, `usd` is the original cost. `at`: seconds since the epoch.
     """
 
     key: str
@@ -61,10 +53,7 @@ class ReplyRecord:
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """One try that brought no reply. `attempt` counts from 1; `error_class` is the name of this package's error.
-
-    `usd_at_most` is what it may have cost all the same: a server may have worked, and charged, and the reply been lost.
-    """
+    """An attempt without reply, counted from 1. `usd_at_most`: possible cost, since a reply may be lost after work."""
 
     key: str
     attempt: int

@@ -1,7 +1,4 @@
-"""Room on the disk set aside before it is needed, so that what is paid for can still be written when the disk is full.
-
-It takes the path of a file that does nothing but fill space, beside the file that may need it. Knows no SQLite.
-"""
+"""Disk space set aside, so that paid results can be written to a full disk."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ __all__ = ["SpaceReserve"]
 
 
 class SpaceReserve:
-    """`n_bytes` on the disk of `path`: taken once, released when they are needed or no longer are."""
+    """`n_bytes` beside `path`, taken once."""
 
     def __init__(self, path: Path, n_bytes: int) -> None:
         self._path, self._n_bytes = path, n_bytes
         self._is_taken = self._is_over = False
 
     def take(self) -> None:
-        """Set the room aside, unless that is done. Raises ArtefactError when there is not as much."""
+        """Raises ArtefactError without enough space."""
         if self._is_taken or self._is_over:
             return
         try:
@@ -37,7 +34,7 @@ class SpaceReserve:
         self._is_taken = True
 
     def release(self) -> bool:
-        """Give the room back, for good; whether there was any."""
+        """Free the space for good; whether there was any."""
         was_taken, self._is_taken, self._is_over = self._is_taken, False, True
         if was_taken:
             self._remove()

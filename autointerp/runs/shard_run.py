@@ -1,7 +1,4 @@
-"""Beginning a shard of a run, or going on with one: its manifest says on which evidence it worked.
-
-A shard takes a harvested run as it is: it trains and harvests nothing, and it writes nothing but its own folder.
-"""
+"""Beginning or continuing a shard, which writes its own folder only; its manifest records the evidence."""
 
 from __future__ import annotations
 
@@ -18,10 +15,9 @@ __all__ = ["evidence_hashes", "open_shard", "require_same_evidence"]
 
 
 def open_shard(layout: RunLayout, config: Config) -> Manifest:
-    """The manifest of a shard, new or of an earlier sitting.
+    """Manifest of a shard.
 
-    Raises ConfigError when the run is not harvested or was made with another config, ArtefactError when its evidence
-    is no longer that which the shard began with.
+    Raises ConfigError for an unharvested run or another config, ArtefactError for changed evidence.
     """
     whole = RunLayout(layout.root)
     if not whole.is_run() or "harvest" not in read_manifest(whole)["stages"]:
@@ -39,13 +35,13 @@ def open_shard(layout: RunLayout, config: Config) -> Manifest:
 
 
 def evidence_hashes(layout: RunLayout, config: Config) -> dict[str, str]:
-    """A hash of each dictionary's evidence file. Raises ArtefactError for one that is missing."""
+    """Hash per dictionary. Raises ArtefactError for a missing file."""
     return {entry.name: _hash(layout.evidence_file(entry.name)) for entry in config.dictionaries}
 
 
 def require_same_evidence(shard: Mapping[str, str], run: Mapping[str, str], place: Path, root: Path) -> None:
-    """Raise ArtefactError when a shard in `place` worked on other evidence than the run in `root` holds."""
-    differing = [name for name, found in run.items() if shard.get(name) != found]
+    """Raise ArtefactError when the shard in `place` used other evidence than the run in `root`."""
+    differing = [name for name, digest in run.items() if shard.get(name) != digest]
     if differing:
         raise ArtefactError(
             f"{place} worked on other evidence than {root} holds (dictionaries: {', '.join(differing)}), as after "

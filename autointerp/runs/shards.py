@@ -1,8 +1,4 @@
-"""Shards of a run: which of several processes asks about which features.
-
-A feature belongs to one shard by a hash of its number, the same in every dictionary and whatever was sampled, so any
-process can tell without asking another. Knows nothing of files, evidence or judges.
-"""
+"""Shards: parts of a run's features, by a hash of the number, so that processes need not communicate."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ __all__ = ["Shard", "parse_shard"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shard:
-    """Part `number` of `count`, counted from 1; `feature in shard` says whether it asks about a feature."""
+    """Part `number` of `count`, from 1; `feature in shard` tests membership."""
 
     count: int
     number: int
@@ -30,20 +26,19 @@ class Shard:
 
     @property
     def folder(self) -> str:
-        """The name of its folder in a run."""
         return f"{self.number}-of-{self.count}"
 
     @classmethod
     def of_folder(cls, name: str) -> Shard | None:
-        """The shard whose folder is called `name`, or None for any other folder."""
-        found = re.fullmatch(r"([1-9]\d*)-of-([1-9]\d*)", name)
-        shard = None if found is None else cls(count=int(found[2]), number=int(found[1]))
+        """None for another folder."""
+        match = re.fullmatch(r"([1-9]\d*)-of-([1-9]\d*)", name)
+        shard = None if match is None else cls(count=int(match[2]), number=int(match[1]))
         return None if shard is None or shard.number > shard.count else shard
 
 
 def parse_shard(text: str) -> Shard:
-    """`I/N` as a shard. Raises ConfigError unless 1 <= I <= N."""
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+    """Parse `I/N`. Raises ConfigError unless 1 <= I <= N."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise ConfigError(f"--shard {text}: give I/N with I from 1 to N, for example 1/4")
-    return Shard(count=int(found[2]), number=int(found[1]))
+    return Shard(count=int(match[2]), number=int(match[1]))

@@ -1,7 +1,4 @@
-"""One SQLite file that is only read: another process may be writing it, and nothing of its content is changed.
-
-It takes queries and knows nothing of what they mean.
-"""
+"""A SQLite file opened for reading while others may write it."""
 
 from __future__ import annotations
 
@@ -24,13 +21,8 @@ _CHUNK_ROWS = 1000
 
 
 class SqliteReader:
-    """An open file. `read` gives all rows of a query, `iter_rows` streams them."""
-
     def __init__(self, path: Path, *, schema: Schema, is_checked: bool = False) -> None:
-        """With `is_checked` the whole file is looked through for damage, as a writer does when it opens one.
-
-        Raises ArtefactError when the file is missing, damaged or not of the schema.
-        """
+        """`is_checked`: look for damage in the whole file. Raises ArtefactError when missing, damaged or foreign."""
         self._path, self._schema = path, schema
         if not path.is_file():
             raise ArtefactError(f"{schema.noun} {path} does not exist; run the stage that writes it first")
@@ -53,11 +45,11 @@ class SqliteReader:
         return self._path
 
     def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query over what is committed. Raises ArtefactError when the file is damaged."""
+        """Committed rows. Raises ArtefactError for a damaged file."""
         return list(self.iter_rows(query, parameters))
 
     def iter_rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows one after the other; as `read` otherwise."""
+        """As `read`, streamed."""
         with self._lock:
             if self._connection is None:
                 raise ValueError(f"{self._path} is closed")
@@ -69,7 +61,7 @@ class SqliteReader:
                 raise self._error(error) from None
 
     def close(self) -> None:
-        """Close the file; closing twice is harmless."""
+        """Idempotent."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
@@ -100,10 +92,10 @@ class SqliteReader:
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, str]:
-    """A connection that reads, and its address. SQLite may clear away its own log, so that none is left behind. In a
-    folder that cannot be written no such log can be joined, and none is being written: the file is read as it lies."""
+    """Reading connection and its address."""
     place = f"file:{quote(str(path.resolve()))}"
     try:
+        # mode=rw lets SQLite remove its own log; in a read-only folder none is being written
         address = f"{place}?mode=rw"
         return _open(address), address
     except sqlite3.OperationalError:

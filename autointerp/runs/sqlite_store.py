@@ -1,10 +1,7 @@
-"""One SQLite file with one writer thread that commits in batches, by count and by time.
+"""A SQLite file with one writer thread that commits in batches by count and time.
 
-It takes statements and rows from any thread and knows nothing of what they mean. Every value is made one that SQLite
-can hold before it is queued; a row that cannot be written all the same takes no other with it. WAL mode with
-`synchronous = NORMAL`: what was committed survives kill -9 of the process. A damaged file, one of a foreign
-schema version and a full disk are each one ArtefactError that names the path and the fix. With a reserve of space the
-last batches before a full disk stops it are written all the same.
+In WAL mode with `synchronous = NORMAL`, commits survive kill -9. Values are made storable first; a faulty row affects
+no other. A reserve of disk space lets the last batches be written to a full disk.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ _BATCH_ROWS = 500
 _BATCH_S = 0.25
 _BUSY_S = 30.0
 _SHORTAGES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-"""A full disk; and a quota that is used up, which SQLite reports like a failing disk."""
+"""A full disk, or an exhausted quota, which SQLite reports as a failing disk."""
 _ROW_FAULTS = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -40,17 +37,16 @@ _ROW_FAULTS = (
     UnicodeError,
     OverflowError,
 )
-"""What is said of one row's values: another row may be written."""
+"""Errors of one row's values."""
 _CHECKED_BYTES = 1_000_000_000
-"""Files up to this size are checked for damage when opened (about 1 s per GB); larger ones when read."""
+"""Largest file checked when opened (1 s per GB)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a file of one kind must be. `noun` and `fix` are words for error messages, `mend` those about damage.
+    """Form of a file; `noun`, `fix` and `mend` (damage) are for error messages.
 
-    `tables` are statements `CREATE TABLE IF NOT EXISTS`: those that an older file of the same version lacks are added
-    when it is opened. A table that changes wants a new version.
+    `tables` missing in an older file are added; a changed table needs a new version.
     """
 
     noun: str
@@ -62,12 +58,12 @@ class Schema:
 
 
 class SqliteStore:
-    """An open SQLite file. Reads see what was committed; `write` returns at once."""
+    """Reads see committed rows; `write` returns at once."""
 
     def __init__(self, path: Path, *, schema: Schema, must_exist: bool = False, reserve_bytes: int = 0) -> None:
-        """Open or create the file; `reserve_bytes` are set aside at the first write.
+        """Open or create; `reserve_bytes` are set aside at the first write.
 
-        Raises ArtefactError when the file is missing (with `must_exist`), damaged or foreign.
+        Raises ArtefactError when missing (`must_exist`), damaged or foreign.
         """
         self._path, self._schema = path, schema
         self._reserve = SpaceReserve(path.with_name(f"{path.name}-reserve"), reserve_bytes) if reserve_bytes else None
@@ -101,14 +97,13 @@ class SqliteStore:
 
     @property
     def n_written(self) -> int:
-        """How many of the statements given to `write` are committed."""
+        """Committed statements."""
         return self._n_written
 
     def write(self, statements: Iterable[Statement]) -> int:
-        """Queue statements, to be committed together; returns the `n_written` from which on they are on disk. Half
-        characters become `?`, and integers are bounded by what SQLite holds.
+        """Queue statements for one commit; they are on disk once `n_written` reaches the result.
 
-        Raises ArtefactError when an earlier batch could not be written, or the reserve cannot be set aside.
+        Raises ArtefactError after a failed batch, or without space for the reserve.
         """
         if self._reserve is not None:
             self._reserve.take()
@@ -124,7 +119,7 @@ class SqliteStore:
             return self._n_queued
 
     def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query over what is committed. Raises ArtefactError when the file is damaged."""
+        """Committed rows. Raises ArtefactError for a damaged file."""
         with self._read_lock:
             if self._reader is None:
                 raise ValueError(f"{self._path} is closed")
@@ -134,15 +129,13 @@ class SqliteStore:
                 raise store_error(error, path=self._path, schema=self._schema) from None
 
     def require_room(self) -> None:
-        """Raises ArtefactError once the disk is full or a row could not be written: what comes in still is, but ask for
-        no more."""
+        """Raises ArtefactError once the disk is full or a row failed: ask for no more."""
         if self._trouble is not None:
             self._is_reported = True
             raise ArtefactError(str(self._trouble))
 
     def flush(self) -> None:
-        """Wait until everything queued so far is committed. Raises ArtefactError when it cannot be, when it took the
-        reserve, or when a row had to be left out."""
+        """Wait for commits. Raises ArtefactError when they failed, used the reserve, or left out a row."""
         with self._changed:
             self._n_wanted = self._n_queued
             self._changed.notify_all()
@@ -152,7 +145,7 @@ class SqliteStore:
         self.require_room()
 
     def close(self) -> None:
-        """Commit what is queued and close. Raises ArtefactError if a write failed and nobody was told yet."""
+        """Commit and close. Raises ArtefactError for a failure not yet reported."""
         with self._changed:
             if self._is_closing:
                 return
@@ -183,7 +176,7 @@ class SqliteStore:
             self._reader = self._writer = None
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Check the file, or lay out a new one."""
+        """Check or create the file."""
         schema = self._schema
         connection.execute("BEGIN")  # one view of the file: another process may be laying it out just now
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -250,7 +243,7 @@ class SqliteStore:
         return None
 
     def _insert_apart(self, connection: sqlite3.Connection, batch: list[Statement]) -> None:
-        """Row by row: one that SQLite will not hold is left out, which undoes nothing of the others, and remembered."""
+        """Insert rows one by one; faulty ones are left out and remembered."""
         for query, row in batch:
             try:
                 connection.execute(query, row)
@@ -274,7 +267,7 @@ class SqliteStore:
 
 
 def find_damage(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises sqlite3.DatabaseError where a file that is not too large to be looked through is damaged."""
+    """Raises sqlite3.DatabaseError for damage in a file of checkable size."""
     if path.stat().st_size <= _CHECKED_BYTES:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
@@ -284,10 +277,10 @@ def find_damage(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def store_error(error: sqlite3.Error, *, path: Path, schema: Schema) -> ArtefactError:
-    """The error in one line. Only a file that SQLite itself calls corrupt, or no database, counts as damaged: mending
-    must never be advised to somebody whose disk is full, whose folder is read-only or whose row is odd."""
+    """Error in one line; only files SQLite calls corrupt count as damaged."""
     what, text = f"{schema.noun} {path}", str(error)
     code = primary_code(error)
+    # mending must not be advised for a full disk, a read-only folder or an odd row
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return ArtefactError(f"{what} is damaged ({text}); {schema.mend or schema.fix}")
     if code == sqlite3.SQLITE_FULL:
@@ -305,12 +298,12 @@ def store_error(error: sqlite3.Error, *, path: Path, schema: Schema) -> Artefact
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 for what went wrong before SQLite was asked."""
+    """0 for errors before SQLite."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL mode. SQLite does not wait here when another process does the same, so this does."""
+    """Switch to WAL, waiting for processes doing the same, as SQLite does not."""
     deadline = time.monotonic() + _BUSY_S
     while True:
         try:

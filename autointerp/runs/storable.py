@@ -1,4 +1,4 @@
-"""Values as SQLite holds them, whoever computed them: what a server or a plug-in says may be none."""
+"""Values made storable in SQLite."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ _LARGEST = 2**63 - 1
 
 
 def storable(value: Any) -> Any:
-    """The value itself, or the nearest one that can be stored: integers are bounded, other numbers become plain ones,
-    half characters `?`, anything else its text."""
+    """Nearest storable value: bounded integers, plain floats, text."""
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, str):
@@ -23,5 +22,5 @@ def storable(value: Any) -> Any:
 
 
 def storable_text(text: str) -> str:
-    """The text, in which half characters (a surrogate alone, as broken JSON escapes give) become `?`."""
+    """Text with unpaired surrogates as `?`."""
     return text if text.isascii() else text.encode("utf-8", errors="replace").decode()

@@ -1,7 +1,4 @@
-"""How far several judges agree about the same windows, above what chance would give.
-
-Takes answers; a judge that gave none about a window is passed over there. Knows nothing of who is right.
-"""
+"""Agreement of several judges about the same windows, above chance."""
 
 from __future__ import annotations
 
@@ -14,9 +11,8 @@ __all__ = ["krippendorff_alpha"]
 def krippendorff_alpha(units: Iterable[Sequence[Hashable | None]]) -> float | None:
     """Krippendorff's alpha for nominal answers: 1 - observed / expected disagreement (Content Analysis, 2004, ch. 11).
 
-    A unit is one window with the answers it got, in any order, None where there is none; units with fewer than two
-    answers are passed over. 1 is full agreement, 0 chance, below 0 systematic disagreement. 1.0 where all answers there
-    are agree, though nothing then shows that they could differ; None where no unit has two answers.
+    A unit holds one window's answers (None: missing); units with fewer than two are skipped. 1 is agreement, 0 chance.
+    1.0 if all answers are equal; None without a usable unit.
     """
     coincidences: Counter[tuple[Hashable, Hashable]] = Counter()
     for unit in units:

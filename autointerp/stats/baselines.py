@@ -1,7 +1,5 @@
-"""What a judge reaches without reading anything, computed exactly for the label counts that were used.
-
-An F1 means nothing without these beside it: with five firing and five silent windows, "fires" everywhere earns 0.667.
-Takes label counts (firing windows, silent windows); knows nothing of features or verdicts.
+"""Exact scores of judges that read nothing, from label counts (firing, silent): at 5 + 5, "fires" everywhere has F1
+0.667.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """Trivial scores, each the mean over the features' label counts; all None when there is no feature."""
+    """Mean trivial scores over features; None without features."""
 
     always_yes_f1: float | None
     always_no_accuracy: float | None
@@ -39,28 +37,25 @@ class Baselines:
 
 
 def always_yes_f1(n_positive: int, n_negative: int) -> float:
-    """F1 of calling every window firing: 2P / (2P + N). 0.0 when no window fires."""
+    """F1 of calling every window firing: 2P / (2P + N)."""
     _check(n_positive, n_negative)
     return 2 * n_positive / (2 * n_positive + n_negative)
 
 
 def always_no_accuracy(n_positive: int, n_negative: int) -> float:
-    """Accuracy of calling every window silent: N / (P + N). (Its F1 is 0.)"""
+    """Accuracy of calling every window silent: N / (P + N). Its F1 is 0."""
     _check(n_positive, n_negative)
     return n_negative / (n_positive + n_negative)
 
 
 @lru_cache(maxsize=4096)
 def coin_f1(n_positive: int, n_negative: int) -> float:
-    """Expected F1 of a fair coin, by enumeration of every count of hits and false alarms with its probability.
-
-    0.487 at 5 + 5, 0.497 at 20 + 20. Less than always-yes at equal counts. 0.0 when no window fires.
-    """
+    """Expected F1 of a fair coin, by enumeration: 0.487 at 5 + 5, 0.497 at 20 + 20."""
     return coin_mean(f1, n_positive, n_negative)
 
 
 def coin_mean(metric: Callable[[Table], float | None], n_positive: int, n_negative: int) -> float:
-    """Expected value of a metric for a fair coin, over every table it can throw; an undefined value counts as 0."""
+    """Expected metric of a fair coin over all tables; undefined values count 0."""
     _check(n_positive, n_negative)
     hits, alarms = ([comb(n, k) / 2**n for k in range(n + 1)] for n in (n_positive, n_negative))
     return sum(
@@ -77,13 +72,13 @@ def coin_macro_f1(n_positive: int, n_negative: int) -> float:
 
 
 def always_yes_macro_f1(n_positive: int, n_negative: int) -> float:
-    """Macro-F1 of calling every window firing: half of its F1 where silent windows are among the labels."""
+    """Macro-F1 of calling every window firing."""
     _check(n_positive, n_negative)
     return macro_f1(Table(n_positive, n_negative, 0, 0)) or 0.0
 
 
 def mean_baselines(label_counts: Iterable[tuple[int, int]]) -> Baselines:
-    """Mean baselines over features, one (firing, silent) pair of counts each."""
+    """One (firing, silent) pair per feature."""
     counts = Counter(label_counts)
     n = counts.total()
     if not n:

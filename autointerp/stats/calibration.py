@@ -1,7 +1,4 @@
-"""Whether a judge's probabilities mean what they say: of the windows given 0.8, do eight in ten fire?
-
-Takes labels with probabilities; knows nothing of who gave them.
-"""
+"""Calibration of probabilities: of the windows given 0.8, do eight in ten fire?"""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ N_BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Windows whose probability lies in [lo, hi) (the last bin holds 1.0): how many, what was said, what was true."""
+    """Windows with a probability in [lo, hi); the last bin includes 1.0."""
 
     lo: float
     hi: float
@@ -29,15 +26,16 @@ class CalibrationBin:
 def calibration_curve(
     is_firing: Sequence[bool], probabilities: Sequence[float], *, n_bins: int = N_BINS
 ) -> tuple[CalibrationBin, ...]:
-    """The bins of equal width that hold a window, in order. Raises ValueError for a probability outside [0, 1]."""
+    """Non-empty bins of equal width. Raises ValueError for probabilities outside [0, 1]."""
     return bins_of_counts(calibration_counts(is_firing, probabilities, n_bins=n_bins))
 
 
 def calibration_counts(
     is_firing: Sequence[bool], probabilities: Sequence[float], *, n_bins: int = N_BINS
 ) -> tuple[float, ...]:
-    """What a curve is made of, so that those of several features can be added up: per bin the windows, then per bin the
-    sum of their probabilities, then per bin how many fire. Raises as `calibration_curve`."""
+    """Sums that can be added over features, per bin each: windows, probabilities, firings. Raises as
+    `calibration_curve`.
+    """
     truth, said = np.asarray(is_firing, dtype=float), np.asarray(probabilities, dtype=float)
     if len(truth) != len(said):
         raise ValueError(f"{len(truth)} labels for {len(said)} probabilities")
@@ -49,7 +47,7 @@ def calibration_counts(
 
 
 def bins_of_counts(counts: Sequence[float]) -> tuple[CalibrationBin, ...]:
-    """The curve of counts as `calibration_counts` gives them, or of a sum of several."""
+    """Curve from (a sum of) `calibration_counts`."""
     n_bins = len(counts) // 3
     return tuple(
         CalibrationBin(
@@ -69,12 +67,10 @@ def bins_of_counts(counts: Sequence[float]) -> tuple[CalibrationBin, ...]:
 def calibration_error(
     is_firing: Sequence[bool], probabilities: Sequence[float], *, n_bins: int = N_BINS
 ) -> float | None:
-    """Expected calibration error (Naeini, Cooper and Hauskrecht 2015): the mean over windows of the gap between what
-    their bin said and what was true there. 0 is best; None when there is no window."""
+    """Expected calibration error (Naeini, Cooper and Hauskrecht 2015), 0 is best; None without windows."""
     return gap_of(calibration_curve(is_firing, probabilities, n_bins=n_bins))
 
 
 def gap_of(bins: Sequence[CalibrationBin]) -> float | None:
-    """The expected calibration error of a curve."""
     n = sum(b.n for b in bins)
     return sum(b.n * abs(b.mean_probability - b.firing_frac) for b in bins) / n if n else None

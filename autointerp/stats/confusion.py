@@ -1,7 +1,6 @@
-"""Counts of right, wrong and lost answers, the one thing every metric is computed from.
+"""Counts of right, wrong and lost answers, the basis of all metrics.
 
-Takes verdicts. A lost answer (unparsed, refused, error) is counted, never dropped: `strict` reads it as wrong,
-`lenient` leaves it out. Knows nothing of explanations, dictionaries or intervals.
+Lost answers (unparsed, refused, error) always count: `strict` reads them as wrong, `lenient` leaves them out.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Confusion", "ConfusionKey", "Table", "confusion_of", "tabulate"]
 
 
 class Table(NamedTuple):
-    """A two-by-two table of windows: what the feature does against what the judge said."""
+    """Windows by truth and answer."""
 
     true_positive: int
     false_positive: int
@@ -26,21 +25,17 @@ class Table(NamedTuple):
 
     @property
     def n_positive(self) -> int:
-        """Windows in which the feature fires."""
         return self.true_positive + self.false_negative
 
     @property
     def n_negative(self) -> int:
-        """Windows in which it is silent."""
         return self.false_positive + self.true_negative
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Counts of verdicts. The answered ones make the four cells; the lost ones stand apart, twice:
-
-    by what the truth was (`lost_positive + lost_negative`) and by how they were lost
-    (`unparsed + refused + error`); both sums are equal. Two can be added.
+    """Counts of verdicts; lost ones appear by truth (`lost_positive + lost_negative`) and by cause (`unparsed + refused
+    + error`), with equal sums.
     """
 
     true_positive: int = 0
@@ -58,12 +53,12 @@ class Confusion:
 
     @property
     def n_positive(self) -> int:
-        """Windows in which the feature fires, lost answers included."""
+        """Firing windows, lost answers included."""
         return self.true_positive + self.false_negative + self.lost_positive
 
     @property
     def n_negative(self) -> int:
-        """Windows in which it is silent, lost answers included."""
+        """Silent windows, lost answers included."""
         return self.false_positive + self.true_negative + self.lost_negative
 
     @property
@@ -72,11 +67,10 @@ class Confusion:
 
     @property
     def n(self) -> int:
-        """All verdicts, answered or lost."""
         return self.n_positive + self.n_negative
 
     def strict(self) -> Table:
-        """A lost answer is wrong: a miss where the feature fires, a false alarm where it is silent."""
+        """Lost answers are wrong."""
         return Table(
             true_positive=self.true_positive,
             false_positive=self.false_positive + self.lost_negative,
@@ -90,7 +84,7 @@ class Confusion:
 
 
 class ConfusionKey(NamedTuple):
-    """What one row of counts is about."""
+    """Subject of one row of counts."""
 
     dictionary: str
     feature: int
@@ -102,7 +96,6 @@ class ConfusionKey(NamedTuple):
 
 
 def confusion_of(verdicts: Iterable[Verdict]) -> Confusion:
-    """Count verdicts, whatever they are about."""
     counts = dict.fromkeys((field.name for field in fields(Confusion)), 0)
     for verdict in verdicts:
         for name in _cells(verdict):
@@ -111,7 +104,7 @@ def confusion_of(verdicts: Iterable[Verdict]) -> Confusion:
 
 
 def tabulate(verdicts: Iterable[Verdict]) -> dict[ConfusionKey, Confusion]:
-    """Count verdicts per feature, explainer, scorer, judge, control and kind of window, in sorted order of the keys."""
+    """Counts per key, sorted."""
     groups: dict[ConfusionKey, list[Verdict]] = {}
     for v in verdicts:
         key = ConfusionKey(v.dictionary, v.feature, v.explainer, v.scorer, v.judge, v.control, v.kind)

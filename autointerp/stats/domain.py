@@ -1,7 +1,6 @@
-"""The domain look-up: how far it gets a judge to know what a document is, and nothing of the window.
+"""The domain look-up baseline: knowing a document's family, but no window.
 
-Fitted on the explain role, applied to score windows, like the token look-up. A domain is the first folder of the
-document's id (its family), or the first two. Takes evidence and windows; knows nothing of verdicts.
+A domain is the first folder of a document's id, or the first two. Fitted on the explain role, applied to score windows.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ _DEPTHS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class DomainRule:
-    """The domains, of so many folders, in which a feature is said to fire."""
+    """Domains, of `depth` folders, called firing."""
 
     depth: int
     domains: frozenset[str]
 
     def calls_firing(self, window: Window) -> bool:
-        """What the rule says about one window."""
         return family_of(window.document, self.depth) in self.domains
 
 
 def fit_domain_rule(evidence: Evidence) -> DomainRule:
-    """The domains that hold a larger share of the firing than of the random silent explain windows, one folder deep or
-    two: whichever tells windows better that it was not fitted on (each left out in turn)."""
+    """Domains with a larger share of firing than of random explain windows; the depth is chosen by leave-one-out
+    accuracy.
+    """
     explain = evidence.select("explain")
     firing = [w for w in explain if w.kind in ACTIVATING]
     silent = [w for w in explain if w.kind == "random"]
@@ -40,7 +39,7 @@ def fit_domain_rule(evidence: Evidence) -> DomainRule:
 
 
 def _fit(firing: list[Window], silent: list[Window], depth: int) -> tuple[float, DomainRule]:
-    """(balanced accuracy with each window left out, the rule)."""
+    """Leave-one-out balanced accuracy, and the rule."""
     inside, outside = (Counter(family_of(w.document, depth) for w in windows) for windows in (firing, silent))
     n_firing, n_silent = max(1, len(firing)), max(1, len(silent))
 

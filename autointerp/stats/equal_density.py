@@ -1,7 +1,6 @@
-"""Difference of two dictionaries' features that fire equally often: matched pairs, and strata as a second look.
+"""Difference of two dictionaries between features of equal firing rate, by matched pairs and by strata.
 
-A mean over each dictionary's own features compares firing rates as well as meaning. Takes a value and a firing rate per
-feature; matching is on the rate's logarithm.
+Without matching, means compare firing rates as well as meaning.
 """
 
 from __future__ import annotations
@@ -17,19 +16,18 @@ from autointerp.stats.intervals import LEVEL, Difference, paired_difference
 __all__ = ["CALIPER", "EqualDensity", "equal_density_difference"]
 
 CALIPER = 1.25
-"""Two features make a pair where neither fires more than this many times as often as the other."""
+"""Largest ratio of firing rates in a pair."""
 
 _N_STRATA = 5
 _FEWEST_PAIRS = 20
 
 
 class EqualDensity(NamedTuple):
-    """The difference over `n_pairs` matched pairs of at most `n_possible`, and that of the strata with their overlap.
+    """Differences over `n_pairs` of at most `n_possible` matched pairs, and over strata.
 
-    matched: each feature in one pair at most, as many pairs as there can be; None with fewer than 20 pairs: the
-    densities do not overlap. What rate is left apart within pairs is taken off by the slope of the value over the
-    logarithm of the rate (bias-corrected matching, Abadie and Imbens 2011). strata: fifths of both sides' rates
-    together, weighted by the smaller side's number in each; None where no stratum has two features of both.
+    matched: most pairs possible, each feature once; None below 20 pairs. Remaining rate differences are removed by
+    regression on the log rate (bias-corrected matching, Abadie and Imbens 2011). strata: fifths of all rates, weighted
+    by the smaller side; None if none has two features per side.
     """
 
     matched: Difference | None
@@ -47,7 +45,7 @@ def equal_density_difference(
     rng: np.random.Generator,
     bounds: tuple[float, float],
 ) -> EqualDensity:
-    """First minus second, as mean over features. Rates must be above 0."""
+    """First minus second. Rates must be positive."""
     (a, x), (b, y) = (_by_density(v, d) for v, d in ((first, first_density), (second, second_density)))
     pairs = _match(x, y, caliper=float(np.log(CALIPER)))
     matched = None
@@ -65,7 +63,7 @@ def _by_density(values: Sequence[float], densities: Sequence[float]) -> tuple[np
 
 
 def _match(x: np.ndarray, y: np.ndarray, *, caliper: float) -> list[tuple[int, int]]:
-    """Pairs of places within the caliper, as many as there can be: the lowest two that fit are always a pair."""
+    """Maximum matching within the caliper, greedy from the lowest."""
     pairs, i, j = [], 0, 0
     while i < len(x) and j < len(y):
         if abs(x[i] - y[j]) <= caliper:
@@ -79,13 +77,13 @@ def _match(x: np.ndarray, y: np.ndarray, *, caliper: float) -> list[tuple[int, i
 
 
 def _slope(*sides: tuple[np.ndarray, np.ndarray]) -> float:
-    """Of the value over the log rate, within the sides."""
+    """Slope over the log rate, within sides."""
     spread = sum(float(np.sum((x - x.mean()) ** 2)) for _, x in sides)
     return sum(float(np.sum((v - v.mean()) * (x - x.mean()))) for v, x in sides) / spread if spread else 0.0
 
 
 def _stratified(a: np.ndarray, x: np.ndarray, b: np.ndarray, y: np.ndarray) -> Difference | None:
-    """Mean over strata, with the Welch-Satterthwaite interval of a weighted sum."""
+    """Mean over strata, with a Welch-Satterthwaite interval."""
     if not len(x) or not len(y):
         return None
     edges = np.quantile(np.concatenate([x, y]), np.linspace(0, 1, _N_STRATA + 1)[1:-1])

@@ -1,8 +1,7 @@
-"""Intervals that resample at several levels: features, the documents of a feature, and repeats of a question.
+"""Intervals by resampling features, a feature's documents, and repeats of a question.
 
-Drawing features alone is right for the mean over all features that could have been drawn: the noise of each feature's
-own windows is in the spread of its values already. The lower levels answer other questions: how well ONE feature's
-value is known (its documents), and how much of the noise the judge makes (repeats). Takes counts; knows no judges.
+Resampling features alone suffices for a mean over features; lower levels tell how well ONE feature's value is known,
+and how much noise is the judge's.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from autointerp.stats.intervals import LEVEL, N_RESAMPLES, Interval
 __all__ = ["Repeats", "feature_interval", "noise_shares"]
 
 Repeats = Sequence[Sequence[np.ndarray]]
-"""One feature: for each document the repeats of its answers, each an array of counts (true positive, false positive,
-false negative, true negative)."""
+"""Per document of a feature, its repeats as counts (true positive, false positive, false negative, true negative)."""
 
 Metric = Callable[[np.ndarray], np.ndarray]
 """[n, 4] counts to [n] values, NaN where undefined."""
@@ -31,10 +29,9 @@ def feature_interval(
     bounds: tuple[float, float],
     n_resamples: int = N_RESAMPLES,
 ) -> Interval | None:
-    """One feature's value over all its answers, and a percentile interval that resamples its documents and, within each
-    document drawn, which repeat of the judge's answers counts.
+    """One feature's value with a percentile interval over its documents and the judge's repeats.
 
-    None where the value is undefined; the whole range of the measure for a single document.
+    None where undefined; for a single document the interval is the whole range.
     """
     documents = [np.stack([np.asarray(repeat, dtype=float) for repeat in document]) for document in feature]
     if not documents:
@@ -54,11 +51,9 @@ def feature_interval(
 def noise_shares(
     features: Sequence[Repeats], *, metric: Metric, rng: np.random.Generator, n_resamples: int = 200
 ) -> dict[str, float] | None:
-    """Shares of the variance of feature values: `documents` (which windows were drawn, the judge's own noise
-    included) and `features` (what is left: how features differ). They add up to 1.
+    """Shares of the variance of feature values: `documents` (judge's noise included) and `features`, adding up to 1.
 
-    From the spread of each feature's resampled values (`feature_interval`'s), against the spread of the values. None
-    for fewer than two features with a value and two documents.
+    From resampling as in `feature_interval`. None below two features with a value and two documents.
     """
     values, within = [], []
     for feature in features:
@@ -78,7 +73,7 @@ def noise_shares(
 
 
 def _resample(documents: Sequence[np.ndarray], rng: np.random.Generator, n_resamples: int) -> np.ndarray:
-    """[n_resamples, 4] counts of as many documents drawn with replacement, one repeat of each."""
+    """[n_resamples, 4] counts of documents drawn with replacement, one repeat each."""
     n = len(documents)
     n_repeats = max(len(document) for document in documents)
     # documents with fewer repeats are filled by cycling: which repeat is drawn stays uniform where all have as many

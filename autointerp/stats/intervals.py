@@ -1,10 +1,7 @@
-"""Means over features with their 95% intervals, and differences between two sets of features.
+"""Means over features and differences between sets, with 95% intervals.
 
-The features are the clusters: the windows of one feature share an explanation, so a feature is drawn or left out as
-a whole, and what is resampled is its one value. Resampled means spread sqrt((n - 1) / n) as far as fresh ones and
-have the normal's tails, not Student's: quantiles are taken further out by as much (Hesterberg 2015, section 5.3, the
-expanded interval), without which 95% intervals of 40 features miss one time in 15. Takes numbers and a generator; knows
-nothing of what they measure.
+Features are the clusters: windows of one share an explanation. Bootstrap quantiles are expanded (Hesterberg 2015,
+section 5.3), or 95% intervals of 40 features would miss one time in 15.
 """
 
 from __future__ import annotations
@@ -23,12 +20,12 @@ _CHUNK_DRAWS = 4_000_000
 # Values closer than this are one value: it merges sums that differ only in the order of their terms.
 _DECIMALS = 12
 _TIE = 1e-10
-"""Resampled means this close to the observed one equal it: their sums round differently from processor to processor."""
+"""Resampled means this close are ties: rounding differs between processors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over `n` features and its 95% interval."""
+    """Mean over `n` features and 95% interval."""
 
     mean: float
     lo: float
@@ -38,10 +35,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean of the first minus mean of the second, with a 95% interval.
+    """First mean minus second, with 95% interval.
 
-    `effect_size` is the difference in standard deviations (of the pairwise differences when paired, else pooled:
-    Cohen's d), None where nothing varies.
+    `effect_size`: in standard deviations (paired: of the gaps, else pooled, Cohen's d); None without variation.
     """
 
     mean: float
@@ -56,11 +52,9 @@ class Difference:
 def mean_interval(
     values: Sequence[float], *, rng: np.random.Generator, bounds: tuple[float, float], n_resamples: int = N_RESAMPLES
 ) -> Interval | None:
-    """Mean of one value per feature and its bias-corrected accelerated bootstrap interval (Efron 1987), expanded.
+    """Mean and its expanded BCa bootstrap interval (Efron 1987), independent of the values' order.
 
-    `bounds` is the range the measure can take. None for no value. One value says nothing about the spread, so its
-    interval is the whole range. Equal values give an interval of width 0: a resample cannot show what was never seen.
-    The result does not depend on the order of the values.
+    None without values. One value has the whole range `bounds`; equal values have width 0.
     """
     sample = _rounded(values)
     if not len(sample):
@@ -83,7 +77,7 @@ def paired_difference(
     rng: np.random.Generator,
     bounds: tuple[float, float] = (-1.0, 1.0),
 ) -> Difference | None:
-    """Difference of two values of the same features, in one order. None for no feature."""
+    """Difference of two values of the same features; None without features."""
     if len(first) != len(second):
         raise ValueError(f"paired values must be as many: {len(first)} against {len(second)}")
     gaps = _rounded(first) - _rounded(second)
@@ -103,9 +97,9 @@ def two_sample_difference(
     bounds: tuple[float, float] = (-1.0, 1.0),
     n_resamples: int = N_RESAMPLES,
 ) -> Difference | None:
-    """Difference of the means of two sets of features, each resampled on its own (expanded percentile interval).
+    """Difference of the means of two sets, each resampled (expanded percentile interval).
 
-    None when either is empty; the whole range of `bounds` when either has one value.
+    None if one is empty; the whole range `bounds` if one has a single value.
     """
     a, b = _rounded(first), _rounded(second)
     if not len(a) or not len(b):
@@ -128,7 +122,7 @@ def _rounded(values: Sequence[float]) -> np.ndarray:
 
 
 def _bca_levels(means: np.ndarray, unique: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The two quantiles of the resampled means that bound the interval, corrected for bias and skewness."""
+    """Quantiles of the interval, corrected for bias and skewness."""
     mean = unique @ counts / counts.sum()
     # Ties count half: means of discrete values often hit the observed one.
     distance = means - mean
@@ -142,12 +136,12 @@ def _bca_levels(means: np.ndarray, unique: np.ndarray, counts: np.ndarray) -> np
 
 
 def _reach(freedom: float, narrowness: float) -> float:
-    """How many standard errors of resampled means the interval reaches to either side."""
+    """Half-width in standard errors of resampled means."""
     return float(stdtrit(freedom, (1 + LEVEL) / 2)) * narrowness
 
 
 def _two_sample_reach(a: np.ndarray, b: np.ndarray) -> float:
-    """The same for a difference: Welch's degrees of freedom, and how far the resampled difference falls short."""
+    """`_reach` of a difference, with Welch's degrees of freedom."""
     fresh = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
     if not fresh.sum():
         return float(ndtri((1 + LEVEL) / 2))
@@ -156,13 +150,10 @@ def _two_sample_reach(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _resampled_means(unique: np.ndarray, counts: np.ndarray, rng: np.random.Generator, n_resamples: int) -> np.ndarray:
-    """[n_resamples] means of samples drawn with replacement.
-
-    Drawing n features with replacement is drawing how often each distinct value comes, so the cost grows with the
-    number of distinct values (a few hundred for F1 over 40 windows), not with the number of features.
-    """
+    """[n_resamples] means of samples drawn with replacement."""
     n = int(counts.sum())
     rows = max(1, _CHUNK_DRAWS // len(unique))
+    # counts of distinct values are drawn, so the cost does not grow with the number of features
     chunks = [
         rng.multinomial(n, counts / n, size=min(rows, n_resamples - start)) @ unique / n
         for start in range(0, n_resamples, rows)

@@ -1,8 +1,6 @@
-"""Scores when only the strongest firings of a feature count as firing: its truncation at a level.
+"""Scores of features truncated at a level: of the firings, only the strongest share counts.
 
-Features that fire often and weakly are harder to describe than rare ones, so a comparison of dictionaries is one of
-firing rates before it is one of meaning. A feature truncated at level q fires on a share q of the tokens it fires on,
-the strongest; the same answers of the judge give its score at every level. Takes numbers only.
+Truncation separates meaning from firing rate: frequent, weak firings are harder to describe.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ __all__ = ["LEVELS", "CutScore", "JudgedFiring", "cut_score", "threshold_at"]
 LEVELS = (1.0, 0.5, 0.25, 0.1, 0.05)
 
 _FEWEST_FIRING = 3
-"""Fewer firing windows than this above a level give no score there: recall would be 0, 1/2 or 1."""
+"""With fewer firing windows recall would be 0, 1/2 or 1."""
 
 
 class JudgedFiring(NamedTuple):
@@ -30,10 +28,10 @@ class JudgedFiring(NamedTuple):
 
 
 class CutScore(NamedTuple):
-    """The score of a truncated feature over as many firing as silent windows.
+    """Score over equally many firing and silent windows.
 
-    f1, balanced_accuracy: over the windows that still fire and the silent ones; what fires below the level is left out.
-    over_weak: balanced accuracy of what still fires against what fires below the level, None where nothing does.
+    f1, balanced_accuracy: weak firings left out. over_weak: balanced accuracy of strong against weak firings, None
+    without weak ones.
     """
 
     f1: float
@@ -42,8 +40,8 @@ class CutScore(NamedTuple):
 
 
 def threshold_at(level: float, *, edges: Sequence[float], counts: Sequence[int]) -> float:
-    """The activation above which a share `level` of the firings lie, from their histogram (`len(counts) + 1` edges
-    above 0); within a bin firings are taken to be spread evenly in the logarithm. 0 for a level of 1 or no histogram.
+    """Activation exceeded by a share `level` of firings, from a histogram with `len(counts) + 1` edges, log-uniform
+    within bins. 0 for level 1 or without histogram.
     """
     if not 0 < level <= 1:
         raise ValueError(f"level = {level} must be above 0 and at most 1")
@@ -54,11 +52,9 @@ def threshold_at(level: float, *, edges: Sequence[float], counts: Sequence[int])
 
 
 def cut_score(firing: Sequence[JudgedFiring], *, false_alarm: float | None, threshold: float) -> CutScore | None:
-    """The score when what lies below `threshold` does not count as firing. `false_alarm`: the share of silent windows
-    called firing.
+    """Score with firings below `threshold` left out; `false_alarm` is the share of silent windows called firing.
 
-    Recall is weighted by the shares where all are known: windows drawn evenly from the range of activations stand for
-    unequally many. None with fewer than three firing windows left, or without silent ones.
+    Recall is weighted by shares where all are known. None with fewer than three firing windows or without silent ones.
     """
     kept = [window for window in firing if window.activation >= threshold]
     if false_alarm is None or len(kept) < _FEWEST_FIRING:

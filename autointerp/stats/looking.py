@@ -1,7 +1,6 @@
-"""Asking in looks: a share of the features at a time, until what is to be known is known well enough.
+"""Sequential looks: more features at a time until results are precise enough.
 
-The error of looking several times is spent once (`stats.sequential`), so every interval given here covers together with
-all others of its sequence. Takes numbers; knows nothing of judges.
+All intervals of a sequence cover together (`stats.sequential`).
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ __all__ = ["Looks", "SettledPair", "is_narrow", "settle_pairs"]
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """`n_looks` looks at equal shares of the features, at a total error of `1 - level` over `n_claims` claims."""
+    """`n_looks` looks at equal shares of the features, with a total error of `1 - level` over `n_claims`."""
 
     n_looks: int
     spending: Spending = "pocock"
     n_claims: int = 1
 
     def sizes(self, n_features: int) -> tuple[int, ...]:
-        """How many features are asked about by each look, all of them by the last."""
+        """Features after each look."""
         return tuple(ceil(n_features * look / self.n_looks) for look in range(1, self.n_looks + 1))
 
     def critical_value(self, look: int) -> float:
-        """How many standard errors wide the interval of a look is, the first being 1."""
+        """Half-width of a look's interval in standard errors."""
         fractions = tuple(number / self.n_looks for number in range(1, look + 1))
         level = 1 - (1 - LEVEL) / self.n_claims
         return critical_values(fractions, level=level, spending=self.spending)[-1]
@@ -41,7 +40,7 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class SettledPair:
-    """A difference of two means at the look at which it was known well enough: first minus second."""
+    """Difference first minus second, at the look that settled it."""
 
     first: str
     second: str
@@ -54,17 +53,17 @@ class SettledPair:
 def is_narrow(
     values: Sequence[float], *, critical_value: float, bounds: tuple[float, float], half_width: float
 ) -> bool:
-    """Whether the interval of a look is at most `half_width` to either side of the mean."""
-    found = repeated_interval(values, critical_value=critical_value, bounds=bounds)
-    return found is not None and _half(found) <= half_width
+    """Whether the interval's half-width is at most `half_width`."""
+    interval = repeated_interval(values, critical_value=critical_value, bounds=bounds)
+    return interval is not None and _half(interval) <= half_width
 
 
 def settle_pairs(
     values: Mapping[str, Sequence[float]], *, critical_value: float, half_width: float, look: int
 ) -> list[SettledPair]:
-    """The pairs of means whose difference is known at this look: its interval excludes 0, or is narrow enough.
+    """Pairs whose difference excludes 0 or is narrow enough.
 
-    Welch's standard error, widened for few values as Student's t is against the normal.
+    Welch's standard error; the critical value is widened as Student's t.
     """
     settled = []
     for first, second in combinations(sorted(values), 2):

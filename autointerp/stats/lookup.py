@@ -1,8 +1,4 @@
-"""The token look-up baseline: how far a bare list of tokens gets, fitted and judged like an explanation.
-
-Fitted on the explain role (token counts and explain windows), applied to score windows; it never sees a score window
-before it is judged on it. Takes evidence and windows; knows nothing of verdicts, judges or explanations.
-"""
+"""The token look-up baseline: a list of tokens as explanation, fitted on the explain role, applied to score windows."""
 
 from __future__ import annotations
 
@@ -26,28 +22,23 @@ _PRIOR_TOKENS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class TokenRule:
-    """A set of tokens on which a feature is said to fire.
-
-    `detection` calls a window firing when any of its tokens is in the set; `marked` when its candidate token is.
-    """
+    """Tokens called firing: anywhere in the window (`detection`) or as the candidate (`marked`)."""
 
     task: LookupTask
     token_ids: frozenset[int]
 
     def calls_firing(self, window: Window) -> bool:
-        """What the rule says about one window."""
         if self.task == "marked":
             return window.token_ids[window.candidate] in self.token_ids
         return not self.token_ids.isdisjoint(window.token_ids)
 
 
 def fit_token_rule(evidence: Evidence, *, task: LookupTask) -> TokenRule:
-    """The best token set of one feature: tokens are ranked by how often the feature fires on them (a share of their
-    occurrences in the explain role, drawn towards the feature's density where they are rare), and of all sets that
-    hold the first r of the ranking, the smallest with the highest balanced accuracy on the explain windows is taken.
+    """Best token set of one feature.
 
-    Explain windows are the activating and the random silent ones. Where one of the two kinds is absent no set can be
-    compared, and the tokens on which the feature fires in at least half of their occurrences are taken.
+    Tokens are ranked by firing rate (drawn towards the density where rare); the smallest top set with the highest
+    balanced accuracy on explain windows is taken. Without firing or without random windows: all tokens with a rate of
+    at least 0.5.
     """
     rates = _firing_rates(evidence)
     ranking = sorted(rates, key=lambda token: (-rates[token], token))
@@ -64,13 +55,13 @@ def fit_token_rule(evidence: Evidence, *, task: LookupTask) -> TokenRule:
 
 
 class Rule(Protocol):
-    """Anything that says of a window whether the feature fires in it."""
+    """Says whether a feature fires in a window."""
 
     def calls_firing(self, window: Window) -> bool: ...
 
 
 def lookup_table(rule: Rule, windows: Iterable[tuple[Window, bool]]) -> Table:
-    """Score a rule on windows with their labels (whether the feature fires), as a judge would be."""
+    """Score of a rule on labelled windows."""
     cells = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
     for window, is_firing in windows:
         cells[is_firing, rule.calls_firing(window)] += 1
@@ -78,7 +69,7 @@ def lookup_table(rule: Rule, windows: Iterable[tuple[Window, bool]]) -> Table:
 
 
 def _hit_shares(windows: list[Window], rank: dict[int, int], task: LookupTask) -> np.ndarray:
-    """[len(rank) + 1] share of the windows hit by the first r tokens, for r = 0, 1, ..."""
+    """[len(rank) + 1] share of windows hit by the first r tokens, for r = 0, 1, ..."""
     never = len(rank)
     best = [
         min(rank.get(token, never) for token in (w.token_ids if task == "detection" else (w.token_ids[w.candidate],)))
@@ -89,7 +80,7 @@ def _hit_shares(windows: list[Window], rank: dict[int, int], task: LookupTask) -
 
 
 def _firing_rates(evidence: Evidence) -> dict[int, float]:
-    """Share of a token's occurrences on which the feature fires, for the tokens it fires on."""
+    """Firing share of each token's occurrences."""
     counts = {use.token_id: (use.n_firing, use.n_tokens) for use in evidence.token_uses}
     # `token_uses` may be cut short; a token that fires in an explain window but is not listed is counted there.
     for token, count in _window_counts(evidence).items():

@@ -1,7 +1,6 @@
-"""Metrics of one feature under one scorer: F1 as the papers report it, and those corrected for chance.
+"""Metrics of one feature under one scorer.
 
-Takes two-by-two tables (strict or lenient, see `stats.confusion`) or labels with probabilities. Every degenerate case
-has a stated value: a number where convention gives one, None where nothing is defined; NaN is never returned.
+Degenerate cases have stated values: a number by convention, else None; never NaN.
 """
 
 from __future__ import annotations
@@ -28,20 +27,15 @@ __all__ = [
 
 
 def f1(table: Table) -> float | None:
-    """2 TP / (2 TP + FP + FN), in [0, 1].
-
-    0.0 when no firing window was called firing (so also when nothing was called firing at all); None when there
-    is no firing window and none was called firing.
-    """
+    """2 TP / (2 TP + FP + FN). 0.0 without hits, None if nothing fires or is called."""
     below = 2 * table.true_positive + table.false_positive + table.false_negative
     return 2 * table.true_positive / below if below else None
 
 
 def macro_f1(table: Table) -> float | None:
-    """Mean of the F1 of "fires" and of "silent", in [0, 1]: scikit-learn's `f1_score(average="macro")`.
+    """Mean of the F1 of "fires" and of "silent" (scikit-learn's macro average; O'Neill et al. 2024).
 
-    O'Neill et al. 2024 report it. A class that stands neither in the labels nor in the answers is left out; None when
-    there is no window.
+    A class absent from labels and answers is left out; None without windows.
     """
     mirrored = Table(table.true_negative, table.false_negative, table.false_positive, table.true_positive)
     values = [value for side in (table, mirrored) if (value := f1(side)) is not None]
@@ -49,7 +43,7 @@ def macro_f1(table: Table) -> float | None:
 
 
 def precision(table: Table) -> float | None:
-    """TP / (TP + FP). 0.0 when nothing was called firing though some window fires; None when none does either."""
+    """TP / (TP + FP). 0.0 if windows fire but none is called, None if none fires either."""
     called = table.true_positive + table.false_positive
     if called:
         return table.true_positive / called
@@ -57,31 +51,25 @@ def precision(table: Table) -> float | None:
 
 
 def recall(table: Table) -> float | None:
-    """TP / (TP + FN). None when no window fires."""
+    """TP / (TP + FN), None without firing windows."""
     return table.true_positive / table.n_positive if table.n_positive else None
 
 
 def accuracy(table: Table) -> float | None:
-    """Share of windows called right. None when there is no window."""
+    """Share of right answers, None without windows."""
     n = table.n_positive + table.n_negative
     return (table.true_positive + table.true_negative) / n if n else None
 
 
 def balanced_accuracy(table: Table) -> float | None:
-    """Mean of the shares called right among firing and among silent windows; 0.5 is chance, whatever the label counts.
-
-    None when either kind of window is absent.
-    """
+    """Mean of the right shares among firing and silent windows; chance is 0.5. None if either kind is absent."""
     if not table.n_positive or not table.n_negative:
         return None
     return (table.true_positive / table.n_positive + table.true_negative / table.n_negative) / 2
 
 
 def matthews(table: Table) -> float | None:
-    """Matthews' correlation of truth and answer, in [-1, 1] (Matthews 1975).
-
-    0.0 when truth or answers are all the same, because nothing can correlate then; None when there is no window.
-    """
+    """Matthews' correlation of truth and answer (Matthews 1975). 0.0 if either is constant, None without windows."""
     tp, fp, fn, tn = table
     if not sum(table):
         return None
@@ -90,10 +78,7 @@ def matthews(table: Table) -> float | None:
 
 
 def kappa(table: Table) -> float | None:
-    """Cohen's kappa: agreement above that of independent answers with the same margins (Cohen 1960), in [-1, 1].
-
-    0.0 when chance alone would agree everywhere (truth and answers all the same); None when there is no window.
-    """
+    """Agreement above chance (Cohen 1960). 0.0 if chance agreement is complete, None without windows."""
     tp, fp, fn, tn = table
     n = sum(table)
     if not n:
@@ -103,10 +88,9 @@ def kappa(table: Table) -> float | None:
 
 
 def auroc(is_firing: Sequence[bool], probabilities: Sequence[float]) -> float | None:
-    """Probability that a firing window is given a higher probability than a silent one, ties counted half.
+    """Probability that a firing window ranks above a silent one, ties half (Mann and Whitney 1947).
 
-    Of windows with a probability only; the two sequences are of one length. None when either kind of window is absent.
-    Mann and Whitney 1947: the rank sum of the firing windows, shifted and scaled.
+    None if either kind is absent.
     """
     truth = np.asarray(is_firing, dtype=bool)
     n_positive, n_negative = int(truth.sum()), int((~truth).sum())
@@ -119,7 +103,7 @@ def auroc(is_firing: Sequence[bool], probabilities: Sequence[float]) -> float | 
 
 
 def brier(is_firing: Sequence[bool], probabilities: Sequence[float]) -> float | None:
-    """Mean squared distance of the probability from the truth (Brier 1950), 0 best. None when there is no window."""
+    """Mean squared error of probabilities (Brier 1950), 0 is best; None without windows."""
     if not len(is_firing):
         return None
     gaps = np.asarray(probabilities, dtype=float) - np.asarray(is_firing, dtype=float)

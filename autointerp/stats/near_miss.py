@@ -1,8 +1,7 @@
-"""Near-miss accuracy: among windows in which the same token stands, is firing told from silent?
+"""Near-miss accuracy: firing told from silent among windows with the same token.
 
-In `detection` 0.5 is no chance level: firing windows hold more of a feature's tokens than near misses, so that a list
-of tokens, blind to context, lies above it. Two figures are free of that: the judge's value minus the list's own on the
-same windows, and the value over windows in which the shared token is the only one of the list.
+In `detection` chance is not 0.5: a context-blind token list scores above it. Corrections: subtract the list's value, or
+keep windows whose only listed token is the shared one.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from autointerp.stats.lookup import LookupTask, TokenRule
 __all__ = ["Judged", "NearMiss", "near_miss_accuracy", "near_miss_alone", "near_miss_of_list"]
 
 Judged = Sequence[tuple[Verdict, Window]]
-"""Verdicts of one feature, each with its window."""
+"""One feature's verdicts with their windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """`balanced_accuracy` over `n_tokens` shared tokens, of `n_positive` firing and `n_negative` near-miss windows."""
+    """Accuracy over `n_tokens` shared tokens, with counts of firing and near-miss windows."""
 
     balanced_accuracy: float
     n_tokens: int
@@ -37,16 +36,11 @@ class _Answered(NamedTuple):
 
 
 def near_miss_accuracy(judged: Judged, *, task: LookupTask) -> NearMiss | None:
-    """Balanced accuracy within each shared token, averaged over those tokens.
+    """Balanced accuracy within each shared token, averaged.
 
-    For every token t: the positives are the judged activating windows in which the feature fires ON t (`detection`:
-    at any position; `marked`: the candidate token is t); the negatives are the judged near-miss windows whose
-    candidate token is t. Tokens that have both are the shared ones. A token's value is the mean of its two shares
-    answered right (a lost answer is wrong), and its weight n_positive * n_negative / (n_positive + n_negative), as
-    in a Mantel-Haenszel estimate. In `marked` whoever looks at the marked token alone scores exactly
-    0.5, because it is the same on both sides.
-
-    None when there is no shared token: it cannot be measured then.
+    Positives of token t: firing windows active on t (`detection`) or with candidate t (`marked`); negatives: near
+    misses with candidate t. Lost answers are wrong. Weights: n_positive * n_negative / (n_positive + n_negative)
+    (Mantel-Haenszel). In `marked`, the token alone gives exactly 0.5. None without shared tokens.
     """
     positives: dict[int, list[_Answered]] = {}
     negatives: dict[int, list[_Answered]] = {}
@@ -76,7 +70,7 @@ def near_miss_accuracy(judged: Judged, *, task: LookupTask) -> NearMiss | None:
 
 
 def near_miss_of_list(judged: Judged, *, rule: TokenRule) -> NearMiss | None:
-    """What the list of tokens reaches on the same windows."""
+    """The token list's value on the same windows."""
     answered: list[tuple[Verdict, Window]] = []
     for verdict, window in judged:
         answer: Answer = "fires" if rule.calls_firing(window) else "silent"
@@ -85,8 +79,7 @@ def near_miss_of_list(judged: Judged, *, rule: TokenRule) -> NearMiss | None:
 
 
 def near_miss_alone(judged: Judged, *, rule: TokenRule) -> NearMiss | None:
-    """The value over windows that hold no token of the list but the shared one: there the list answers the same on both
-    sides, so 0.5 is what it reaches exactly."""
+    """Value over windows with only the shared token of the list, where the list scores exactly 0.5."""
     alone = []
     for verdict, window in judged:
         shared = _shared_tokens(verdict, window, rule.task)
@@ -96,7 +89,7 @@ def near_miss_alone(judged: Judged, *, rule: TokenRule) -> NearMiss | None:
 
 
 def _shared_tokens(verdict: Verdict, window: Window, task: LookupTask) -> set[int]:
-    """The tokens by which a window is paired with others."""
+    """Tokens that pair a window with others."""
     if task == "marked" or verdict.kind == "near_miss":
         return {window.token_ids[window.candidate]}
     return _firing_tokens(window)

@@ -1,7 +1,5 @@
-"""From what was measured on a balanced score set to what holds where the feature truly fires, which is seldom.
-
-A score set holds as many firing windows as silent ones; in text a feature fires in one window of a hundred. Recall and
-false-alarm rate carry over, precision and F1 do not. Takes rates; knows nothing of verdicts or windows.
+"""From balanced score sets to the true prevalence of firing: recall and false-alarm rate carry over, precision and F1
+do not.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ N_RESAMPLES = 2000
 
 
 class Corrected(NamedTuple):
-    """A share corrected for a judge's errors, with its 95% interval, cut to [0, 1]."""
+    """Share corrected for a judge's errors, with 95% interval, within [0, 1]."""
 
     value: float
     lo: float
@@ -38,17 +36,14 @@ class Corrected(NamedTuple):
 
 
 def precision_at(prevalence: float, *, recall: float, false_alarm: float) -> float | None:
-    """Bayes: the share of windows called firing that fire, where a share `prevalence` of all windows does.
-
-    None where nothing would be called firing.
-    """
+    """Firing share of windows called firing (Bayes); None if none is called."""
     _check(prevalence, recall, false_alarm)
     called = prevalence * recall + (1 - prevalence) * false_alarm
     return prevalence * recall / called if called else None
 
 
 def f1_at(prevalence: float, *, recall: float, false_alarm: float) -> float | None:
-    """F1 at that prevalence; 0.0 where no firing window is found, None where nothing fires and nothing is called."""
+    """0.0 without hits, None if nothing fires or is called."""
     precision = precision_at(prevalence, recall=recall, false_alarm=false_alarm)
     if precision is None:
         return 0.0 if prevalence else None
@@ -56,18 +51,17 @@ def f1_at(prevalence: float, *, recall: float, false_alarm: float) -> float | No
 
 
 def window_prevalence(density: float, *, n_tokens: int) -> float:
-    """The share of windows of `n_tokens` tokens in which a feature fires that fires on a share `density` of tokens.
-
-    An upper bound, exact where firings are apart: they come in clusters, which leaves more windows silent.
+    """Share of windows of `n_tokens` with a firing, at a token density. An upper bound, exact for unclustered
+    firings.
     """
     _check(density)
     return 1 - (1 - density) ** n_tokens
 
 
 def weighted_recall(right: dict[int, tuple[int, int]], weights: dict[int, float]) -> float | None:
-    """Recall over all firing windows, from (right, asked) per stratum and each stratum's share of firing windows.
+    """Recall from (right, asked) per stratum, weighted by each stratum's share of firing windows.
 
-    Strata without a window asked about are left out and the others' weights scaled up. None where all are.
+    Strata without windows are left out; None without any.
     """
     asked = {stratum: counts for stratum, counts in right.items() if counts[1]}
     total = sum(weights.get(stratum, 0.0) for stratum in asked)
@@ -77,7 +71,7 @@ def weighted_recall(right: dict[int, tuple[int, int]], weights: dict[int, float]
 
 
 class Rates(NamedTuple):
-    """One feature's: how often it fires, and how often it is called firing where it fires and where it is silent."""
+    """One feature's prevalence, recall and false-alarm rate."""
 
     prevalence: float
     recall: float
@@ -85,12 +79,10 @@ class Rates(NamedTuple):
 
 
 def pooled_at(features: Sequence[Rates], *, rng: np.random.Generator) -> tuple[Interval, Interval] | None:
-    """(precision, F1) over all windows of all features together, with 95% bootstrap intervals over features.
+    """(precision, F1) over all windows of all features, with 95% bootstrap intervals over features.
 
-    A feature's own precision is a ratio with a handful of false alarms below; over features, what is called rightly and
-    what is called at all are summed before they are divided, so few windows per feature do not bias it. Features that
-    fire often weigh more, as they do in what a user of the explanations would be shown. None without features, or where
-    nothing is called or fires.
+    Sums are divided, not ratios averaged, so few windows per feature do not bias; frequent features weigh more. None
+    where nothing fires or is called.
     """
     table = np.array(features, dtype=float).reshape(-1, 3)
     prevalence, recall, false_alarm = table.T
@@ -114,11 +106,10 @@ def _interval(value: float, drawn: np.ndarray, n: int) -> Interval:
 def rogan_gladen(
     called: float, *, n: int, sensitivity: float, n_positive: int, specificity: float, n_negative: int
 ) -> Corrected | None:
-    """The true share of firing windows behind a share `called` that a judge of known errors calls firing
-    (Rogan and Gladen 1978): (called + specificity - 1) / (sensitivity + specificity - 1).
+    """True firing share behind a share `called`, for a judge of known errors (Rogan and Gladen 1978): (called +
+    specificity - 1) / (sensitivity + specificity - 1).
 
-    The interval takes in the errors of all three shares (delta method), of `n`, `n_positive` and `n_negative` windows.
-    None for a judge no better than chance: his answers say nothing about the truth.
+    Delta-method interval over the errors of all three shares. None for a judge no better than chance.
     """
     _check(called, sensitivity, specificity)
     skill = sensitivity + specificity - 1

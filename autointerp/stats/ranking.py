@@ -1,7 +1,4 @@
-"""Ranks that say no more than the data do: a range of places per mean, from the differences that can be shown.
-
-Takes means with their errors; knows nothing of what they measure.
-"""
+"""Ranks as ranges of places, from differences that are significant."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ LEVEL = 0.05
 
 
 class Estimate(NamedTuple):
-    """A mean over `n` values with its standard error."""
+    """Mean over `n` values, with standard error."""
 
     mean: float
     error: float
@@ -27,7 +24,7 @@ class Estimate(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The best and the last place that an entry may hold, 1 being the first."""
+    """Best and last possible place, from 1."""
 
     best: int
     last: int
@@ -37,11 +34,9 @@ class Places(NamedTuple):
 
 
 def rank_places(estimates: Sequence[Estimate], *, level: float = LEVEL) -> list[Places]:
-    """The places of each, higher means first: it stands behind all that are shown to be higher, before all that are
-    shown to be lower, and is tied with the others.
+    """Places by mean, highest first: after all significantly higher entries, before all significantly lower ones.
 
-    A pair differs where Welch's t-test does, corrected by Holm over all pairs, at `level`. One value, or values all the
-    same, have no error that is known: their differences are never shown.
+    Welch's t-test at `level`, Holm-corrected over pairs. One value or equal values are never significant.
     """
     pairs = list(combinations(range(len(estimates)), 2))
     corrected = holm([_p_value(estimates[i], estimates[j]) for i, j in pairs])

@@ -1,9 +1,7 @@
-"""Looking at a result while it grows: intervals that hold at every look together, because the error is spent once.
+"""Intervals that hold at every look together.
 
-Whoever stops as soon as an ordinary interval excludes 0 is wrong far more often than one time in twenty. Here a share
-of the error is spent at each look (Lan and DeMets 1983), and the interval of a look is as much wider as that takes
-(repeated confidence intervals, Jennison and Turnbull 1989): all of them cover at once with the stated level, so one may
-stop at whichever is narrow enough, or excludes 0. Takes numbers only.
+Error is spent over looks (Lan and DeMets 1983), with intervals widened accordingly (repeated confidence intervals,
+Jennison and Turnbull 1989), so that one may stop at any look.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from autointerp.stats.intervals import Interval
 __all__ = ["LEVEL", "Spending", "critical_values", "repeated_interval"]
 
 Spending = Literal["obrien_fleming", "pocock"]
-"""`obrien_fleming` spends almost nothing early, so the last look costs little; `pocock` about the same at each."""
+"""`obrien_fleming` spends little early and keeps the last look cheap; `pocock` spends evenly."""
 
 LEVEL = 0.95
 _N_GRID = 801
@@ -31,14 +29,14 @@ _WIDEST = 8.0
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Where the test statistic stands before a look: a density over a grid of sqrt(information) * z."""
+    """Density of sqrt(information) * z before a look."""
 
     grid: np.ndarray
     density: np.ndarray
 
 
 def spent(fraction: float, *, level: float, spending: Spending) -> float:
-    """The error of both sides spent by the time `fraction` of the information is in (Lan and DeMets 1983)."""
+    """Two-sided error spent at an information `fraction` (Lan and DeMets 1983)."""
     alpha = 1 - level
     if spending == "obrien_fleming":
         return float(4 * ndtr(-ndtri(1 - alpha / 4) / sqrt(fraction)))
@@ -49,14 +47,13 @@ def spent(fraction: float, *, level: float, spending: Spending) -> float:
 def critical_values(
     fractions: tuple[float, ...], *, level: float = LEVEL, spending: Spending = "pocock"
 ) -> tuple[float, ...]:
-    """How many standard errors wide each look's interval must be, for looks at rising shares of the information.
+    """Half-widths in standard errors, for looks at rising `fractions` of the information.
 
-    The last share need not be 1: what is left is never spent. Found by numerical integration over the looks (Armitage,
-    McPherson and Rowe 1969). Raises ValueError for shares that do not rise within (0, 1].
+    By numerical integration (Armitage, McPherson and Rowe 1969). Raises ValueError unless fractions rise within (0, 1].
     """
     if not fractions or any(not 0 < f <= 1 for f in fractions) or list(fractions) != sorted(set(fractions)):
         raise ValueError(f"shares of the information must rise within (0, 1], not {fractions}")
-    found: list[float] = []
+    values: list[float] = []
     before: _Look | None = None
     paid, earlier = 0.0, 0.0
     for fraction in fractions:
@@ -64,19 +61,18 @@ def critical_values(
         step = sqrt(fraction - earlier)
         crossing = _crossing(before, step)
         value = _solve(lambda z, f=fraction, c=crossing: c(z * sqrt(f)), due - paid)
-        found.append(value)
+        values.append(value)
         before = _advance(before, step, bound=value * sqrt(fraction))
         paid, earlier = due, fraction
-    return tuple(found)
+    return tuple(values)
 
 
 def repeated_interval(
     values: Sequence[float], *, critical_value: float, bounds: tuple[float, float]
 ) -> Interval | None:
-    """Mean and interval of one look; `critical_value` is that look's. None for no value.
+    """Mean and interval of one look; None without values.
 
-    For few values the critical value is widened as Student's t is against the normal at the same error. One value, or
-    values all the same, say nothing about the spread: their interval is the whole range of the measure.
+    Critical values are widened as Student's t. One value or equal values have the whole range `bounds`.
     """
     sample = np.asarray(values, dtype=float)
     n = len(sample)
@@ -91,7 +87,7 @@ def repeated_interval(
 
 
 def _crossing(before: _Look | None, step: float) -> Callable[[float], float]:
-    """The chance that the statistic is outside +-bound at this look and was inside at every look before."""
+    """Probability of the first crossing of +-bound at this look."""
     if before is None:
         return lambda bound: float(2 * ndtr(-bound / step))
     grid, weights = before.grid, before.density * (before.grid[1] - before.grid[0])
@@ -99,7 +95,7 @@ def _crossing(before: _Look | None, step: float) -> Callable[[float], float]:
 
 
 def _solve(chance: Callable[[float], float], wanted: float) -> float:
-    """The bound whose chance of crossing is `wanted`; that chance falls as the bound rises."""
+    """Bound crossed with probability `wanted`."""
     low, high = 0.0, _WIDEST
     for _ in range(60):
         middle = (low + high) / 2
@@ -108,7 +104,7 @@ def _solve(chance: Callable[[float], float], wanted: float) -> float:
 
 
 def _advance(before: _Look | None, step: float, *, bound: float) -> _Look:
-    """The density within +-bound after this look, for those that have not crossed."""
+    """Density within +-bound after this look."""
     grid = np.linspace(-bound, bound, _N_GRID)
     if before is None:
         density = np.exp(-0.5 * (grid / step) ** 2) / (step * sqrt(2 * np.pi))

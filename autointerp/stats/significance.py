@@ -1,10 +1,6 @@
-"""Whether a difference of two means over features is more than chance, as good as none, or too small to be seen.
+"""Tests of differences between means over features: significance, equivalence, and smallest detectable difference.
 
-Tests (t, permutations), Holm's correction where many are looked at together, equivalence within a margin, and the
-smallest difference that a number of features can show. Takes one value per feature.
-
-`scipy.stats.permutation_test` gives the same p-values where all arrangements are counted. It draws signs from the
-generator in another way, so that p-values that were reported would change in their third digit.
+`scipy.stats.permutation_test` draws signs differently, which would change reported p-values in their third digit.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ __all__ = [
 
 N_ARRANGEMENTS = 9_999
 _MOST_EXACT = 12
-"""Pairs up to which all sign flips are counted: 2**12 of them, fewer than are drawn otherwise."""
+"""Pairs up to which all 2**12 sign flips are counted."""
 _CHUNK_CELLS = 4_000_000
 _NEAR = 1e-12
 
@@ -44,10 +40,9 @@ def paired_permutation_p(
     rng: np.random.Generator,
     n_arrangements: int = N_ARRANGEMENTS,
 ) -> float | None:
-    """Two-sided p-value of the mean gap between two values of the same features, under flips of each gap's sign
-    (Fisher 1935). None for fewer than two features.
+    """Two-sided p-value of the mean gap under sign flips (Fisher 1935); None below two features.
 
-    Drawn arrangements count the observed one in (Phipson and Smyth 2010), so a p-value is never 0.
+    The observed arrangement counts (Phipson and Smyth 2010), so p > 0.
     """
     gaps = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     n = len(gaps)
@@ -72,10 +67,9 @@ def two_sample_permutation_p(
     rng: np.random.Generator,
     n_arrangements: int = N_ARRANGEMENTS,
 ) -> float | None:
-    """Two-sided p-value that two sets of features have one mean, under shuffles of who stands on which side.
+    """Two-sided p-value for equal means, by shuffling sides; None below two features per side.
 
-    The statistic is Welch's t, not the bare gap: then the test keeps its level for unequal spreads as well, in large
-    samples (Janssen 1997). None for fewer than two features on a side.
+    With Welch's t as statistic the level holds for unequal spreads in large samples (Janssen 1997).
     """
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if min(len(a), len(b)) < 2:
@@ -90,7 +84,7 @@ def two_sample_permutation_p(
 
 
 def _welch(rows: np.ndarray, n_first: int) -> np.ndarray:
-    """[n_rows] Welch's t of the first `n_first` columns against the others; 0 where nothing varies or differs."""
+    """[n_rows] Welch's t of the first `n_first` columns against the rest; 0 where nothing varies."""
     a, b = rows[:, :n_first], rows[:, n_first:]
     gap = a.mean(axis=1) - b.mean(axis=1)
     error = np.sqrt(a.var(axis=1, ddof=1) / a.shape[1] + b.var(axis=1, ddof=1) / b.shape[1])
@@ -104,10 +98,7 @@ def _chunks(n_rows: int, n_columns: int) -> list[int]:
 
 
 def difference_p_value(first: Sequence[float], second: Sequence[float], *, is_paired: bool) -> float | None:
-    """Two-sided p-value that two means over features are equal: the paired t-test, or Welch's.
-
-    None where it is not defined: fewer than two features on a side, or nothing varies.
-    """
+    """Two-sided p-value of the paired or Welch's t-test; None below two features per side or without variation."""
     from scipy.stats import ttest_1samp, ttest_ind  # a second to import, and only comparisons need it
 
     a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
@@ -122,7 +113,7 @@ def difference_p_value(first: Sequence[float], second: Sequence[float], *, is_pa
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """p-values corrected by Holm's step-down method (1979), in the order given; None stays None and counts for none."""
+    """Holm's step-down correction (1979), in order; None is ignored."""
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     highest = 0.0
@@ -136,9 +127,8 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 class Equivalence:
     """Whether a difference lies within `margin` of 0.
 
-    `p_value` is that of the two one-sided tests; `lo` and `hi` bound the interval at 1 - 2 * level that lies within the
-    margin exactly when p_value < level. `verdict`: `equivalent` (shown to lie within), `different` (shown to lie
-    outside), `undecided` (more features are needed).
+    `p_value`: of two one-sided tests; (`lo`, `hi`): 1 - 2 * level interval, within the margin exactly when p_value <
+    level. `verdict`: `equivalent`, `different` (shown outside) or `undecided`.
     """
 
     margin: float
@@ -152,10 +142,9 @@ class Equivalence:
 def find_equivalence(
     first: Sequence[float], second: Sequence[float], *, margin: float, is_paired: bool, level: float = 0.05
 ) -> Equivalence | None:
-    """Two one-sided t-tests (Schuirmann 1987) of the difference of two means against -margin and +margin.
+    """Two one-sided t-tests (Schuirmann 1987), paired or Welch's.
 
-    Paired, or with Welch's degrees of freedom. None for fewer than two features on a side, or where nothing varies.
-    Raises ValueError for a margin that is not positive.
+    None below two features per side or without variation. Raises ValueError for a margin <= 0.
     """
     if margin <= 0:
         raise ValueError(f"margin must be above 0, not {margin}")
@@ -185,10 +174,10 @@ def find_equivalence(
 def smallest_difference(
     n_features: int, *, deviation: float, n_other: int | None = None, level: float = 0.05, power: float = 0.8
 ) -> float:
-    """Difference of two means that a two-sided test at `level` finds with probability `power`.
+    """Difference found with probability `power` by a two-sided test at `level`.
 
-    Normal approximation: (z(1 - level / 2) + z(power)) * deviation * sqrt(1 / n + 1 / n_other), where `deviation` is
-    the standard deviation over features and both sets are of `n_features` unless `n_other` says otherwise.
+    Normal approximation: (z(1 - level / 2) + z(power)) * deviation * sqrt(1 / n + 1 / n_other), `deviation` over
+    features.
     """
     other = n_features if n_other is None else n_other
     if n_features < 1 or other < 1 or deviation < 0:
@@ -197,7 +186,7 @@ def smallest_difference(
 
 
 def features_needed(difference: float, *, deviation: float, level: float = 0.05, power: float = 0.8) -> int:
-    """Features per set for `difference` to be the smallest one that can be shown (at least 2)."""
+    """Features per set (at least 2) to show `difference`."""
     if difference <= 0 or deviation < 0:
         raise ValueError(f"needs difference > 0 and deviation >= 0, not {difference} and {deviation}")
     quotient = (ndtri(1 - level / 2) + ndtri(power)) * deviation / difference

@@ -1,8 +1,4 @@
-"""How well predicted activations follow the true ones, token by token.
-
-Takes pairs of rows, one per window: a feature's activations and what was predicted for the same tokens, in whatever
-unit (0 to 10, say). Knows nothing of judges or windows.
-"""
+"""Agreement of predicted with true activations, token by token, in any unit."""
 
 from __future__ import annotations
 
@@ -30,19 +26,18 @@ Rows = Sequence[tuple[Sequence[float], Sequence[float]]]
 
 
 def correlation(rows: Rows) -> float | None:
-    """Pearson's r over all tokens of all windows together: the correlation score of Bills et al. 2023.
+    """Pearson's r over all tokens (correlation score, Bills et al. 2023); None without variation.
 
-    It is dominated by differences BETWEEN windows where firing and silent ones are mixed: a judge that tells windows
-    apart and nothing within them can score high. `within_window_correlation` is blind to that. None where either side
-    does not vary.
+    Differences BETWEEN windows dominate; `within_window_correlation` is blind to them.
     """
     truth, predicted = _flat(rows)
     return _pearson(truth, predicted)
 
 
 def within_window_correlation(rows: Rows) -> float | None:
-    """Mean of Pearson's r within each window, over windows in which the feature varies; 0.0 for one whose prediction
-    does not (it says nothing about where the feature fires). None where the feature varies in no window."""
+    """Mean Pearson's r within windows where the feature varies, 0.0 for constant predictions; None without such
+    windows.
+    """
     values = []
     for truth, predicted in rows:
         if np.ptp(truth) > 0:
@@ -52,10 +47,7 @@ def within_window_correlation(rows: Rows) -> float | None:
 
 
 def rank_correlation(rows: Rows, *, n_levels: int = 10) -> float | None:
-    """Spearman's rho of predictions and true activations quantised to `n_levels` levels (Bricken et al. 2023).
-
-    None where either side does not vary.
-    """
+    """Spearman's rho with activations quantised to `n_levels` (Bricken et al. 2023); None without variation."""
     from scipy.stats import rankdata
 
     truth, predicted = _flat(rows)
@@ -65,10 +57,8 @@ def rank_correlation(rows: Rows, *, n_levels: int = 10) -> float | None:
 
 
 def explained_variance(rows: Rows) -> float | None:
-    """Share of the variance of the activations that the predictions explain once they are put on the same scale by the
-    straight line that fits best (Bills et al. 2023 calibrate so): r squared, and 0.0 for a falling line.
-
-    None where the feature does not vary; 0.0 where the prediction does not.
+    """Variance explained after the best linear calibration (Bills et al. 2023): r squared, 0.0 for a falling line or
+    constant predictions. None for a constant feature.
     """
     truth, predicted = _flat(rows)
     if not len(truth) or np.ptp(truth) == 0:
@@ -78,42 +68,38 @@ def explained_variance(rows: Rows) -> float | None:
 
 
 def calibrated(rows: Rows) -> list[tuple[Sequence[float], Sequence[float]]]:
-    """The rows with their predictions in the unit of the activations: each window's are put there by the straight line
-    that fits best on all OTHER windows, so no window is judged by a line that knows it.
+    """Rows with predictions in the activations' unit, by a line fitted on all OTHER windows.
 
-    Bills et al. 2023 calibrate by such a line on windows of their own; leaving one out spends none. Where the others'
-    predictions do not vary, the line is level at their mean activation; a window alone is predicted silent.
+    Bills et al. 2023 use separate windows. With constant predictions the line is the mean; a single window is predicted
+    silent.
     """
     rows = list(rows)
     parts = [_moments(*_flat([row])) for row in rows]
     whole = np.sum(parts, axis=0) if parts else np.zeros(5)
-    found: list[tuple[Sequence[float], Sequence[float]]] = []
+    pairs: list[tuple[Sequence[float], Sequence[float]]] = []
     for (truth, predicted), part in zip(rows, parts, strict=True):
         slope, intercept = _line(*(whole - part))
         values = slope * np.asarray(predicted, dtype=float) + intercept
-        found.append((truth, tuple(values.tolist())))
-    return found
+        pairs.append((truth, tuple(values.tolist())))
+    return pairs
 
 
 def rsquared(rows: Rows) -> float | None:
-    """1 minus the mean squared error over the mean square of the activations: the `rsquared_score` of Bills et al.
-    2023, which is no R squared about the mean: predicting silence everywhere gives 0. At most 1, and below 0 for
-    predictions worse than silence. None where the feature is silent throughout.
-
-    The predictions have to be in the unit of the activations (see `calibrated`).
+    """1 - mean squared error / mean square (`rsquared_score`, Bills et al. 2023): predicting silence gives 0. None for
+    a silent feature. Predictions must be `calibrated`.
     """
     truth, predicted = _flat(rows)
     return None if not np.any(truth) else float(1 - np.mean((truth - predicted) ** 2) / np.mean(truth**2))
 
 
 def absolute_deviation_explained(rows: Rows) -> float | None:
-    """As `rsquared` with absolute values in place of squares: the `absolute_dev_explained_score` of Bills et al."""
+    """`rsquared` with absolute values (`absolute_dev_explained_score`, Bills et al. 2023)."""
     truth, predicted = _flat(rows)
     return None if not np.any(truth) else float(1 - np.mean(np.abs(truth - predicted)) / np.mean(np.abs(truth)))
 
 
 def firing_table(rows: Rows, *, threshold: float) -> Table:
-    """Tokens counted by whether the feature fires on them and whether the prediction, at least `threshold`, says so."""
+    """Tokens by firing and by predictions of at least `threshold`."""
     truth, predicted = _flat(rows)
     fires, said = truth > 0, predicted >= threshold
     return Table(
@@ -125,9 +111,8 @@ def firing_table(rows: Rows, *, threshold: float) -> Table:
 
 
 def quantise(activations: Sequence[float] | np.ndarray, *, maximum: float, n_levels: int = 10) -> np.ndarray:
-    """Activations as whole numbers: 0 where silent, 1 to `n_levels` in equal steps up to `maximum` (Bills et al. 2023).
-
-    A positive value is never 0: a weak firing is a firing.
+    """Integers: 0 where silent, 1 to `n_levels` in equal steps up to `maximum` (Bills et al. 2023); firing is
+    never 0.
     """
     values = np.asarray(activations, dtype=float)
     if maximum <= 0:
@@ -137,12 +122,12 @@ def quantise(activations: Sequence[float] | np.ndarray, *, maximum: float, n_lev
 
 
 def _moments(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Count and sums of x, y, xx, xy for a line from predictions x to activations y."""
+    """Count and sums of x, y, xx, xy, from predictions x to activations y."""
     return np.array([len(truth), predicted.sum(), truth.sum(), (predicted**2).sum(), (predicted * truth).sum()])
 
 
 def _line(n: float, x: float, y: float, xx: float, xy: float) -> tuple[float, float]:
-    """Slope and intercept of the best straight line through what the sums are of."""
+    """Slope and intercept of the least-squares line."""
     if n < 1:
         return 0.0, 0.0
     spread = xx - x * x / n
