@@ -46,7 +46,7 @@ def custom_id(key: str) -> str:
 
 
 def key_of(name: str) -> str | None:
-    """None for a foreign name."""
+    """Key in a `custom_id`; None for a foreign name."""
     key = name.removeprefix(_PREFIX)
     return key if key != name and _KEY.fullmatch(key) else None
 

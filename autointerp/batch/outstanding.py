@@ -83,7 +83,7 @@ class Outstanding:
         return Asked(stage, file, record)
 
     def exported(self, key: str) -> Place | None:
-        """None when never exported."""
+        """Place of a request; None when never exported."""
         rows = self._store.read("SELECT round_number, file FROM requests WHERE key = ?", (key,))
         return Place(*rows[0]) if rows else None
 

@@ -35,7 +35,7 @@ Tokens = tuple[tuple[str, Mapping[str, float]], ...]
 
 
 def answer_probabilities(reply: Reply, answers: Answers) -> tuple[float | None, ...]:
-    """None where unknown or without answer."""
+    """P(1) per answer; None where unknown or without answer."""
     values = answers.values
     own = reply.probabilities
     if own is not None and len(own) == len(values) and all(0.0 <= p <= 1.0 for p in own):

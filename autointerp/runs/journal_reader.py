@@ -90,12 +90,12 @@ class JournalReader:
         }
 
     def load_explanations(self) -> list[Explanation]:
-        """By dictionary and feature."""
+        """Ordered by dictionary and feature."""
         query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations ORDER BY 1, 2, 3, 4, 5"
         return [Explanation(*row) for row in self._read(query)]
 
     def load_verdicts(self) -> list[Verdict]:
-        """By dictionary, feature, explainer, scorer and control."""
+        """Ordered by dictionary, feature, explainer, scorer and control."""
         query = (
             f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts "
             "ORDER BY dictionary, feature, explainer, scorer, judge, prompt_hash, control, window"

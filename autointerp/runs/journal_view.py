@@ -125,7 +125,7 @@ class JournalView(JournalSources):
         return dict(kinds.most_common())
 
     def iter_failures(self) -> Iterator[Attempt]:
-        """Latest first."""
+        """Failed attempts, latest first."""
         query = (
             "SELECT key, attempt, error_class, message, latency_s, at, dictionary, feature, scorer "
             "FROM source.failed_attempts LEFT JOIN "
@@ -175,7 +175,6 @@ class JournalView(JournalSources):
         return list(by_question.values())
 
     def find_slowest(self, n: int) -> list[Asked]:
-        """Slowest requests."""
         keys = self.query("SELECT key FROM replies WHERE source = 'judge' ORDER BY latency_s DESC, key LIMIT ?", (n,))
         wanted = [key for (key,) in keys]
         by_key: dict[str, Asked] = {}

@@ -30,7 +30,7 @@ class Shard:
 
     @classmethod
     def of_folder(cls, name: str) -> Shard | None:
-        """None for another folder."""
+        """Shard of a folder; None for another folder."""
         match = re.fullmatch(r"([1-9]\d*)-of-([1-9]\d*)", name)
         shard = None if match is None else cls(count=int(match[2]), number=int(match[1]))
         return None if shard is None or shard.number > shard.count else shard

@@ -182,7 +182,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for di
 
 
 def find_dialect(base_url: str) -> Dialect:
-    """`compatible` for unknown hosts."""
+    """Dialect of an address; `compatible` for unknown hosts."""
     parts = urlsplit(base_url)
     host = (parts.hostname or "").lower()
     places = (f"{host}:{parts.port}", host) if parts.port else (host,)

@@ -202,7 +202,7 @@ class OpenAIOptions(Options):
         )
 
     def root(self, model: str) -> str:
-        """Raises ConfigError for Azure without `api_version`."""
+        """Address above `/chat/completions`. Raises ConfigError for Azure without `api_version`."""
         path = urlsplit(self.base_url).path
         if self.kind.name != "azure" or path.endswith("/v1"):
             return self.base_url
@@ -214,7 +214,7 @@ class OpenAIOptions(Options):
         return self.base_url if "/deployments/" in path else f"{self.base_url}/openai/deployments/{quote(model, '')}"
 
     def usd(self, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
-        """None when unknown; 0 on this machine. `input_tokens` include `cached_tokens`."""
+        """Price of a reply; None when unknown, 0 on this machine. `input_tokens` include `cached_tokens`."""
         usd_in, usd_out = self.usd_per_million_input_tokens, self.usd_per_million_output_tokens
         if usd_in is None or usd_out is None:
             return 0.0 if is_on_this_machine(self.base_url) else None

@@ -67,7 +67,7 @@ class OpenAIJudge:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Before `probe`, from options and dialect."""
+        """Known abilities; before `probe`, from options and dialect."""
         options, wire = self._options, self._wire
         return Capabilities(
             endpoint=options.place,

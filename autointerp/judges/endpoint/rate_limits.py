@@ -21,7 +21,7 @@ _A_MOMENT = 1e8
 _LONGEST_S = 7 * 86400.0
 """Longest plausible time to a refill."""
 _MOST_DIGITS = 15
-"""Of a count of what is left."""
+"""Longest count of what is left."""
 
 _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "requests": (
@@ -38,7 +38,7 @@ _NAMES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def read_rate_limits(headers: Mapping[str, str], *, now: float) -> RateLimits | None:
-    """None without limits. `now` is in seconds since 1970."""
+    """Stated limits; None without any. `now` is in seconds since 1970."""
     now = _server_time(headers, now)
     requests_left, requests_reset_s = _read(headers, "requests", now)
     tokens_left, tokens_reset_s = _read(headers, "tokens", now)
@@ -62,7 +62,7 @@ def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def parse_reset_s(text: str, *, now: float) -> float | None:
-    """None for unknown spellings and times weeks ahead."""
+    """Seconds until a reset; None for unknown spellings and times weeks ahead."""
     seconds = _seconds_until(text.strip(), now)
     # a moment just past, by a fast clock, is still a reset
     return max(0.0, seconds) if seconds is not None and seconds <= _LONGEST_S else None

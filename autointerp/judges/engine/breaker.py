@@ -66,7 +66,7 @@ class Breaker:
 
     @property
     def pause(self) -> tuple[float, str]:
-        """Seconds left, and why."""
+        """Seconds left of a pause, and its reason."""
         return max(0.0, self._resume_at - self._clock()), self._why
 
     async def wait_out_pause(self, key: str) -> None:

@@ -49,7 +49,7 @@ Outcome = Reply | Failure
 
 @dataclass(slots=True)
 class Counters:
-    """`n_sent` counts attempts; `usd` is the cost of this sitting."""
+    """Counts of a client's work: `n_sent` are attempts, `usd` is the cost of this sitting."""
 
     n_asked: int = 0
     n_sent: int = 0
@@ -133,11 +133,11 @@ class Client:
         return await asyncio.shield(task)
 
     def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
-        """Unreadable first replies end the run."""
+        """Note whether a reply was readable; unreadable first replies end the run."""
         self._readings.note_reply(account, request, reply, is_readable=is_readable)
 
     def note_results(self, explainer: str, scorer: str | None, outcomes: Counter[str]) -> None:
-        """Results `kept` and lost, by kind of loss."""
+        """Count results, `kept` or lost by kind of loss."""
         self._readings.note_results(explainer, scorer, outcomes)
 
     def require_results(self) -> None:

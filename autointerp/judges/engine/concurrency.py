@@ -116,7 +116,7 @@ class Slots:
         self._is_probing, self._probed_from = True, self._n_given
 
     def open_wide(self) -> None:
-        """Let everybody see that the run is over."""
+        """Let everybody through, to see that the run is over."""
         self._is_open = True
         if self._timer is not None:
             self._timer.cancel()

@@ -69,7 +69,7 @@ class Limiter:
 
     @property
     def waiting(self) -> Waiting | None:
-        """None while all is well."""
+        """Reason why no answer comes; None while all is well."""
         (pause_s, why), hold_s = self._breaker.pause, self._quota.hold_s()
         if hold_s > pause_s:
             return Waiting("the endpoint says that its limit for this window is used up", hold_s)

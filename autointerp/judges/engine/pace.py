@@ -35,7 +35,7 @@ class Pace:
     def __init__(
         self, *, first_delay_s: float, max_delay_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """First and longest wait."""
+        """`first_delay_s` and `max_delay_s` are the first and the longest wait."""
         self._first_delay_s, self._max_delay_s, self._clock = first_delay_s, max_delay_s, clock
         self._per_s = math.inf
         self._wait_s = 0.0
@@ -115,6 +115,6 @@ class Pace:
         self._per_s = max(_LEAST_PER_S, per_s)
 
     def _answered_per_s(self, now: float) -> float:
-        """Since the rate is watched; infinite when unknown."""
+        """Answers per second since watching began; infinite when unknown."""
         busy_s = now - self._busy_since
         return self._n_answered / busy_s if busy_s > 0.0 and self._n_answered > 0 else math.inf

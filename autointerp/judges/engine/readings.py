@@ -42,7 +42,7 @@ class Readings:
             use.first = use.first or short(reply.text)
 
     def note_results(self, explainer: str, scorer: str | None, outcomes: Counter[str]) -> None:
-        """`kept` or kinds of loss."""
+        """Count outcomes: `kept` or kinds of loss."""
         use = self._use(explainer, scorer)
         use.n_kept += outcomes["kept"]
         use.lost.update({outcome: n for outcome, n in outcomes.items() if outcome != "kept"})

@@ -13,7 +13,7 @@ _MAX_PREFIXES = 64
 
 
 class Warmup:
-    """For one event loop."""
+    """Lets one request per prefix go first; for one event loop."""
 
     def __init__(self) -> None:
         self._under_way: dict[int, asyncio.Future[None]] = {}

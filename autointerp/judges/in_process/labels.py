@@ -69,7 +69,7 @@ def label_token_ids(encode: Encode) -> tuple[int, ...]:
 
 
 def by_text(tokens: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """By token text; probabilities of equal texts are added."""
+    """Log-probabilities by token text; probabilities of equal texts are added."""
     logprobs: dict[str, float] = {}
     for text, logprob in tokens:
         if text in logprobs:

@@ -289,7 +289,7 @@ class LocalJudge:
 
 
 def _groups(rows: Mapping[int, tuple[int, int]]) -> list[list[int]]:
-    """By number of forced answers, longest prompt first."""
+    """Rows grouped by number of forced answers, longest prompt first."""
     groups: dict[int, list[int]] = {}
     for index, (n, _) in sorted(rows.items(), key=lambda item: (item[1][0], -item[1][1], item[0])):
         groups.setdefault(n, []).append(index)

@@ -147,7 +147,7 @@ class LocalEmbeddingJudge:
 
 
 def _find_pooling(files: ModelFiles) -> str:
-    """From the encoder's files, else `mean`."""
+    """Pooling from the encoder's files, else `mean`."""
     path = None if files.folder is None else files.folder / "1_Pooling" / "config.json"
     if path is None or not path.is_file():
         return "mean"

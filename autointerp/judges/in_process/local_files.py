@@ -39,7 +39,7 @@ class ModelFiles:
 
     @property
     def folder(self) -> Path | None:
-        """None for a name in the hub's cache."""
+        """The model's directory; None for a name in the hub's cache."""
         path = Path(self._location)
         return path if path.is_dir() else None
 

@@ -37,7 +37,7 @@ class Choice:
 
     @property
     def probability(self) -> float:
-        """Of a 1: softmax over the two labels."""
+        """Probability of a 1, by softmax over the two labels."""
         return logistic(self.logprobs[1] - self.logprobs[0])
 
 

@@ -19,7 +19,7 @@ from autointerp.judges.tasks import ExplainTask
 __all__ = ["MAX_ELEMENTS", "learn_pattern"]
 
 MAX_ELEMENTS = 24
-"""Kept by activation; more would be unreadable."""
+"""Elements kept, by activation; more would be unreadable."""
 
 N_FOLDS = 5
 _GAIN = 0.02

@@ -55,7 +55,7 @@ class Truth:
 
     @classmethod
     def of_evidence(cls, evidences: Iterable[Evidence]) -> Truth:
-        """Window labels by kind, token labels by activation."""
+        """Key with window labels by kind and token labels by activation."""
         labels: dict[str, dict[Passage, bool]] = {}
         levels: dict[str, dict[Passage, int]] = {}
         promoted: dict[str, dict[str, bool]] = {}
@@ -102,7 +102,7 @@ class Truth:
         )
 
     def levels(self, task: SimulateTask) -> tuple[int, ...]:
-        """Per token asked about; 0 where unknown."""
+        """Activation level per token asked about; 0 where unknown."""
         known = self._levels.get(self._most_known([task.text], task.explanation, self._knowing), {})
         return tuple(known.get(Passage(task.text, mark), 0) for mark in task.marks)
 
