@@ -147,7 +147,7 @@ def test_all_features_are_as_many_as_the_dictionary_has_where_that_is_known() ->
 
 
 def test_settings_that_can_score_nothing_are_told() -> None:
-    plan = make_plan(config("harvest.n_random=3"))
+    plan = make_plan(config("harvest.n_random=3", "harvest.n_same_document=0"))
     assert counts(plan)["sae", "detection"] == 0
     assert any("3 of 20 negatives" in note for note in plan.notes)
 

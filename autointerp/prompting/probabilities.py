@@ -137,5 +137,5 @@ def squeeze(text: str) -> str:
     if byte is not None:
         text = chr(int(byte[1], 16))
     elif _BYTES.fullmatch(text):
-        return ""
+        text = "".join(chr(int(byte, 16)) for byte in re.findall(r"\\x([0-9a-f]{2})", text))
     return "".join(c for c in text if "!" <= c <= "~" and c != "?")

@@ -201,6 +201,7 @@ def test_every_explainer_is_planned(name: str) -> None:
             "dictionaries": [{"name": "d", "kind": "topk", "n_features": 64}],
             "harvest": {"pinned": 64},
             "explain": {"explainers": [{"name": name}]},
+            "score": {"scorers": [{"name": "logit_weights" if name == "logit_weights" else "detection"}]},
         }
     )
     stage = next(stage for stage in make_plan(config).stages if stage.scorer is None)

@@ -196,6 +196,13 @@ def test_and_are_missing_only_where_a_token_leaves_them_open(
             assert p is not None
 
 
+def test_a_token_of_named_bytes_counts_for_the_characters_among_them() -> None:
+    named = "bytes:\\xc3\\xa9\\x5b\\x30\\x2c"  # "é[0,"
+    tokens = ((named, {named: 0.0}), (" 0", {" 0": math.log(0.25), " 1": math.log(0.75)}), ("]", {"]": 0.0}))
+    (_, p) = answer_probabilities(Reply("é[0, 0]", "m", token_logprobs=tokens), Answers((0, 0), (2, 5)))
+    assert p == pytest.approx(0.75)
+
+
 def test_a_reply_survives_as_json_with_infinities() -> None:
     """Journals keep token probabilities as JSON, where an impossible token has the probability 0."""
     stored = json.loads(json.dumps([["[", {}], ["1", {"1": 0.0, "0": -math.inf}], ["]", {}]]))
