@@ -131,6 +131,7 @@ class _Desk:
         key = key_of(result.custom_id)
         known = None if key is None else self._journal.find_reply(key)
         if key is not None and known is not None:
+            # recorded by an earlier line of these very files
             is_of_now = known.source == "judge" and known.at >= self._start
             counts.n_duplicates += is_of_now
             counts.n_known += not is_of_now

@@ -89,6 +89,7 @@ class Outstanding:
 
     def unanswered(self, stage: str) -> Iterator[tuple[str, str]]:
         """Keys and files of unanswered requests."""
+        # paged by key: rows may be marked between two pages
         after = ""
         while rows := self._store.read(_PAGE, (stage, after)):
             yield from rows

@@ -179,6 +179,7 @@ class _Sitting:
         if standing is None:
             if file.file_id is None:
                 self._upload(round_, file)
+            # noted first: after a kill from here on a batch may exist
             file.step = "creating"
             self._state.save(self._layout)
             try:

@@ -114,6 +114,7 @@ def judge_errors() -> Iterator[None]:
     except (JudgeError, RunStopped):
         raise
     except asyncio.CancelledError:
+        # our own cancellation passes; one that the judge raised is its failure
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise

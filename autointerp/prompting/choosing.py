@@ -35,6 +35,7 @@ def strongest(windows: Iterable[Window], n: int) -> list[Window]:
 
 def draw(windows: Iterable[Window], n: int, rng: np.random.Generator) -> list[Window]:
     """At most `n` random windows."""
+    # sorted first: the draw must not depend on the order of storage
     ordered = sorted(windows, key=lambda window: window.id)
     return distinct(ordered[index] for index in rng.permutation(len(ordered)))[:n]
 

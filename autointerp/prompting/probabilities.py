@@ -91,6 +91,7 @@ def _probability(alternatives: Mapping[str, float], before: str, *, is_number: b
             return None
         mass[_says(squeeze(token), before, is_number=is_number)] += math.exp(min(0.0, logprob))
     silent, fires, open_mass = mass["silent"], mass["fires"], mass["either"]
+    # the mass of an unseen side may be anything that is not listed
     if silent == 0.0 or fires == 0.0:
         open_mass += mass["later"] + max(0.0, 1.0 - sum(mass.values()))
     total = silent + fires + open_mass

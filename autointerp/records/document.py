@@ -54,4 +54,5 @@ def role_of(document_id: str, shares: dict[Role, float] = DEFAULT_SHARES) -> Rol
         edge += share
         if point < edge:
             return role
+    # rounding may leave the last edge just below 1
     return "score"

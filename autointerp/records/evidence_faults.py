@@ -132,6 +132,7 @@ def _window_faults(windows: Column, parents: np.ndarray, whose: Callable[[int], 
     is_firing = _numbers(pc.is_in(windows.field("kind"), value_set=pa.array(sorted(ACTIVATING))))
     values = _numbers(activations.flatten())
     begins = np.concatenate([[0], np.cumsum(n_tokens)[:-1]]).astype(int)
+    # one maximum per window: each stretch ends where the next begins
     strongest = np.maximum.reduceat(np.abs(values), begins) if len(values) else values
     yield from _where(is_firing & (strongest == 0), whose, "is of a kind that fires, and silent")
     yield from _where(~is_firing & (strongest > 0), whose, "is of a silent kind, and fires")

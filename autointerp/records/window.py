@@ -97,6 +97,7 @@ class Window:
         """Span of characters in `text`, widened to whole characters."""
         raw = self.text.encode()
         start, end = self.token_starts[index], self.token_starts[index + 1]
+        # 10xxxxxx: a byte within a character
         while 0 < start < len(raw) and raw[start] & 0xC0 == 0x80:
             start -= 1
         while end < len(raw) and raw[end] & 0xC0 == 0x80:

@@ -135,12 +135,12 @@ def has_its_replies(layout: RunLayout) -> bool:
     """Whether the replies at the last stage's end are unchanged; later ones are allowed until scoring is done."""
     content = read_manifest(layout)
     wanted = content.get("replies")
+    # after scoring no reply may have been added
     last = None if wanted is None or "score" in content["stages"] else wanted["last"]
     return wanted is None or digest_replies(layout.journal, last=last) == wanted
 
 
 def _files(layout: RunLayout, stage: str, dictionaries: Iterable[str]) -> list[Path]:
-    """Files of a stage."""
     if stage == "train":
         return [path for name in dictionaries for path in dictionary_files(layout, name)]
     if stage == "harvest":
@@ -149,7 +149,6 @@ def _files(layout: RunLayout, stage: str, dictionaries: Iterable[str]) -> list[P
 
 
 def _maker(layout: RunLayout, path: Path) -> str:
-    """Stage that writes a file."""
     folder = _name(layout, path).partition("/")[0]
     return {layout.dictionaries.name: "train", layout.evidence.name: "harvest"}.get(folder, "report")
 

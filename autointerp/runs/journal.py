@@ -103,15 +103,15 @@ class Journal(JournalReader):
         self._store.write(statements)
 
     def save_explanations(self, explanations: Iterable[Explanation]) -> None:
-        """Queue explanations; equal feature, explainer, judge and prompt replace."""
+        """Queue explanations; one of the same feature, explainer, judge and prompt is replaced."""
         self._store.write([(_INSERT_EXPLANATION, astuple(explanation)) for explanation in explanations])
 
     def save_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Queue verdicts, committed together; equal window and question replace."""
+        """Queue verdicts, committed together; one of the same window and question is replaced."""
         self._store.write([(_INSERT_VERDICT, _verdict_row(verdict)) for verdict in verdicts])
 
     def save_unscored(self, unscored: Iterable[Unscored]) -> None:
-        """Queue reasons against scoring; equal feature and scorer replace."""
+        """Queue reasons against scoring; one of the same feature and scorer is replaced."""
         self._store.write([(_INSERT_UNSCORED, astuple(item)) for item in unscored])
 
     def forget_explanations(self) -> None:

@@ -88,6 +88,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises ArtefactError when the disk is full or read-only; the old file stays.
     """
+    # named by process: two writers must not share it
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

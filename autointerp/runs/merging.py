@@ -108,6 +108,7 @@ def _merge_replies(connection: sqlite3.Connection) -> int:
         for schema in ("main", "source")
         for table in ("replies", "repeats")
     )
+    # paid replies first, then the earliest
     order = "PARTITION BY key ORDER BY source <> 'judge', at, text"
     connection.execute(f"CREATE TEMP TABLE pool AS SELECT *, row_number() OVER ({order}) AS place FROM ({every})")
     n_temporary = connection.total_changes - before

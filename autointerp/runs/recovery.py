@@ -142,6 +142,7 @@ def _copy(
 def _by_prefix(old: sqlite3.Connection, query: str, prefix: str, depth: int) -> Iterator[Row]:
     """Rows by key prefix, narrowed where unreadable."""
     try:
+        # 'g' follows every hexadecimal digit
         yield from old.execute(query, (prefix, prefix + "g"))
     except sqlite3.DatabaseError:
         for digit in _HEX if len(prefix) < depth else "":

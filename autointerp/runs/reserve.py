@@ -46,6 +46,7 @@ class SpaceReserve:
 
 
 def _fill(descriptor: int, n_bytes: int) -> None:
+    # a sparse file would set nothing aside
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, n_bytes)
     else:

@@ -114,6 +114,7 @@ class SqliteStore:
             before = len(self._pending)
             self._pending.extend((query, [storable(value) for value in row]) for query, row in statements)
             self._n_queued += len(self._pending) - before
+            # the writer sleeps until a first row, then until a full batch or its time
             if before == 0 or len(self._pending) >= _BATCH_ROWS:
                 self._changed.notify_all()
             return self._n_queued
@@ -233,11 +234,13 @@ class SqliteStore:
                     for query, group in groupby(batch, key=lambda statement: statement[0]):
                         connection.executemany(query, [row for _, row in group])
         except _ROW_FAULTS:
+            # one row is at fault: the others are written one by one
             return self._commit(batch, is_apart=True)
         except sqlite3.Error as error:
             failure = store_error(error, path=self._path, schema=self._schema)
             if primary_code(error) not in _SHORTAGES or self._reserve is None or not self._reserve.release():
                 return failure
+            # the freed reserve has room for this batch
             self._trouble = failure
             return self._commit(batch)
         return None

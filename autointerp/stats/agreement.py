@@ -22,6 +22,7 @@ def krippendorff_alpha(units: Iterable[Sequence[Hashable | None]]) -> float | No
             continue
         for a, n_a in counts.items():
             for b, n_b in counts.items():
+                # ordered pairs of answers in the unit, each weighted by 1 / (n - 1)
                 coincidences[a, b] += n_a * (n_b - (a == b)) / (n - 1)  # type: ignore[assignment]
     total = sum(coincidences.values())
     if not total:

@@ -57,6 +57,7 @@ def coin_f1(n_positive: int, n_negative: int) -> float:
 def coin_mean(metric: Callable[[Table], float | None], n_positive: int, n_negative: int) -> float:
     """Expected metric of a fair coin over all tables; undefined values count 0."""
     _check(n_positive, n_negative)
+    # both counts of a fair coin are binomial
     hits, alarms = ([comb(n, k) / 2**n for k in range(n + 1)] for n in (n_positive, n_negative))
     return sum(
         hits[hit] * alarms[alarm] * (metric(Table(hit, alarm, n_positive - hit, n_negative - alarm)) or 0.0)

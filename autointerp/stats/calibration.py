@@ -41,6 +41,7 @@ def calibration_counts(
         raise ValueError(f"{len(truth)} labels for {len(said)} probabilities")
     if not np.all((said >= 0) & (said <= 1)):
         raise ValueError("probabilities must lie within [0, 1]")
+    # 1.0 belongs to the last bin
     places = np.minimum((said * n_bins).astype(int), n_bins - 1)
     sums = (np.bincount(places, weights=weights, minlength=n_bins) for weights in (np.ones(len(said)), said, truth))
     return tuple(np.concatenate(list(sums)).tolist())

@@ -46,6 +46,7 @@ def _fit(firing: list[Window], silent: list[Window], depth: int) -> tuple[float,
     def is_called(domain: str, *, less_firing: int = 0, less_silent: int = 0) -> bool:
         return (inside[domain] - less_firing) / n_firing > (outside[domain] - less_silent) / n_silent
 
+    # each window is judged by the rule fitted without it
     right = sum(is_called(d, less_firing=1) * n for d, n in inside.items()) / n_firing
     right += sum((not is_called(d, less_silent=1)) * n for d, n in outside.items()) / n_silent
     return right / 2, DomainRule(depth, frozenset(domain for domain in inside if is_called(domain)))

@@ -69,6 +69,7 @@ def _match(x: np.ndarray, y: np.ndarray, *, caliper: float) -> list[tuple[int, i
         if abs(x[i] - y[j]) <= caliper:
             pairs.append((i, j))
             i, j = i + 1, j + 1
+        # the lower one is too far from all that follow
         elif x[i] < y[j]:
             i += 1
         else:

@@ -50,6 +50,7 @@ def fit_token_rule(evidence: Evidence, *, task: LookupTask) -> TokenRule:
     # A set of the first r tokens hits a window exactly when the window's best rank is below r.
     true_share = _hit_shares(positives, rank, task)
     false_share = _hit_shares(negatives, rank, task)
+    # rounded so that ties are ties, of which argmax takes the smallest set
     size = int(np.argmax(np.round(true_share - false_share, 12)))
     return TokenRule(task, frozenset(ranking[:size]))
 

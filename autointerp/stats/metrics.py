@@ -98,6 +98,7 @@ def auroc(is_firing: Sequence[bool], probabilities: Sequence[float]) -> float | 
         return None
     from scipy.stats import rankdata  # half a second to import, and only probabilities need it
 
+    # Mann-Whitney's U: the firing windows' rank sum less its least value
     ranks = rankdata(np.asarray(probabilities, dtype=float))
     return float((ranks[truth].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 

@@ -91,6 +91,7 @@ def pooled_at(features: Sequence[Rates], *, rng: np.random.Generator) -> tuple[I
     if called == 0 or firing == 0:
         return None
     n = len(table)
+    # per resample, how often each feature is drawn
     counts = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES)
     drawn_right, drawn_called, drawn_firing = sums @ counts.T
     precisions = np.divide(drawn_right, drawn_called, out=np.zeros(N_RESAMPLES), where=drawn_called > 0)

@@ -97,6 +97,7 @@ def _crossing(before: _Look | None, step: float) -> Callable[[float], float]:
 def _solve(chance: Callable[[float], float], wanted: float) -> float:
     """Bound crossed with probability `wanted`."""
     low, high = 0.0, _WIDEST
+    # 60 halvings reach the precision of a float
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if chance(middle) > wanted else (low, middle)

@@ -50,6 +50,7 @@ def paired_permutation_p(
         return None
     observed = abs(gaps.sum())
     if n <= _MOST_EXACT:
+        # every pattern of signs, as the bits of a number
         bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
         sums = np.abs((1 - 2 * bits) @ gaps)
         return float(np.mean(sums >= observed - _NEAR))

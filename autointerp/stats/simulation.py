@@ -78,6 +78,7 @@ def calibrated(rows: Rows) -> list[tuple[Sequence[float], Sequence[float]]]:
     whole = np.sum(parts, axis=0) if parts else np.zeros(5)
     pairs: list[tuple[Sequence[float], Sequence[float]]] = []
     for (truth, predicted), part in zip(rows, parts, strict=True):
+        # the sums of all other windows
         slope, intercept = _line(*(whole - part))
         values = slope * np.asarray(predicted, dtype=float) + intercept
         pairs.append((truth, tuple(values.tolist())))

@@ -201,7 +201,7 @@ def _finish(reason: Any) -> Literal["stop", "length", "refused"]:
 
 
 def read_usage(usage: Any, price: Price) -> Usage:
-    """A cost stated by the endpoint precedes `price`."""
+    """Tokens and cost; a cost stated by the endpoint precedes `price`."""
     if not isinstance(usage, dict):
         is_free = price(input_tokens=1, output_tokens=1) == 0.0
         return Usage(usd=0.0 if is_free else None)

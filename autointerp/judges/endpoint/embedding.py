@@ -160,6 +160,7 @@ class EmbeddingJudge:
 def _read_vectors(body: Any, n: int) -> list[Any]:
     """In the order of the texts. Raises JudgeRetry for a malformed body."""
     data = body.get("data") if isinstance(body, dict) else None
+    # servers may list them in any order
     vectors: dict[int, Any] = {}
     for place, row in enumerate(data if isinstance(data, list) else []):
         if isinstance(row, dict) and isinstance(row.get("embedding"), list):

@@ -137,6 +137,7 @@ class _Row:
         """Rank of a match: exact name, dated snapshot, longest pattern; None without match."""
         if model == self.pattern:
             return 2, 0
+        # NAME-2025-08-07 is a snapshot of NAME
         snapshot = _SNAPSHOT.fullmatch(model)
         if snapshot is not None and snapshot[1] == self.pattern:
             return 1, 0
@@ -162,6 +163,7 @@ def _users_rows() -> tuple[_Row, ...]:
         raise ConfigError(f"cannot read the price file {path}: {error.strerror}; repair or delete it") from None
 
 
+# the second argument is the time of change: an edited file is read again
 @functools.lru_cache(maxsize=4)
 def _users_rows_of(path: Path, _: int) -> tuple[_Row, ...]:
     return tuple(_read(path, is_users=True))

@@ -79,6 +79,7 @@ class Budget:
     def settle(self, reservation: Reservation, *, usd: float | None) -> None:
         """Book the attempt's cost; None books the bound."""
         self._n_reserved -= 1
+        # exactly 0 in the end: rounding must not add up over a run
         self._reserved_usd = self._reserved_usd - reservation.bound_usd if self._n_reserved else 0.0
         self._spent_usd += reservation.bound_usd if usd is None else usd
         self._dearest_usd = max(self._dearest_usd, usd or 0.0)

@@ -130,6 +130,7 @@ class Client:
         task = asyncio.ensure_future(self._send(request, key))
         self._in_flight[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
+        # shielded: who stops waiting must not cancel what is paid for
         return await asyncio.shield(task)
 
     def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:

@@ -103,6 +103,7 @@ class Slots:
         if ending in (Ending.ANSWERED, Ending.FAILED) and number > self._probed_from:
             self._is_probing = False
         if ending is Ending.ANSWERED and self._n_taken >= self.limit:
+            # slow start: a place per answer doubles their number each round-trip
             step = 1.0 if self._is_slow_start else max(1.0, self._ceiling / _STEPS) / self._limit
             self._limit = min(float(self._ceiling), self._limit + step)
         elif ending is Ending.OVERLOADED and number > self._last_fall:

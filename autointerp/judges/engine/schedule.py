@@ -76,5 +76,6 @@ class Patience:
             return 0.0
         if self._pause_s is not None:  # kept by all before their next attempt; one of 0 s still gets a delay
             return max(0.0, self._schedule.first_delay_s - self._pause_s)
+        # bounded, since powers of two overflow
         delay_s = self._schedule.first_delay_s * 2.0 ** min(self._n_failed - 1, 30)
         return min(delay_s, self._schedule.max_delay_s) * (0.5 + unit_hash("jitter", self.key, self._n_failed))

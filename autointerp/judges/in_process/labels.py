@@ -73,6 +73,7 @@ def by_text(tokens: Iterable[tuple[str, float]]) -> dict[str, float]:
     logprobs: dict[str, float] = {}
     for text, logprob in tokens:
         if text in logprobs:
+            # log(exp(high) + exp(low)) without overflow; rounding must not exceed 0
             high, low = max(logprobs[text], logprob), min(logprobs[text], logprob)
             logprobs[text] = min(0.0, high + math.log1p(math.exp(low - high)))
         else:

@@ -173,6 +173,7 @@ class LocalJudge:
         """Every text after the first message, then every text after the second."""
         assert isinstance(request.task, LikelihoodTask)
         tokens = self._model.tokens
+        # a special token spelled out in a window is plain text
         texts = [tokens.encode(passage.text, split_special_tokens=True) for passage in request.task.passages]
         texts = [text or [tokens.end_id or 0] for text in texts]
         rows = [
@@ -198,6 +199,7 @@ class LocalJudge:
                 f"the prompt's {len(prompt)} tokens and {n_reply} of the reply do not fit the context of "
                 f"{n_context} of {self._model.name}; ask about fewer or shorter windows"
             )
+        # a model needs a token to begin with
         return prompt or [self._model.tokens.end_id or 0]
 
     def _n_forced(self, request: Request) -> int:
@@ -221,6 +223,7 @@ class LocalJudge:
             replies = self._reply_rows(list(wanted.values()), [prompts[i] for i in wanted])
             return dict.fromkeys(rows, stopped) | dict(zip(wanted, replies, strict=True))
         except self._model.out_of_memory:
+            # half the rows at a time, until they fit
             if len(wanted) > 1:
                 order = list(wanted)
                 halves = order[: len(order) // 2], order[len(order) // 2 :]

@@ -98,6 +98,7 @@ class LocalModel:
         self._model = self._files.read_weights(dtype=dtype, device=self.device)
         ends = self._model.generation_config.eos_token_id
         self._end_ids = frozenset([self.tokens.end_id, *(ends if isinstance(ends, list) else [ends])])
+        # not every architecture takes position_ids or logits_to_keep
         self._accepted = frozenset(inspect.signature(self._model.forward).parameters)
 
     def close(self) -> None:
@@ -154,6 +155,7 @@ class LocalModel:
         """Sum of log-probabilities in nats of each row's second part; neither part may be empty."""
         longest = max(len(before) + len(text) for before, text in rows)
         n_kept = max(len(text) for _, text in rows) + 1
+        # padded on the left: all texts end in one place, where one slice holds them
         n_pad = [longest - len(before) - len(text) for before, text in rows]
         ids = self.tensor([[*([0] * n), *before, *text] for n, (before, text) in zip(n_pad, rows, strict=True)])
         more: dict[str, Any] = {}
@@ -184,7 +186,6 @@ class LocalModel:
         return self._torch.tensor([list(row) for row in rows], dtype=self._torch.long, device=self.device)
 
     def join(self, left: Any, right: Any) -> Any:
-        """Two tensors side by side."""
         return self._torch.cat([left, right], dim=1)
 
     def _extend(self, row: Generated, logprobs: torch.Tensor, draw: Draw, n_alternatives: int) -> int:
@@ -203,6 +204,7 @@ class LocalModel:
     def _pick(self, logprobs: torch.Tensor, draw: Draw) -> int:
         if draw.temperature == 0.0:
             return int(logprobs.argmax())
+        # in float64: a sum over a large vocabulary loses its tail in float32
         cumulative = self._torch.softmax(logprobs.double() / draw.temperature, dim=-1).cumsum(0)
         target = cumulative.new_tensor([draw.uniform() * float(cumulative[-1])])
         return min(int(self._torch.searchsorted(cumulative, target, right=True)), logprobs.shape[0] - 1)

@@ -78,6 +78,7 @@ class Sitting:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Measure blocks of the event loop."""
+        # a late tick shows how long something kept the loop from running
         ticker = asyncio.ensure_future(self._tick())
         await asyncio.sleep(0)
         try:

@@ -69,6 +69,7 @@ def find_groups(passages: Sequence[Passage]) -> list[int]:
 
     Ties: the most frequent pair, then the first in the alphabet.
     """
+    # bit masks: one bit per passage that holds the word
     places: dict[str, int] = {}
     for place, passage in enumerate(passages):
         for word in _words(passage):
@@ -79,6 +80,7 @@ def find_groups(passages: Sequence[Passage]) -> list[int]:
 
     def divides(pair: tuple[tuple[str, int], tuple[str, int]]) -> tuple[int, int]:
         (_, first), (_, second) = pair
+        # exclusive or: passages with exactly one of the two words
         return (first ^ second).bit_count(), first.bit_count() + second.bit_count()
 
     (_, first), (_, second) = max(combinations(known, 2), key=divides)

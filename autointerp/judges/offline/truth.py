@@ -128,7 +128,7 @@ class Truth:
 
     @staticmethod
     def _most_known(texts: Sequence[str], explanation: str, knowing: Mapping[str, Sequence[str]]) -> str:
-        """The feature named in the explanation has a lead."""
+        """Feature that knows most texts; the one named in the explanation has a lead."""
         votes: Counter[str] = Counter()
         for text in texts:
             votes.update(knowing.get(text, ()))
@@ -142,7 +142,6 @@ def _label(known: Mapping[Passage, bool], text: str, mark: tuple[int, int] | Non
 
 
 def _add_levels(levels: dict[Passage, int], window: Window, *, maximum: float) -> None:
-    """Levels of a window's tokens by the spans of marks."""
     quantised = quantise(window.activations, maximum=maximum, n_levels=HIGHEST)
     pieces, owners = window.piece_spans(), window.owners()
     for index, level in enumerate(quantised.tolist()):
@@ -153,7 +152,6 @@ def _add_levels(levels: dict[Passage, int], window: Window, *, maximum: float) -
 
 
 def _by_text(texts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """Features by text."""
     features: dict[str, list[str]] = {}
     for feature, own in texts.items():
         for text in dict.fromkeys(own):
