@@ -1,8 +1,4 @@
-"""Pass 2: occurrences of the tokens a feature fires on often, firing and silent, each with the tokens before it.
-
-Takes batches of text and firings; keeps, per feature, role and label, a bottom-k sample by hash, so parts of a stream
-merge exactly and memory does not depend on the number of tokens. Does not know how the samples are used.
-"""
+"""Pass 2: samples of the tokens a feature often fires on, firing and silent, each with the tokens before it."""
 
 from __future__ import annotations
 
@@ -19,23 +15,24 @@ from autointerp.harvest.windows import Plan
 
 __all__ = ["N_BEFORE", "ContextCollector", "Occurrences"]
 
+# tokens kept before each occurrence
 N_BEFORE = 4
-"""Tokens kept before each occurrence."""
+# occurrences kept per feature, role and label
 N_PER_LABEL = 600
-"""Occurrences kept per feature, role and label."""
 
 
 @dataclass(frozen=True, eq=False)
 class Occurrences:
-    """A sample of one feature's occurrences in one role. tokens: [n, 1 + N_BEFORE] the token itself, then those before
-    it, the nearest first, -1 beyond the segment's start; fires: [n]."""
+    """A sample of one feature's occurrences in one role."""
 
+    # [n, 1 + N_BEFORE] the token itself, then those before it, nearest first, -1 beyond the segment's start
     tokens: np.ndarray
+    # [n]
     fires: np.ndarray
 
 
 class ContextCollector:
-    """The samples of one dictionary."""
+    """The samples of one dictionary, bottom-k by hash per feature, role and label: parts of a stream merge exactly."""
 
     def __init__(self, plan: Plan, *, seed: int) -> None:
         self.plan = plan
@@ -44,7 +41,7 @@ class ContextCollector:
         self._code = np.array([code(seed, "context", plan.dictionary, int(f)) for f in plan.features], dtype=np.uint64)
 
     def add(self, batch: TextBatch, firings: Firings) -> None:
-        """Offer a batch's occurrences. `firings.feature` counts within the sample, `firings.row` within the batch."""
+        """`firings.feature` counts within the sample."""
         if not len(self.plan.features) or not batch.n_tokens:
             return
         feature, anchor = self.plan.near_occurrences(batch.token)
@@ -55,17 +52,16 @@ class ContextCollector:
         self.pools.offer(slot, priority, lambda at: {"token": _tokens_up_to(batch, anchor[at])})
 
     def merge(self, other: ContextCollector) -> None:
-        """Add the samples of another part of the stream, collected under the same plan."""
         self.pools.merge(other.pools)
 
     def occurrences(self) -> list[tuple[Occurrences, Occurrences]]:
-        """Per feature of the plan, its sample of the roles explain and score."""
+        """Per feature of the plan, its samples of the roles explain and score."""
         columns = self.pools.columns()
         n_slots = len(self.plan.features) * len(ROLES) * 2
         if not columns:
             columns = {"slot": np.empty(0, np.int64), "token": np.empty((0, 1 + N_BEFORE), np.int32)}
         edges = np.searchsorted(columns["slot"], np.arange(n_slots + 1))
-        found = []
+        samples = []
         for place in range(len(self.plan.features)):
             sides = []
             for role in range(len(ROLES)):
@@ -73,8 +69,8 @@ class ContextCollector:
                 low, middle, high = edges[silent], edges[silent + 1], edges[silent + 2]
                 fires = np.arange(low, high) >= middle
                 sides.append(Occurrences(columns["token"][low:high], fires))
-            found.append((sides[0], sides[1]))
-        return found
+            samples.append((sides[0], sides[1]))
+        return samples
 
 
 def _tokens_up_to(batch: TextBatch, at: np.ndarray) -> np.ndarray:

@@ -1,8 +1,4 @@
-"""Which MLP neuron a feature resembles most: Pearson's r over all tokens of the explain role, in one pass.
-
-Takes firings of the sampled features and the neurons' activations, batch by batch. Both are taken over tokens as they
-come (not averaged per window); a pair in which one side never varies has no correlation. Does not know texts.
-"""
+"""The MLP neuron that a feature resembles most: Pearson's r over all tokens of the explain role, in one pass."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ __all__ = ["NeuronCorrelation"]
 
 
 class NeuronCorrelation:
-    """Sums for the correlations of `n_features` features with all neurons of one layer, in float64."""
+    """Sums for the correlations of features with all neurons of one layer, in float64."""
 
     def __init__(self, n_features: int) -> None:
         self.n_features = n_features
@@ -30,7 +26,7 @@ class NeuronCorrelation:
         self.feature_square = np.zeros(n_features)
 
     def add(self, firings: Firings, neurons: Float[Tensor, "batch d_mlp"]) -> None:
-        """Count a batch; `firings.feature` counts within the sample."""
+        """`firings.feature` counts within the sample."""
         n = neurons.shape[0]
         # firings are in order of feature: each feature's tokens are one bag of rows
         starts = np.searchsorted(firings.feature, np.arange(self.n_features))
@@ -54,7 +50,6 @@ class NeuronCorrelation:
         self.n_tokens += n
 
     def merge(self, other: NeuronCorrelation) -> None:
-        """Add the sums of another part of the stream."""
         if other.cross is None:
             return
         if self.cross is None:

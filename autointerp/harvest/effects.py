@@ -1,8 +1,4 @@
-"""What a feature's direction does to the logits: the vocabulary entries it promotes and suppresses most.
-
-Takes a subject that knows its way from a site to the logits, and unit directions. Special tokens are left out: no text
-holds them. Does not know how the effect is computed (see `subject.unembedding`).
-"""
+"""The vocabulary entries that a feature's direction promotes and suppresses most, special tokens left out."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ LOGITS_AT_ONCE = 1 << 24
 
 @runtime_checkable
 class HasLogitEffects(Protocol):
-    """What is needed of a subject."""
+    """A subject that knows the way from a site to the logits."""
 
     @property
     def vocab_size(self) -> int: ...
@@ -37,15 +33,15 @@ class HasLogitEffects(Protocol):
 def find_effects(
     subject: HasLogitEffects, point: SitePoint, directions: Float[Tensor, "n d_in"], *, n_logits: int, text: TokenText
 ) -> list[Effects]:
-    """(top, bottom) effects of each direction, strongest first; equal ones by token id. Both are empty at a site that
-    reaches the logits through an MLP only."""
+    """(top, bottom) of each direction, strongest first, equal ones by token id."""
+    # the site reaches the logits only through an MLP
     if SITES[point.site].way is None:
         return [((), ()) for _ in directions]
     shown = text_tokens(subject, text)
-    found: list[Effects] = []
+    effects: list[Effects] = []
     for part in directions.split(max(1, LOGITS_AT_ONCE // subject.vocab_size)):
-        found += strongest_effects(subject.logit_effects(point, part), shown, n_logits=n_logits, text=text)
-    return found
+        effects += strongest_effects(subject.logit_effects(point, part), shown, n_logits=n_logits, text=text)
+    return effects
 
 
 def text_tokens(subject: HasLogitEffects, text: TokenText) -> Int[Tensor, " shown"]:
@@ -56,7 +52,7 @@ def text_tokens(subject: HasLogitEffects, text: TokenText) -> Int[Tensor, " show
 def strongest_effects(
     logits: Float[Tensor, "n vocab"], shown: Int[Tensor, " shown"], *, n_logits: int, text: TokenText
 ) -> list[Effects]:
-    """(top, bottom) of each row among the entries `shown`, strongest first; equal ones by token id."""
+    """(top, bottom) of each row among the entries `shown`, strongest first, equal ones by token id."""
     n = min(n_logits, len(shown))
     logits = logits.float().cpu()[:, shown]
     ordered = logits.sort(dim=1, descending=True, stable=True)

@@ -1,8 +1,4 @@
-"""The harvest: everything kept about a sample of each dictionary's live features, as records.
-
-Takes a subject, its dictionaries with their firing rules, and a way to open the text anew; reads it twice (`passes`).
-Writes nothing: `records.evidence_file` does. Does not know judges or scores.
-"""
+"""The harvest: evidence about a sample of each dictionary's live features, from two passes over the text."""
 
 from __future__ import annotations
 
@@ -42,7 +38,7 @@ N_TOKEN_USES = 100
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How many activating and random silent windows of one role a feature needs to be scored."""
+    """Activating and random silent windows of one role that a feature needs to be scored."""
 
     n_positive: int = 1
     n_negative: int = 1
@@ -67,18 +63,17 @@ def harvest(
 ) -> dict[str, list[Evidence]]:
     """Evidence about a seeded sample of each dictionary's live features, ordered by feature.
 
-    `text` holds the bytes of every vocabulary entry, padded to the subject's `vocab_size`. `needs` says, per role,
-    below how many windows a feature counts as unscored (it stays in the list). `n_tokens` is how many the text has at
-    most, for the time left. Raises SubjectError for a site the
-    subject lacks, sae_core's WidthMismatchError for a dictionary made for another width.
+    `text` is padded to the subject's `vocab_size`. Features with fewer windows than `needs` stay, as unscored.
+    `n_tokens`: most tokens of the text, for the time left. Raises SubjectError for a site the subject lacks,
+    WidthMismatchError.
     """
     shown = progress or SilentProgress()
     statistics = collect_statistics(subject, dictionaries, open_batches, seed=seed, n_tokens=n_tokens, progress=shown)
     with shown.bar("harvest: choose features"):
         plans = {
-            name: plan_windows(name, found, config, loaded=dictionaries[name]) for name, found in statistics.items()
+            name: plan_windows(name, counts, config, loaded=dictionaries[name]) for name, counts in statistics.items()
         }
-    n_read = max((int(found.n_tokens.sum()) for found in statistics.values()), default=None)
+    n_read = max((int(counts.n_tokens.sum()) for counts in statistics.values()), default=None)
     harvests = collect_windows(
         subject, dictionaries, open_batches, plans=plans, config=config, seed=seed, n_tokens=n_read, progress=shown
     )
@@ -107,7 +102,7 @@ def build_evidence(
     text: TokenText,
     needs: Mapping[Role, Need] | None = None,
 ) -> list[Evidence]:
-    """The records of one dictionary from the merged statistics and candidates of all shards."""
+    """The records of one dictionary from the merged parts of all shards."""
     features = collected.windows.plan.features
     if not len(features):
         return []
@@ -146,9 +141,8 @@ def counted_evidence(
     text: TokenText,
     needs: Mapping[Role, Need] | None = None,
 ) -> list[Evidence]:
-    """The records of one dictionary as far as its firings tell: no logit effects, no neuron, no neighbours.
-
-    places: where in `statistics` each of the plan's features is counted.
+    """The records without logit effects, neurons and neighbours. places: where `statistics` counts each feature of the
+    plan.
     """
     name, features = collected.plan.dictionary, collected.plan.features.tolist()
     windows = select_windows(collected, config, text=text)
@@ -193,7 +187,7 @@ def _token_uses(statistics: FeatureStatistics, feature: int, text: TokenText) ->
 def _unscored(
     windows: tuple[Window, ...], needs: Mapping[Role, Need]
 ) -> Literal["too_few_positives", "too_few_negatives"] | None:
-    """The reason a feature cannot be scored, positives first; None when every role has what it needs."""
+    """Why a feature cannot be scored, positives first; None when every role has enough."""
     for role, need in needs.items():
         if sum(w.role == role and w.kind in ACTIVATING for w in windows) < need.n_positive:
             return "too_few_positives"

@@ -1,8 +1,4 @@
-"""When a feature fires: the rules of a whole dictionary, kept beside its weights, and the firings they yield.
-
-Takes a dictionary of sae_core and its activations; gives firings as sparse triples. Thresholds are fitted by
-`sae_core.firing` on the dictionary role. Does not know texts or windows.
-"""
+"""When features fire: the rules of a whole dictionary, kept beside its weights, and the firings they yield."""
 
 from __future__ import annotations
 
@@ -37,21 +33,20 @@ Kind = Literal["above_zero", "quantile"]
 
 @dataclass(frozen=True, eq=False)
 class FiringRules:
-    """One rule per feature: it fires where `sign * value > threshold`.
+    """One rule per feature: it fires where `sign * value > threshold`; tensors are [n_features] on the CPU.
 
-    The activation then is `sign * value`; where a threshold is negative (a direction most tokens point away from)
-    the threshold is taken off, so that an activation is always above 0 where the feature fires and 0 elsewhere.
-    threshold, sign, target_density: [n_features] on the CPU; `target_density` is None for `above_zero`.
+    Its activation there is `sign * value`, less a negative threshold, so that activations are always above 0.
     """
 
     kind: Kind
     threshold: Float[Tensor, " n_features"]
     sign: Float[Tensor, " n_features"]
+    # of `quantile` rules only
     target_density: Float[Tensor, " n_features"] | None = None
 
     @classmethod
     def above_zero(cls, n_features: int) -> FiringRules:
-        """Every feature fires above 0: the rule of sparse codes."""
+        """The rule of sparse codes."""
         return cls("above_zero", torch.zeros(n_features), torch.ones(n_features))
 
     @classmethod
@@ -62,7 +57,7 @@ class FiringRules:
         target_density: Float[Tensor, " n_features"] | float,
         sign: Float[Tensor, " n_features"] | None = None,
     ) -> FiringRules:
-        """Every feature fires above a fitted threshold, on the positive side unless `sign` says otherwise."""
+        """Features fire above a fitted threshold, on the positive side unless `sign` says otherwise."""
         values = threshold.detach().cpu().float().clone()
         density = torch.as_tensor(target_density, dtype=torch.float32).cpu().expand(values.shape).clone()
         signs = torch.ones_like(values) if sign is None else sign.detach().cpu().float().clone()
@@ -73,22 +68,22 @@ class FiringRules:
         return self.threshold.shape[0]
 
     def rule(self, feature: int) -> FiringRule:
-        """The rule of one feature as a record."""
         density = None if self.target_density is None else float(self.target_density[feature])
         sign: Literal[1, -1] = 1 if self.sign[feature] > 0 else -1
         return FiringRule(self.kind, float(self.threshold[feature]), sign, density)
 
     def save(self, folder: Path) -> None:
-        """Write the rules into a dictionary's folder. Raises sae_core's DictionaryWriteError when the disk is full."""
+        """Raises sae_core's DictionaryWriteError when the disk is full."""
         tensors = {"threshold": self.threshold.contiguous(), "sign": self.sign.contiguous()}
         if self.target_density is not None:
             tensors["target_density"] = self.target_density.contiguous()
+        # a tensor, since safetensors orders several metadata entries at will
         tensors[HASH] = _hash(self.kind, tensors)
         replace_file(Path(folder) / FILE, save(tensors, metadata={"kind": self.kind}))
 
     @classmethod
     def load(cls, folder: Path) -> FiringRules:
-        """Read the rules from a dictionary's folder. Raises ArtefactError when they are absent or damaged."""
+        """Raises ArtefactError when the file is absent or damaged."""
         path = Path(folder) / FILE
         if not path.is_file():
             raise ArtefactError(f"{path} does not exist; run the train stage again")
@@ -108,7 +103,7 @@ class FiringRules:
 
 
 def _hash(kind: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    """sha256 as 32 bytes. A tensor, since the order of several metadata of a safetensors file is any."""
+    """sha256 as 32 bytes."""
     digest = hashlib.sha256(kind.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + tensor.numpy().tobytes())
@@ -116,14 +111,13 @@ def _hash(kind: str, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 class Firings(NamedTuple):
-    """Where features fire in a batch, in order of feature and row.
+    """Where features fire in a batch, ordered by feature and row; [n] each."""
 
-    feature: [n], the feature's index (its place among the features asked for, where some were). row: [n], the row of
-    the batch. value: [n] float32, the activation, above 0.
-    """
-
+    # the feature's index, or its place among the features asked for
     feature: np.ndarray
+    # of the batch
     row: np.ndarray
+    # float32, above 0
     value: np.ndarray
 
 
@@ -131,7 +125,7 @@ class Firings(NamedTuple):
 def find_firings(
     dictionary: Dictionary, rules: FiringRules, x: Float[Tensor, "batch d_in"], *, features: Tensor | None = None
 ) -> Firings:
-    """The firings of all features, or of `features` (int64, [chosen]), in a batch of activations."""
+    """Firings of all features, or of `features` ([chosen] int64)."""
     device = dictionary.directions.device
     x = x.to(device)
     # On a GPU the fast product is TF32, whose rounding would move tokens over a threshold.
@@ -145,7 +139,6 @@ def find_firings(
 
 
 def _dense_firings(values: Tensor, rules: FiringRules, features: Tensor | None) -> Firings:
-    """The firings in a dense matrix; only what fires is computed on."""
     threshold, sign = rules.threshold, rules.sign
     if features is not None:
         threshold, sign = threshold[features], sign[features]
@@ -161,12 +154,13 @@ def _dense_firings(values: Tensor, rules: FiringRules, features: Tensor | None) 
     flat = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64, device=values.device)
     row = flat // n_features
     feature = flat - row * n_features
+    # only what fires is computed on
     value = values[row, feature] * sign[feature] - threshold[feature].clamp(max=0)
     return _in_order(feature, row, value, n_rows=values.shape[0])
 
 
 def _sparse_firings(dictionary: Dictionary, x: Tensor, features: Tensor | None) -> Firings:
-    """The same from a code that is sparse by nature: no [batch, n_features] matrix is made."""
+    """Firings without a [batch, n_features] matrix."""
     code = dictionary.encode(x)
     at = true_positions((code.values > 0).reshape(-1))
     feature, value = code.indices.reshape(-1)[at], code.values.reshape(-1)[at]
@@ -181,6 +175,5 @@ def _sparse_firings(dictionary: Dictionary, x: Tensor, features: Tensor | None) 
 
 
 def _in_order(feature: Tensor, row: Tensor, value: Tensor, *, n_rows: int) -> Firings:
-    """Firings found row by row, put in order of feature and row."""
     order = torch.sort(feature * n_rows + row).indices
     return Firings(*(part[order].cpu().numpy() for part in (feature, row, value.float())))

@@ -1,7 +1,4 @@
-"""Vectorised 64-bit hashes: what draws windows, so that no draw depends on the order tokens are read in.
-
-Takes and gives numpy arrays of unsigned 64-bit integers. Knows nothing of features or documents.
-"""
+"""Vectorised 64-bit hashes for draws that do not depend on reading order."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 def mix(values: np.ndarray) -> np.ndarray:
-    """A bijection of 64-bit integers that scatters them (SplitMix64: Steele, Lea and Flood 2014)."""
+    """A bijection that scatters 64-bit integers (SplitMix64: Steele, Lea and Flood 2014)."""
     z = values.astype(np.uint64) + STEP
     z = (z ^ (z >> np.uint64(30))) * FIRST
     z = (z ^ (z >> np.uint64(27))) * SECOND
@@ -24,5 +21,5 @@ def mix(values: np.ndarray) -> np.ndarray:
 
 
 def code(seed: int, *names: str | int) -> np.uint64:
-    """A 64-bit code of a seed and names, equal on every machine."""
+    """Equal on every machine."""
     return np.uint64(derive(seed, *names))

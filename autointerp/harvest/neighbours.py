@@ -1,9 +1,4 @@
-"""Which features may be taken for another: those that point its way, and those that fire when it does.
-
-Takes directions and the firings of pass 1 on a sample of tokens drawn by hash, so that parts of a stream merge exactly
-and memory does not depend on the number of tokens. All live features of the dictionary may be neighbours, not only
-those in the sample. Knows nothing of windows.
-"""
+"""Features that may be taken for another: those that point its way, and those that fire when it does."""
 
 from __future__ import annotations
 
@@ -18,15 +13,15 @@ from autointerp.records.evidence import Neighbour
 
 __all__ = ["N_EACH", "CoFirings", "find_neighbours"]
 
+# neighbours by direction, and as many by firing together
 N_EACH = 2
-"""Neighbours by direction, and as many by firing together."""
+# tokens on which firing together is counted: those with the lowest hashes
 N_TOKENS = 32_768
-"""Tokens on which firing together is counted: those with the lowest hashes."""
 _CHUNK = 1024
 
 
 class CoFirings:
-    """Which features fire on each of at most `n_tokens` tokens."""
+    """The features that fire on each of a sample of tokens, drawn by hash: parts of a stream merge exactly."""
 
     def __init__(self, n_features: int, *, n_tokens: int = N_TOKENS) -> None:
         self.n_features, self.n_tokens = n_features, n_tokens
@@ -36,18 +31,17 @@ class CoFirings:
         self._n_kept = 0
 
     def add(self, firings: Firings, draw: np.ndarray) -> None:
-        """Offer a batch of tokens. draw: [n] the hash of each of its rows."""
+        """draw: [n] the hash of each row of the batch."""
         of = draw[firings.row]
         is_low = of <= self._bound
         self._join(draw[draw <= self._bound], of[is_low], firings.feature[is_low])
 
     def merge(self, other: CoFirings) -> None:
-        """Add another part of the stream."""
         for part in other._parts:
             self._join(*part)
 
     def together(self) -> sparse.csr_matrix:
-        """[n_tokens kept, n_features] 1 where a feature fires; the same in whatever order tokens came."""
+        """[n_tokens kept, n_features] 1 where a feature fires, in an order that does not depend on the stream's."""
         kept, draw, feature = self._cut()
         row = np.searchsorted(kept, draw)
         ones = np.ones(len(row), dtype=np.int32)
@@ -60,7 +54,7 @@ class CoFirings:
             self._cut()
 
     def _cut(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All parts as one, of which the tokens of the lowest hashes are left."""
+        """The parts as one, cut to the tokens of lowest hash."""
         if not self._parts:
             self._parts.append((np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int32)))
         kept, draw, feature = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
@@ -76,16 +70,15 @@ class CoFirings:
 def find_neighbours(
     features: np.ndarray, *, directions: np.ndarray, is_live: np.ndarray, firings: CoFirings
 ) -> tuple[tuple[Neighbour, ...], ...]:
-    """The neighbours of each of `features`, by direction and by firing together in turns, the nearest first.
+    """The neighbours of each of `features`, by direction and by firing together in turns, nearest first.
 
     directions: [n_features, d] with the sign of the firing rule. is_live: [n_features] which may be neighbours.
-    Features at a right angle or further, and such as never fire together with one, are none.
     """
     norms = np.linalg.norm(directions, axis=1, keepdims=True)
     unit = directions / np.maximum(norms, 1e-12)
     matrix = firings.together()
     sizes = np.asarray(matrix.sum(axis=0)).ravel()
-    found: list[tuple[Neighbour, ...]] = []
+    neighbours: list[tuple[Neighbour, ...]] = []
     for start in range(0, len(features), _CHUNK):
         chunk = features[start : start + _CHUNK]
         cosine = unit[chunk] @ unit.T
@@ -97,8 +90,8 @@ def find_neighbours(
             jaccard = shared / np.maximum(sizes + sizes[feature] - shared, 1)
             pairs = zip_longest(_largest(cosine[place], may_be), _largest(jaccard, may_be))
             chosen = dict.fromkeys(other for other in chain.from_iterable(pairs) if other is not None)
-            found.append(tuple(Neighbour(i, float(cosine[place, i]), float(jaccard[i])) for i in chosen))
-    return tuple(found)
+            neighbours.append(tuple(Neighbour(i, float(cosine[place, i]), float(jaccard[i])) for i in chosen))
+    return tuple(neighbours)
 
 
 def _largest(values: np.ndarray, may_be: np.ndarray) -> Sequence[int]:

@@ -1,9 +1,7 @@
 """The two passes over the text: one forward of the subject serves all dictionaries of all sites.
 
-Takes a subject, dictionaries and a stream of packed batches; gives, per dictionary, statistics (pass 1) and window
-candidates (pass 2). Each pass may be split: shard (i, n) reads every n-th batch from the i-th on, and the parts
-`merge` to what one pass gives. Between the passes the statistics of ALL shards must have been merged, because the
-sample, the bins and the near-miss tokens come from them. Does not know records or files.
+Shard (i, n) reads every n-th batch from the i-th on; merged shards equal one whole pass. Pass 2 needs the statistics of
+ALL shards of pass 1.
 """
 
 from __future__ import annotations
@@ -42,16 +40,14 @@ __all__ = [
     "plan_windows",
 ]
 
+# opens the stream of the roles explain and score anew; it must give the same batches each time
 OpenBatches = Callable[[], Iterable[PackedBatch]]
-"""Opens the stream of the roles explain and score anew; it must give the same batches each time."""
 
 N_NEAR_TOKENS = 10
 
 
 @runtime_checkable
 class ReadableSubject(Protocol):
-    """What the passes need of a subject."""
-
     @property
     def vocab_size(self) -> int: ...
     def check(self, point: SitePoint) -> None: ...
@@ -60,12 +56,12 @@ class ReadableSubject(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LoadedDictionary:
-    """A dictionary, where it reads the subject, when its features fire, and the norm above which an activation there is
-    an attention sink's and its token no text."""
+    """A dictionary with its site and firing rules."""
 
     dictionary: Dictionary
     point: SitePoint
     rules: FiringRules
+    # a token whose activation is longer is an attention sink and no text
     longest: float = NO_LIMIT
 
 
@@ -78,7 +74,6 @@ class Harvest:
     neurons: NeuronCorrelation
 
     def merge(self, other: Harvest) -> None:
-        """Add another shard's."""
         self.windows.merge(other.windows)
         self.contexts.merge(other.contexts)
         self.neurons.merge(other.neurons)
@@ -99,11 +94,11 @@ def collect_statistics(
     n_tokens: int | None = None,
     progress: Progress,
 ) -> dict[str, FeatureStatistics]:
-    """Pass 1. `n_tokens`: how many there will be at most, over all shards, for the time left.
+    """Pass 1. `n_tokens`: most tokens over all shards, for the time left.
 
-    Raises SubjectError for a site the subject lacks, WidthMismatchError for a dictionary of another one.
+    Raises SubjectError for a site the subject lacks, WidthMismatchError for a dictionary of another width.
     """
-    found = {
+    statistics = {
         name: FeatureStatistics(
             loaded.dictionary.n_features,
             order=drawing_order(seed, name, loaded.dictionary.n_features),
@@ -118,15 +113,14 @@ def collect_statistics(
         tokens, draws = batch.tokens[batch.is_text].cpu().numpy(), token_draws(batch, seed=seed)
         for name, loaded in dictionaries.items():
             firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point])
-            found[name].add(firings, tokens=tokens, role=batch.role, draws=draws)
-    return found
+            statistics[name].add(firings, tokens=tokens, role=batch.role, draws=draws)
+    return statistics
 
 
 def plan_windows(
     name: str, statistics: FeatureStatistics, config: HarvestConfig, *, loaded: LoadedDictionary | None = None
 ) -> Plan:
-    """The sample of one dictionary, its ranges, near-miss tokens and, where the dictionary itself is given, its
-    neighbours, from the statistics of all shards."""
+    """The plan of one dictionary from the statistics of all shards; with neighbours only where `loaded` is given."""
     n = None if config.n_features == "all" else config.n_features
     features = statistics.draw(n, min_firing=config.min_firing)
     low, high = statistics.range(features)
@@ -156,7 +150,7 @@ def collect_windows(
     progress: Progress,
 ) -> dict[str, Harvest]:
     """Pass 2: window candidates and neuron correlations of the sampled features."""
-    found = {
+    harvests = {
         name: Harvest(
             WindowCollector(plan, config, seed=seed),
             ContextCollector(plan, seed=seed),
@@ -184,12 +178,12 @@ def collect_windows(
             sample = torch.from_numpy(plans[name].watched)
             watched = find_firings(loaded.dictionary, loaded.rules, x[loaded.point], features=sample)
             firings = plans[name].own(watched)
-            found[name].windows.add(text, watched)
-            found[name].contexts.add(text, firings)
+            harvests[name].windows.add(text, watched)
+            harvests[name].contexts.add(text, firings)
             point = neurons[name]
             if point is not None and batch.role == "explain":
-                found[name].neurons.add(firings, x[point])
-    return found
+                harvests[name].neurons.add(firings, x[point])
+    return harvests
 
 
 def _read(
@@ -203,8 +197,7 @@ def _read(
     n_tokens: int | None,
     progress: Progress,
 ) -> Iterator[tuple[PackedBatch, dict[SitePoint, Tensor]]]:
-    """Each batch of the shard with its activations at text tokens only, [n, d_in] per point, those of the dictionaries
-    and `also` others. A token that is a sink for one dictionary is no text for any: all have the same text."""
+    """Batches of the shard with activations at text tokens, [n, d_in] per point of the dictionaries and of `also`."""
     longest = limits_of(dictionaries)
     ordered = sorted({each.point for each in dictionaries.values()} | also, key=str)
     for point in ordered:
@@ -217,16 +210,17 @@ def _read(
                 raise ValueError(f"evidence is of the roles {ROLES}, not '{batch.role}'")
             if number % n_shards != index or not batch.n_tokens:
                 continue
-            found = subject.activations(batch.tokens, ordered)
-            kept = leave_out(batch, found, longest)
+            activations = subject.activations(batch.tokens, ordered)
+            # a sink of one dictionary is no text for any: all have the same text
+            kept = leave_out(batch, activations, longest)
             is_text = kept.is_text
-            yield kept, {point: x[is_text.to(x.device)] for point, x in found.items()}
+            yield kept, {point: x[is_text.to(x.device)] for point, x in activations.items()}
             n_read += batch.n_tokens
             bar.update(n_read)
 
 
 def _neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | None:
-    """The neurons of the layer a dictionary reads; None where that layer has no MLP."""
+    """None where the layer has no MLP."""
     neurons = SitePoint("mlp_post", point.layer)
     try:
         subject.check(neurons)
@@ -236,7 +230,7 @@ def _neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | Non
 
 
 def near_tokens_of(statistics: FeatureStatistics, feature: int) -> tuple[int, ...]:
-    """The tokens on which a feature fires most often, at least twice and twice as often as on the average token."""
+    """Tokens a feature fires on most often, at least twice and twice as often as on the average token."""
     density = statistics.density(feature)
     often = min(2 * density, (1 + density) / 2)
     top = statistics.tokens.top(feature, 10 * N_NEAR_TOKENS)

@@ -1,8 +1,4 @@
-"""Local maxima of firings: the anchors of activating windows.
-
-Takes firings as sorted triples; finds, without a loop over tokens, those that no firing of the same feature and
-segment within reach exceeds. Does not know windows or texts.
-"""
+"""Local maxima of firings, the anchors of activating windows."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ __all__ = ["find_peaks"]
 def find_peaks(coordinate: np.ndarray, value: np.ndarray, *, reach: int) -> np.ndarray:
     """Indices of the firings that are the largest within `reach` on both sides; of equal ones the first.
 
-    coordinate: [n] ascending, in which firings of different features or segments are more than `reach` apart.
-    value: [n]. So of two peaks of one feature in one segment each is more than `reach` from the other.
+    coordinate: [n] ascending, with firings of different features or segments more than `reach` apart. value: [n].
     """
     n = len(coordinate)
     if n == 0:
@@ -46,7 +41,8 @@ def _range_max(levels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndar
     """Maximum of the entries [low, high) for each pair; minus infinity for an empty range."""
     length = high - low
     level = np.frexp(np.maximum(length, 1))[1] - 1
-    found = np.maximum(
+    # two overlapping ranges whose length is a power of two cover any range
+    maximum = np.maximum(
         levels[level, np.minimum(low, levels.shape[1] - 1)], levels[level, np.maximum(high - (1 << level), 0)]
     )
-    return np.where(length > 0, found, -np.inf)
+    return np.where(length > 0, maximum, -np.inf)

@@ -1,11 +1,8 @@
-"""What the subject says differently when a feature is held high: the evidence of explainers and scorers of outputs.
+"""What the subject says differently when a feature is held high: evidence for explainers and scorers of outputs.
 
-Each feature is pinned at every text token of a few prompts: its own value is replaced by one strength, by adding so
-much of its direction at its site. The strength is found by bisection, so that all features move the next token's
-distribution equally far (mean KL divergence from the untouched one, in nats): features are compared by what they
-change, not by how much. Kept are the vocabulary entries whose logits rose and fell most on average (token change,
-Gur-Arieh et al. 2025, arXiv 2501.08319). The prompts are openings of documents of the role explain, the same for all
-features. Takes evidence and gives it back with `pinned` filled in; reads no scores and knows no judges.
+A feature's value at every text token of a few prompts is replaced by one strength, found by bisection, that moves the
+next token's distribution by a given mean KL divergence (nats). The entries whose logits rose and fell most are kept
+(token change: Gur-Arieh et al. 2025, arXiv 2501.08319).
 """
 
 from __future__ import annotations
@@ -28,8 +25,8 @@ from autointerp.subject.tokens import TokenText
 
 __all__ = ["PROMPT_TOKENS", "PinnableSubject", "Prompts", "choose_prompts", "pin_features"]
 
+# length of a prompt: long enough to be about something, short enough for many passes
 PROMPT_TOKENS = 24
-"""Length of a prompt: long enough to be about something, short enough for many passes."""
 ROWS_AT_ONCE = 256
 _MOST_DOUBLINGS = 12
 _N_BISECTIONS = 12
@@ -37,8 +34,6 @@ _N_BISECTIONS = 12
 
 @runtime_checkable
 class PinnableSubject(ReadableSubject, HasLogitEffects, Protocol):
-    """What is needed of a subject."""
-
     def shifted_logits(
         self, tokens: Tensor, mask: Tensor, point: SitePoint | None = None, shift: Tensor | None = None
     ) -> Tensor: ...
@@ -46,17 +41,14 @@ class PinnableSubject(ReadableSubject, HasLogitEffects, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Openings of texts, and where their text tokens stand."""
+    """Openings of documents, the same for all features."""
 
     tokens: Int[Tensor, "prompt pos"]
     is_text: Bool[Tensor, "prompt pos"]
 
 
 def choose_prompts(batches: Iterable[PackedBatch], n: int, *, context_tokens: int) -> Prompts:
-    """The openings of the first `n` contexts that are as long as a prompt and have text at its last token.
-
-    Raises InputError for too few.
-    """
+    """The openings of the first `n` contexts that are long enough and end in text. Raises InputError for too few."""
     length = min(PROMPT_TOKENS, context_tokens)
     tokens: list[Tensor] = []
     masks: list[Tensor] = []
@@ -88,18 +80,17 @@ def pin_features(
     n_logits: int,
     text: TokenText,
 ) -> list[Evidence]:
-    """The evidence with what pinning each feature does, `n_logits` entries either way.
+    """The evidence with the effect of pinning each feature, `n_logits` entries either way.
 
-    `PinnedEffect.strength` is in units of the feature's activation, `kl` what it came to: another than asked for where
-    no strength does it. A transcoder's directions belong to another place than it reads, so its features are not
-    pinned.
+    `PinnedEffect.strength` is in units of the activation; its `kl` differs from `kl` where no strength reaches that.
     """
+    # a transcoder's directions belong to another place than it reads
     if loaded.dictionary.is_transcoder or not evidence:
         return list(evidence)
     shown = text_tokens(subject, text)
     clean = subject.shifted_logits(prompts.tokens, prompts.is_text)
     n_prompts = len(prompts.tokens)
-    found: list[Evidence] = []
+    pinned: list[Evidence] = []
     per_part = max(1, ROWS_AT_ONCE // n_prompts)
     for start in range(0, len(evidence), per_part):
         part = evidence[start : start + per_part]
@@ -114,8 +105,8 @@ def pin_features(
         for item, (raised, lowered), nats, alpha in zip(
             part, effects, reached.tolist(), strength.tolist(), strict=True
         ):
-            found.append(replace(item, pinned=PinnedEffect(raised, lowered, kl=nats, strength=alpha)))
-    return found
+            pinned.append(replace(item, pinned=PinnedEffect(raised, lowered, kl=nats, strength=alpha)))
+    return pinned
 
 
 class _Pin:
@@ -139,11 +130,10 @@ class _Pin:
         self._directions = dictionary.directions.detach()[chosen].float() * sign[:, None]
         x = subject.activations(prompts.tokens, [loaded.point])[loaded.point].to(device)
         own = dictionary.encode_features(x.flatten(0, 1), chosen).float() * sign
+        # [feature, prompt, pos]: the value that is replaced
         self._own = own.T.unflatten(1, prompts.tokens.shape)
-        """[feature, prompt, pos]: the value that is replaced."""
 
     def logits(self, strength: Float[Tensor, " feature"]) -> Float[Tensor, "feature prompt vocab"]:
-        """What follows the prompts with every feature at its strength."""
         lift = strength.to(self._own)[:, None, None] - self._own
         shift = lift[..., None] * self._directions[:, None, None, :]
         tokens = self._prompts.tokens.repeat(self._n_features, 1)
@@ -157,8 +147,7 @@ class _Pin:
         return (self._clean.exp() * (self._clean - pinned)).sum(-1).mean(-1).cpu()
 
     def match(self, start: Float[Tensor, " feature"], *, kl: float) -> Float[Tensor, " feature"]:
-        """The strength of each feature at which the divergence is `kl`: doubled from `start` until it is passed, then
-        halved in between."""
+        """The strengths at which the divergence is `kl`: doubled from `start` until past it, then bisected."""
         low, high = torch.zeros_like(start), start.clone()
         for _ in range(_MOST_DOUBLINGS):
             is_short = self.divergence(self.logits(high)) < kl

@@ -1,8 +1,4 @@
-"""Bottom-k pools: of all candidates offered to a slot, the `capacity` ones of lowest priority number, with payload.
-
-Takes arrays of slots, 64-bit priorities and payload columns. What a pool holds depends on the candidates alone, not
-on their order or grouping, so pools of parts of a stream merge exactly. Does not know what a slot or payload means.
-"""
+"""Bottom-k pools: the candidates of lowest priority number in each slot, with payload."""
 
 from __future__ import annotations
 
@@ -17,9 +13,10 @@ NO_BOUND = np.uint64(2**64 - 1)
 
 
 class Pools:
-    """One bottom-k pool per slot. capacity: [n_slots]."""
+    """One pool per slot, whose content does not depend on the candidates' order: parts of a stream merge exactly."""
 
     def __init__(self, capacity: np.ndarray) -> None:
+        # [n_slots]
         self.capacity = capacity
         self._bound = np.where(capacity > 0, NO_BOUND, np.uint64(0))
         self._kept: list[Columns] = []
@@ -29,9 +26,10 @@ class Pools:
     def offer(
         self, slot: np.ndarray, priority: np.ndarray, build: Callable[[np.ndarray], Mapping[str, np.ndarray]]
     ) -> None:
-        """Offer candidates. `build(indices)` is asked for the payload of those that may stay; it may leave some out
-        by giving them under the key `chosen` (places among `indices`), the payload then being theirs alone.
+        """`build(indices)` returns the payload of those that may stay. To leave some out it also returns `chosen`
+        (places among `indices`) and the payload of these alone.
         """
+        # a payload is costly: none is built for candidates above the bound of a full pool
         can_stay = np.flatnonzero(priority < self._bound[slot])
         if not len(can_stay):
             return
@@ -44,7 +42,6 @@ class Pools:
         self._append({"slot": slot[can_stay], "priority": priority[can_stay], **payload})
 
     def merge(self, other: Pools) -> None:
-        """Add the candidates of another part of the stream."""
         columns = other.columns()
         if columns:
             self._append(columns)

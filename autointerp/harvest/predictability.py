@@ -1,10 +1,6 @@
-"""Context predictability: where the same token stands, does what stands before it tell whether the feature fires?
+"""Context predictability: whether the tokens before one tell if a feature fires on it.
 
-No judge is asked. A linear model is fitted on the documents of one role and held against those of the other, both ways
-round, and only ever compared within one token, so that no list of tokens can score: 0.5 is chance. It describes the
-subject (whether its features depend on context in a way that words show), not the dictionary: trained features are told
-from random ones by it, random directions of a trained subject are not (Heap et al. 2025, arXiv 2501.17727, for why that
-control is needed). Takes samples of occurrences; knows nothing of subjects.
+It describes the subject, not the dictionary (Heap et al. 2025, arXiv 2501.17727).
 """
 
 from __future__ import annotations
@@ -18,38 +14,36 @@ from autointerp.records.evidence import ContextPredictability
 
 __all__ = ["context_predictability"]
 
+# occurrences of either label below which a token is not compared within
 MIN_PER_TOKEN = 5
-"""Occurrences of either label below which a token is not compared within."""
+# sum of n_firing * n_silent / (n_firing + n_silent) over tokens, in each role, from which on it counts as measurable:
+# 20 firing and 20 silent occurrences of one token
 MIN_WEIGHT = 10.0
-"""Sum of n_firing * n_silent / (n_firing + n_silent) over tokens, in each role, from which on it counts as measurable:
-20 firing and 20 silent occurrences of one token."""
 _SMOOTHING = 0.5
 
 
 def context_predictability(
     explain: Occurrences, score: Occurrences, *, rng: np.random.Generator
 ) -> ContextPredictability | None:
-    """AUROC within tokens of the model's log odds, and that of a model fitted to labels shuffled within tokens.
+    """AUROC within tokens of a naive Bayes model of the `N_BEFORE` tokens before, and of one fitted to shuffled labels.
 
-    The model is naive Bayes over the `N_BEFORE` tokens before, each at its own distance: the log odds that the feature
-    fires are the sum over distances of log P(token | fires) - log P(token | silent), add-half smoothed, which is linear
-    in the indicators of those tokens. AUROC is taken within each token that has at least `MIN_PER_TOKEN` occurrences of
-    both labels, and averaged with the weight n_firing * n_silent / (n_firing + n_silent). The mean over both directions
-    (fitted on explain and held against score, and the other way round) is given; None where either role has too few.
+    Each distance adds log P(token | fires) - log P(token | silent), add-half smoothed. AUROCs within tokens are
+    averaged by n_firing * n_silent / (n_firing + n_silent), then over both directions (fitted on explain and tested on
+    score, and the reverse). 0.5 is chance. None where either role has too few.
     """
     sides = [_within_tokens(side) for side in (explain, score)]
     if any(side.weight < MIN_WEIGHT for side in sides):
         return None
-    found, shuffled = [], []
+    scores, shuffled = [], []
     for fitted, held in (sides, sides[::-1]):
         places = _matched_places(fitted.tokens, held.tokens)
         null = fitted.fires.copy()
         for start, end in pairwise(fitted.edges):
             null[start:end] = rng.permutation(null[start:end])
-        found.append(held.stratified_auroc(_log_odds(places, fitted.fires)))
+        scores.append(held.stratified_auroc(_log_odds(places, fitted.fires)))
         shuffled.append(held.stratified_auroc(_log_odds(places, null)))
     return ContextPredictability(
-        auroc=float(np.mean(found)),
+        auroc=float(np.mean(scores)),
         shuffled_auroc=float(np.mean(shuffled)),
         n_tokens=len({int(token) for side in sides for token in side.tokens[side.edges[:-1], 0]}),
         n_firing=int(sum(side.fires.sum() for side in sides)),
@@ -58,12 +52,10 @@ def context_predictability(
 
 
 class _Side:
-    """Occurrences of one role, of tokens that can be compared within, those of one token after the other.
-
-    edges: [n_groups + 1] where each token's begin.
-    """
+    """Occurrences of one role, grouped by token, of tokens with enough of both labels."""
 
     def __init__(self, tokens: np.ndarray, fires: np.ndarray, edges: np.ndarray) -> None:
+        # edges: [n_groups + 1] where each token's begin
         self.tokens, self.fires, self.edges = tokens, fires, edges
         self._sizes = np.diff(edges)
         self._n_firing = np.add.reduceat(fires, edges[:-1]) if len(self._sizes) else np.empty(0)
@@ -71,7 +63,6 @@ class _Side:
         self.weight = float(self.weights.sum())
 
     def stratified_auroc(self, values: np.ndarray) -> float:
-        """Mean over tokens of the AUROC within each."""
         from scipy.stats import rankdata
 
         group = np.repeat(np.arange(len(self._sizes)), self._sizes)
@@ -95,17 +86,16 @@ def _within_tokens(side: Occurrences) -> _Side:
 
 def _matched_places(tokens: np.ndarray, held: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per distance, the number of each fitted row's token and of each held row's, -1 for a token never fitted."""
-    found = []
+    places = []
     for distance in range(1, 1 + N_BEFORE):
         seen, own = np.unique(tokens[:, distance], return_inverse=True)
         other = np.searchsorted(seen, held[:, distance]).clip(max=len(seen) - 1)
-        found.append((own, np.where(seen[other] == held[:, distance], other, -1)))
-    return found
+        places.append((own, np.where(seen[other] == held[:, distance], other, -1)))
+    return places
 
 
 def _log_odds(places: list[tuple[np.ndarray, np.ndarray]], fires: np.ndarray) -> np.ndarray:
-    """[n_held] log odds by the tokens before, fitted to the labels `fires`. A token never seen at its distance says
-    nothing."""
+    """[n_held] log odds by the tokens before, fitted to the labels `fires`."""
     n_firing, n_silent = int(fires.sum()), int((~fires).sum())
     total = np.zeros(len(places[0][1]))
     for own, held in places:
@@ -113,5 +103,6 @@ def _log_odds(places: list[tuple[np.ndarray, np.ndarray]], fires: np.ndarray) ->
         firing = np.bincount(own[fires], minlength=n) + _SMOOTHING
         silent = np.bincount(own[~fires], minlength=n) + _SMOOTHING
         odds = np.append(np.log(firing / (n_firing + 1)) - np.log(silent / (n_silent + 1)), 0.0)
+        # a token never seen at its distance has place -1: the 0 at the end
         total += odds[held]
     return total

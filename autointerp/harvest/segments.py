@@ -1,15 +1,4 @@
-"""Where windows may stand in a batch: segments of documents, and the one rule by which a window is placed.
-
-Takes packed batches. A segment is a run of tokens of one document within one context; no window leaves its segment.
-The rule, the same for firing and silent windows, so that a position betrays nothing: a window has an anchor (the
-token the marked task asks about), and a number of tokens left of it.
-  varying (default): the number is drawn from a hash of the eight tokens up to the anchor, between a quarter of the
-    window and all but an eighth, so some left context is always kept, and passages that are repeated word for word
-    give windows that are equal word for word (which are then kept once); a window that would leave its segment is
-    shifted into it, and is the whole segment where that is shorter.
-  fixed: `left` tokens before the anchor and `right` after it; a window that would leave its segment is cut there.
-A window shorter than a quarter of the full length is not used. Does not know features.
-"""
+"""Where windows may stand in a batch: segments, which are runs of tokens of one document within one context."""
 
 from __future__ import annotations
 
@@ -30,7 +19,12 @@ CONTENT_TOKENS = 8
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The shape of windows: tokens left and right of the anchor, which vary unless `is_fixed`."""
+    """The one rule of placing windows, firing and silent ones alike, so that a position betrays nothing.
+
+    A window surrounds its anchor, the token the marked task asks about. By default a hash of the eight tokens up to the
+    anchor draws how many stand left of it, so that repeated passages give equal windows, and a window that would leave
+    its segment is shifted into it. A fixed one is cut there.
+    """
 
     left: int
     right: int
@@ -42,12 +36,11 @@ class Placement:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens in a whole window."""
         return self.left + self.right + 1
 
     @property
     def min_tokens(self) -> int:
-        """Tokens in the shortest window that is used."""
+        """The shortest window that is used."""
         return max(1, self.n_tokens // 4)
 
     def place(
@@ -60,6 +53,7 @@ class Placement:
         n = self.n_tokens
         if self.is_fixed:
             return np.maximum(anchor - self.left, start), np.minimum(anchor + self.right + 1, end)
+        # between a quarter of the window and all but an eighth stand left
         least, most = n // 4, max(n // 4, n - 1 - n // 8)
         left = least + (draw % np.uint64(most - least + 1)).astype(np.int64)
         low = np.maximum(anchor - left, start)
@@ -68,25 +62,22 @@ class Placement:
 
 
 class TextBatch:
-    """A packed batch as flat arrays of its text tokens, in reading order; every array is [n], one entry per token.
-
-    flat: position in the flattened batch. token, offset: as packed. document: hash of the document's id (uint64).
-    start, end: the token's segment as places in these arrays. place_code: what draws the left context there.
-    apart: coordinates in which tokens of different segments are at least `gap` apart. spans: [2 n] where in its
-    document's bytes each token begins and ends, None where ids spell the text.
-    """
+    """A packed batch as flat arrays of its text tokens in reading order, [n] each."""
 
     def __init__(self, batch: PackedBatch, *, seed: int, gap: int) -> None:
         document = batch.document.flatten().cpu().numpy()
         self.role: Role = batch.role
+        # positions in the flattened batch
         self.flat = np.flatnonzero(document >= 0)
         self.token = batch.tokens.flatten().cpu().numpy()[self.flat]
         self.offset = batch.offset.flatten().cpu().numpy()[self.flat]
         own = document[self.flat]
+        # [2 n] where each token begins and ends in its document's bytes
         self.spans = None if batch.spans is None else batch.spans.flatten(1).cpu().numpy()[:, self.flat]
         self._texts, self._own = batch.texts, own
         self.names = np.array(batch.documents, dtype=object)[own] if len(own) else np.empty(0, dtype=object)
         codes = np.array([_document_code(seed, name) for name in batch.documents], dtype=np.uint64)
+        # hash of the document's id
         self.document = codes[own] if len(own) else np.empty(0, dtype=np.uint64)
         row = self.flat // batch.tokens.shape[1]
         n = len(self.flat)
@@ -97,9 +88,13 @@ class TextBatch:
         segment = np.cumsum(is_new) - 1
         starts = np.flatnonzero(is_new)
         ends = np.append(starts[1:], n)
+        # the token's segment as places in these arrays
         self.start, self.end = (starts[segment], ends[segment]) if n else (starts, starts)
+        # coordinates in which different segments are at least `gap` apart
         self.apart = np.arange(n) + segment * gap
+        # a hash of each token's document and place in it
         self.here = mix(self.document ^ mix(self.offset.astype(np.uint64)))
+        # what draws the left context
         self.place_code = self._content()
 
     @property
@@ -113,8 +108,9 @@ class TextBatch:
         return np.flatnonzero((self.offset % n_tokens).astype(np.uint64) == drawn)
 
     def written(self, first: np.ndarray, past: np.ndarray, *, n_tokens: int) -> dict[str, np.ndarray]:
-        """Where ids do not spell the text: [n] `text` of the windows [first, past) and [n, n_tokens + 1] `starts` of
-        their tokens in its bytes, the end of the last one repeated. Nothing else."""
+        """[n] `text` of the windows [first, past) and [n, n_tokens + 1] `starts` of their tokens in its bytes, the last
+        end repeated; nothing where ids spell the text.
+        """
         if self.spans is None:
             return {}
         text = np.empty(len(first), dtype=object)
@@ -137,7 +133,7 @@ class TextBatch:
 
 
 def token_draws(batch: PackedBatch, *, seed: int) -> np.ndarray:
-    """[n] a hash of each text token's document and place in it, in reading order: `TextBatch.here` without the rest."""
+    """[n] `TextBatch.here` of a batch."""
     document = batch.document.flatten().cpu().numpy()
     flat = np.flatnonzero(document >= 0)
     codes = np.array([_document_code(seed, name) for name in batch.documents], dtype=np.uint64)

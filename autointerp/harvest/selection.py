@@ -1,10 +1,4 @@
-"""From candidates to windows: overlapping and repeated ones dropped, text made of tokens where ids spell it.
-
-Takes the pools of pass 2 and the token texts; gives `Window` records. For each feature no two windows share a token
-of a document, no two have the same text (within a role or across roles: a repeated text would leak from explaining
-to scoring). Kinds are served in the order top, bins, drawn, near-misses, neighbours, random, same
-document. Does not know the subject.
-"""
+"""Windows from candidates: for each feature no two share a token of a document or have the same text."""
 
 from __future__ import annotations
 
@@ -24,15 +18,15 @@ from autointerp.subject.tokens import TokenText, span_text
 
 __all__ = ["RUN_TOKENS", "select_windows"]
 
+# windows of two roles that share a run of so many tokens are of one passage, which repeats in the corpus: what was
+# shown to explain would be scored
 RUN_TOKENS = 10
-"""Windows of two roles that share a run of so many tokens are of one passage, which repeats in the corpus: what was
-shown to explain would be scored."""
 
 
 def select_windows(collector: WindowCollector, config: HarvestConfig, *, text: TokenText) -> list[tuple[Window, ...]]:
     """The windows of each feature of the sample: role by role, each kind in its own order (top: strongest first).
 
-    `collector.n_repeated` then counts the candidates left out because they repeat a passage of the other role.
+    `collector.n_repeated` counts the candidates that repeat a passage of the other role.
     """
     columns = collector.pools.columns()
     n = len(collector.plan.features)
@@ -79,7 +73,7 @@ class _Selection:
         self._windows: list[Window] = []
 
     def take(self, candidates: range, n: int, role: Role, kind: Kind, bin_: int | None) -> None:
-        """Take the first `n` candidates that neither overlap nor repeat what was taken before."""
+        """The first `n` candidates that neither overlap nor repeat what was taken before."""
         n_taken = 0
         for index in candidates:
             if n_taken == n:

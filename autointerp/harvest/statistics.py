@@ -1,8 +1,4 @@
-"""Pass 1: how often and how strongly every feature fires, on which tokens, per role.
-
-Takes firings batch by batch; memory does not depend on the number of tokens; parts of the stream merge exactly (the
-histogram's edges are fixed numbers, not fitted ones). Does not know windows or subjects.
-"""
+"""Pass 1: how often and how strongly every feature fires, on which tokens, per role."""
 
 from __future__ import annotations
 
@@ -20,23 +16,19 @@ ROLES: tuple[Role, Role] = ("explain", "score")
 
 BINS_PER_OCTAVE = 4
 LOWEST, HIGHEST = -20, 20
+# fixed edges, not fitted ones: parts of a stream merge exactly
 N_BINS = (HIGHEST - LOWEST) * BINS_PER_OCTAVE
+# from 2^-20 to 2^20, four bins to the doubling; activations beyond either end count in the last bin there
 HISTOGRAM_EDGES = np.exp2(np.arange(N_BINS + 1) / BINS_PER_OCTAVE + LOWEST)
-"""From 2^-20 to 2^20, four bins to the doubling; activations beyond either end count in the last bin there."""
 
 
 def drawing_order(seed: int, dictionary: str, n_features: int) -> np.ndarray:
-    """[n_features] the features in the order in which they are drawn; a sample is the first live ones of it."""
+    """[n_features] the features in the order they are drawn in; a sample is the first live ones."""
     return stream(seed, "features", dictionary).permutation(n_features)
 
 
 class FeatureStatistics:
-    """Counts of one dictionary. Arrays have the roles (explain, score) as first axis.
-
-    n_tokens [role]; n_firing, maximum, minimum [role, n_features] (minimum: the smallest activation above 0,
-    infinite where there is none); histogram [role, n_features, N_BINS]; `tokens` counts over the explain role only,
-    `together` keeps what fires on a sample of tokens of both roles.
-    """
+    """Counts of one dictionary; parts of a stream merge exactly. Arrays begin with the role (explain, score)."""
 
     def __init__(self, n_features: int, *, order: np.ndarray, vocab_size: int) -> None:
         self.n_features = n_features
@@ -44,16 +36,18 @@ class FeatureStatistics:
         self.n_tokens = np.zeros(len(ROLES), dtype=np.int64)
         self.n_firing = np.zeros((len(ROLES), n_features), dtype=np.int64)
         self.maximum = np.zeros((len(ROLES), n_features), dtype=np.float32)
+        # of activations above 0
         self.minimum = np.full((len(ROLES), n_features), np.inf, dtype=np.float32)
         self.histogram = np.zeros((len(ROLES), n_features, N_BINS), dtype=np.int64)
         rank = np.empty(n_features, dtype=np.int64)
         rank[order] = np.arange(n_features)
+        # of the explain role only
         self.tokens = TokenCounts(rank, vocab_size=vocab_size)
+        # of both roles
         self.together = CoFirings(n_features)
 
     def add(self, firings: Firings, *, tokens: np.ndarray, role: Role, draws: np.ndarray | None = None) -> None:
-        """Count a batch of text tokens. tokens: [batch] ids, the rows that `firings.row` means. draws: [batch] their
-        hashes; without them nothing is learnt about which features fire together."""
+        """tokens: [batch] ids. draws: [batch] their hashes; without them no firing together is counted."""
         index = ROLES.index(role)
         feature, row, value = firings
         self.n_tokens[index] += len(tokens)
@@ -73,7 +67,6 @@ class FeatureStatistics:
             self.tokens.add(feature, tokens[row])
 
     def merge(self, other: FeatureStatistics) -> None:
-        """Add the statistics of another part of the stream."""
         self.n_tokens += other.n_tokens
         self.n_firing += other.n_firing
         self.histogram += other.histogram
@@ -83,9 +76,8 @@ class FeatureStatistics:
         self.together.merge(other.together)
 
     def draw(self, n: int | None, *, min_firing: int) -> np.ndarray:
-        """The sampled features, in ascending order: the first `n` live ones of the drawing order (None: all live).
-
-        A feature is live when it fires at least `min_firing` times over both roles.
+        """The first `n` live features of the drawing order (None: all), ascending. Live ones fire `min_firing` times or
+        more.
         """
         is_live = self.n_firing.sum(axis=0) >= min_firing
         return np.sort(self.order[is_live[self.order]][:n])
@@ -97,11 +89,10 @@ class FeatureStatistics:
         return np.where(never, 1.0, low), np.where(never, 1.0, high)
 
     def density(self, feature: int) -> float:
-        """Share of the tokens of both roles on which a feature fires."""
         return float(self.n_firing[:, feature].sum() / max(1, self.n_tokens.sum()))
 
     def histogram_of(self, feature: int) -> tuple[tuple[float, ...], tuple[int, ...]]:
-        """(edges, counts) over both roles, empty bins at both ends left out; both empty where it never fires."""
+        """(edges, counts) over both roles without empty bins at the ends; both empty where it never fires."""
         counts = self.histogram[:, feature].sum(axis=0)
         used = np.flatnonzero(counts)
         if not len(used):

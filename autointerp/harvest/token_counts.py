@@ -1,8 +1,4 @@
-"""On which tokens features fire: exact counts of (feature, token) pairs that occur, and of all tokens.
-
-Takes firings with their token ids; memory grows with the distinct pairs, not with the tokens, up to a ceiling at which
-the features last in the drawing order are given up. Does not know activations or texts.
-"""
+"""On which tokens features fire: exact counts of the (feature, token) pairs that occur, and of all tokens."""
 
 from __future__ import annotations
 
@@ -10,20 +6,18 @@ import numpy as np
 
 __all__ = ["TokenCounts"]
 
+# distinct pairs held (16 bytes each) before features are given up
 MAX_PAIRS = 1 << 25
-"""Distinct pairs held (16 bytes each) before features are given up."""
 BUFFER_PAIRS = 1 << 21
 TOKEN_BITS = 32
 
 
 class TokenCounts:
-    """Firings per (feature, token), mergeable. `rank` [n_features] is each feature's place in the drawing order.
-
-    Counts are exact for features of a rank below `rank_limit`, which is n_features unless the ceiling was reached.
-    """
+    """Firings per (feature, token), mergeable. rank: [n_features] each feature's place in the drawing order."""
 
     def __init__(self, rank: np.ndarray, *, vocab_size: int, max_pairs: int = MAX_PAIRS) -> None:
         self.rank = rank
+        # at `max_pairs` the features of highest rank are dropped: counts are exact below this rank
         self.rank_limit = len(rank)
         self.max_pairs = max_pairs
         self.totals = np.zeros(vocab_size, dtype=np.int64)
@@ -33,7 +27,6 @@ class TokenCounts:
         self._n_waiting = 0
 
     def add(self, feature: np.ndarray, token: np.ndarray) -> None:
-        """Count firings: one feature and one token id each."""
         if self.rank_limit < len(self.rank):
             known = self.rank[feature] < self.rank_limit
             feature, token = feature[known], token[known]
@@ -43,11 +36,9 @@ class TokenCounts:
             self._compact()
 
     def add_totals(self, token: np.ndarray) -> None:
-        """Count occurrences, whatever fires there."""
         self.totals += np.bincount(token, minlength=len(self.totals))
 
     def merge(self, other: TokenCounts) -> None:
-        """Add another shard's counts."""
         other._compact()
         self._compact()
         keys, places = np.unique(np.concatenate([self._keys, other._keys]), return_inverse=True)
@@ -59,7 +50,7 @@ class TokenCounts:
         self._keep_within_limits()
 
     def top(self, feature: int, n: int) -> list[tuple[int, int, int]]:
-        """(token, n_firing, n_tokens) of the tokens a feature fires on, most firings first, at most `n`."""
+        """(token, n_firing, n_tokens) of the tokens a feature fires on, most firings first."""
         if self._n_waiting:
             self._compact()
         low, high = np.searchsorted(self._keys, [feature << TOKEN_BITS, (feature + 1) << TOKEN_BITS])

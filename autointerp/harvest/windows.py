@@ -1,11 +1,6 @@
 """Pass 2: candidates for the windows of the sampled features, kept in bottom-k pools.
 
-Takes batches of text and firings, with the ranges, near-miss tokens and neighbours that pass 1 found; keeps, per
-feature and role, the strongest peaks, peaks per bin of the activation range, peaks from anywhere, silent windows,
-silent windows that hold a token the feature fires on, about a peak of a neighbour, or of documents it fires in. It
-counts what they are drawn from. Every draw is a hash of (seed, dictionary, feature, document, offset), so parts of a
-stream merge exactly and memory does not depend on the number of tokens. Twice as many candidates are kept as windows
-are wanted, because `harvest.selection` drops overlapping and repeated ones. Does not know text or the subject.
+Every draw is a hash of (seed, dictionary, feature, document, offset), so parts of a stream merge exactly.
 """
 
 from __future__ import annotations
@@ -26,16 +21,15 @@ from autointerp.records.evidence import FiringCounts, Neighbour
 
 __all__ = ["EDGE_TOKENS", "Plan", "Slots", "WindowCollector"]
 
+# tokens kept on both sides of a window, to complete a character that its edge cuts
 EDGE_TOKENS = 3
-"""Tokens kept on both sides of a window, to complete a character that its edge cuts."""
+# candidates kept per window wanted
 SPARE = 2
-"""Candidates kept per window wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The numbering of pools: per feature and role `top`, the bins from the lowest on, `random`, `near_miss`, `drawn`,
-    `neighbour`, `same_document`."""
+    """The numbering of pools per feature and role: `top`, the bins from the lowest on, then the rest."""
 
     n_bins: int
 
@@ -70,24 +64,23 @@ class Slots:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What pass 2 looks for in one dictionary.
-
-    features: [n] the sample, ascending. low, high: [n] the range of activations, from pass 1. near_tokens: per
-    feature of the sample, the tokens it fires on often (explain role). neighbours: per feature of the sample, those
-    that may be taken for it; with `has_neighbour_windows` their firings are watched, too.
-    """
+    """What pass 2 looks for in one dictionary; arrays and tuples have one entry per feature of the sample."""
 
     dictionary: str
+    # ascending
     features: np.ndarray
+    # [n] the range of activations
     low: np.ndarray
     high: np.ndarray
+    # the tokens it often fires on (explain role)
     near_tokens: tuple[tuple[int, ...], ...]
+    # features that may be taken for it
     neighbours: tuple[tuple[Neighbour, ...], ...] = ()
     has_neighbour_windows: bool = False
 
     @cached_property
     def watched(self) -> np.ndarray:
-        """The features whose firings pass 2 needs, ascending: the sample, and its neighbours where asked for."""
+        """The features whose firings pass 2 needs, ascending."""
         if not self.has_neighbour_windows:
             return self.features
         near = [neighbour.feature for neighbours in self.neighbours for neighbour in neighbours]
@@ -104,22 +97,22 @@ class Plan:
         return Firings(feature[is_own], firings.row[is_own], firings.value[is_own])
 
     def near_peaks(self, feature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(feature of the sample, place) of every place in `feature` [n], places in `watched`, that is a neighbour."""
+        """(feature of the sample, index into `feature`) where `feature` [n], places in `watched`, is a neighbour."""
         return _joined(self.neighbour_pairs, feature)
 
     def bins(self, feature: np.ndarray, value: np.ndarray, *, n_bins: int) -> np.ndarray:
-        """The activation bin (0 lowest) of each value of each feature (its place in the sample).
+        """The bin (0 lowest) of each value, in equal steps of the feature's range of activations (Bricken et al. 2023).
 
-        Bins are equal steps between the feature's smallest and largest activation (Bricken et al. 2023). Steps equal
-        in the logarithm would fill most bins of a sparse code with firings next to zero, and so compare it unfairly
-        with coordinates whose threshold cuts those off.
+        feature: [n] places in the sample.
         """
         low, high = self.low[feature], self.high[feature]
+        # Steps equal in the logarithm would fill most bins of a sparse code with firings next to zero: unfair against
+        # coordinates, whose threshold cuts those off.
         share = (value - low) / np.maximum(high - low, 1e-12)
         return np.floor(share * n_bins).astype(np.int64).clip(0, n_bins - 1)
 
     def near_occurrences(self, token: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(feature, place) of every place in `token` [n] where one of a feature's near tokens stands."""
+        """(feature, index into `token`) where `token` [n] is one of the feature's near tokens."""
         return _joined(self._near_pairs, token)
 
     @cached_property
@@ -130,7 +123,7 @@ class Plan:
 
     @cached_property
     def neighbour_pairs(self) -> np.ndarray:
-        """[n_pairs, 2] place in `watched` of a neighbour and the feature it belongs to, by neighbour."""
+        """[n_pairs, 2] place of a neighbour in `watched` and the feature it belongs to, by neighbour."""
         pairs = [
             (int(np.searchsorted(self.watched, neighbour.feature)), place)
             for place, neighbours in enumerate(self.neighbours)
@@ -140,7 +133,7 @@ class Plan:
 
 
 def _joined(pairs: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(what belongs to it, place) of every place in `wanted` that stands first in `pairs`, which are in that order."""
+    """(second of a pair, index into `wanted`) where `wanted` is the first of a pair. pairs: [n, 2] by their first."""
     low = np.searchsorted(pairs[:, 0], wanted, side="left")
     n_found = np.searchsorted(pairs[:, 0], wanted, side="right") - low
     place = np.repeat(np.arange(len(wanted)), n_found)
@@ -161,6 +154,7 @@ class WindowCollector:
         to_score = (config.n_neighbour or 0, config.n_same_document)
         wanted = [count for role in ROLES for count in (*kept, *(to_score if role == "score" else (0, 0)))]
         n = len(plan.features)
+        # more than wanted: selection drops overlapping and repeated windows
         self.pools = Pools(np.tile(np.array(wanted) * SPARE, n))
         self.n_peaks = np.zeros((n, len(ROLES), config.n_bins), dtype=np.int64)
         self.n_windows = 0
@@ -169,8 +163,7 @@ class WindowCollector:
         self._code = np.array([code(seed, "window", plan.dictionary, int(f)) for f in plan.features], dtype=np.uint64)
 
     def add(self, batch: TextBatch, watched: Firings) -> None:
-        """Offer a batch's windows. `watched.feature` counts within the plan's `watched`, `watched.row` within the
-        batch."""
+        """`watched.feature` counts within the plan's `watched`."""
         if not len(self.plan.features) or not batch.n_tokens:
             return
         firings = self.plan.own(watched)
@@ -185,7 +178,6 @@ class WindowCollector:
         self._count(batch, firings)
 
     def merge(self, other: WindowCollector) -> None:
-        """Add the candidates of another part of the stream, collected under the same plan."""
         self.pools.merge(other.pools)
         self.n_peaks += other.n_peaks
         self.n_windows += other.n_windows
@@ -216,7 +208,7 @@ class WindowCollector:
         self.n_peaks += np.bincount(cell, minlength=self.n_peaks.size).reshape(self.n_peaks.shape)
 
     def _peaks(self, batch: TextBatch, firings: Firings) -> Firings:
-        """The peaks about which a window can stand."""
+        """Peaks about which a window can stand."""
         reach = self.placement.n_tokens - 1
         span = int(batch.apart[-1]) + self.placement.n_tokens + 1
         peaks = find_peaks(firings.feature * span + batch.apart[firings.row], firings.value, reach=reach)
@@ -239,7 +231,7 @@ class WindowCollector:
         self._offer(batch, slot, priority, feature, anchor, None, keys)
 
     def _add_same_document(self, batch: TextBatch, firings: Firings, keys: np.ndarray) -> None:
-        """Silent windows that stand as random ones do, in the segments in which a feature fires."""
+        """Silent windows in the segments in which a feature fires."""
         n = batch.n_tokens
         pairs = np.unique(firings.feature * n + batch.start[firings.row])
         anchors = batch.anchors(self.placement.n_tokens)
@@ -291,9 +283,7 @@ class WindowCollector:
         values: tuple[np.ndarray, np.ndarray] | None,
         must_be_silent: np.ndarray | None = None,
     ) -> None:
-        """Offer windows around anchors; `values` gives the firings to look activations up in, `must_be_silent` the
-        keys of firings none of which may stand in the window.
-        """
+        """`values`: firings to look activations up in. `must_be_silent`: keys of firings that no window may hold."""
         self.pools.offer(
             slot, priority, lambda at: self._candidates(batch, feature[at], anchor[at], values, must_be_silent)
         )
@@ -306,7 +296,7 @@ class WindowCollector:
         values: tuple[np.ndarray, np.ndarray] | None,
         must_be_silent: np.ndarray | None,
     ) -> dict[str, np.ndarray]:
-        """The windows around anchors that will do, and which of the anchors they belong to."""
+        """The windows around anchors that will do, and the places of their anchors."""
         first, past = self._spans(batch, anchor)
         is_good = past - first >= self.placement.min_tokens
         if must_be_silent is not None:
@@ -334,9 +324,10 @@ class WindowCollector:
         if values is not None and len(values[0]):
             inside = place[:, EDGE_TOKENS:-EDGE_TOKENS]
             wanted = feature[:, None] * batch.n_tokens + inside
-            found = np.searchsorted(values[0], wanted).clip(max=len(values[0]) - 1)
-            fires = (values[0][found] == wanted) & (inside < past[:, None])
-            activation[fires] = values[1][found[fires]]
+            # keys of firings are ascending: one binary search finds every activation
+            at = np.searchsorted(values[0], wanted).clip(max=len(values[0]) - 1)
+            fires = (values[0][at] == wanted) & (inside < past[:, None])
+            activation[fires] = values[1][at[fires]]
         return {
             **batch.written(first, past, n_tokens=n),
             "document": batch.names[first],
