@@ -1,9 +1,7 @@
-"""Scorer `clustering`: windows of the feature mixed with those of another, and the judge sorts them into two groups.
+"""Scorer `clustering`: the judge sorts windows of this feature and of another into two groups, without an explanation.
 
-Nobody explains either feature. What is scored are pairs of windows: did the judge put two of one feature together, and
-two of different features apart? A trial shows six windows of the feature and three of the other, because then as many
-pairs are of one feature as are of two (18 each), and as many of either are drawn for the score. So whatever is said
-without looking at the windows, "all in one group" included, is right about half of the pairs.
+An item is a pair of windows. Same-feature and different-feature pairs are equally many, so an answer that ignores the
+windows is right half of the time.
 """
 
 from __future__ import annotations
@@ -30,18 +28,17 @@ from autointerp.score.trials import WindowTrialSettings, as_passage, deal, rende
 __all__ = ["N_OTHER", "N_OWN", "ClusteringScorer", "open_scorer"]
 
 N_OWN, N_OTHER = 6, 3
-"""Windows of a trial: with a and b of the two features, as many pairs are alike as are not where (a - b)^2 = a + b."""
+"""Windows of a trial. With a and b windows of the two features, like pairs equal unlike ones if (a - b)^2 = a + b."""
 _N_PAIRS = 6
-"""Pairs of either sort that are scored per trial: all 36 say little more, and fill the journal."""
+"""Pairs of each sort that are scored per trial."""
 
 
 def open_scorer(settings: WindowTrialSettings, score: ScoreConfig) -> ClusteringScorer:
-    """The scorer `clustering`."""
     return ClusteringScorer(settings, score)
 
 
 class ClusteringScorer(PromptedScorer):
-    """`n_trials` trials, one request each; an item is a pair of windows, which fires where it is of one feature."""
+    """`n_trials` requests; a pair fires if both of its windows are of this feature, or both of the other."""
 
     scale = Scale("choices", chance=0.5, needs_explanation=False)
 
@@ -52,7 +49,7 @@ class ClusteringScorer(PromptedScorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The pairs of all trials, those of a trial together. The other features take turns."""
+        """The pairs, trial by trial; the other features take turns."""
         n = self._n_trials
         own = choose_positives(evidence, self._settings, n * N_OWN, rng)
         if len(own) < N_OWN:
@@ -65,12 +62,11 @@ class ClusteringScorer(PromptedScorer):
         return tuple(item for trial in trials for item in trial)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
-        """One request per trial; what is explained is not told."""
         trials = (tuple(pairs) for _, pairs in groupby(items, key=lambda item: item.shown))
         return tuple(Question(self._request(pairs[0]), pairs) for pairs in trials)
 
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
-        """`fires` for a pair put together, `silent` for one put apart; all are lost where a window has no group."""
+        """`fires` for a pair put together, `silent` for one put apart; all unparsed if a window has no group."""
         n = len(question.items)
         if reply.finish == "refused":
             return (AnswerRead("refused"),) * n
@@ -86,10 +82,7 @@ class ClusteringScorer(PromptedScorer):
         return {"n_answers": n, "noun": "windows", "problem": problem}
 
     def _lent(self, evidence: Evidence, other: Evidence, rng: np.random.Generator) -> list[list[list[Window]]]:
-        """The hands that one other feature lends, in a list of its own; nothing where it has too few windows.
-
-        That the feature is silent in them is known only as far as its own activating windows go.
-        """
+        """One list with the hands another feature lends, or no list if it has too few windows."""
         own = [*evidence.select("explain"), *evidence.select("score", "top", "bin")]
         windows = distinct(besides(other.select("score", "top", "bin"), own))
         return [deal(windows, N_OTHER, self._n_trials, rng)] if len(windows) >= MIN_WINDOWS else []
@@ -128,9 +121,9 @@ class ClusteringScorer(PromptedScorer):
 
     @staticmethod
     def _groups(question: Question, reply: Reply) -> list[int] | None:
-        """The group of every window, None where one of them is not known."""
+        """The group of each window; None if one is missing."""
         n = len(question.items[0].shown)
-        found = parse_answers(reply.text, n, is_cut=reply.finish == "length")
-        if found is None or None in found:
+        answers = parse_answers(reply.text, n, is_cut=reply.finish == "length")
+        if answers is None or None in answers:
             return None
-        return [int(group or 0) for group in found]
+        return [int(group or 0) for group in answers]

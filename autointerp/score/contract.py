@@ -1,8 +1,6 @@
-"""The kit any scorer must pass, ours or a stranger's: nothing leaks, nothing is lost, nothing is made up.
+"""Checks that every scorer must pass, built in or plug-in, on made-up evidence and replies.
 
-It takes the factory, makes scorers of it and hands them made-up evidence and replies; nothing is sent. What no request
-may tell (labels, kinds, activations, documents) is changed behind the scorer's back: the requests must stay the same.
-What holds for a yes or no about each window only is asked of scorers of that scale only (`Scorer.scale`).
+Labels, kinds, activations and documents are changed in secret: the requests must stay the same.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ _WORDS = {"fires", "silent", "unparsed", "refused", "error"}
 
 
 def check_scorer(factory: Factory, name: str) -> list[CheckResult]:
-    """All findings about the scorer registered as `name`, in a fixed order. Nothing it raises leaves this function."""
+    """All findings about the scorer registered as `name`, in a fixed order; its exceptions become findings."""
 
     def opened(label: str | None = None, size: int = 4) -> Scorer:
         settings = declared_settings(factory, ScorerConfig)(
@@ -115,7 +113,7 @@ def _draws_from_stream(scorer: Scorer) -> str:
 
 
 def _shuffles(scorer: Scorer) -> str:
-    """Firing windows that always stand in the same places are known by their places."""
+    """The order of firing and silent windows differs between random streams."""
     _require_yes_or_no(scorer)
     orders = {tuple(item.is_firing for item in _items(scorer, seed)) for seed in range(_N_STREAMS)}
     if not any(len(set(order)) > 1 for order in orders):
@@ -128,14 +126,14 @@ def _shuffles(scorer: Scorer) -> str:
 def _says_too_few(scorer: Scorer) -> str:
     silent: frozenset[Kind] = frozenset({"random", "near_miss"})
     for missing, wanted in ((ACTIVATING, "too_few_positives"), (silent, "too_few_negatives")):
-        found = scorer.sample(plant_evidence(without=missing), stream(0, "contract"), others=())
-        if not isinstance(found, Unscorable):
-            is_honest = all(item.window.is_firing for item in found if item.is_firing)
-            if is_honest and len({item.is_firing for item in found}) == 2:
+        sampled = scorer.sample(plant_evidence(without=missing), stream(0, "contract"), others=())
+        if not isinstance(sampled, Unscorable):
+            is_honest = all(item.window.is_firing for item in sampled if item.is_firing)
+            if is_honest and len({item.is_firing for item in sampled}) == 2:
                 continue  # it has both labels without them, as marks that stand wrongly or entries of the vocabulary
             raise Broken(f"a feature without {' and '.join(sorted(missing))} windows must be Unscorable ({wanted})")
-        if found.reason != wanted:
-            raise Broken(f"the reason is {found.reason!r} where it should be '{wanted}'")
+        if sampled.reason != wanted:
+            raise Broken(f"the reason is {sampled.reason!r} where it should be '{wanted}'")
     return "too_few_positives, too_few_negatives"
 
 
@@ -170,20 +168,19 @@ def _check_question(question: Question, scale: Scale) -> None:
 
 
 def _leaks_nothing(scorer: Scorer) -> str:
-    """The same texts and candidates with everything else turned round give the same requests."""
+    """Items with the same texts but other labels give the same requests."""
     if scorer.scale.measure == "choices":
         return _leaks_no_place(scorer)
     items = _items(scorer)
     wanted = [question.request for question in scorer.questions(_EXPLANATION, items)]
-    found = [question.request for question in scorer.questions(_EXPLANATION, [_turned(item) for item in items])]
-    if wanted != found:
+    turned = [question.request for question in scorer.questions(_EXPLANATION, [_turned(item) for item in items])]
+    if wanted != turned:
         raise Broken("the requests change with labels, kinds, activations or documents, which no judge may know")
     return f"{len(wanted)} requests, the same with every label turned round"
 
 
 def _leaks_no_place(scorer: Scorer) -> str:
-    """A trial that shows the same with another option as the right one gives the same request, and the right one stands
-    in every place."""
+    """Trials with another right option give the same request, and the right option takes every place."""
     items = [item for seed in range(_N_STREAMS) for item in _items(scorer, seed)]
     if not any(item.shown for item in items):
         raise NotAsked("which of several options is right is what its items are made of")
@@ -191,14 +188,14 @@ def _leaks_no_place(scorer: Scorer) -> str:
     if places != set(range(len(items[0].shown))):
         raise Broken(f"what is asked about always stands in the places {sorted(places)} of {len(items[0].shown)}")
     wanted = [question.request for question in scorer.questions(_EXPLANATION, items)]
-    found = [question.request for question in scorer.questions(_EXPLANATION, [_moved(item) for item in items])]
-    if wanted != found:
+    moved = [question.request for question in scorer.questions(_EXPLANATION, [_moved(item) for item in items])]
+    if wanted != moved:
         raise Broken("the requests change with the option that is right, or with kinds or documents")
     return f"{len(wanted)} requests, the same whatever is right"
 
 
 def _moved(item: Item) -> Item:
-    """The trial with another right option, and with nothing left of where its windows come from."""
+    """The trial with another right option and anonymous windows."""
     shown = [
         replace(shown, id="moved", document="moved", offset=0, kind="random", bin=None)
         if isinstance(shown, Window)
@@ -211,7 +208,7 @@ def _moved(item: Item) -> Item:
 
 
 def _turned(item: Item) -> Item:
-    """The item with the other label, and with nothing left of what no judge may know."""
+    """The item with the opposite label and anonymous windows."""
     kind: Kind = "random" if item.is_firing else "top"
     window = replace(
         item.window,
@@ -226,7 +223,7 @@ def _turned(item: Item) -> Item:
 
 
 def _reads_each(scorer: Scorer) -> str:
-    """A reply as the task asks for it, a JSON list of 0 and 1, is read window by window."""
+    """A JSON list of 0 and 1 is read window by window."""
     if scorer.scale.measure in _PER_TOKEN:
         return _reads_each_token(scorer)
     if any(item.shown for item in _items(scorer)):
@@ -244,7 +241,7 @@ def _reads_each(scorer: Scorer) -> str:
 
 
 def _reads_each_trial(scorer: Scorer) -> str:
-    """Of a trial whose reply is a number, that of the right option is read as right and every other as wrong."""
+    """The number of the right option is read as right, every other number as wrong."""
     questions = scorer.questions(_EXPLANATION, _items(scorer))
     if not all(isinstance(question.request.task, IntruderTask | PickEffectTask) for question in questions):
         raise NotAsked("its replies name no option")
@@ -258,8 +255,7 @@ def _reads_each_trial(scorer: Scorer) -> str:
 
 
 def _reads_each_token(scorer: Scorer) -> str:
-    """A reply as the task asks for it, a number per token, is read token by token; one for a window more or less is
-    not read."""
+    """A list of numbers is read token by token; one of another length is not read."""
     n_tokens = 0
     for question in scorer.questions(_EXPLANATION, _items(scorer)):
         task = question.request.task
@@ -294,7 +290,7 @@ def _pads_nothing(scorer: Scorer) -> str:
 
 
 def _stays_with_question(scorer: Scorer) -> str:
-    """Where it asks again, it asks the same about the same windows, and not for ever."""
+    """A repeated question is about the same windows, and repeats end."""
     question = scorer.questions(_EXPLANATION, _items(scorer))[0]
     replies: list[Reply] = []
     while len(replies) < _MOST_ASKED:
@@ -327,7 +323,7 @@ def _require_yes_or_no(scorer: Scorer) -> None:
 
 
 def _unfit(n: int) -> list[str]:
-    """Replies about `n` windows from which nothing can be read with certainty."""
+    """Replies from which no answer about `n` windows can be read."""
     short, long = json.dumps([1] * (n - 1)), json.dumps([1] * (n + 1))
     return ["", "Hmm.", "[", short, long, json.dumps({"answers": [0] * (n + 1)}), "{}", "\ud83d", "[" + "1, " * n]
 

@@ -1,7 +1,4 @@
-"""Scorer `detection`: windows without marks, and the judge says whether the feature fires anywhere in them.
-
-The task named in Paulo et al. 2024 (arXiv 2410.13928), with a prompt of its own.
-"""
+"""Scorer `detection`: does the feature fire anywhere in this window? (Paulo et al. 2024, arXiv 2410.13928; own prompt)"""
 
 from __future__ import annotations
 
@@ -12,5 +9,4 @@ __all__ = ["open_scorer"]
 
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> ListScorer:
-    """The scorer `detection`."""
     return ListScorer(settings, score, prompt="detection", has_marks=False)

@@ -1,11 +1,7 @@
-"""Scorer `fuzzing`: several tokens of each window stand between marks, and the judge says whether the marks are right.
+"""Scorer `fuzzing`: are the marked tokens of this window the firing ones? (Paulo et al. 2024, arXiv 2410.13928)
 
-Paulo et al. 2024 (arXiv 2410.13928), and delphi's `fuzz` of type `active`: ALL windows activate the feature, and none
-stands twice. In those marked rightly all tokens stand between marks on which the feature fires; in the others as many
-tokens on which it does not, each of the same frequency as one on which it does. So neither the topic of a window nor
-the number or the rarity of what is marked tells the answer, and silent windows are not needed.
-
-A window's marks are part of its item's name (`records.token_key`), so its verdict tells what was asked.
+All windows fire, as in delphi's `fuzz` of type `active`, and none is used twice. Wrong marks are as many as right ones
+and on tokens as frequent, so neither topic nor number nor rarity tells. An item's name holds its marks.
 """
 
 from __future__ import annotations
@@ -28,23 +24,22 @@ from autointerp.score.sampling import choose_positives, too_few
 __all__ = ["FuzzingScorer", "open_scorer"]
 
 _N_ROLES = 2
-"""Evidence is of two roles of equal shares, and the uses of tokens are counted over one of them."""
+"""Token uses are counted over one of two roles, of equal shares."""
 
 
 class FuzzingSettings(ScorerConfig):
-    """Of the scorer `fuzzing`, whose windows fire all."""
+    """Settings of `fuzzing`."""
 
     uses = frozenset({"n_positive", "n_negative", "sampling", "windows_per_request", "heading"})
 
 
 class FuzzingScorer(ListScorer):
-    """Right marks or wrong ones, all on activating windows."""
+    """Right or wrong marks on activating windows."""
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """`n_positive` windows with right marks and `n_negative` others with wrong ones, shuffled. Both are spread
-        alike over the range of activations."""
+        """`n_positive` windows with right marks, `n_negative` with wrong ones, shuffled, both of like strengths."""
         settings = self._settings
         n = settings.n_positive + settings.n_negative
         windows = choose_positives(evidence, settings, n, rng)
@@ -78,11 +73,7 @@ class FuzzingScorer(ListScorer):
 
 
 class _Frequencies:
-    """How often tokens occur, as classes: each is twice as frequent as the one before.
-
-    Of a token the feature fires on the evidence has exact counts. Of others the random windows are a fair sample; one
-    that stands in none of them is counted over all windows.
-    """
+    """Frequency classes of tokens; each class is twice as frequent as the one before."""
 
     def __init__(self, evidence: Evidence) -> None:
         n_counted = max(1.0, evidence.n_tokens / _N_ROLES)
@@ -91,6 +82,7 @@ class _Frequencies:
         self._all = _counted(evidence.windows)
 
     def class_of(self, token: int) -> int:
+        # Exact counts exist for tokens the feature fires on; random windows are a fair sample of the others.
         share = self._exact.get(token) or self._random.get(token) or self._all[token]
         return floor(log2(share))
 
@@ -102,7 +94,7 @@ def _counted(windows: Sequence[Window]) -> dict[int, float]:
 
 
 def _firing_places(window: Window) -> list[int]:
-    """The tokens to mark: those that show what the feature fires on."""
+    """The places of the firing tokens, by the token that shows each."""
     owners = window.owners()
     return sorted({owners[index] for index, activation in enumerate(window.activations) if activation > 0})
 
@@ -110,8 +102,10 @@ def _firing_places(window: Window) -> list[int]:
 def _matched_places(
     window: Window, fired: Sequence[int], frequencies: _Frequencies, rng: np.random.Generator
 ) -> list[int] | None:
-    """For each token that fires another one that does not, of the nearest class of frequency; None where there are too
-    few. A token of which another occurrence fires in this window is not taken."""
+    """One silent token of the nearest frequency class per firing token; None if there are too few.
+
+    Tokens that fire elsewhere in the window are not taken.
+    """
     firing_ids = {token for token, value in zip(window.token_ids, window.activations, strict=True) if value > 0}
     left = [
         index
@@ -132,5 +126,4 @@ def _matched_places(
 
 
 def open_scorer(settings: FuzzingSettings, score: ScoreConfig) -> FuzzingScorer:
-    """The scorer `fuzzing`."""
     return FuzzingScorer(settings, score, prompt="fuzzing", has_marks=True)

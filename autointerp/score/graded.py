@@ -1,8 +1,4 @@
-"""Scorers whose verdicts are probabilities that order windows: `embedding` and `surprisal` ask for no yes or no.
-
-All windows of a feature go into one request, and the judge is no chat model: it measures. Takes a typed task; what the
-numbers of a reply mean is for the scorer to say.
-"""
+"""Scorers with one probability per window, from one request per feature to a judge that measures instead of chatting."""
 
 from __future__ import annotations
 
@@ -25,13 +21,13 @@ __all__ = ["GradedScorer", "GradedSettings"]
 
 
 class GradedSettings(ScorerConfig):
-    """Of scorers that ask about all windows of a feature at once."""
+    """Settings of scorers that ask about all windows at once."""
 
     uses = frozenset({"n_positive", "n_negative", "n_near_miss", "sampling", "negatives"})
 
 
 class GradedScorer(Scorer):
-    """Asks for one number per window; a subclass names the task, its words, and what a number means."""
+    """Asks for one number per window; a subclass gives task, texts and meaning of the number."""
 
     scale = Scale("ranks")
 
@@ -46,11 +42,10 @@ class GradedScorer(Scorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The windows to judge, shuffled (see `sampling.sample_items`)."""
+        """The windows, shuffled."""
         return sample_items(evidence, self._settings, rng, others=others)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
-        """All windows at once."""
         passages = tuple(Passage(item.window.text) for item in items)
         request = Request(
             task=self.task(explanation, passages),
@@ -60,15 +55,15 @@ class GradedScorer(Scorer):
         return (Question(request, tuple(items)),)
 
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
-        """A probability per window. `fires` is one from a half on, which has no meaning of its own: what counts is how
-        the probabilities order the windows."""
+        """One probability per window, and `fires` from 0.5 on."""
         n = len(question.items)
         if reply.finish == "refused":
             return (AnswerRead("refused"),) * n
-        found = self._probabilities(reply, n)
-        if found is None:
+        probabilities = self._probabilities(reply, n)
+        if probabilities is None:
             return (AnswerRead("unparsed"),) * n
-        return tuple(AnswerRead("fires" if p >= 0.5 else "silent", p) for p in found)
+        # The threshold has no meaning of its own: metrics use the order of the probabilities.
+        return tuple(AnswerRead("fires" if p >= 0.5 else "silent", p) for p in probabilities)
 
     @abstractmethod
     def task(self, explanation: str, passages: tuple[Passage, ...]) -> Task:
@@ -76,11 +71,11 @@ class GradedScorer(Scorer):
 
     @abstractmethod
     def words(self, explanation: str, passages: tuple[Passage, ...]) -> tuple[Message, ...]:
-        """The texts that the judge reads."""
+        """The texts for the judge."""
 
     @abstractmethod
     def probability(self, number: float) -> float:
-        """What a number of the reply's list comes to."""
+        """A number of the reply as a probability."""
 
     def _probabilities(self, reply: Reply, n: int) -> list[float] | None:
         stated = reply.probabilities

@@ -1,10 +1,7 @@
-"""Scorer `intervention`: does the explanation tell what the subject says when the feature is held high?
+"""Scorer `intervention`: which of two lists of tokens changes when the feature is pinned high?
 
-The judge sees the explanation and two lists of changed tokens and names the one that comes of pinning this feature; the
-other is another feature's, pinned just as strongly (both moved the next token's distribution by the divergence that the
-harvest was told, `harvest.pinned_kl`). The outputs are evidence: `harvest.pinned` must be above 0. Shown are entries
-after those that an explainer may be shown (`N_SHOWN_LOGITS`), so that none of them can stand in the explanation as an
-example. Output-centric scoring after Gur-Arieh et al. 2025 (arXiv 2501.08319).
+The other list belongs to a feature pinned to a like divergence (`harvest.pinned_kl`). Tokens that an explainer may see
+are never shown. After the output-centric scoring of Gur-Arieh et al. 2025 (arXiv 2501.08319).
 """
 
 from __future__ import annotations
@@ -25,18 +22,17 @@ from autointerp.score.trials import TrialScorer, TrialSettings
 __all__ = ["N_TOKENS", "InterventionScorer", "open_scorer"]
 
 N_TOKENS = 8
-"""Tokens shown of each list, drawn anew for every trial."""
+"""Tokens shown per list, drawn anew in each trial."""
 _FARTHEST = 1.5
-"""Effects are matched where their divergences differ by no more than this factor."""
+"""Largest ratio of the divergences of two matched effects."""
 
 
 def open_scorer(settings: TrialSettings, score: ScoreConfig) -> InterventionScorer:
-    """The scorer `intervention`."""
     return InterventionScorer(settings, score, prompt="intervention", noun="changes")
 
 
 class InterventionScorer(TrialScorer):
-    """`n_trials` trials, in which the other features take turns."""
+    """`n_trials` trials; the other features take turns."""
 
     about = "output"
     scale = Scale("choices", chance=0.5)
@@ -44,7 +40,7 @@ class InterventionScorer(TrialScorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The trials, each against another feature of the dictionary that changes other entries."""
+        """The trials, each against a feature that changes other tokens."""
         window = next(iter(evidence.select("score", "top", "bin")), None)
         if window is None or evidence.pinned is None:
             lacks = "windows" if window is None else "outputs; set harvest.pinned and harvest again"
@@ -91,7 +87,7 @@ class InterventionScorer(TrialScorer):
 
 
 def _held_out(evidence: Evidence, effect: PinnedEffect) -> PinnedEffect:
-    """The entries that no explainer of the feature is shown, the most changed first."""
+    """The tokens that explainers never see, most changed first."""
     ranked = (evidence.top_logits, evidence.bottom_logits, effect.raised, effect.lowered)
     told = {entry.text for entries in ranked for entry in entries[:N_SHOWN_LOGITS]}
     raised, lowered = (
@@ -102,7 +98,7 @@ def _held_out(evidence: Evidence, effect: PinnedEffect) -> PinnedEffect:
 
 
 def _drawn(effect: PinnedEffect, rng: np.random.Generator) -> PinnedEffect:
-    """Some of the entries, in their order."""
+    """A draw of the tokens, in their order."""
 
     def draw(entries: tuple[TokenEffect, ...]) -> tuple[TokenEffect, ...]:
         places = sorted(rng.permutation(len(entries))[:N_TOKENS].tolist())

@@ -1,8 +1,6 @@
-"""Scorer `intruder`: the feature fires in all windows but one, and the judge says in which it does not.
+"""Scorer `intruder`: the feature fires in four of five windows; which is the fifth? (Paulo & Belrose 2025, 2507.08473)
 
-Nobody explains the feature: what is measured is whether its windows have something in common that the judge can see
-(Paulo & Belrose 2025, "Evaluating SAE interpretability without explanations", arXiv 2507.08473). A trial shows four
-activating windows and one intruder, so a guess is right once in five times.
+No explanation is needed; chance is 1 in 5.
 """
 
 from __future__ import annotations
@@ -25,24 +23,23 @@ from autointerp.score.trials import TrialScorer, WindowTrialSettings, as_passage
 __all__ = ["N_SHOWN", "IntruderScorer", "IntruderSettings", "open_scorer"]
 
 N_SHOWN = 5
-"""Windows of a trial, the intruder among them."""
+"""Windows of a trial, intruder included."""
 
 
 class IntruderSettings(WindowTrialSettings):
-    """Of the scorer `intruder`."""
+    """Settings of `intruder`."""
 
     intruders: Literal["random", "near_miss", "other_feature"] = "random"
-    """The windows among which the one that does not belong is found: silent ones, those that hold a token the feature
-    fires on, or the top windows of other features."""
+    """Where the window that does not belong comes from: silent windows, silent windows with a token the feature fires
+    on, or the top windows of other features."""
 
 
 def open_scorer(settings: IntruderSettings, score: ScoreConfig) -> IntruderScorer:
-    """The scorer `intruder`."""
     return IntruderScorer(settings, score)
 
 
 class IntruderScorer(TrialScorer):
-    """`n_trials` trials, the intruders of the kind that the settings say."""
+    """`n_trials` trials with intruders of one kind."""
 
     scale = Scale("choices", chance=1 / N_SHOWN, needs_explanation=False)
 
@@ -53,7 +50,7 @@ class IntruderScorer(TrialScorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The trials. Windows serve in several of them where there are too few, but never twice in one."""
+        """The trials; a window may serve in several, but only once in each."""
         n, n_own = self._n_trials, N_SHOWN - 1
         own = choose_positives(evidence, self._settings, n * n_own, rng)
         shortage = too_few("positives", len(own), n * n_own)
@@ -74,7 +71,7 @@ class IntruderScorer(TrialScorer):
         return task, {"has_marks": has_marks, "n_windows": len(shown), "windows": shown}
 
     def _strangers(self, evidence: Evidence, others: Sequence[Evidence]) -> list[Window]:
-        """Windows in which the feature does not fire; those of other features as far as it is known."""
+        """Windows in which the feature is silent, as far as is known."""
         own = [*evidence.select("explain"), *evidence.select("score", "top", "bin")]
         if self._intruders == "other_feature":
             lent = [w for e in others if e.feature != evidence.feature for w in e.select("score", "top")]
@@ -83,6 +80,7 @@ class IntruderScorer(TrialScorer):
 
     def _trial(self, number: int, own: Sequence[Window], intruder: Window, rng: np.random.Generator) -> Item:
         kinds: dict[str, Kind] = {"other_feature": "other", "random": "random", "near_miss": "near_miss"}
+        # All windows of a trial have marks, and as many, so marks do not tell the intruder.
         shown = intruder
         if self._has_marks and not any(value > 0.0 for value in intruder.activations):
             n_fired = [sum(value > 0.0 for value in window.activations) for window in own]
@@ -100,8 +98,7 @@ class IntruderScorer(TrialScorer):
 
 
 def _with_marks(window: Window, n: int, rng: np.random.Generator) -> Window:
-    """A silent window that seems to fire on `n` tokens, the candidate among them: all windows of a trial have marks,
-    and as many."""
+    """The silent window with `n` marked tokens, its candidate among them, so marks do not tell it apart."""
     rest = [index for index in range(len(window.token_ids)) if index != window.candidate]
     marked = {window.candidate, *(rest[index] for index in rng.permutation(len(rest))[: n - 1])}
     return replace(window, activations=tuple(float(i in marked) for i in range(len(window.token_ids))))

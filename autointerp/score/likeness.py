@@ -1,7 +1,4 @@
-"""Which windows read most like others, by their tokens alone: no model is needed.
-
-Takes windows; knows nothing of labels, scorers or judges.
-"""
+"""Windows that read most like others, by their tokens."""
 
 from __future__ import annotations
 
@@ -16,8 +13,10 @@ __all__ = ["nearest_texts"]
 
 
 def nearest_texts(windows: Sequence[Window], to: Sequence[Window], n: int) -> list[Window]:
-    """The `n` of `windows` nearest to the mean of `to`, nearest first: cosine of TF-IDF vectors of token ids (Sparck
-    Jones 1972), rarity counted over both; ties by id. None overlaps or repeats another."""
+    """The `n` windows nearest to the mean of `to`, nearest first, none overlapping or repeating another.
+
+    Cosine of TF-IDF vectors of token ids (Sparck Jones 1972), rarity over both lists; ties by id.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second to import, and few runs need it
 
     ordered = sorted(windows, key=lambda window: window.id)

@@ -1,8 +1,4 @@
-"""Scorers that ask by the list: one 0 or 1 per window. What `marked`, `detection`, `fuzzing`, `recall` and
-`logit_weights` have in common.
-
-Takes a prompt and whether the candidate token is marked.
-"""
+"""Scorers whose replies are lists with one 0 or 1 per window."""
 
 from __future__ import annotations
 
@@ -26,12 +22,12 @@ _ANSWERS: dict[Bit | None, Answer] = {1: "fires", 0: "silent", None: "unparsed"}
 
 
 class ListScorer(PromptedScorer):
-    """Asks about `windows_per_request` windows at a time; the last, shorter batch is asked like the others."""
+    """Asks about `windows_per_request` windows at a time; the last request may hold fewer."""
 
     def __init__(
         self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, has_marks: bool, noun: str = "windows"
     ) -> None:
-        """`noun` names what the answers are about, where the judge is asked again."""
+        """`noun` names the items in a repeated question."""
         super().__init__(settings, score, prompt=prompt, again="reask")
         self._has_marks, self._noun = has_marks, noun
 
@@ -40,15 +36,14 @@ class ListScorer(PromptedScorer):
         return Scale("marks" if self._has_marks else "windows", heading=self._settings.heading)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
-        """The items cut into batches in the order given, so what a batch holds depends on the shuffle alone."""
+        """The items in batches, in the order given."""
         size = self._settings.windows_per_request
         batches = [tuple(items[start : start + size]) for start in range(0, len(items), size)]
         return tuple(Question(self._request(explanation, batch), batch) for batch in batches)
 
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
-        """One answer per item with its probability where that is known; a reply without a list of the right length is
-        unparsed, or refused, for all of them.
-        """
+        """One answer per item, with its probability if known; a list of another length is unparsed, or refused, for all
+        items."""
         n = len(question.items)
         if reply.finish == "refused":
             return (AnswerRead("refused"),) * n
@@ -81,13 +76,13 @@ class ListScorer(PromptedScorer):
 
 
 def _marked(passage: Passage) -> str:
-    """The text with its marks, however many."""
+    """The text with all its marks."""
     spans = passage.marks or ((passage.mark,) if passage.mark else ())
     return mark(passage.text, spans) if spans else passage.text
 
 
 def reply_schema(n: int) -> Mapping[str, Any]:
-    """The JSON schema of `{"answers": [...]}` with exactly `n` entries, each 0 or 1."""
+    """JSON schema of `{"answers": [...]}` with exactly `n` entries of 0 or 1."""
     answers = {"type": "array", "items": {"type": "integer", "enum": [0, 1]}, "minItems": n, "maxItems": n}
     return {
         "type": "object",

@@ -1,10 +1,7 @@
-"""Scorer `logit_weights`: entries of the vocabulary, and the judge says which of them the feature makes more likely.
+"""Scorer `logit_weights`: which vocabulary entries does the feature make more likely? (after Bricken et al. 2023)
 
-Bricken et al. 2023 score explanations so, too: of what a feature fires on they ask what it does. The entries are the
-next strongest after those that an explainer may be shown (`N_SHOWN_LOGITS`), so none of them can stand in the
-explanation as an example. Silent ones are, by turns, entries that the feature makes less likely (`suppressed`) and
-entries from its random windows that are in neither list (`random`); with `negatives = "other_feature"` those that
-another feature makes more likely (`other`).
+Positives follow the strongest entries, which explainers may see. Negatives alternate between entries made less likely
+(`suppressed`) and entries from random windows (`random`), or are promoted by another feature (`other`).
 """
 
 from __future__ import annotations
@@ -28,13 +25,13 @@ _Entry = tuple[int, str, Kind]
 
 
 class LogitWeightsSettings(ScorerConfig):
-    """Of the scorer `logit_weights`: positives are entries that the feature promotes, negatives others."""
+    """Settings of `logit_weights`: positives are promoted entries, negatives others."""
 
     uses = frozenset({"n_positive", "n_negative", "windows_per_request", "negatives"})
 
 
 class LogitWeightsScorer(ListScorer):
-    """Asks about `windows_per_request` entries of the vocabulary at a time."""
+    """Asks about `windows_per_request` vocabulary entries at a time."""
 
     about = "output"
     scale = Scale("tokens")
@@ -42,8 +39,10 @@ class LogitWeightsScorer(ListScorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """`n_positive` entries that the feature makes more likely, strongest first, and `n_negative` others, shuffled.
-        No two read alike, and none reads like one that an explainer may be shown."""
+        """The `n_positive` strongest promoted entries and `n_negative` others, shuffled.
+
+        Texts differ from each other and from those explainers see.
+        """
         settings = self._settings
         if not evidence.top_logits:
             return Unscorable("too_few_positives", f"{evidence.site} has no linear way to the logits, so no effects")
@@ -73,23 +72,23 @@ class LogitWeightsScorer(ListScorer):
 
 
 def _held_out(effects: Sequence[TokenEffect], kind: Kind) -> Iterator[_Entry]:
-    """The entries that no explainer is shown, strongest first."""
+    """The entries explainers never see, strongest first."""
     return ((effect.token_id, effect.text, kind) for effect in effects[N_SHOWN_LOGITS:])
 
 
 def _unknown(evidence: Evidence, known: set[int], rng: np.random.Generator) -> list[_Entry]:
-    """Entries that stand in the feature's random windows and are not `known`, in a random order."""
-    found: dict[int, str] = {}
+    """Entries of the random windows outside `known`, in random order."""
+    texts: dict[int, str] = {}
     for window in sorted(evidence.select("score", "random"), key=lambda window: window.id):
         for index, token in enumerate(window.token_ids):
             if token not in known:
-                found.setdefault(token, window.token_text(index))
-    entries = sorted(found.items())
+                texts.setdefault(token, window.token_text(index))
+    entries = sorted(texts.items())
     return [(*entries[place], "random") for place in rng.permutation(len(entries))]
 
 
 def _distinct(entries: Iterable[_Entry], n: int, texts: set[str]) -> list[_Entry]:
-    """The first `n` entries that can be read and read like none before; what they read like is added to `texts`."""
+    """The first `n` readable entries whose texts are not in `texts`, which they then join."""
     chosen: list[_Entry] = []
     for entry in entries:
         text = entry[1]
@@ -100,7 +99,7 @@ def _distinct(entries: Iterable[_Entry], n: int, texts: set[str]) -> list[_Entry
 
 
 def _as_window(entry: _Entry) -> Window:
-    """The entry as a window of one token, of a document of its own."""
+    """The entry as a window of one token in a document of its own."""
     token, text, kind = entry
     name = f"token:{token}"
     return Window(
@@ -119,5 +118,4 @@ def _as_window(entry: _Entry) -> Window:
 
 
 def open_scorer(settings: LogitWeightsSettings, score: ScoreConfig) -> LogitWeightsScorer:
-    """The scorer `logit_weights`."""
     return LogitWeightsScorer(settings, score, prompt="logit_weights", has_marks=False, noun="entries")

@@ -1,6 +1,6 @@
-"""Scorer `marked`: one token of each window stands between marks, and the judge says whether the feature fires on it.
+"""Scorer `marked`: does the feature fire on the marked token? (F1 of O'Neill, Gumran & Klindt 2024, appendix H.2)
 
-The task behind the F1 of O'Neill, Gumran & Klindt 2024 (appendix H.2). Silent windows have their marked token, too.
+Silent windows have a marked token as well.
 """
 
 from __future__ import annotations
@@ -12,5 +12,4 @@ __all__ = ["open_scorer"]
 
 
 def open_scorer(settings: ScorerConfig, score: ScoreConfig) -> ListScorer:
-    """The scorer `marked`."""
     return ListScorer(settings, score, prompt="marked", has_marks=True)

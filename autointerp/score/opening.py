@@ -1,4 +1,4 @@
-"""Scorers by the name that the config gives, with their settings read as each declares them."""
+"""Scorers by their name in the config."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ _PLACE = "score.scorers"
 
 
 def scorer_settings(entry: ScorerConfig) -> ScorerConfig:
-    """The settings of an entry of score.scorers. Raises PluginError for an unknown scorer, ConfigError for a wrong or
-    unknown key."""
+    """The settings of an entry of score.scorers. Raises PluginError for an unknown scorer, ConfigError for a bad key."""
     return read_settings(entry, declared_settings(load_plugin(SCORERS, entry.name), ScorerConfig), place=_PLACE)
 
 
@@ -25,5 +24,5 @@ def open_scorer(entry: ScorerConfig, score: ScoreConfig) -> Scorer:
 
 
 def check_scorer_settings(entry: ScorerConfig) -> None:
-    """Raise ConfigError for a setting that others use but this scorer does not."""
+    """Raise ConfigError for a setting this scorer does not use."""
     refuse_unused(scorer_settings(entry), ScorerConfig, place=_PLACE)

@@ -1,9 +1,6 @@
-"""Scorer `pattern_tokens`: on which tokens of a window does the feature fire? Precision, recall and F1 over tokens.
+"""Scorer `pattern_tokens`: on which tokens does the feature fire? F1 over tokens, as Neuron2Graph (Foote et al. 2023).
 
-What Neuron2Graph reports of its patterns (Foote et al. 2023), and asked the same way of every judge: the judge
-`pattern` applies the pattern in the explanation to each token and costs nothing, a language model says 0 or 1 for each
-token of the list. A token counts as firing where it does by the feature's own rule (Neuron2Graph: from half of the
-maximum on). Predictions are probabilities where the judge gives them.
+A token fires by the feature's own rule; Neuron2Graph counts from half of the maximum on.
 """
 
 from __future__ import annotations
@@ -35,7 +32,7 @@ class PatternTokensScorer(TokenScorer):
         return reply_schema(n)
 
     def _values(self, reply: Reply, n: int) -> Sequence[float] | None:
-        """An answer that the judge left open is none, so such a list is not read."""
+        """The answers; None if one of them is missing."""
         answers = find_answers(reply.text, n, is_cut=reply.finish == "length")
         if answers is None:
             return None
@@ -49,5 +46,4 @@ class PatternTokensScorer(TokenScorer):
 
 
 def open_scorer(settings: TokenSettings, score: ScoreConfig) -> PatternTokensScorer:
-    """The scorer `pattern_tokens`."""
     return PatternTokensScorer(settings, score, prompt="pattern_tokens", again="reask")

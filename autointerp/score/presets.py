@@ -1,10 +1,7 @@
-"""Published protocols as settings of a run: what `score.preset` stands for.
+"""Published protocols as settings: the meaning of `score.preset`.
 
-A preset fills in what the config leaves unsaid; what the config says itself is kept. So does what the samplers and the
-negatives need of the harvest. Applying both twice changes nothing more, so a resolved config gives the same run.
-
-No preset takes over a published flaw that makes a score mean nothing: explaining and scoring never share a document,
-silent windows are verified silent unless their kind says otherwise, and a lost answer is a verdict.
+A preset never overrides the config. It is idempotent, so a resolved config gives the same run. Published flaws stay
+out: documents are never shared between explaining and scoring, and a lost answer is a verdict.
 """
 
 from __future__ import annotations
@@ -35,10 +32,8 @@ _ONEILL2024: dict[str, dict[str, Any]] = {
         )
     },
 }
-"""O'Neill et al. 2024: 10 top examples split in half. Here the halves are the 5 top windows of the explain role and
-the 5 of the score role, so no document is in both. The negatives are the published ones, the tops of one other
-feature, and their verdicts say so by the kind `other`; `negatives = "random"` in the config's own
-`score.scorers` takes verified silent windows instead. The board is headed by macro-F1, the metric they report."""
+"""O'Neill et al. 2024: 10 top examples, half to explain and half to score, here of different documents. Negatives are
+the top windows of one other feature (kind `other`), as published. Headed by their metric, macro-F1."""
 
 _BILLS2023: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 32, "window_right": 31},
@@ -51,11 +46,9 @@ _BILLS2023: dict[str, dict[str, Any]] = {
         ),
     },
 }
-"""Bills et al. 2023, as Cunningham et al. 2023 use it, too: fragments of 64 tokens; 5 of the strongest to explain, as
-tokens with activations from 0 to 10; 5 others of the strongest and 5 random ones to score, by the correlation of
-simulated and true activations. Here a random fragment is one without a firing; theirs may hold some. Their four splits
-interleave one list of the strongest fragments; here the two halves are of different documents. Firings are where they
-are found, not in fragments cut at multiples of 64 tokens."""
+"""Bills et al. 2023, also Cunningham et al. 2023: fragments of 64 tokens, 5 top ones to explain as token-activation
+pairs, 5 top and 5 random ones to score by simulation. Here random fragments never fire, windows are centred on firings,
+and the halves are of different documents instead of interleaved."""
 
 _DELPHI_WINDOWS: dict[str, Any] = {
     "n_positive": 50,
@@ -74,11 +67,9 @@ _DELPHI: dict[str, dict[str, Any]] = {
         )
     },
 }
-"""The defaults of EleutherAI's delphi 0.1 (Paulo et al. 2024): examples of 32 tokens, 40 to explain and 50 to score
-from ten quantiles of the activating examples, 50 that do not activate, 5 examples to a question, and at least 200
-firings. There the examples of both sets come from one list, and a part of those scored was explained (its rule is
-reproduced in tests/score/test_leak.py); here they are of different documents. Its fuzzing marks wrong tokens in
-activating examples, as ours does."""
+"""Defaults of EleutherAI's delphi 0.1 (Paulo et al. 2024): 32 tokens, 40 examples to explain and 50 to score from ten
+quantiles, 50 silent ones, 5 per question, at least 200 firings. There scored examples may have been explained
+(tests/score/test_leak.py); here they may not."""
 
 _SAEBENCH: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 10, "window_right": 10, "fixed_position": True},
@@ -97,11 +88,9 @@ _SAEBENCH: dict[str, dict[str, Any]] = {
         )
     },
 }
-"""SAEBench's autointerp (Karvonen et al. 2025): 10 tokens on both sides of a firing; 10 of the strongest and 5 drawn by
-importance to explain; 2, 2 and 10 random ones to score, in one question. Its score is accuracy, of which always-no
-reaches 10/14; here that stands beside it (`always_no_accuracy`). Its prompt gives the number of firing examples away,
-ours does not; and its second half is drawn in proportion to the activation, ours spread over the range (`mixed`), half
-of 15 being 8 and 7."""
+"""SAEBench's autointerp (Karvonen et al. 2025): 10 tokens to either side; 10 top examples and 5 by importance to
+explain; 2, 2 and 10 random ones to score in one question. Its accuracy has an always-no line of 10/14, shown here
+(`always_no_accuracy`). Here the prompt hides the number of firing examples, and `mixed` replaces importance."""
 
 _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "default": {},  # what every section says by itself
@@ -113,8 +102,7 @@ _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
 
 
 def apply_preset(config: Config) -> Config:
-    """The config with its `score.preset` filled in, and with the windows that its samplers need kept by the harvest;
-    the config itself where nothing is left to fill in."""
+    """The config with its preset filled in and the windows its samplers need."""
     if config.score.preset is not None:
         config = _filled(config, _PRESETS[config.score.preset])
     needed = _needed(config)
@@ -123,7 +111,7 @@ def apply_preset(config: Config) -> Config:
 
 
 def _needed(config: Config) -> dict[str, int]:
-    """How many windows of the kinds that are only kept where somebody asks for them."""
+    """Counts of windows of the kinds that the harvest keeps on request only."""
     explainers, scorers = config.explain.explainers, config.score.scorers
     drawn = [e.n_windows for e in explainers if e.sampling in NEEDS_DRAWN]
     # fuzzing shows its wrong marks on firing windows, too

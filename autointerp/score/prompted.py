@@ -1,8 +1,4 @@
-"""Scorers that ask by a prompt file: what they have in common, so that each is a small file of its own.
-
-Takes the names of the prompt and of the one that asks again. Two of them differ in which items they choose, what they
-ask about them and how a reply is read.
-"""
+"""Scorers that ask with a prompt file."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ __all__ = ["PromptedScorer"]
 
 
 class PromptedScorer(Scorer):
-    """Asks by the prompt `score/PROMPT`, and once more by `score/AGAIN` where nothing could be read in a reply."""
+    """Asks with the prompt `score/PROMPT`, and with `score/AGAIN` after an unreadable reply."""
 
     def __init__(self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, again: str) -> None:
         super().__init__(settings, score)
@@ -34,20 +30,17 @@ class PromptedScorer(Scorer):
 
     @property
     def prompt_hash(self) -> str:
-        """That of the prompt, jointly with the one that asks again where that may happen."""
+        """Hash of the prompt, jointly with the second one if it may be used."""
         return joint_hash(self._prompt, self._again) if self._score.reasks else self._prompt.hash
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The windows to judge, shuffled (see `sampling.sample_items`)."""
+        """The windows, shuffled."""
         return sample_items(evidence, self._settings, rng, others=others)
 
     def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
-        """Once more, as often as `score.reasks` says, where nothing could be read in the last reply.
-
-        An answer that is missing in a list that could be read (`null`) is the judge's own, and no reason to ask again.
-        """
+        """The next request after an unreadable reply, at most `score.reasks` times."""
         is_lost = all(read.answer == "unparsed" for read in self.read(question, replies[-1]))
         if not is_lost or len(replies) > self._score.reasks:
             return None
@@ -55,12 +48,12 @@ class PromptedScorer(Scorer):
 
     @abstractmethod
     def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
-        """The variables of the prompt that asks again: what was wrong with the reply."""
+        """Variables of the second prompt: the fault of the reply."""
 
     def _ask(
         self, task: Task, messages: tuple[Message, ...], schema: Mapping[str, Any], *, min_tokens: int = 0
     ) -> Request:
-        """The request, with the settings of the section; `min_tokens` is what a long reply takes."""
+        """The request, with at least `min_tokens` for the reply."""
         return Request(
             task=task,
             messages=messages,

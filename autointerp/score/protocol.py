@@ -1,9 +1,7 @@
-"""The seam of scorers: WHAT is asked so that an explanation can be held against the truth. One small file each.
+"""The interface of scorers: windows to ask about, requests, and answers read from replies. Scorers send nothing.
 
-A scorer chooses windows, turns them and an explanation into requests, and replies into answers; it sends nothing.
-Windows are chosen before and apart from the explanation, so a feature's own explanation and a control's are judged on
-the same windows in the same batches. Its factory `(ScorerConfig, ScoreConfig) -> Scorer` is a row of
-`builtin_plugins.SCORERS` or an entry point `autointerp.scorers`.
+Windows are chosen apart from explanations, so a control is judged on the same windows in the same batches. A factory
+`(ScorerConfig, ScoreConfig) -> Scorer` is a row of `builtin_plugins.SCORERS` or an entry point `autointerp.scorers`.
 """
 
 from __future__ import annotations
@@ -24,26 +22,22 @@ from autointerp.records.window import Kind, Window
 __all__ = ["About", "AnswerRead", "Item", "Measure", "Question", "Scale", "Scorer", "Unscorable"]
 
 Measure = Literal["windows", "marks", "strata", "tokens", "firings", "activations", "ranks", "choices"]
-"""What verdicts are about, and so which metric heads the board.
+"""The subject of a verdict, which decides the heading metric.
 
-`windows`, `marks`: yes or no about a whole window, or about what is marked in it (F1). `strata`: yes or no about
-windows of every bin of the activation range, and silent ones (mean recall over bins). `tokens`: yes or no about entries
-of the vocabulary (F1). `firings`: yes or no about every token of a window, a prediction from one half on being a yes
-(F1 over tokens). `activations`: a number for every token of a window (correlation). `ranks`: a
-probability per window that orders them and has no threshold (AUROC). `choices`: the item is a trial in which one of
-several options is right, and an answer `fires` is a right choice; or one of two, and `fires` is the one that is true
-where `is_firing` (accuracy against `chance`).
+`windows`, `marks`: yes or no about a window or its marks (F1). `strata`: the same over bins of the activation range
+(mean recall). `tokens`: yes or no about vocabulary entries (F1). `firings`: a prediction per token, 0.5 or more is yes
+(F1 over tokens). `activations`: a number per token (correlation). `ranks`: a probability per window (AUROC). `choices`:
+`fires` is the right option of a trial, or of two options, the one that is true if `is_firing` (accuracy).
 """
 
 
 About = Literal["firing", "output"]
-"""What is said or asked of a feature: where it fires, or what it does to the output."""
+"""The topic of an explanation or question: where the feature fires, or its effect on the output."""
 
 
 class Scale(NamedTuple):
-    """How a scorer's verdicts are read. `chance` is what guessing reaches in the heading metric where the verdicts do
-    not tell it (choices: one in so many); a scorer that needs no explanation scores features without one. `heading` is
-    the heading metric where it is not that of the measure."""
+    """How verdicts are read. `chance`: what guessing reaches in `choices`; `heading`: the metric if not the measure's
+    own."""
 
     measure: Measure = "windows"
     chance: float | None = None
@@ -52,15 +46,10 @@ class Scale(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A window to be judged. `is_firing` is the truth and `kind` what it is here; neither leaves the scorer.
+    """A window to judge; its truth `is_firing` and its `kind` never enter a request.
 
-    Where one window serves several items (a trial of several windows, an entry of the vocabulary in a window of its
-    own) each has an `id`.
-
-    Of a trial, `shown` is all that the judge is shown, in order, and `places` what of it the item is about, from 0: the
-    right option, or a pair of windows.
-
-    `share` is the share of all firing windows that a firing one stands for, where the sampler knows it.
+    `id` names items that share a window. `shown` is what a trial shows, in order, and `places` (from 0) are the right
+    option or the pair. `share` is the share of all firing windows that this one stands for, if known.
     """
 
     window: Window
@@ -73,7 +62,7 @@ class Item(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What its verdict is stored under: unique among the items of a feature under one scorer."""
+        """The name of its verdict, unique within feature and scorer."""
         return self.window.id if self.id is None else self.id
 
 
@@ -87,15 +76,14 @@ class Unscorable:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request and the items it asks about, in order."""
+    """One request and its items, in order."""
 
     request: Request
     items: tuple[Item, ...]
 
 
 class AnswerRead(NamedTuple):
-    """One answer about one item, with the judge's probability of firing and its predictions of the activation, one per
-    token, where they are known."""
+    """An answer about one item, with probability of firing and predicted activation per token if known."""
 
     answer: Answer
     probability: float | None = None
@@ -103,12 +91,11 @@ class AnswerRead(NamedTuple):
 
 
 class Scorer(ABC):
-    """A way to ask whether an explanation predicts a feature. A subclass says which windows it asks about, in which
-    words, and how a reply is read.
+    """A way to ask whether an explanation predicts a feature; a subclass chooses windows, words and how replies are
+    read.
 
-    `scale` is how its verdicts are read, as a yes or no about whole windows where a subclass says nothing. `about` is
-    what it asks about, and so what an explanation has to tell. `needed` is what of its `Capabilities` a judge has to
-    state, where only some judges can answer.
+    `scale` is how verdicts are read, `about` the topic of the questions, `needed` the name of the capability a judge
+    must have.
     """
 
     about: ClassVar[About] = "firing"
@@ -121,7 +108,7 @@ class Scorer(ABC):
 
     @property
     def name(self) -> str:
-        """What its results are called: the label of its settings, or its own name."""
+        """Its name in the results: the label of its settings, or its own name."""
         return self._settings.label or self._settings.name
 
     @property
@@ -133,21 +120,19 @@ class Scorer(ABC):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The windows to judge, of the role `score` only, in the order they are asked; drawn from `rng` alone.
+        """The windows to judge, of role `score` only, in order; random by `rng` alone.
 
-        `others` are the dictionary's fixed other features, for negatives taken from one of them.
+        `others` are the dictionary's fixed other features, a source of negatives.
         """
 
     @abstractmethod
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
-        """The requests that ask about `items`, each item exactly once."""
+        """The requests; every item is in exactly one."""
 
     @abstractmethod
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
-        """One answer per item of the question, in order."""
+        """One answer per item, in order."""
 
     def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
-        """The request that follows the replies to a question so far, at least one, or None when the last of them is
-        taken as it is. It asks about the same items in the same order, and `read` reads its reply.
-        """
+        """The next request about the same items after at least one reply, or None to accept the last reply."""
         return None

@@ -1,9 +1,6 @@
-"""Which windows a scorer asks about, and in which order.
+"""The windows a scorer asks about, and their order.
 
-Positives are those of a sampler (`prompting.samplers`), negatives of the kinds that the settings count: random silent
-windows, the tops of one other feature as O'Neill et al. 2024 take them, and apart from these, windows that mislead: the
-same token, a neighbour's firing, a like text. All are of the role `score`; whatever repeats a window of the role
-`explain` is left out. Knows nothing of prompts or judges.
+All are of role `score`, and none repeats a window of role `explain`. Misleading silent windows are scored apart.
 """
 
 from __future__ import annotations
@@ -35,11 +32,10 @@ __all__ = [
 ]
 
 MIN_WINDOWS = 5
-"""A feature is scored with fewer windows than asked for, down to this many of either label (or all that were asked
-for, where that is fewer); the trivial baselines are computed for the counts used."""
+"""Fewest windows per label that are scored, or all that are asked for if fewer."""
 
 N_OTHERS = 8
-"""Other features whose windows and effects a feature is held against."""
+"""Fixed other features per dictionary."""
 
 
 def sample_items(
@@ -50,9 +46,9 @@ def sample_items(
     others: Sequence[Evidence],
     positives: Sequence[Window] | None = None,
 ) -> tuple[Item, ...] | Unscorable:
-    """The items to judge, shuffled over all kinds, so neither their order nor a batch's edge tells a label.
+    """The items, shuffled over all kinds, so neither order nor batch tells a label.
 
-    `positives` are a scorer's own, all alike within a bin; left out, they are those that the settings say.
+    `positives` replace the windows chosen by the settings.
     """
     seen, wanted = evidence.select("explain"), settings.counted_negatives
     if positives is None:
@@ -83,27 +79,27 @@ def _silent(
     positives: Sequence[Window],
     rng: np.random.Generator,
 ) -> list[Item]:
-    """The silent windows that F1 is over; where a document or a family has too few, random ones take their place."""
+    """The silent windows counted in F1; random ones fill up rare kinds."""
     families = {family_of(window.document) for window in positives}
     kinds: tuple[tuple[Kind, Kind, int], ...] = (
         ("same_document", "same_document", wanted.same_document),
         ("same_family", "random", wanted.same_family),
     )
-    found: list[Item] = []
+    items: list[Item] = []
     n_missing = wanted.random
     for kind, source, n in kinds:
-        left = besides(evidence.select("score", source), [*taken, *(item.window for item in found)]) if n else []
+        left = besides(evidence.select("score", source), [*taken, *(item.window for item in items)]) if n else []
         chosen = draw([w for w in left if kind != "same_family" or family_of(w.document) in families], n, rng)
-        found += [Item(window, kind, False) for window in chosen]
+        items += [Item(window, kind, False) for window in chosen]
         n_missing += n - len(chosen)
     if n_missing:
-        left = besides(evidence.select("score", "random"), [*taken, *(item.window for item in found)])
-        found += [Item(window, "random", False) for window in draw(left, n_missing, rng)]
-    return found
+        left = besides(evidence.select("score", "random"), [*taken, *(item.window for item in items)])
+        items += [Item(window, "random", False) for window in draw(left, n_missing, rng)]
+    return items
 
 
 def choose_positives(evidence: Evidence, settings: ScorerConfig, n: int, rng: np.random.Generator) -> list[Window]:
-    """`n` activating windows, fewer where there are fewer, by the sampler of the settings."""
+    """At most `n` activating windows by the sampler of the settings."""
     return [window for window, _ in _choose(evidence, settings, n, rng)]
 
 
@@ -124,24 +120,22 @@ def _misleading(
     positives: Sequence[Window],
     rng: np.random.Generator,
 ) -> list[Item]:
-    """The silent windows that are scored apart from F1."""
-    found: list[Item] = []
+    """The silent windows scored apart from F1."""
+    items: list[Item] = []
     kinds: tuple[tuple[Kind, int], ...] = (("near_miss", wanted.near_miss), ("neighbour", wanted.neighbour))
     for kind, n in kinds:
         if n:
-            left = besides(evidence.select("score", kind), [*taken, *(item.window for item in found)])
-            found += [Item(window, kind, False) for window in draw(left, n, rng)]
+            left = besides(evidence.select("score", kind), [*taken, *(item.window for item in items)])
+            items += [Item(window, kind, False) for window in draw(left, n, rng)]
     if wanted.embedding_near:
-        left = besides(evidence.select("score", "random"), [*taken, *(item.window for item in found)])
+        left = besides(evidence.select("score", "random"), [*taken, *(item.window for item in items)])
         near = nearest_texts(left, positives, wanted.embedding_near)
-        found += [Item(window, "embedding_near", False) for window in near]
-    return found
+        items += [Item(window, "embedding_near", False) for window in near]
+    return items
 
 
 def assert_apart(evidence: Evidence, items: Sequence[Item] = ()) -> None:
-    """Raise ArtefactError where a document of the role explain serves the role score as well, be it among the windows
-    of the evidence or among the items to judge: what was shown to explain would be scored. ValueError where an
-    item stands twice."""
+    """Check that no document serves both roles: raises ArtefactError, and ValueError for a repeated item."""
     explained = {window.document for window in evidence.windows if window.role == "explain"}
     scored = [window for window in evidence.windows if window.role == "score"]
     scored += [window for item in items for window in (item.window, *item.shown) if isinstance(window, Window)]
@@ -157,21 +151,14 @@ def assert_apart(evidence: Evidence, items: Sequence[Item] = ()) -> None:
 
 
 def fixed_others(evidences: Sequence[Evidence], *, seed: int) -> tuple[Evidence, ...]:
-    """The features of one dictionary that all its features are held against: the first `N_OTHERS`, in an order fixed by
-    the seed, that have at least `MIN_WINDOWS` top windows to score.
-
-    Negatives that are one other feature's tops are of the first; of the second for that one itself.
-    """
+    """The first `N_OTHERS` features, in an order fixed by the seed, with at least `MIN_WINDOWS` top windows to score."""
     able = [e for e in evidences if len(e.select("score", "top")) >= MIN_WINDOWS]
     order = sorted(able, key=lambda e: derive(seed, "score", "other_feature", e.dictionary, e.feature))
     return tuple(order[:N_OTHERS])
 
 
 def _tops_of_other(evidence: Evidence, n: int, others: Sequence[Evidence]) -> list[Window]:
-    """Top windows of the fixed other feature, without those that overlap a window this feature fires in.
-
-    Silence is not verified beyond that: this is the published protocol, and its verdicts carry a kind of their own.
-    """
+    """Top windows of the other feature that do not overlap a firing window of this one; else not verified silent."""
     other = next((e for e in others if e.feature != evidence.feature), None)
     if other is None:
         return []
@@ -180,7 +167,7 @@ def _tops_of_other(evidence: Evidence, n: int, others: Sequence[Evidence]) -> li
 
 
 def besides(windows: Sequence[Window], taken: Sequence[Window]) -> list[Window]:
-    """The windows that neither repeat the text of a taken one nor overlap it in its document."""
+    """The windows that neither repeat nor overlap a taken one."""
     texts = {" ".join(window.text.split()) for window in taken}
     spans: dict[str, list[tuple[int, int]]] = {}
     for window in taken:
@@ -197,6 +184,6 @@ def besides(windows: Sequence[Window], taken: Sequence[Window]) -> list[Window]:
 
 
 def too_few(what: str, found: int, wanted: int) -> str | None:
-    """What to say where a label has too few items to be scored, None where it has enough."""
+    """The message for a label with too few items, or None."""
     least = min(wanted, MIN_WINDOWS)
     return f"{found} of {wanted} {what}, at least {least} are needed" if found < least else None

@@ -1,8 +1,7 @@
-"""Scorer `simulation`: the judge predicts how strongly the feature fires on every token, from 0 to 10.
+"""Scorer `simulation`: predict the activation of every token from 0 to 10; correlation over all tokens (Bills et al.
+2023).
 
-Bills et al. 2023, whose score is the correlation of predicted and true activations over all tokens. All tokens of a
-window are asked about at once; with `at_once = false` one by one, each in a request of its own that shows the text up
-to it. With `score.want_logprobs` a prediction is the value that the judge expects, where its replies allow it.
+With `score.want_logprobs` a prediction is the judge's expected value.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ __all__ = ["OneByOneSimulation", "SimulationScorer", "SimulationSettings", "open
 
 
 class SimulationSettings(TokenSettings):
-    """Of the scorer `simulation`."""
+    """Settings of `simulation`."""
 
     at_once: bool = True
     """Ask about all tokens of a window in one request; false: about each in a request of its own."""
 
 
 class SimulationScorer(TokenScorer):
-    """All tokens of a window at once."""
+    """All tokens of a window in one request."""
 
     scale = Scale("activations")
 
@@ -63,12 +62,12 @@ class SimulationScorer(TokenScorer):
 
 
 class OneByOneSimulation(SimulationScorer):
-    """One token a request. An item is a token of a window, and its verdict holds one prediction."""
+    """One token per request, with the text up to it; an item is a token, its verdict one prediction."""
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """All tokens that can be shown of the windows that would be asked about at once, in their order."""
+        """All tokens with a text of their own, window by window."""
         windows = super().sample(evidence, rng, others=others)
         if isinstance(windows, Unscorable):
             return windows
@@ -102,6 +101,6 @@ class OneByOneSimulation(SimulationScorer):
 
 
 def open_scorer(settings: SimulationSettings, score: ScoreConfig) -> SimulationScorer:
-    """The scorer `simulation`, all at once or one by one as the settings say."""
+    """The scorer `simulation`, all at once or one by one."""
     made, prompt = (SimulationScorer, "simulation") if settings.at_once else (OneByOneSimulation, "simulation_single")
     return made(settings, score, prompt=prompt, again="reask_numbers")

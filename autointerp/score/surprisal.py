@@ -1,9 +1,7 @@
-"""Scorer `surprisal`: does the explanation make the windows likelier in which the feature fires?
+"""Scorer `surprisal`: does the explanation make firing windows likelier? (Paulo et al. 2024, arXiv 2410.13928)
 
-A language model that knows how likely a text is reads every window twice, behind the explanation and behind a sentence
-that says nothing. An explanation that holds what the windows have in common makes them less surprising; the score is
-how well the gain, in nats per token, tells firing windows from silent ones (AUROC; Paulo et al. 2024, arXiv 2410.13928,
-"surprisal").
+A language model reads each window after the explanation and after a sentence without content. The score is the AUROC of
+the gain in nats per token.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ _FARTHEST = 700.0
 
 
 def open_scorer(settings: GradedSettings, score: ScoreConfig) -> SurprisalScorer:
-    """The scorer `surprisal`."""
     return SurprisalScorer(settings, score, prompt="surprisal")
 
 
@@ -35,11 +32,11 @@ class SurprisalScorer(GradedScorer):
         return LikelihoodTask(explanation, passages)
 
     def words(self, explanation: str, passages: tuple[Passage, ...]) -> tuple[Message, ...]:
-        """The beginning with the explanation, the one without, and each window as it stands: a text that is quoted
-        would be another text."""
+        """The two beginnings, then each window."""
+        # Windows stand unquoted: a quoted text has another likelihood.
         beginnings = self._prompt.render(explanation=explanation)
         return (*beginnings, *(Message("user", passage.text) for passage in passages))
 
     def probability(self, number: float) -> float:
-        """The logistic value of a gain in nats per token."""
+        """Logistic value of a gain in nats per token."""
         return 1.0 / (1.0 + math.exp(-max(-_FARTHEST, min(_FARTHEST, number))))

@@ -1,8 +1,6 @@
-"""Scorers that ask about every token of a window: one window a request, one entry of a list per token.
+"""Scorers with one prediction per token, one window per request.
 
-What `simulation` and `pattern_tokens` have in common. A verdict is about a window and holds one prediction per token.
-A token that holds only the rest of a character (byte-level tokenizers split characters) cannot be shown; it gets the
-prediction of the token whose piece of the text it belongs to.
+A token with only the rest of a character is not shown; it gets the prediction of the token that shows the character.
 """
 
 from __future__ import annotations
@@ -26,22 +24,21 @@ from autointerp.score.protocol import AnswerRead, Item, Question, Unscorable
 __all__ = ["FIRES_FROM", "ShownTokens", "TokenScorer", "TokenSettings", "shown_tokens"]
 
 FIRES_FROM = 0.5
-"""A prediction from here on says that the feature fires: a probability of one half, or a strength nearer 1 than 0."""
+"""Predictions from here on mean firing: a probability, or a strength from 0 to 1."""
 
 _REPLY_TOKENS_AROUND, _REPLY_TOKENS_EACH = 32, 4
-"""What a list takes, so that a long window's is not cut off by a `max_tokens` meant for a few answers."""
+"""Room for a reply in tokens: a fixed part, and for each entry."""
 
 
 class ShownTokens(NamedTuple):
-    """The tokens of a window that can be shown, as spans of its characters, and for each token of the window which of
-    them it belongs to."""
+    """Character spans of the tokens that can be shown, and per token of the window the place of its shown token."""
 
     spans: tuple[tuple[int, int], ...]
     belonging: tuple[int, ...]
 
 
 def shown_tokens(window: Window) -> ShownTokens:
-    """The window's tokens but those that hold only the rest of a character."""
+    """The window's tokens with a character of their own."""
     spans, owners = window.piece_spans(), window.owners()
     shown = sorted(set(owners))
     place = {owner: index for index, owner in enumerate(shown)}
@@ -49,29 +46,26 @@ def shown_tokens(window: Window) -> ShownTokens:
 
 
 class TokenSettings(ScorerConfig):
-    """Of scorers that ask about one window at a time, and about no window that is scored apart."""
+    """Settings of scorers that ask about every token of a window."""
 
     uses = frozenset({"n_positive", "n_negative", "sampling", "negatives"})
 
 
 class TokenScorer(PromptedScorer):
-    """Asks about all tokens of one window at a time; in which words and for what, subclasses say."""
+    """Asks about all tokens of one window at a time; subclasses give task and reply format."""
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """Firing and silent windows, shuffled (see `sampling.sample_items`). Near misses and the like are not asked
-        about: what is scored is where in a window the feature fires, and there each window counts alike."""
+        """Firing and silent windows, shuffled, without near misses and their like."""
         items = super().sample(evidence, rng, others=others)
         return items if isinstance(items, Unscorable) else tuple(item for item in items if item.kind not in HARD)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
-        """One window a question."""
         return tuple(Question(self._request(explanation, item), (item,)) for item in items)
 
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
-        """The window's answer with its predictions. A reply without a list of the right length is unparsed or
-        refused."""
+        """The answer with its predictions; a list of another length is unparsed or refused."""
         (item,) = question.items
         if reply.finish == "refused":
             return (AnswerRead("refused"),)
@@ -108,4 +102,4 @@ class TokenScorer(PromptedScorer):
 
     @abstractmethod
     def _values(self, reply: Reply, n: int) -> Sequence[float] | None:
-        """One number per token that was asked about, or None where they cannot be read."""
+        """One number per token asked about, or None if unreadable."""

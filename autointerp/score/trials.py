@@ -1,8 +1,4 @@
-"""Scorers whose items are trials: one request each, in which one of several numbered options is right.
-
-What `intruder` and `intervention` have in common: the reply is the number of an option, a right one is the answer
-`fires`. Takes a prompt; what is shown, and which option is right, is for the scorer to say.
-"""
+"""Scorers whose items are trials: one request each, answered by the number of an option."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ __all__ = ["TrialScorer", "TrialSettings", "WindowTrialSettings", "as_passage", 
 
 
 class TrialSettings(ScorerConfig):
-    """Of scorers whose requests are trials."""
+    """Settings of scorers that ask in trials."""
 
     uses = frozenset[str]()
 
@@ -36,29 +32,28 @@ class TrialSettings(ScorerConfig):
 
 
 class WindowTrialSettings(TrialSettings):
-    """Of scorers whose trials show windows."""
+    """Settings of scorers whose trials show windows."""
 
     uses = frozenset({"sampling"})
 
     marks: bool = False
-    """Mark the tokens that the feature fires on, in a silent window any."""
+    """Mark the tokens that the feature fires on; in a silent window, any tokens."""
 
 
 class TrialScorer(PromptedScorer):
-    """Asks about one trial at a time; a subclass samples them and puts them into words."""
+    """Asks about one trial at a time; a subclass samples and words the trials."""
 
     def __init__(self, settings: TrialSettings, score: ScoreConfig, *, prompt: str, noun: str) -> None:
-        """`noun` names the options, where the judge is asked again."""
+        """`noun` names the options in a repeated question."""
         super().__init__(settings, score, prompt=prompt, again="reask_number")
         self._n_trials = settings.n_trials
         self._noun = noun
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:
-        """One request per trial."""
         return tuple(Question(self._request(explanation, item), (item,)) for item in items)
 
     def read(self, question: Question, reply: Reply) -> tuple[AnswerRead, ...]:
-        """`fires` where the number named is that of the right option, `silent` for any other."""
+        """`fires` for the right option, `silent` for any other."""
         (item,) = question.items
         if reply.finish == "refused":
             return (AnswerRead("refused"),)
@@ -74,7 +69,7 @@ class TrialScorer(PromptedScorer):
 
     @abstractmethod
     def words(self, explanation: str, item: Item) -> tuple[Task, dict[str, Any]]:
-        """The task of one trial and the variables of the prompt."""
+        """The task of a trial and the variables of its prompt."""
 
     def _request(self, explanation: str, item: Item) -> Request:
         task, variables = self.words(explanation, item)
@@ -82,20 +77,20 @@ class TrialScorer(PromptedScorer):
 
 
 def as_passage(window: Window, *, has_marks: bool) -> Passage:
-    """A window as a judge may know it, the tokens on which the feature fires marked or not."""
+    """The window as a judge may see it, with the firing tokens marked or not."""
     marks = tuple(span for span, _ in firing_spans(window)) if has_marks else ()
     return Passage(window.text, marks=marks)
 
 
 def render_passage(passage: Passage, *, has_marks: bool) -> str:
-    """The passage as it stands in a prompt."""
+    """The passage, quoted for a prompt."""
     return quote(mark(passage.text, passage.marks) if has_marks else passage.text)
 
 
 def deal(windows: Sequence[Window], n: int, n_hands: int, rng: np.random.Generator) -> list[list[Window]]:
-    """`n_hands` hands of `n` different windows each, drawn without putting back until too few are left for a hand.
+    """`n_hands` hands of `n` distinct windows; windows repeat between hands only after all are dealt.
 
-    Raises ValueError where there are fewer than `n` windows.
+    Raises ValueError for fewer than `n` windows.
     """
     if len(windows) < n:
         raise ValueError(f"{len(windows)} windows, a hand takes {n}")
