@@ -1,4 +1,7 @@
-"""Scorer `detection`: does the feature fire anywhere in this window? (Paulo et al. 2024, arXiv 2410.13928; own prompt)"""
+"""Scorer `detection`: does the feature fire anywhere in this window?
+
+The task of Paulo et al. 2024 (arXiv 2410.13928), with a prompt of its own.
+"""
 
 from __future__ import annotations
 

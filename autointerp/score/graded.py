@@ -1,4 +1,4 @@
-"""Scorers with one probability per window, from one request per feature to a judge that measures instead of chatting."""
+"""Scorers with one probability per window: one request per feature, to a judge that measures instead of chatting."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ _PLACE = "score.scorers"
 
 
 def scorer_settings(entry: ScorerConfig) -> ScorerConfig:
-    """The settings of an entry of score.scorers. Raises PluginError for an unknown scorer, ConfigError for a bad key."""
+    """The settings of an entry of score.scorers. Raises PluginError for an unknown scorer, ConfigError for a bad
+    key."""
     return read_settings(entry, declared_settings(load_plugin(SCORERS, entry.name), ScorerConfig), place=_PLACE)
 
 

@@ -135,7 +135,7 @@ def _misleading(
 
 
 def assert_apart(evidence: Evidence, items: Sequence[Item] = ()) -> None:
-    """Check that no document serves both roles: raises ArtefactError, and ValueError for a repeated item."""
+    """Raise ArtefactError for a document that serves both roles, ValueError for a repeated item."""
     explained = {window.document for window in evidence.windows if window.role == "explain"}
     scored = [window for window in evidence.windows if window.role == "score"]
     scored += [window for item in items for window in (item.window, *item.shown) if isinstance(window, Window)]
