@@ -1,9 +1,7 @@
-"""Best of n: several explanations of one feature, of which a scorer keeps the one that predicts best.
+"""Explainer `best_of`: several explanations per feature, of which a scorer keeps the best predictor.
 
-Another explainer (`candidates_of`) is asked `n_candidates` times at a temperature above 0. The candidates are then
-held against validation windows, as the scorer `chosen_by` asks, by the judge that explains. Those windows are of the
-role `explain` and of documents kept out of the candidates' prompts; what a score rests on is never touched. Where too
-few windows are left to choose by, or all candidates are one, the first stands.
+Candidates are judged on windows of role `explain`, from documents kept out of their prompts. The first candidate stands
+if there is nothing to choose, or too few windows to choose by.
 """
 
 from __future__ import annotations
@@ -32,20 +30,20 @@ from autointerp.stats.simulation import correlation
 __all__ = ["BestOfExplainer", "BestOfSettings", "open_explainer", "split_evidence"]
 
 VALIDATION_FRAC = 0.4
-"""Share of the documents of the role `explain` that candidates are judged on."""
+"""Share of the `explain` documents that candidates are judged on."""
 N_VALIDATION = 10
-"""Windows of either label that a candidate is judged on, at most; half as many near misses beside."""
+"""Most windows per label that a candidate is judged on; near misses are half as many."""
 
 
 class BestOfSettings(ExplainerConfig, extra="allow"):
-    """Of the explainer `best_of`. All other keys are for the explainer of the candidates."""
+    """Settings of `best_of`; other keys belong to the explainer of the candidates."""
 
     n_candidates: Annotated[int, Field(ge=2, strict=True)] = 4
-    """Explanations asked for, of which one is kept."""
+    """Explanations asked for; one is kept."""
     candidates_of: str = "windows"
     """The explainer that is asked for candidates; its settings stand beside."""
     candidate_temperature: Rate = 0.8
-    """At which candidates are asked for: at 0 they would be all the same."""
+    """Temperature of the candidates; at 0 all would be the same."""
     chosen_by: str = "detection"
     """The scorer that picks among the candidates, on windows kept out of their prompts."""
 
@@ -54,7 +52,7 @@ _OWN = BestOfSettings.model_fields.keys() - ExplainerConfig.model_fields.keys() 
 
 
 def open_explainer(settings: BestOfSettings, config: ExplainConfig) -> BestOfExplainer:
-    """The explainer `best_of`. Raises ConfigError where candidates or choice cannot be had from what is named."""
+    """The explainer `best_of`. Raises ConfigError for an explainer or scorer that cannot serve."""
     if settings.candidates_of == settings.name:
         raise ConfigError("explain.explainers: candidates_of = 'best_of' names itself; name another explainer")
     asked = ExplainerEntry(name=settings.candidates_of, **settings.model_dump(exclude=_OWN, exclude_unset=True))
@@ -79,7 +77,7 @@ def open_explainer(settings: BestOfSettings, config: ExplainConfig) -> BestOfExp
 
 
 def _unfit(scorer: Scorer) -> str | None:
-    """Why a scorer cannot choose, or None when it can."""
+    """Why a scorer cannot choose, or None."""
     if not scorer.scale.needs_explanation:
         return "needs no explanation"
     if scorer.scale.measure == "tokens":
@@ -90,9 +88,7 @@ def _unfit(scorer: Scorer) -> str | None:
 
 
 class BestOfExplainer(Explainer):
-    """Asks `explainer` for candidates, then has `scorer` ask about each of them, and keeps the best; ties go to the
-    first.
-    """
+    """Asks `explainer` for candidates and `scorer` about each; keeps the best, the first of equals."""
 
     asks = "in rounds"
 
@@ -103,12 +99,12 @@ class BestOfExplainer(Explainer):
 
     @property
     def prompt_hash(self) -> str:
-        """That of both prompts, the one that explains and the one that chooses, and of how many there are."""
+        """Hash of both prompts and the number of candidates."""
         hashes = self._explainer.prompt_hash, self._scorer.prompt_hash, str(self._n_candidates)
         return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16]
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
-        """The same question as often as there are candidates, each a sample of its own."""
+        """The explainer's request once per candidate, as separate samples."""
         shown, _ = split_evidence(evidence, rng)
         n, temperature = self._n_candidates, self._temperature
         asked = self._explainer.requests(shown, rng)
@@ -119,18 +115,18 @@ class BestOfExplainer(Explainer):
         )
 
     def read(self, replies: Sequence[Reply]) -> Reading:
-        """The first candidate that can be read: the choice among them takes another round (`follow`)."""
+        """The first readable candidate; `follow` chooses among them."""
         readings = self._candidates(replies)
         return next((reading for reading in readings if reading.text is not None), readings[0])
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
-        """As the explainer of the candidates does; the questions that choose are asked once."""
+        """As the explainer of the candidates does; questions that choose are not repeated."""
         return self._explainer.reask(request, replies) if isinstance(request.task, ExplainTask) else None
 
     def follow(
         self, evidence: Evidence, rounds: Sequence[Round], rng: np.random.Generator
     ) -> tuple[Request, ...] | Reading:
-        """After the candidates, the questions that judge them; after those, the best."""
+        """The questions about the candidates, then the best candidate."""
         readings = self._candidates(rounds[0])
         texts = list(dict.fromkeys(reading.text for reading in readings if reading.text is not None))
         if len(texts) < 2:
@@ -154,7 +150,7 @@ class BestOfExplainer(Explainer):
         return Reading(texts[int(np.argmax(values))])
 
     def _candidates(self, replies: Round) -> list[Reading]:
-        """What each candidate's replies say; one of them missing, the candidate is."""
+        """One reading per candidate; an error if one of its replies is missing."""
         size = max(1, len(replies) // self._n_candidates)
         readings: list[Reading] = []
         for start in range(0, len(replies), size):
@@ -164,9 +160,9 @@ class BestOfExplainer(Explainer):
 
 
 def split_evidence(evidence: Evidence, rng: np.random.Generator) -> tuple[Evidence, Evidence]:
-    """What candidates are shown, and what they are judged on: there the windows kept out stand as those to score.
+    """The evidence shown to explain, and the evidence to judge candidates, its held-out windows in role `score`.
 
-    Both are of the role `explain` alone and share no document.
+    Both hold `explain` windows only and share no document.
     """
     windows = evidence.select("explain")
     documents = sorted({window.document for window in windows})
@@ -178,10 +174,9 @@ def split_evidence(evidence: Evidence, rng: np.random.Generator) -> tuple[Eviden
 
 
 def _value(measure: Measure, pairs: Sequence[tuple[Item, AnswerRead]]) -> float:
-    """How well a candidate predicts, higher is better; an answer that is not there is a wrong one.
+    """How well a candidate predicts, higher is better; missing answers are wrong.
 
-    Correlation over tokens where every token is predicted, AUROC where windows are ranked (0 and 0.5 where nothing
-    varies), else the mean over labels of the share of right answers.
+    Correlation over tokens, AUROC of ranked windows (0 and 0.5 if undefined), else balanced accuracy.
     """
     if measure in ("activations", "firings"):
         rows = []

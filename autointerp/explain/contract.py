@@ -1,7 +1,4 @@
-"""The kit any explainer must pass, ours or a stranger's: held-out windows stay held out, and no reply is made up.
-
-It takes the factory, makes explainers of it and hands them made-up evidence and replies; nothing is sent.
-"""
+"""Checks that every explainer must pass, built in or plug-in, on made-up evidence and replies."""
 
 from __future__ import annotations
 
@@ -30,13 +27,13 @@ _MOST_ASKED = 10
 _MOST_ROUNDS = 10
 _EXPLAINED = "fires on the word lantern"
 _NOTHING = ("", "I would rather talk about the weather.", "[EXPLANATION]:", "\ud83d", "{}")
-"""Replies without an explanation in them."""
+"""Replies without an explanation."""
 
 
 def check_explainer(factory: Factory, name: str) -> list[CheckResult]:
-    """All findings about the explainer registered as `name`, in a fixed order. Nothing it raises leaves this.
+    """All findings about the explainer registered as `name`, in a fixed order; its exceptions become findings.
 
-    One that cannot be made of default settings (it needs a path, say) cannot be checked here.
+    An explainer that default settings cannot make (one that needs a path) is not checked.
     """
 
     def opened(label: str | None = None) -> Explainer:
@@ -70,7 +67,7 @@ def _requests(explainer: Explainer, evidence: Evidence, seed: int = 0) -> tuple[
 
 
 def _says(explainer: Explainer, evidence: Evidence, seed: int = 0) -> _Said:
-    """All requests about a feature, those of later rounds included; of an explainer that asks nobody, what it says."""
+    """All requests about a feature, over all rounds, or what an explainer without requests says."""
     if explainer.asks == "nobody":
         return explainer.explain(evidence, stream(seed, "contract"))
     asked = _requests(explainer, evidence, seed)
@@ -124,7 +121,7 @@ def _asks(explainer: Explainer) -> str:
 
 
 def _keeps_held_out(explainer: Explainer) -> str:
-    """Whatever the windows of the role `score` hold, the requests are the same."""
+    """Requests do not depend on windows of role `score`."""
     evidence, other = plant_evidence(), plant_evidence(1)
     changed = replace(evidence, windows=(*evidence.select("explain"), *other.select("score")))
     without = replace(evidence, windows=evidence.select("explain"))
@@ -155,7 +152,7 @@ def _asks_nothing(explainer: Explainer) -> str:
 
 
 def _shows(request: Request) -> bool:
-    """Whether the request's task holds a window."""
+    """Whether the request holds a window."""
     return not isinstance(request.task, ExplainTask) or bool(request.task.windows or request.task.silent_windows)
 
 
@@ -180,7 +177,7 @@ def _invents_nothing(explainer: Explainer) -> str:
 
 
 def _stays_with_question(explainer: Explainer) -> str:
-    """Where it asks again, it asks about the same windows, and not for ever."""
+    """A repeated question is about the same windows, and repeats end."""
     _needs_judge(explainer)
     request = _requests(explainer, plant_evidence())[0]
     replies: list[Reply] = []
@@ -208,7 +205,7 @@ def _needs_judge(explainer: Explainer) -> None:
 
 
 def _read(explainer: Explainer, reply: Reply) -> Reading:
-    """What the explainer reads in a reply that it gets to each of its requests."""
+    """The reading of `reply` as the answer to every request."""
     reading = explainer.read([reply] * len(_requests(explainer, plant_evidence())))
     if not isinstance(reading, Reading):
         raise Broken(f"read gave a {type(reading).__name__}, not a Reading")

@@ -1,7 +1,6 @@
-"""Explains by contrast: beside windows that fire stand silent ones that hold a token the feature fires on elsewhere.
+"""Explainer `contrastive`: firing windows beside silent ones that hold a token the feature fires on elsewhere.
 
-What the near misses lack is what the feature wants beyond the token, which windows that fire can only suggest. Where
-there are fewer near misses than `n_silent`, other silent windows fill up. All are of the role `explain`.
+Other silent windows fill up to `n_silent`. All are of role `explain`.
 """
 
 from __future__ import annotations
@@ -25,14 +24,13 @@ __all__ = ["ContrastiveSettings", "open_explainer"]
 
 
 class ContrastiveSettings(ExplainerConfig):
-    """Of the explainer `contrastive`."""
+    """Settings of `contrastive`."""
 
     n_silent: Positive = 10
     """Silent windows shown beside, those first that hold a token the feature fires on."""
 
 
 def open_explainer(settings: ContrastiveSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `contrastive`."""
     return PromptedExplainer(settings, config, prompt="contrastive", ask=partial(_show_contrast, settings))
 
 

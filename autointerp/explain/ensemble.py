@@ -1,7 +1,6 @@
-"""Explains from both sides at once (Gur-Arieh et al. 2025, the raw ensemble): where the feature fires and what it does.
+"""Explainer `ensemble`: where the feature fires and what it does (raw ensemble of Gur-Arieh et al. 2025).
 
-Windows as `windows` shows them, the logits of its direction, and the change when it is pinned where the harvest has
-that. Unlike in `windows` the output side is no mere hint: the explanation has to state both.
+Shows windows, logit effects and, if harvested, the change under pinning; the explanation must state both sides.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ __all__ = ["open_explainer"]
 
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `ensemble`."""
     return PromptedExplainer(settings, config, prompt="ensemble", ask=partial(_show_both, settings))
 
 
@@ -39,7 +37,7 @@ def _show_both(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Gen
         "lowered": lowered,
     }
     task = ExplainTask(
-        tuple(map(show, windows)), silent_windows=(), **{name: texts_of(found) for name, found in effects.items()}
+        tuple(map(show, windows)), silent_windows=(), **{name: texts_of(tokens) for name, tokens in effects.items()}
     )
-    values = {name: render_effects(found) for name, found in effects.items()}
+    values = {name: render_effects(tokens) for name, tokens in effects.items()}
     return Shown(task, {**values, "windows": [render_window(window, maximum=maximum) for window in windows]})

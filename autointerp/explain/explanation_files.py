@@ -1,12 +1,11 @@
-"""Files of explanations, by people or by other tools: read into texts by source and feature.
+"""Files of explanations, read into texts by source and feature.
 
     NAME.csv             columns feature, explanation and, if there are several dictionaries, dictionary
     NAME.json            a list of objects with these keys, or one object {"FEATURE": "explanation"}
     NAME.jsonl[.gz]      such objects, one per line; or Neuronpedia's export (layer, index, description)
     FOLDER               delphi's: SOURCE_latentFEATURE.txt, each one JSON string; a run's folder or its `explanations`
 
-A source is what the file calls a dictionary: its name, Neuronpedia's layer, delphi's hookpoint; None where it names
-none. Empty explanations are left out. Knows nothing of runs.
+A source is the file's name for a dictionary (Neuronpedia's layer, delphi's hookpoint), or None.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ Explanations = dict[str | None, dict[int, str]]
 
 _LATENT = re.compile(r"(.+)_latent(\d+)\.txt")
 _MOST_BYTES = 1_000_000_000
-"""Of a file that is read whole."""
+"""Limit for a file that is read whole."""
 _KINDS = ".csv, .json, .jsonl, .jsonl.gz or delphi's folder of NAME_latentN.txt"
 
 
 class _Row(NamedTuple):
-    """An explanation and where it stands. Of several that `is_one_of_many`, the first counts."""
+    """An explanation and its place in the file; the first of several with `is_one_of_many` counts."""
 
     place: str
     source: str | None
@@ -43,24 +42,23 @@ class _Row(NamedTuple):
 
 
 def read_explanation_file(path: Path) -> Explanations:
-    """All explanations of a file or folder. Neuronpedia keeps several of a feature: its first one counts.
+    """All non-empty explanations of a file or folder.
 
-    Raises InputError, on one line and with the place, for a file that is missing, of no known kind, malformed or empty,
-    or that explains a feature twice and differently.
+    Raises InputError, with the place, for a missing, unknown, malformed or empty file, or contradictory explanations.
     """
-    found: Explanations = {}
+    by_source: Explanations = {}
     for row in _rows(path):
         feature, text = _feature(row), row.text
         if not isinstance(text, str):
             raise InputError(f"{row.place}: the explanation of feature {feature} is no text; give a string")
         if not text.strip():
             continue
-        texts = found.setdefault(row.source, {})
+        texts = by_source.setdefault(row.source, {})
         if texts.setdefault(feature, text.strip()) != text.strip() and not row.is_one_of_many:
             raise InputError(f"{row.place}: feature {feature} is explained twice, and differently; keep one of them")
-    if not found:
+    if not by_source:
         raise InputError(f"{path} holds no explanation; give {_KINDS}")
-    return found
+    return by_source
 
 
 def _rows(path: Path) -> Iterator[_Row]:

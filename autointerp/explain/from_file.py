@@ -1,8 +1,4 @@
-"""Explanations made elsewhere, by people or by other tools, taken from a file and scored like any other.
-
-`path` names the file (`explanation_files` says which kinds there are). It is read once, when the explainer is made, so
-a file that cannot be used is told before any work is done. Features without a line have no explanation (`missing`).
-"""
+"""Explainer `from_file`: explanations by people or other tools, read once when the explainer is made."""
 
 from __future__ import annotations
 
@@ -23,23 +19,23 @@ __all__ = ["FileExplainer", "FileSettings", "open_explainer"]
 
 
 class FileSettings(WindowlessSettings):
-    """Of the explainer `from_file`."""
+    """Settings of `from_file`."""
 
     path: Path | None = None
     """The file or folder that explanations are taken from."""
     dictionary: str | None = None
-    """The dictionary of this run that they are of, where the file does not call it so."""
+    """The dictionary of this run that the explanations are about, if the file uses another name."""
     source: str | None = None
-    """What the file calls that dictionary, where it holds explanations of several."""
+    """The file's name for that dictionary, if the file covers several."""
 
 
 def open_explainer(settings: FileSettings, config: ExplainConfig) -> FileExplainer:
-    """The explainer `from_file`. Raises ConfigError without a path, InputError for a file that cannot be used."""
+    """The explainer `from_file`. Raises ConfigError without a path, InputError for an unusable file."""
     return FileExplainer(settings, config)
 
 
 class FileExplainer(Explainer):
-    """Gives each feature the file's text about it."""
+    """Gives each feature its text from the file."""
 
     asks = "nobody"
 
@@ -51,18 +47,18 @@ class FileExplainer(Explainer):
 
     @property
     def prompt_hash(self) -> str:
-        """That of the explanations: it stands for what was explained with."""
+        """Hash of the explanations."""
         ordered = sorted((name, sorted(texts.items())) for name, texts in self._texts.items())
         return hashlib.sha256(json.dumps(ordered).encode()).hexdigest()[:16]
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        """The text about the feature, `missing` where the file has none."""
+        """The text about the feature, or `missing`."""
         text = self._texts.get(evidence.dictionary, {}).get(evidence.feature)
         return Reading(None, "missing") if text is None else Reading(text)
 
 
 def _assign(settings: FileSettings, found: Explanations) -> dict[str, dict[int, str]]:
-    """The texts by dictionary of the run: as the file calls it, or as the settings say."""
+    """Texts by dictionary of the run, named by the file or the settings."""
     names = sorted(name or "(none)" for name in found)
     if settings.dictionary is None:
         if None in found or settings.source is not None:

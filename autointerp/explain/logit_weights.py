@@ -1,8 +1,4 @@
-"""Explains the feature's logit weights (Bricken et al. 2023, the second line): which next tokens it promotes.
-
-Not where the feature fires but what it does: an explanation to be held against entries of the vocabulary that no
-explainer is shown (the scorer of the same name).
-"""
+"""Explainer `logit_weights`: which next tokens the feature promotes (Bricken et al. 2023)."""
 
 from __future__ import annotations
 
@@ -18,7 +14,6 @@ __all__ = ["open_explainer"]
 
 
 def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `logit_weights`."""
     return PromptedExplainer(settings, config, prompt="logit_weights", ask=_show_weights, tells="output")
 
 

@@ -1,8 +1,5 @@
-"""Explains from the output side alone: the tokens whose logits the feature's direction raises and lowers most.
-
-Gur-Arieh et al. 2025 call it vocabulary projection. It needs no window, so what it says about where the feature fires
-is a guess from what the feature does.
-"""
+"""Explainer `logits`: the tokens whose logits the feature raises and lowers most (vocabulary projection, Gur-Arieh et
+al. 2025). Where the feature fires is a guess from them."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ __all__ = ["open_explainer"]
 
 
 def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `logits`."""
     return PromptedExplainer(settings, config, prompt="logits", ask=_show_logits)
 
 

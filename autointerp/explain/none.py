@@ -1,7 +1,4 @@
-"""No explanation at all: what a judge reaches from the windows alone, when it is told nothing of the feature.
-
-The floor under every explainer's score: a scorer that an empty description passes measures something else.
-"""
+"""Explainer `none`: the empty text, a floor for the scores of other explainers."""
 
 from __future__ import annotations
 
@@ -16,7 +13,6 @@ __all__ = ["EmptyExplainer", "open_explainer"]
 
 
 def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> EmptyExplainer:
-    """The explainer `none`."""
     return EmptyExplainer(settings, config)
 
 
@@ -27,5 +23,4 @@ class EmptyExplainer(Explainer):
     prompt_hash = "none"
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        """The empty text."""
         return Reading("")

@@ -1,4 +1,4 @@
-"""Explainers by the name that the config gives, with their settings read as each declares them."""
+"""Explainers by their name in the config."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLACE = "explain.explainers"
 
 def explainer_settings(entry: ExplainerConfig) -> ExplainerConfig:
     """The settings of an entry of explain.explainers. Raises PluginError for an unknown explainer, ConfigError for a
-    wrong or unknown key."""
+    bad key."""
     declared = declared_settings(load_plugin(EXPLAINERS, entry.name), ExplainerConfig)
     return read_settings(entry, declared, place=_PLACE)
 
@@ -26,5 +26,5 @@ def open_explainer(entry: ExplainerConfig, config: ExplainConfig) -> Explainer:
 
 
 def check_explainer_settings(entry: ExplainerConfig) -> None:
-    """Raise ConfigError for a setting that others use but this explainer does not."""
+    """Raise ConfigError for a setting this explainer does not use."""
     refuse_unused(explainer_settings(entry), ExplainerConfig, place=_PLACE)

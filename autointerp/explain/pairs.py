@@ -1,7 +1,4 @@
-"""Which explainers go with which scorers: what says only where a feature fires answers no question about its outputs.
-
-Takes opened explainers and scorers; asks nobody.
-"""
+"""Pairs of explainers and scorers: an explanation of where a feature fires cannot answer about its output."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ _SAYS: dict[About, str] = {
 
 
 def is_pair(explainer: Explainer, scorer: Scorer) -> bool:
-    """Whether the explainer's explanations can be held against what the scorer asks."""
+    """Whether the scorer can test the explainer's explanations."""
     return not scorer.scale.needs_explanation or explainer.tells in (None, scorer.about)
 
 
 def require_pairs(explainers: Sequence[Explainer], scorers: Sequence[Scorer]) -> None:
-    """Every explainer goes with every scorer, or ConfigError says which does not."""
+    """Raise ConfigError for an explainer and a scorer that do not fit."""
     for explainer in explainers:
         for scorer in scorers:
             if not is_pair(explainer, scorer) and explainer.tells is not None:

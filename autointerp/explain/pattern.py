@@ -1,10 +1,8 @@
-"""Explains without a language model: the n-grams and contexts on which a feature fires (Foote et al. 2023).
+"""Explainer `pattern`: n-grams and contexts a feature fires on, without a language model (Neuron2Graph, Foote et al.
+2023).
 
-Neuron2Graph's idea. A pattern is learnt from all windows of the role `explain`, the silent ones as counter-examples,
-and written in the language of `judges.pattern_language`: tokens, what has to stand before them, and the strength to
-expect there. So it predicts activations, costs nothing, and reaches as far as tokens and short contexts do. The judge
-`pattern` given to another explainer learns from the windows which that one shows; this explainer learns from all of
-them and can be scored by any judge.
+The pattern is learnt from all `explain` windows, silent ones as counter-examples, in the language of
+`judges.pattern_language`.
 """
 
 from __future__ import annotations
@@ -28,19 +26,18 @@ __all__ = ["PatternExplainer", "open_explainer"]
 
 
 def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PatternExplainer:
-    """The explainer `pattern`."""
     return PatternExplainer(settings, config)
 
 
 class PatternExplainer(Explainer):
-    """Explains by a learnt pattern; the result depends on the windows alone."""
+    """Explains by a learnt pattern; the windows alone decide it."""
 
     asks = "nobody"
     tells = "firing"
     prompt_hash = hashlib.sha256(f"pattern {ALGORITHM}".encode()).hexdigest()[:16]
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        """The pattern, `missing` where nothing fires in the windows."""
+        """The pattern, or `missing` if no window fires."""
         firing = tuple(map(show, distinct(evidence.select("explain", "top", "bin"))))
         silent = tuple(map(show, distinct(evidence.select("explain", "near_miss", "random"))))
         elements = learn_pattern(ExplainTask(firing, silent, top_logits=(), bottom_logits=()))

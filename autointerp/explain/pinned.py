@@ -1,7 +1,6 @@
-"""Explains from what the subject says differently when the feature is pinned high: token change.
+"""Explainer `pinned`: tokens that change when the feature is pinned high (Gur-Arieh et al. 2025).
 
-Gur-Arieh et al. 2025. Unlike the logits of its direction this holds what later layers make of the feature. The harvest
-has to have pinned it; a feature without that has no explanation here.
+Needs `harvest.pinned`; a feature that was not pinned has no explanation.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ __all__ = ["open_explainer"]
 
 
 def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `pinned`."""
     return PromptedExplainer(settings, config, prompt="pinned", ask=_show_change)
 
 

@@ -1,8 +1,4 @@
-"""Explainers that put one question to a judge: what they have in common, so that each is a small file of its own.
-
-Takes a prompt and a function that picks what is shown of a feature's evidence. Two explainers of this form differ in
-nothing else. Knows no judge.
-"""
+"""Explainers that ask a judge one question: a prompt and a function that picks what is shown."""
 
 from __future__ import annotations
 
@@ -23,18 +19,18 @@ __all__ = ["Ask", "PromptedExplainer", "Shown", "WindowlessSettings"]
 
 
 class Shown(NamedTuple):
-    """What is shown of a feature: typed, for a judge that reads no prose, and as the values of the prompt."""
+    """What is shown of a feature: typed, and as variables of the prompt."""
 
     task: ExplainTask
     values: Mapping[str, object]
 
 
 Ask = Callable[[Evidence, np.random.Generator], Shown | None]
-"""Picks what is shown of a feature, windows of the role `explain` only; None where there is nothing to show."""
+"""Picks what is shown, `explain` windows only; None if there is nothing."""
 
 
 class WindowlessSettings(ExplainerConfig):
-    """Of explainers that choose no windows."""
+    """Settings of explainers that choose no windows."""
 
     uses = frozenset[str]()
 
@@ -58,11 +54,11 @@ class PromptedExplainer(Explainer):
 
     @property
     def prompt_hash(self) -> str:
-        """That of the prompt, jointly with the one that asks again where that may happen."""
+        """Hash of the prompt, jointly with the second one if it may be used."""
         return joint_hash(self._prompt, self._again) if self._config.reasks else self._prompt.hash
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
-        """One request, or none when the evidence holds nothing to show."""
+        """One request, or none if there is nothing to show."""
         shown = self._ask(evidence, rng)
         if shown is None:
             return ()
@@ -71,5 +67,5 @@ class PromptedExplainer(Explainer):
         return (Request(task=shown.task, messages=messages, max_tokens=limit, temperature=temperature),)
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
-        """Once more, as often as `explain.reasks` says, where the last reply holds no explanation."""
+        """The next request after a reply without explanation, at most `explain.reasks` times."""
         return reask_explanation(request, replies, prompt=self._again, limit=self._config.reasks)

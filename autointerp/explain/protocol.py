@@ -1,7 +1,7 @@
-"""The seam of explainers: WHAT is asked so that a feature gets an explanation. One small file each.
+"""The interface of explainers: requests about a feature, and the explanation read from replies. Explainers send
+nothing.
 
-An explainer turns evidence into requests and replies into an explanation; it sends nothing. Its factory
-`(ExplainerConfig, ExplainConfig) -> Explainer` is a row of `builtin_plugins.EXPLAINERS` or an entry point
+A factory `(ExplainerConfig, ExplainConfig) -> Explainer` is a row of `builtin_plugins.EXPLAINERS` or an entry point
 `autointerp.explainers`.
 """
 
@@ -26,14 +26,14 @@ from autointerp.score.protocol import About
 __all__ = ["Explainer", "Reading", "Round", "read_explanation", "reask_explanation"]
 
 Round = Sequence[Reply | None]
-"""The replies to the requests of one round, in order; None where a request failed."""
+"""Replies to one round of requests, in order; None for a failed request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the replies say: an explanation, or None and why there is none.
+    """An explanation, or None and the reason.
 
-    `missing`: nothing was asked because what the explainer explains from is not there. `error`: no reply came.
+    `missing`: the evidence holds nothing to explain from. `error`: no reply came.
     """
 
     text: str | None
@@ -41,15 +41,15 @@ class Reading:
 
 
 class Explainer(ABC):
-    """A way to have a feature explained. A subclass says what is asked (`requests`); the rest has a default.
+    """A way to explain a feature; a subclass defines at least `requests`.
 
-    `asks` is "in rounds" where later questions depend on earlier replies (`follow`), and "nobody" where the explainer
-    explains by itself (`explain`). Nothing but windows of the role `explain` is used, and randomness comes from `rng`.
+    `asks` is "in rounds" if questions depend on earlier replies (`follow`), "nobody" for `explain`. Only windows of
+    role `explain` are used, and `rng` is the only source of randomness.
     """
 
     asks: ClassVar[Literal["once", "in rounds", "nobody"]] = "once"
     tells: About | None = None
-    """The one thing its explanations tell, None where they may tell both."""
+    """The one topic of its explanations; None if they may cover both."""
 
     def __init__(self, settings: ExplainerConfig, config: ExplainConfig) -> None:
         """`settings` is an entry of explain.explainers, `config` the whole section."""
@@ -57,7 +57,7 @@ class Explainer(ABC):
 
     @property
     def name(self) -> str:
-        """What its results are called: the label of its settings, or its own name."""
+        """Its name in the results: the label of its settings, or its own name."""
         return self._settings.label or self._settings.name
 
     @property
@@ -66,36 +66,34 @@ class Explainer(ABC):
         """Hash of the prompt file, stored with every explanation."""
 
     def requests(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Request, ...]:
-        """The requests about one feature; none when its evidence holds nothing to explain from."""
+        """The requests about one feature; none if its evidence holds nothing to explain from."""
         return ()
 
     def read(self, replies: Sequence[Reply]) -> Reading:
-        """The explanation that the replies, one per request and in order, amount to."""
+        """The explanation in the replies, one per request in order."""
         return read_explanation(replies[0])
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
-        """The request that follows the replies to one request so far, at least one, or None when the last of them is
-        taken as it is.
-        """
+        """The next request after at least one reply, or None to accept the last reply."""
         return None
 
     def follow(
         self, evidence: Evidence, rounds: Sequence[Round], rng: np.random.Generator
     ) -> tuple[Request, ...] | Reading:
-        """The requests that follow the replies so far, at least one round of them, or the explanation they amount to.
+        """The next requests after at least one round, or the explanation.
 
-        `rng` is the stream that `requests` drew from, at its beginning. A refused request counts as a refused reply.
+        `rng` is the stream of `requests`, from its beginning. A refused request counts as a refused reply.
         """
         replies = [reply for reply in rounds[0] if reply is not None]
         return self.read(replies) if len(replies) == len(rounds[0]) else Reading(None, "error")
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
-        """The explanation by one that asks nobody."""
+        """The explanation without a judge."""
         return Reading(None, "missing")
 
 
 def read_explanation(reply: Reply) -> Reading:
-    """The explanation in one reply that ends with `[EXPLANATION]:` and a text."""
+    """The text after `[EXPLANATION]:` at the end of a reply."""
     if reply.finish == "refused":
         return Reading(text=None, failure="refused")
     text = parse_explanation(reply.text, is_cut=reply.finish == "length")
@@ -105,7 +103,7 @@ def read_explanation(reply: Reply) -> Reading:
 
 
 def reask_explanation(request: Request, replies: Sequence[Reply], *, prompt: Prompt, limit: int) -> Request | None:
-    """Once more, at most `limit` times, where the last reply holds no explanation that can be read."""
+    """The next request, at most `limit` times, after a reply without an explanation."""
     if read_explanation(replies[-1]).failure != "unparsed" or len(replies) > limit:
         return None
     return reask(request, replies, prompt=prompt, describe=_describe)

@@ -1,9 +1,4 @@
-"""Explains over the whole range of activations (Bricken et al. 2023): equally many windows of every level, and silence.
-
-The windows stand in groups from the strongest level to the weakest, so that an explanation has to say what makes the
-feature fire a little as well as what makes it fire most; a last group is silent. The levels are the bins of the
-evidence. All windows are of the role `explain`.
-"""
+"""Explainer `quantiles`: equally many windows of every activation bin, then silent ones (Bricken et al. 2023)."""
 
 from __future__ import annotations
 
@@ -26,7 +21,7 @@ __all__ = ["QuantilesSettings", "open_explainer"]
 
 
 class QuantilesSettings(ExplainerConfig):
-    """Of the explainer `quantiles`."""
+    """Settings of `quantiles`."""
 
     uses = frozenset({"n_windows"})
 
@@ -35,7 +30,6 @@ class QuantilesSettings(ExplainerConfig):
 
 
 def open_explainer(settings: QuantilesSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `quantiles`."""
     return PromptedExplainer(settings, config, prompt="quantiles", ask=partial(_show_levels, settings))
 
 
@@ -60,7 +54,7 @@ def _show_levels(settings: QuantilesSettings, evidence: Evidence, rng: np.random
 
 
 def _by_level(windows: Sequence[Window]) -> list[list[Window]]:
-    """The windows of each bin, the highest bin first, each strongest first."""
+    """The windows of each bin, strongest first, highest bin first."""
     bins = sorted({window.bin or 0 for window in windows}, reverse=True)
     return [strongest((w for w in windows if (w.bin or 0) == level), len(windows)) for level in bins]
 

@@ -1,7 +1,4 @@
-"""What explainers show, as text ready for a prompt: windows with their firings marked, tokens, logit effects.
-
-Everything that comes from the corpus or the vocabulary is quoted (see `prompting.marking`). Knows nothing of prompts.
-"""
+"""Windows, tokens and logit effects as prompt text, all quoted."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ _NOTHING = "(not known)"
 
 
 def strongest_firing(evidence: Evidence) -> float:
-    """The strongest firing that an explainer may know of: in the windows of the role `explain`."""
+    """The highest activation in windows of role `explain`."""
     return max((window.max_activation for window in evidence.select("explain", "top", "bin")), default=0.0)
 
 
 def render_window(window: Window, *, maximum: float) -> dict[str, str]:
-    """A window's text with every firing token marked, and its firing tokens with their strengths; 10 is `maximum`."""
+    """The text with firing tokens marked, and these with strengths from 0 to 10 (`maximum`)."""
     spans = firing_spans(window)
     firings = ", ".join(
         f"{quote(window.text[start:end])} {strength(activation, maximum=maximum)}" for (start, end), activation in spans
@@ -31,7 +28,7 @@ def render_window(window: Window, *, maximum: float) -> dict[str, str]:
 
 
 def texts_of(effects: Sequence[TokenEffect]) -> tuple[str, ...]:
-    """The vocabulary entries that an explainer may be shown, as text."""
+    """The vocabulary entries explainers may see."""
     return tuple(effect.text for effect in effects[:N_SHOWN_LOGITS])
 
 
@@ -41,7 +38,6 @@ def render_tokens(tokens: Sequence[str]) -> str:
 
 
 def render_effects(effects: Sequence[TokenEffect]) -> str:
-    """The vocabulary entries that an explainer may be shown, each with the change of its logit, or that none are
-    known."""
+    """The vocabulary entries explainers may see with the changes of their logits, or that none are known."""
     shown = effects[:N_SHOWN_LOGITS]
     return ", ".join(f"{quote(effect.text)} {effect.logit:+.2f}" for effect in shown) or _NOTHING

@@ -1,8 +1,6 @@
-"""Explains from the firing tokens alone, without a word of their context.
+"""Explainer `single_token`: firing tokens without context, a baseline for explainers that see whole windows.
 
-What it cannot explain is what lies beyond the token, so its score is the mark for explainers that see whole windows.
-Counts come from the evidence's use of tokens over the whole role `explain`, where it has them, strengths from the
-windows of that role.
+Counts are over the whole role `explain` where known, strengths over its windows.
 """
 
 from __future__ import annotations
@@ -22,9 +20,9 @@ from autointerp.records.evidence import Evidence
 __all__ = ["open_explainer"]
 
 MAX_TOKENS = 20
-"""Tokens shown, those that carry most activation in the windows."""
+"""Most tokens shown, by total activation."""
 MAX_FIRINGS = 5
-"""Firings of one token that a judge without prose is shown."""
+"""Most firings per token shown to a judge without prose."""
 
 
 class _Token(NamedTuple):
@@ -34,7 +32,6 @@ class _Token(NamedTuple):
 
 
 def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `single_token`."""
     return PromptedExplainer(settings, config, prompt="single_token", ask=_show_tokens)
 
 
@@ -60,12 +57,12 @@ def _show_tokens(evidence: Evidence, rng: np.random.Generator) -> Shown | None:
 
 
 def _tokens(evidence: Evidence) -> list[_Token]:
-    """The tokens that fire in the windows, most activation first."""
-    found: dict[str, list[float]] = defaultdict(list)
+    """Firing tokens, most total activation first."""
+    strengths: dict[str, list[float]] = defaultdict(list)
     for window in evidence.select("explain", "top", "bin"):
         shown = show(window)
         for text, activation in zip(shown.tokens, shown.activations, strict=True):
             if text and activation > 0.0:
-                found[text].append(activation)
-    ranked = sorted(found, key=lambda text: (-sum(found[text]), text))
-    return [_Token(text, tuple(sorted(found[text], reverse=True))) for text in ranked]
+                strengths[text].append(activation)
+    ranked = sorted(strengths, key=lambda text: (-sum(strengths[text]), text))
+    return [_Token(text, tuple(sorted(strengths[text], reverse=True))) for text in ranked]

@@ -1,7 +1,6 @@
-"""Explains from token-activation pairs, OpenAI's protocol (Bills et al. 2023): every token with its strength.
+"""Explainer `token_pairs`: every token with its strength from 0 to 10, as in Bills et al. 2023.
 
-Strengths are whole numbers from 0 to 10 (`stats.simulation.quantise`); below each window its firing tokens are listed
-once more, as the paper does for sparse neurons. No windows marked, no logits, no worked examples.
+Firing tokens are listed again below each window, as the paper does for sparse neurons.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ __all__ = ["open_explainer"]
 
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `token_pairs`."""
     return PromptedExplainer(settings, config, prompt="token_pairs", ask=partial(_show_pairs, settings))
 
 
@@ -37,7 +35,7 @@ def _show_pairs(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Ge
 
 
 def _render(window: ShownWindow, maximum: float) -> dict[str, list[str]]:
-    """The pairs of a window, one per line, and those that fire; a token without characters of its own has no line."""
+    """The pairs, one per line, and those that fire; tokens without characters of their own are left out."""
     levels = quantise(window.activations, maximum=maximum).tolist()
     pairs = [(f"{quote(token)}\t{level}", level) for token, level in zip(window.tokens, levels, strict=True) if token]
     return {"pairs": [pair for pair, _ in pairs], "firings": [pair for pair, level in pairs if level]}

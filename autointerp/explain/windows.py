@@ -1,8 +1,5 @@
-"""The papers' way to explain: windows with the firing tokens marked, their strengths, top and bottom logits.
-
-Bills et al. 2023, Bricken et al. 2023, O'Neill et al. 2024. Shows activating windows of the role `explain` only.
-With `reasoning` the judge may think in writing first; without, another version of the prompt asks for one line.
-"""
+"""Explainer `windows`: windows with marked firings and strengths, and logit effects (Bills, Bricken, O'Neill et
+al.)."""
 
 from __future__ import annotations
 
@@ -24,20 +21,19 @@ __all__ = ["WindowsSettings", "choose_windows", "open_explainer", "show_windows"
 
 
 class WindowsSettings(ExplainerConfig):
-    """Of the explainer `windows`."""
+    """Settings of `windows`."""
 
     reasoning: bool = True
     """Whether the judge may think in writing before it explains."""
 
 
 def open_explainer(settings: WindowsSettings, config: ExplainConfig) -> PromptedExplainer:
-    """The explainer `windows`: `n_windows` windows, the top ones or spread over the range, and the logit effects."""
     prompt = "windows" if settings.reasoning else "windows_brief"
     return PromptedExplainer(settings, config, prompt=prompt, ask=partial(show_windows, settings))
 
 
 def show_windows(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
-    """The windows and the logit effects, or None when no activating window of the role `explain` is there."""
+    """The windows and logit effects, or None without activating windows."""
     windows = choose_windows(settings, evidence, rng)
     if not windows:
         return None
@@ -54,7 +50,7 @@ def show_windows(settings: ExplainerConfig, evidence: Evidence, rng: np.random.G
 
 
 def choose_windows(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> list[Window]:
-    """The activating windows to show, as `n_windows` and `sampling` say, strongest first."""
+    """At most `n_windows` activating windows by `sampling`, strongest first."""
     sampling, n = settings.sampling, settings.n_windows
     windows = evidence.select("explain", "top", "bin", *(("drawn",) if sampling in NEEDS_DRAWN else ()))
     bins = None if evidence.counts is None else evidence.counts.explain_bins

@@ -151,7 +151,7 @@ def assert_apart(evidence: Evidence, items: Sequence[Item] = ()) -> None:
 
 
 def fixed_others(evidences: Sequence[Evidence], *, seed: int) -> tuple[Evidence, ...]:
-    """The first `N_OTHERS` features, in an order fixed by the seed, with at least `MIN_WINDOWS` top windows to score."""
+    """The first `N_OTHERS` features with `MIN_WINDOWS` top windows to score, in an order fixed by the seed."""
     able = [e for e in evidences if len(e.select("score", "top")) >= MIN_WINDOWS]
     order = sorted(able, key=lambda e: derive(seed, "score", "other_feature", e.dictionary, e.feature))
     return tuple(order[:N_OTHERS])
