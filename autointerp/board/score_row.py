@@ -287,9 +287,9 @@ def _domain(
     within = [
         confusion_of([v for v in verdicts if v.is_firing or v.kind in WITHIN_DOMAIN]) for verdicts in (own, shuffled)
     ]
-    accuracies = [balanced_accuracy(counts.strict()) if counts.error < counts.n else None for counts in within]
-    found["within_domain"] = accuracies[0]
-    found["excess_within_domain"] = None if None in accuracies else accuracies[0] - accuracies[1]
+    mine, other = (balanced_accuracy(counts.strict()) if counts.error < counts.n else None for counts in within)
+    found["within_domain"] = mine
+    found["excess_within_domain"] = None if mine is None or other is None else mine - other
     return found
 
 

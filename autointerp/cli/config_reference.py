@@ -54,7 +54,7 @@ JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
 }
 """The options of the built-in judges that have any."""
 
-COMPONENTS: Mapping[str, tuple[str, type[ExplainerConfig] | type[ScorerConfig]]] = {
+COMPONENTS: Mapping[str, tuple[str, Any]] = {
     "explain.explainers": ("autointerp.explainers", ExplainerConfig),
     "score.scorers": ("autointerp.scorers", ScorerConfig),
 }

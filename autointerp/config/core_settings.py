@@ -48,7 +48,7 @@ def core_default(section: type, key: str) -> Any:
     return next((each.default for core in cores for each in fields(core) if each.name == key), None)
 
 
-def _bounded(annotation: Any, bounds: dict[str, float]) -> Any:
+def _bounded(annotation: Any, bounds: dict[str, Any]) -> Any:
     """The type as pydantic checks it: strict, and every number within bounds."""
     if annotation in (int, float):
         return Annotated[annotation, Field(strict=True, **bounds)]

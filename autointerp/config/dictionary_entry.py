@@ -98,11 +98,11 @@ class _RunKeys(Section):
     """For neurons behind a ReLU: fire above 0 instead of above a fitted quantile."""
 
 
-class DictionaryEntry(
-    core_section(TrainingConfig, without=OF_THE_RUN),
-    core_section(DictionaryConfig, without=("kind", "n_features")),
-    _RunKeys,
-):
+_TrainingKeys: Any = core_section(TrainingConfig, without=OF_THE_RUN)
+_DictionaryKeys: Any = core_section(DictionaryConfig, without=("kind", "n_features"))
+
+
+class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
     """One dictionary: an entry of the leaderboard.
 
     Trained: `relu`, `topk`, `batchtopk`, `abstopk`, `jumprelu`, `gated`, `prolu`, `matryoshka`, `mlp` and

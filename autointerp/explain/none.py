@@ -20,7 +20,10 @@ class EmptyExplainer(Explainer):
     """Gives every feature the empty text."""
 
     asks = "nobody"
-    prompt_hash = "none"
+
+    @property
+    def prompt_hash(self) -> str:
+        return "none"
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         return Reading("")

@@ -34,7 +34,10 @@ class PatternExplainer(Explainer):
 
     asks = "nobody"
     tells = "firing"
-    prompt_hash = hashlib.sha256(f"pattern {ALGORITHM}".encode()).hexdigest()[:16]
+
+    @property
+    def prompt_hash(self) -> str:
+        return hashlib.sha256(f"pattern {ALGORITHM}".encode()).hexdigest()[:16]
 
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         """The pattern, or `missing` if no window fires."""

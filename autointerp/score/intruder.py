@@ -76,7 +76,8 @@ class IntruderScorer(TrialScorer):
         if self._intruders == "other_feature":
             lent = [w for e in others if e.feature != evidence.feature for w in e.select("score", "top")]
             return distinct(besides(lent, own))
-        return distinct(besides(evidence.select("score", self._intruders), own))
+        kind: Kind = "near_miss" if self._intruders == "near_miss" else "random"
+        return distinct(besides(evidence.select("score", kind), own))
 
     def _trial(self, number: int, own: Sequence[Window], intruder: Window, rng: np.random.Generator) -> Item:
         kinds: dict[str, Kind] = {"other_feature": "other", "random": "random", "near_miss": "near_miss"}

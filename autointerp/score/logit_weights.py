@@ -34,7 +34,10 @@ class LogitWeightsScorer(ListScorer):
     """Asks about `windows_per_request` vocabulary entries at a time."""
 
     about = "output"
-    scale = Scale("tokens")
+
+    @property
+    def scale(self) -> Scale:
+        return Scale("tokens")
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]

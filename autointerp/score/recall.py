@@ -29,7 +29,9 @@ class RecallSettings(ScorerConfig):
 class RecallScorer(ListScorer):
     """Activating windows by bin, and silent catch trials."""
 
-    scale = Scale("strata")
+    @property
+    def scale(self) -> Scale:
+        return Scale("strata")
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]

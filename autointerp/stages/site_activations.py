@@ -40,8 +40,9 @@ class SiteActivations:
     @property
     def longest(self) -> float:
         """The norm above which an activation is left out."""
-        is_kept = self.sinks is None or self.bench.config.subject.sinks == "keep"
-        return NO_LIMIT if is_kept else self.sinks.longest
+        if self.sinks is None or self.bench.config.subject.sinks == "keep":
+            return NO_LIMIT
+        return self.sinks.longest
 
     @property
     def limit(self) -> dict[SitePoint, float]:

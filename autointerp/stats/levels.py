@@ -59,17 +59,15 @@ def cut_score(firing: Sequence[JudgedFiring], *, false_alarm: float | None, thre
     kept = [window for window in firing if window.activation >= threshold]
     if false_alarm is None or len(kept) < _FEWEST_FIRING:
         return None
-    recall, called = _recall(kept), _recall([window for window in firing if window.activation < threshold])
+    recall, weak = _recall(kept), [window for window in firing if window.activation < threshold]
     return CutScore(
         f1=2 * recall / (1 + recall + false_alarm),
         balanced_accuracy=(recall + 1 - false_alarm) / 2,
-        over_weak=None if called is None else (recall + 1 - called) / 2,
+        over_weak=(recall + 1 - _recall(weak)) / 2 if weak else None,
     )
 
 
-def _recall(windows: Sequence[JudgedFiring]) -> float | None:
-    if not windows:
-        return None
+def _recall(windows: Sequence[JudgedFiring]) -> float:
     shares = [window.share for window in windows]
     weights = None if None in shares or not sum(s or 0.0 for s in shares) else np.array(shares, dtype=float)
     return float(np.average([window.is_called for window in windows], weights=weights))

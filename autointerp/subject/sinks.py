@@ -98,7 +98,7 @@ def find_sinks(subject: Subject, batches: Iterable[PackedBatch], point: SitePoin
         variance_frac=variance_frac,
         norm_ratio=float(norms[is_sink].median()) / median,
         positions=_commonest(map(str, positions[is_sink].tolist())),
-        tokens=_commonest(subject.tokenizer.decode([token]) for token in tokens[is_sink].tolist()),
+        tokens=_commonest(str(subject.tokenizer.decode([token])) for token in tokens[is_sink].tolist()),
     )
 
 

@@ -84,8 +84,9 @@ async def structures(sitting: Sitting) -> str:
 def _keeps_schema(value: Any) -> bool:
     # JSON's 1.0 is whole, true is not
     answers = value.get("answers") if isinstance(value, dict) and len(value) == 1 else None
-    is_pair = isinstance(answers, list) and len(answers) == 2
-    return is_pair and all(answer in (0, 1) and not isinstance(answer, bool) for answer in answers)
+    if not isinstance(answers, list) or len(answers) != 2:
+        return False
+    return all(answer in (0, 1) and not isinstance(answer, bool) for answer in answers)
 
 
 async def states_logprobs(sitting: Sitting) -> str:
