@@ -120,6 +120,22 @@ METRICS: tuple[Metric, ...] = (
     Metric("brier", "Brier (0 best)", "entry page", head="Brier", beside={"auroc": 30}, card={"other": "Brier"}),
     Metric("correlation", "correlation", "entry compare csv page", is_signed=True),
     Metric(
+        "correlation_top",
+        "correlation, top",
+        "entry compare csv",
+        is_signed=True,
+        head="top",
+        beside={_CORRELATION: 44},
+    ),
+    Metric(
+        "correlation_random",
+        "correlation, random firings",
+        "entry compare csv",
+        is_signed=True,
+        head="random",
+        beside={_CORRELATION: 43},
+    ),
+    Metric(
         "within_window_correlation",
         "within windows",
         "entry compare page",

@@ -188,7 +188,7 @@ def _unscored(
         return "judge"
     if counts.n_positive == 0:
         return "too_few_positives"
-    return "too_few_negatives" if counts.n_negative == 0 and scale.measure != "choices" else None
+    return "too_few_negatives" if counts.n_negative == 0 and scale.measure not in ("choices", "activations") else None
 
 
 def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale) -> dict[str, Any]:

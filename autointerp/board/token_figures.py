@@ -41,12 +41,24 @@ def simulation_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) ->
     varies = len({value for truth, _ in rows for value in truth}) > 1
     return {
         "correlation": _zero_if(varies, correlation(rows)),
+        **_by_strength(own, windows),
         "within_window_correlation": within_window_correlation(rows),
         "rank_correlation": _zero_if(varies, rank_correlation(rows)),
         "explained_variance": explained_variance(rows),
         "rsquared": rsquared(in_unit),
         "absolute_deviation_explained": absolute_deviation_explained(in_unit),
         **_token_figures(rows),
+    }
+
+
+def _by_strength(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[str, Any]:
+    """The correlation over the strongest windows and over firing ones drawn at random, where both were asked about."""
+    top, drawn = ([v for v in own if v.kind == kind] for kind in ("top", "drawn"))
+    if not top or not drawn:
+        return {}
+    return {
+        name: _zero_if(True, correlation(_rows(verdicts, windows)))
+        for name, verdicts in (("correlation_top", top), ("correlation_random", drawn))
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,13 +24,14 @@ __all__ = [
     "SequentialConfig",
 ]
 
-Sampling = Literal["top", "random", "range", "quantile", "mixed", "importance"]
+Sampling = Literal["top", "random", "range", "quantile", "mixed", "importance", "top_random"]
 """Which firing windows are taken. `top`: the strongest. `random`: any, each as likely. `range`: equally many from each
 bin of the activation range. `quantile`: equally many from each tenth of all firing windows, ordered by strength.
-`mixed`: half the strongest, half over the range. `importance`: any, each as likely as it is strong. All but `top` tell
-what each window stands for, so that recall over all firing windows can be estimated."""
+`mixed`: half the strongest, half over the range. `importance`: any, each as likely as it is strong. `top_random`: half
+the strongest, half any, as Cunningham et al. 2023 score. All but `top` and `top_random` tell what each window stands
+for, so that recall over all firing windows can be estimated."""
 
-Preset = Literal["default", "oneill2024", "bills2023", "delphi", "saebench"]
+Preset = Literal["default", "oneill2024", "bills2023", "cunningham2023", "delphi", "saebench"]
 
 Reasks = Annotated[int, Field(ge=0, le=3, strict=True)]
 
@@ -102,19 +103,22 @@ class ScorerConfig(Section):
         {"n_positive", "n_negative", "n_near_miss", "sampling", "windows_per_request", "negatives", "heading"}
     )
 
+    needs_silent: ClassVar[bool] = True
+    """Whether its score is about telling firing from silent windows."""
+
     name: str
     """Which one: `detection`, `marked`, `fuzzing`, ... or a plug-in's."""
     label: str | None = None
     """What it is called in the results; its name where left out. Two of one name need it."""
     n_positive: Positive = 20
     """Firing windows asked about per feature."""
-    n_negative: Positive = 20
-    """Silent windows asked about per feature."""
+    n_negative: Count = 20
+    """Silent windows asked about per feature; 0 where a scorer does without (`simulation`)."""
     n_near_miss: Count = 10
     """Same-token silent windows, scored apart from F1."""
     sampling: Sampling = "range"
     """Which firing windows: `range` takes equally many from each bin of the activation range (`top`, `random`,
-    `quantile`, `mixed`, `importance`)."""
+    `quantile`, `mixed`, `importance`, `top_random`)."""
     windows_per_request: Positive = 10
     """Windows, or entries of the vocabulary, asked about together."""
     negatives: Literal["domain", "random", "other_feature"] | NegativesConfig = "domain"
@@ -143,6 +147,14 @@ class ScorerConfig(Section):
                 raise ValueError(f"{key} = {data[key]} stands beside negatives that say {n}; leave {key} out")
         return {**data, **found, "negatives": counted}
 
+    @model_validator(mode="after")
+    def _need_silent(self) -> Self:
+        if self.needs_silent and not self.n_negative:
+            raise ValueError(
+                f"{self.label or self.name}: n_negative = 0, but it tells firing from silent; set it above 0"
+            )
+        return self
+
     @property
     def counted_negatives(self) -> NegativesConfig:
         """How many silent windows of each kind."""
@@ -157,6 +169,8 @@ class ScorerConfig(Section):
 
 class ScorerEntry(ScorerConfig, extra="allow"):
     """One scorer: what is asked about how many windows of each kind. Beside these keys stand its own."""
+
+    needs_silent: ClassVar[bool] = False  # the scorer's own settings say
 
 
 class SequentialConfig(Section):

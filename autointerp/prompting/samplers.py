@@ -21,7 +21,7 @@ __all__ = ["NEEDS_DRAWN", "N_QUANTILES", "Chosen", "choose_firing", "shares_by_b
 N_QUANTILES = 10
 """Tenths of all firing windows, delphi's default."""
 
-NEEDS_DRAWN: frozenset[Sampling] = frozenset({"random", "quantile", "importance"})
+NEEDS_DRAWN: frozenset[Sampling] = frozenset({"random", "quantile", "importance", "top_random"})
 """They need windows drawn from all firings: bins hold too few weak ones."""
 
 
@@ -48,6 +48,11 @@ def choose_firing(
     """
     if sampling == "top":
         return [Chosen(window, None) for window in strongest((w for w in windows if w.kind == "top"), n)]
+    if sampling == "top_random":
+        top, drawn = ([w for w in windows if w.kind == kind] for kind in ("top", "drawn"))
+        rest = choose_firing("random", drawn, n - min(len(top), (n + 1) // 2), rng, bins=bins)
+        chosen = [*strongest(top, n - len(rest)), *(each.window for each in rest)]
+        return [Chosen(window, None) for window in distinct(chosen)]
     if sampling == "range":
         return shares_by_bin(spread_over_range(windows, n, rng, with_top=with_top), bins)
     if sampling == "mixed":

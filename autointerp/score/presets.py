@@ -46,9 +46,18 @@ _BILLS2023: dict[str, dict[str, Any]] = {
         ),
     },
 }
-"""Bills et al. 2023, also Cunningham et al. 2023: fragments of 64 tokens, 5 top ones to explain as token-activation
-pairs, 5 top and 5 random ones to score by simulation. Here random fragments never fire, windows are centred on firings,
-and the halves are of different documents instead of interleaved."""
+"""Bills et al. 2023: fragments of 64 tokens, 5 top ones to explain as token-activation pairs, 5 top and 5 random ones
+to score by simulation. Here random fragments never fire, windows are centred on firings, and the halves are of
+different documents instead of interleaved."""
+
+_CUNNINGHAM2023: dict[str, dict[str, Any]] = {
+    **_BILLS2023,
+    "score": {
+        "scorers": (ScorerEntry(name="simulation", n_positive=10, n_negative=0, n_near_miss=0, sampling="top_random"),),
+    },
+}
+"""Cunningham et al. 2023: as Bills et al., but every random fragment holds a firing (their code skips those without).
+The correlation over top, over random and over all fragments stand side by side, as they report them."""
 
 _DELPHI_WINDOWS: dict[str, Any] = {
     "n_positive": 50,
@@ -96,6 +105,7 @@ _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "default": {},  # what every section says by itself
     "oneill2024": _ONEILL2024,
     "bills2023": _BILLS2023,
+    "cunningham2023": _CUNNINGHAM2023,
     "delphi": _DELPHI,
     "saebench": _SAEBENCH,
 }

@@ -7,7 +7,7 @@ With `score.want_logprobs` a prediction is the judge's expected value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ __all__ = ["OneByOneSimulation", "SimulationScorer", "SimulationSettings", "open
 
 class SimulationSettings(TokenSettings):
     """Settings of `simulation`."""
+
+    needs_silent: ClassVar[bool] = False
 
     at_once: bool = True
     """Ask about all tokens of a window in one request; false: about each in a request of its own."""

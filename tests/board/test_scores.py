@@ -11,7 +11,8 @@ from autointerp.board.entries import build_entries
 from autointerp.board.scores import build_scores, iter_rows
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import FiringCounts
-from autointerp.records.verdict import Explanation, Unscored
+from autointerp.records.planted import plant_evidence
+from autointerp.records.verdict import Explanation, Unscored, Verdict
 from autointerp.score.protocol import Scale
 from autointerp.stats.baselines import coin_f1, coin_macro_f1
 from autointerp.stats.confusion import Table
@@ -295,3 +296,34 @@ def test_a_board_headed_by_macro_f1_has_the_lines_of_macro_f1() -> None:
         ("coin", pytest.approx(coin_macro_f1(20, 20))),
     ]
     assert "near_miss" in [metric.name for metric in measures_of("macro_f1", [entry])]
+
+
+def test_correlations_over_top_and_over_random_firings_stand_beside_that_over_all() -> None:
+    base = plant_evidence()
+    top = base.select("score", "top")[:4]
+    drawn = tuple(replace(w, id=f"drawn{i}", kind="drawn") for i, w in enumerate(base.select("score", "bin")[:4]))
+    evidence = replace(base, windows=(*base.select("explain"), *top, *drawn))
+    verdicts = [
+        Verdict(
+            dictionary=evidence.dictionary,
+            feature=evidence.feature,
+            explainer="windows",
+            scorer="simulation",
+            judge="scripted",
+            prompt_hash="p",
+            control=None,
+            window=w.id,
+            kind=w.kind,
+            is_firing=True,
+            answer="fires",
+            # right about the strongest, and about random firings the wrong way round
+            predictions=tuple(a if w.kind == "top" else -a for a in w.activations),
+        )
+        for w in (*top, *drawn)
+    ]
+    explanation = Explanation(evidence.dictionary, evidence.feature, "windows", "scripted", "p", "text")
+    row = build_scores([evidence], [explanation], verdicts, scorers={"simulation": Scale("activations")}).iloc[0]
+    assert row["unscored"] is None
+    assert row["correlation_top"] == pytest.approx(1.0)
+    assert row["correlation_random"] == pytest.approx(-1.0)
+    assert -1 < row["correlation"] < 1

@@ -18,7 +18,7 @@ from autointerp.seeds import stream
 from tests.drawing import examples
 
 SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
-WEIGHTED = tuple(name for name in SAMPLINGS if name != "top")
+WEIGHTED = tuple(name for name in SAMPLINGS if name not in ("top", "top_random"))
 N_BINS = 4
 
 
@@ -79,10 +79,11 @@ def test_as_many_as_asked_for_none_twice_and_the_stream_decides(sampling: Sampli
     )
     assert ids(first) == ids(again), "the stored order matters"
     assert len(set(ids(first))) == len(first)
-    n_there = sum(w.kind == "top" for w in population.windows) if sampling == "top" else len(population.windows)
+    kinds = {"top": ("top",), "top_random": ("top", "drawn")}.get(sampling, ("top", "bin", "drawn"))
+    n_there = sum(w.kind in kinds for w in population.windows)
     if sampling not in ("range", "mixed"):  # these two leave the drawn windows alone
         assert len(first) == min(n, n_there)
-    assert all((c.share is None) == (sampling == "top") for c in first)
+    assert all((c.share is None) == (sampling not in WEIGHTED) for c in first)
     assert all(c.share is None or type(c.share) is float for c in first)
 
 
@@ -152,3 +153,12 @@ def test_windows_of_a_bin_share_its_peaks() -> None:
     windows = [window(0, 1.0, "bin", 0), window(1, 1.1, "bin", 0), window(2, 9.0, "top", 3)]
     assert [c.share for c in shares_by_bin(windows, (30, 5, 4, 1))] == [15 / 40, 15 / 40, 1 / 40]
     assert [c.share for c in shares_by_bin(windows, (30, 5, 4, 9), certain={"w2"})] == [15 / 48, 15 / 48, 1 / 48]
+
+
+def test_half_of_top_random_is_the_strongest_and_half_is_drawn_from_all() -> None:
+    population = Population(0)
+    chosen = choose_firing("top_random", population.windows, 8, stream(0, "x"), bins=population.bins)
+    assert [c.window.kind for c in chosen] == ["top"] * 4 + ["drawn"] * 4
+    assert {c.window.id for c in chosen[:4]} == {
+        w.id for w in sorted(population.windows, key=lambda w: -w.max_activation)[:4]
+    }

@@ -8,7 +8,9 @@ import pytest
 from autointerp.config.asking import Preset
 from autointerp.config.loading import parse_config, render_config
 from autointerp.config.tree import Config
+from autointerp.errors import ConfigError
 from autointerp.rehearsal import rehearse_explaining, rehearse_scoring, window_tokens
+from autointerp.score.opening import check_scorer_settings
 from autointerp.score.presets import apply_preset
 from autointerp.score.protocol import Unscorable
 
@@ -47,6 +49,22 @@ def test_bills2023_is_the_papers_protocol() -> None:
     assert (scorer.name, scorer.n_positive, scorer.n_negative, scorer.sampling) == ("simulation", 5, 5, "top")
     assert (explainer.name, explainer.n_windows, explainer.sampling) == ("token_pairs", 5, "top")
     assert window_tokens(config.harvest) == 64
+
+
+def test_the_random_fragments_of_cunningham2023_hold_a_firing() -> None:
+    config = apply_preset(config_of(score={"preset": "cunningham2023"}))
+    (scorer,) = config.score.scorers
+    assert (scorer.name, scorer.n_positive, scorer.n_negative) == ("simulation", 10, 0)
+    assert scorer.sampling == "top_random"
+    assert config.harvest.n_drawn == 10
+    assert config.explain == apply_preset(config_of(score={"preset": "bills2023"})).explain
+    check_scorer_settings(scorer)
+
+
+def test_a_score_of_firing_against_silent_needs_silent_windows() -> None:
+    (scorer,) = config_of(score={"scorers": [{"name": "detection", "n_negative": 0}]}).score.scorers
+    with pytest.raises(ConfigError, match="n_negative = 0, but it tells firing from silent"):
+        check_scorer_settings(scorer)
 
 
 def test_delphi_is_its_defaults() -> None:
