@@ -323,7 +323,7 @@ def test_correlations_over_top_and_over_random_firings_stand_beside_that_over_al
     ]
     explanation = Explanation(evidence.dictionary, evidence.feature, "windows", "scripted", "p", "text")
     row = build_scores([evidence], [explanation], verdicts, scorers={"simulation": Scale("activations")}).iloc[0]
-    assert row["unscored"] is None
+    assert pd.isna(row["unscored"])
     assert row["correlation_top"] == pytest.approx(1.0)
     assert row["correlation_random"] == pytest.approx(-1.0)
     assert -1 < row["correlation"] < 1
