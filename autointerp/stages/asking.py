@@ -1,4 +1,4 @@
-"""What the two stages that ask a judge share: the judge of a role as a client, and the progress of its work."""
+"""What the two stages that ask a judge share: the judge of a role as a client."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Step = Callable[[Client, Journal, Callable[[WorkProgress], None]], Coroutine[Any
 
 
 class AskWith(Protocol):
-    """How a stage gets its work done with whoever answers: `ask_with`, or a rehearsal that sends nothing."""
+    """How a stage has its questions answered: `ask_with`, or a rehearsal that sends nothing."""
 
     def __call__(
         self, spec: str, step: Step[T], *, config: Config, layout: RunLayout, progress: Progress, label: str
@@ -45,7 +45,7 @@ class AskWith(Protocol):
 
 
 def judge_options(config: Config, layout: RunLayout, spec: str) -> Mapping[str, Any]:
-    """The options of a judge: those of [judges.NAME], and for one that knows the labels, where they lie."""
+    """The options of [judges.NAME]; for a judge that knows the labels, also where the evidence lies."""
     name, _ = split_spec(spec)
     options = dict(config.judges.get(name, {}))
     if name in {"oracle", "liar", "noisy"}:
@@ -54,18 +54,18 @@ def judge_options(config: Config, layout: RunLayout, spec: str) -> Mapping[str, 
 
 
 def n_workers(config: Config, client: object) -> int:
-    """Features worked on at once: as the limits say, and enough to fill the batches that a judge gathers itself."""
     stated = getattr(client, "capabilities", None)  # who only collects requests has none
     n_gathered = stated.max_concurrent if isinstance(stated, Capabilities) and stated.is_batching else 0
+    # enough to fill the batches that a judge gathers itself
     return max(config.limits.n_workers, n_gathered)
 
 
 def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, progress: Progress, label: str) -> T:
     """Run one stage's work with a client for the judge `spec`: journal, shared cache, budget and limits around it.
 
-    The first SIGINT, SIGTERM or SIGHUP lets what is in flight finish and sends nothing more, the second ends at once.
-    Raises RunStopped when a ceiling is reached, the judge cannot go on or a signal came; what is done is in the journal
-    then.
+    The first SIGINT, SIGTERM or SIGHUP lets requests in flight finish and sends no more; the second ends at once.
+    Raises RunStopped when a ceiling is reached, the judge cannot go on or a signal came; what is done is in the
+    journal.
     """
 
     async def work(interruption: Interruption) -> T:
@@ -108,8 +108,6 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
 
 @asynccontextmanager
 async def _beating(beat: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `beat` every second, whatever goes on inside."""
-
     async def go_on() -> None:
         while True:
             await asyncio.sleep(_BEAT_S)
@@ -134,8 +132,7 @@ def budget_of(config: Config, journal: JournalReader | None) -> Budget:
 
 
 async def probe(judge: Judge, *, config: Config, run: Path | None, budget: Budget, say: Callable[[str], None]) -> None:
-    """Let a judge find out what its endpoint honours before anybody takes down what it can do; whatever goes wrong with
-    that but a stop is said, and the judge is asked as it is."""
+    """Let a judge find out what its endpoint honours. A failure other than a stop is only said."""
     if not isinstance(judge, Probed):
         return
     cache = None

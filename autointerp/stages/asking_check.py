@@ -1,8 +1,4 @@
-"""The judges of a run before any work is done: whether each can be made, can answer what is wanted, and is there.
-
-A wrong name or option costs nothing to find. Whether an endpoint is there, knows the model and takes the key is asked
-with one small question, where hours of training would come before the first real one.
-"""
+"""The judges of a run before any work is done: whether each can be made, can answer what is wanted, and is there."""
 
 from __future__ import annotations
 
@@ -33,13 +29,13 @@ from autointerp.stages.asking import budget_of, judge_options, probe
 
 __all__ = ["check_judges", "check_settings", "greet_judges"]
 
+# how often a connection is tried before nobody is said to be there
 _N_TRIES, _PAUSE_S = 2, 0.3
-"""How often a connection is tried before nobody is said to be there."""
 _HELLO_TOKENS = 16
 
 
 def check_settings(config: Config) -> None:
-    """Tell a wrong setting of a built-in explainer or scorer; a plug-in need not be installed before it is asked."""
+    """Check the settings of built-in explainers and scorers; plug-ins need not be installed yet."""
     for explainer in config.explain.explainers:
         if explainer.name in EXPLAINERS:
             check_explainer_settings(explainer)
@@ -49,9 +45,11 @@ def check_settings(config: Config) -> None:
 
 
 def check_judges(config: Config, layout: RunLayout) -> None:
-    """Open and close the judges of both roles, and find explainer and scorers, so that a wrong name or option, a scorer
-    that its judge cannot answer, or an explainer that tells nothing of what it asks, is told before any work is
-    done."""
+    """Open and close the judges of both roles and find explainers and scorers.
+
+    Raises ConfigError or PluginError for a wrong name or option, a judge that cannot answer a scorer, an explainer that
+    cannot be paired with one.
+    """
 
     async def check(spec: str, scorers: Sequence[Scorer]) -> None:
         judge = open_judge(spec, judge_options(config, layout, spec))
@@ -91,11 +89,10 @@ def _check_ability(scorer: Scorer, spec: str, capabilities: Capabilities) -> Non
 def greet_judges(
     config: Config, layout: RunLayout, stages: Collection[str], *, is_fresh: bool, progress: Progress
 ) -> None:
-    """Ask the judges of `stages` that are not on this machine one small question each, and what they honour, before
-    anything costs time.
+    """Ask the remote judges of `stages` one small question each, and what they honour.
 
-    `layout` is where the run lies or will lie; with `is_fresh` what is there does not count. Raises JudgeStopped for an
-    endpoint that cannot be reached, does not take the key or knows no such model. One that is busy is there.
+    With `is_fresh` the content of `layout` does not count. Raises JudgeStopped for an endpoint that cannot be reached,
+    refuses the key or knows no such model; a busy one passes.
     """
     run = None if is_fresh or not layout.is_run() else layout
     explains = {config.explain.judge} if "explain" in stages else set[str]()
@@ -122,7 +119,7 @@ def _budget(config: Config, run: RunLayout | None) -> Budget:
 
 
 def _hello(stated: Capabilities, *, is_scoring: bool) -> Request:
-    """The smallest question of the kind that the judge will be asked."""
+    """The smallest question of the kind."""
     task: Task = ExplainTask((ShownWindow(("one",), (1.0,)),), (), (), ())
     if stated.has_similarities:
         task = SimilarityTask("one", (Passage("one"),))
@@ -133,12 +130,11 @@ def _hello(stated: Capabilities, *, is_scoring: bool) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class _Greeting:
-    """One judge and the question that it is greeted with. `run` is where it is remembered what the judge honours."""
-
     judge: Judge
     request: Request
     budget: Budget
     config: Config
+    # where what the judge honours is remembered
     run: RunLayout | None
     progress: Progress
 
@@ -166,7 +162,7 @@ class _Greeting:
         await probe(self.judge, config=self.config, run=folder, budget=self.budget, say=self.progress.say)
 
     async def _ask(self) -> None:
-        """Raises JudgeStopped where nobody is there, else as the judge does."""
+        """Raises JudgeStopped where nobody answers, else as the judge does."""
         timeout_s, endpoint = self.config.limits.timeout_s, self.judge.capabilities.endpoint
         guarded, start = GuardedJudge(self.judge, timeout_s=timeout_s), time.monotonic()
         words = f"waiting for {endpoint} to answer a first small question, {timeout_s:.0f} s at most"

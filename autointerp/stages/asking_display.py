@@ -1,8 +1,4 @@
-"""The progress of asking a judge, as a bar's line: requests a second, time left, money, answers that cannot be read.
-
-Takes what the loop and the client counted. The time left follows from the pace of this sitting: what the journal or the
-cache answered says nothing about the rest.
-"""
+"""The progress of asking a judge, as a bar's line: requests a second, time left, money, unreadable answers."""
 
 from __future__ import annotations
 
@@ -19,16 +15,16 @@ from autointerp.workers import Progress as WorkProgress
 __all__ = ["AskingDisplay"]
 
 _UNREADABLE_FRAC = 0.2
+# from so many verdicts on, a share of unreadable ones above that is worth a warning
 _ENOUGH_VERDICTS = 50
-"""From so many verdicts on, a share of unreadable ones above that is worth a warning."""
+# when nothing has come back for so long, how many questions are under way is worth telling
 _STILL_S = 5.0
-"""When nothing has come back for so long, how many questions are under way is worth telling."""
+# seconds between two lines about waits of different reasons, and of the same
 _SAY_OTHER_S, _SAY_EVERY_S = 10.0, 60.0
-"""Seconds between two lines about waits of different reasons, and of the same."""
 
 
 class AskingDisplay:
-    """Shows how one stage gets on with one judge, and warns once when many of its answers cannot be read."""
+    """Warns once when many answers cannot be read."""
 
     def __init__(
         self,
@@ -51,14 +47,13 @@ class AskingDisplay:
         self._said, self._said_at = "", -math.inf
 
     def show(self, state: WorkProgress) -> None:
-        """Bring the bar up to date with what the loop has counted."""
         self._state, self._n_unpriced = state, state.n_unpriced
         self._speed.note(self._n_fresh(state))
         self._draw()
         self._warn(state)
 
     def beat(self) -> None:
-        """To be called every second or so: keeps the bar alive while nothing ends, and says why a wait lasts."""
+        """Keep the bar alive while nothing ends, and say why a wait lasts."""
         counters, now = self._client.counters, self._clock()
         if counters.n_sent - counters.n_in_flight != self._n_ended:
             self._n_ended, self._ended_at = counters.n_sent - counters.n_in_flight, now
@@ -83,7 +78,7 @@ class AskingDisplay:
         self._bar.update(state.n_done, total=total, note=note, eta_s=self._left_s(state, per_s))
 
     def _standstill(self) -> str:
-        """What is waited for, where nothing has come back for a while."""
+        """What is waited for."""
         waiting, counters = self._client.waiting, self._client.counters
         if waiting is not None:
             return _pause(waiting)
@@ -100,19 +95,18 @@ class AskingDisplay:
         self._progress.say(f"{self._label}: {_pause(waiting)}: {waiting.reason}")
 
     def _n_fresh(self, state: WorkProgress) -> int:
-        """Requests that this sitting had answered by the judge."""
+        """Requests that the judge answered since this process began."""
         counters = self._client.counters
         return max(0, state.n_requests - counters.n_from_journal - counters.n_from_cache)
 
     def _left_s(self, state: WorkProgress, per_s: float | None) -> float | None:
-        """Requests per feature so far, whoever answered them, for the features left, at this sitting's pace."""
         if per_s is None or not state.n_done:
             return None
+        # the pace counts fresh answers only: what journal or cache answered says nothing about the rest
         return (state.n_features - state.n_done) * (state.n_requests / state.n_done) / per_s
 
     @property
     def money(self) -> str:
-        """What the run has spent, and how many replies came without a known price."""
         more = f" + {self._n_unpriced:,} unpriced" if self._n_unpriced else ""
         return f"${self._budget.spent_usd:.2f}{more}"
 

@@ -1,8 +1,4 @@
-"""The quality of a run's dictionaries on held-out text: reconstruction, density, the subject's loss with them in it.
-
-Takes a workbench, its sites, dictionaries and firing rules; leaves `quality.json` beside each dictionary's weights. All
-of one site are measured in one pass over the first tokens of the score role.
-"""
+"""The quality of a run's dictionaries on held-out text (the score role): reconstruction, density, loss recovered."""
 
 from __future__ import annotations
 
@@ -30,8 +26,8 @@ __all__ = ["measure_dictionaries"]
 QUALITY_TOKENS = 65_536
 FIDELITY_TOKENS = 16_384
 
+# above it a dictionary hardly does better than the mean activation
 ALARMING_FVU = 0.9
-"""Above it a dictionary hardly does better than the mean activation."""
 
 
 def measure_dictionaries(
@@ -45,9 +41,8 @@ def measure_dictionaries(
     sites: Mapping[SitePoint, SiteActivations],
     origins: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Measure and write the quality of every dictionary, site by site, and say a line about each sparse one.
-
-    `origins`: where those come from that were not trained here; it is written beside the figures.
+    """Write `quality.json` of every dictionary and say a line about each sparse one. `origins` stands beside the
+    figures.
     """
     heldout, few = (_batches(bench, n) for n in (QUALITY_TOKENS, FIDELITY_TOKENS))
     for point, entries in points.items():

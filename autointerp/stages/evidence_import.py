@@ -1,6 +1,4 @@
-"""A run that begins with other tools' evidence: its train and harvest are done, and what the files lack is said.
-
-Takes caches of delphi and exports of Neuronpedia and SAEDashboard; leaves a run that is explained and scored without a
+"""A run that begins with other tools' evidence (delphi, Neuronpedia, SAEDashboard): explained and scored without a
 model.
 """
 
@@ -44,10 +42,10 @@ def import_evidence(
     overrides: Iterable[str] = (),
     progress: Progress,
 ) -> list[Imported]:
-    """Make the run `out` of the evidence in `source`; gives what was read, by dictionary.
+    """Make the run `out` of the evidence in `source`; returns what was read, by dictionary.
 
-    `overrides` are keys of the config, [harvest] and `corpus.evidence_tokens` among them. Raises InputError where
-    nothing is found or a file is damaged, ConfigError where `out` is there already.
+    `overrides` are keys of the config, such as [harvest] and `corpus.evidence_tokens`. Raises InputError where nothing
+    is found or a file is damaged, ConfigError where `out` exists.
     """
     if format not in FORMATS:
         raise ConfigError(f"--format {format}: no such format; use one of {', '.join(FORMATS)}")
@@ -58,11 +56,11 @@ def import_evidence(
         raise ConfigError(f"--out {out} exists and is not empty; give a new directory")
     overrides = list(overrides)
     draft = parse_config(_tree(out, source, ["draft"], None, None, 1), overrides)
-    found = _find(source, format, max_mb=draft.corpus.max_file_mb)
-    names = _names(found)
+    sources = _find(source, format, max_mb=draft.corpus.max_file_mb)
+    names = _names(sources)
     cap = draft.corpus.evidence_tokens if any(o.startswith("corpus.evidence_tokens") for o in overrides) else None
     imported = []
-    for name, each in zip(names, found, strict=True):
+    for name, each in zip(names, sources, strict=True):
         with progress.bar(f"read {name}"):
             imported.append(_read(name, each, draft, tokenizer=tokenizer, max_tokens=cap))
     model = next((each.model for each in imported if each.model), None)
@@ -75,16 +73,16 @@ def import_evidence(
 
 def _find(source: Path, format: str, *, max_mb: int) -> Sequence[DelphiCache | Export]:
     caches = find_caches(source) if format in ("auto", "delphi") and source.is_dir() else []
-    found: Sequence[DelphiCache | Export] = caches
+    sources: Sequence[DelphiCache | Export] = caches
     if not caches and format in ("auto", "neuronpedia"):
-        found = find_exports(source, max_mb=max_mb)
-    if not found:
+        sources = find_exports(source, max_mb=max_mb)
+    if not sources:
         wanted = {
             "delphi": "files START_END.safetensors of delphi's latents",
             "neuronpedia": "JSON of activations with tokens and values",
         }
         raise InputError(f"{source}: there are no {' and no '.join(wanted.get(format, w) for w in wanted.values())}")
-    return found
+    return sources
 
 
 def _read(
@@ -103,7 +101,7 @@ def _read(
 
 
 def _names(found: Sequence[DelphiCache | Export]) -> list[str]:
-    """A name for each dictionary that the config takes: what the files call it, in its letters."""
+    """A valid name for each dictionary."""
     names: list[str] = []
     for each in found:
         said = each.folder.name if isinstance(each, DelphiCache) else each.layer
@@ -124,7 +122,6 @@ def _tree(
 
 
 def _write(layout: RunLayout, config: Config, imported: Sequence[Imported]) -> None:
-    """The run's config and evidence; its stages before explaining are done."""
     layout.root.mkdir(parents=True, exist_ok=True)
     with RunLock(layout.lock):
         manifest = open_run(layout, config)

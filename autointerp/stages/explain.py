@@ -1,4 +1,4 @@
-"""Stage 3: an explainer asks a judge what each feature stands for; explanations go to the journal."""
+"""Stage 3: explainers ask a judge what each feature stands for; explanations go to the journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ __all__ = ["run"]
 
 
 def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith = ask_with) -> dict[str, Any]:
-    """Explain every feature that can be scored; gives the facts for the manifest."""
     config = apply_preset(config)
     explainers = [open_explainer(entry, config.explain) for entry in config.explain.explainers]
     with progress.bar("explain: read evidence"):

@@ -1,7 +1,6 @@
 """The explanations that scoring starts from: those of the run, or, for a shard, those of all shards.
 
-Which explanation stands in for another's in the shuffled control is settled among all features, so a shard that scores
-needs what the other shards explained. It waits for them while they are at work.
+The shuffled control pairs explanations among all features, so a shard waits for those of the others.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from autointerp.runs.shards import Shard
 __all__ = ["collect_explanations", "load_explanations"]
 
 POLL_S = 1.0
+# how long a shard waits for others of which no process is at work
 PATIENCE_S = 30.0
-"""How long a shard waits for others of which no process is at work."""
 
 Key = tuple[str, int, str]
 
@@ -32,9 +31,9 @@ Key = tuple[str, int, str]
 def load_explanations(
     config: Config, layout: RunLayout, evidences: Sequence[Evidence], progress: Progress
 ) -> list[Explanation]:
-    """The explanations to score, of every feature that a score may depend on.
+    """The explanations of every feature that a score may depend on.
 
-    Raises RunStopped when a shard lacks those of other shards and nobody is making them.
+    Raises RunStopped when a shard lacks others' and nobody is making them.
     """
     if layout.shard is None:
         with read_journal(layout.journal) as journal:
@@ -51,26 +50,25 @@ def load_explanations(
 
 
 def collect_explanations(layout: RunLayout) -> dict[Key, Explanation]:
-    """What the run and all its shards have explained so far, on the evidence that the shard `layout` works on. A text
-    goes before the record that there is none.
+    """What the run and all its shards have explained so far, on the evidence of the shard `layout`.
 
     Raises ArtefactError when two processes explained a feature differently.
     """
     evidence = read_manifest(layout).get("evidence")
-    found: dict[Key, Explanation] = {}
+    explanations: dict[Key, Explanation] = {}
     for source in [RunLayout(layout.root), *layout.find_shards()]:
         if source.journal.is_file() and _is_of(source, evidence):
             with read_journal(source.journal, is_checked=False) as journal:
                 for explanation in journal.load_explanations():
-                    _add(found, explanation, source)
-    return found
+                    _add(explanations, explanation, source)
+    return explanations
 
 
 def _is_of(source: RunLayout, evidence: object) -> bool:
-    """Whether the explanations there are of the evidence in hand. A whole run that did not finish explaining may hold
-    some of an older harvest."""
+    """Whether the explanations are of the evidence in hand."""
     manifest = read_manifest(source)
     if source.shard is None:
+        # a whole run that did not finish explaining may hold some of an older harvest
         return "explain" in manifest["stages"] or manifest.get("shards", {}).get("evidence") == evidence
     return manifest.get("evidence") == evidence
 
@@ -90,10 +88,10 @@ def _add(found: dict[Key, Explanation], explanation: Explanation, source: RunLay
 def _wait_for(layout: RunLayout, shard: Shard, wanted: set[Key], progress: Progress) -> list[Explanation]:
     is_told, until = False, time.monotonic() + PATIENCE_S
     while True:
-        found = collect_explanations(layout)
-        missing = wanted - found.keys()
+        explanations = collect_explanations(layout)
+        missing = wanted - explanations.keys()
         if not missing:
-            return [found[key] for key in sorted(found)]
+            return [explanations[key] for key in sorted(explanations)]
         others = _shards_of(shard.count, missing)
         if not is_told:
             progress.say(f"score: waiting for explanations of {_listed(others)}, for the shuffled controls")

@@ -1,4 +1,4 @@
-"""Stage 2: collect the evidence about a sample of every dictionary's live features, one table per dictionary."""
+"""Stage 2: the evidence about a sample of every dictionary's live features, one table per dictionary."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ __all__ = ["needs_of", "run"]
 
 
 def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
-    """Write `evidence/<name>.parquet` for every dictionary; gives the facts for the manifest.
-
-    `objects` are what the config says is in memory.
-    """
+    """Write `evidence/<name>.parquet` for every dictionary."""
     start = time.monotonic()
     config = apply_preset(config)
     require_files(layout, *(file for entry in config.dictionaries for file in dictionary_files(layout, entry.name)))
@@ -51,7 +48,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         )
         for entry in config.dictionaries
     }
-    found = harvest(
+    evidences = harvest(
         bench.subject,
         dictionaries,
         lambda: _both_roles(bench),
@@ -62,7 +59,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         n_tokens=2 * bench.tokens_per_role,
         progress=progress,
     )
-    for name, evidence in _pinned(found, dictionaries, bench, progress).items():
+    for name, evidence in _pinned(evidences, dictionaries, bench, progress).items():
         write_evidence(layout.evidence_file(name), evidence, notes=_notes(config, dictionaries))
         unscored = sum(item.unscored is not None for item in evidence)
         wanted = config.harvest.n_features
@@ -73,7 +70,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             progress.say(f"warning: {name}: dead, no feature fires harvest.min_firing = {least} times")
     return {
         "evidence_tokens": {"explain": bench.tokens_per_role, "score": bench.tokens_per_role},
-        "n_features": {name: len(evidence) for name, evidence in found.items()},
+        "n_features": {name: len(evidence) for name, evidence in evidences.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
 
@@ -84,7 +81,7 @@ def _pinned(
     bench: Workbench,
     progress: Progress,
 ) -> dict[str, list[Evidence]]:
-    """The evidence with what the subject says when each feature is held high, where the config asks for it."""
+    """The evidence with pinned effects, where the config asks for them."""
     config = bench.config.harvest
     if not config.pinned:
         return dict(found)
@@ -108,13 +105,11 @@ def _pinned(
 
 
 def _longest(config: Config, layout: RunLayout, name: str) -> float:
-    """The norm above which an activation that a dictionary reads is an attention sink's, as the train stage found."""
     quality = load_quality(layout, name) if config.subject.sinks == "mask" else None
     return NO_LIMIT if quality is None or quality.sinks is None else quality.sinks.longest
 
 
 def _notes(config: Config, dictionaries: Mapping[str, LoadedDictionary]) -> dict[str, str]:
-    """How the text was read; of what is left out of it, only what was."""
     notes = {"packing": config.subject.packing}
     if config.subject.skip_first:
         notes["skip_first"] = str(config.subject.skip_first)
@@ -124,13 +119,10 @@ def _notes(config: Config, dictionaries: Mapping[str, LoadedDictionary]) -> dict
 
 
 def needs_of(config: Config) -> dict[Role, Need]:
-    """Below how many windows a feature cannot be explained, or scored by any of the scorers.
-
-    Negatives that another feature lends are not the feature's own windows. What fewer windows mean to the more
-    demanding of several scorers, and windows that repeat one another, is for the scorers to say.
-    """
+    """Fewest windows with which a feature can be explained, and scored by any of the scorers."""
     scorers = config.score.scorers
     positives = [min(scorer.n_positive, MIN_WINDOWS) for scorer in scorers]
+    # windows lent by other features are not the feature's own
     negatives = [min(s.counted_negatives.random, MIN_WINDOWS) for s in scorers]
     return {
         "explain": Need(n_positive=1, n_negative=0),

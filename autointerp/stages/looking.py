@@ -1,8 +1,7 @@
 """Scoring in looks: a share of every dictionary's features at a time, until its score is known well enough.
 
-Takes what scores a batch of features; decides after each look which dictionaries go on. The order of features is a hash
-of the seed, so the same config stops at the same place, and a run that is resumed does, too. Whole features are left
-out, never windows of one: the counts per feature, which F1 depends on, stay as configured.
+A hash of the seed orders the features, so a resumed run stops at the same place. Whole features are left out, never
+single windows: F1 depends on the counts per feature.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ Values = dict[tuple[str, str], dict[str, list[float]]]
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What scoring in looks left: what all batches came to (without their verdicts), and the facts for the manifest by
-    dictionary, with the pairs that were settled."""
+    """Totals without verdicts, facts for the manifest by dictionary, and settled pairs."""
 
     scoring: Scoring
     looks: dict[str, dict[str, Any]]
@@ -49,7 +47,7 @@ async def score_in_looks(
     scales: Mapping[str, Scale],
     seed: int,
 ) -> Looked:
-    """Have `score` ask about each look's features of the dictionaries that go on; its scorings hold their verdicts."""
+    """Have `score` ask about each look's features of the dictionaries that go on."""
     told = {(e.dictionary, e.feature): [] for e in evidences}
     for explanation in explanations:
         told.get((explanation.dictionary, explanation.feature), []).append(explanation)
@@ -103,11 +101,11 @@ async def score_in_looks(
 def asked_features(
     evidences: Sequence[Evidence], looks: Mapping[str, Mapping[str, Any]], *, seed: int
 ) -> dict[str, frozenset[int]]:
-    """The features that were asked about, of each dictionary that was scored in looks, from the manifest's facts.
+    """The features asked about, per dictionary, from the manifest's facts.
 
     Raises ArtefactError where the evidence is not what was looked at.
     """
-    found = {}
+    asked = {}
     for name, group in by_dictionary(evidences).items():
         if name not in looks:
             continue
@@ -116,8 +114,8 @@ def asked_features(
                 f"dictionary '{name}' was scored in looks at {looks[name]['n_features']} features and its evidence has "
                 f"{len(group)}; score it again with --from score"
             )
-        found[name] = frozenset(e.feature for e in _order(group, seed)[: looks[name]["n_asked"]])
-    return found
+        asked[name] = frozenset(e.feature for e in _order(group, seed)[: looks[name]["n_asked"]])
+    return asked
 
 
 def _looks(settings: SequentialConfig, n_dictionaries: int, n_groups: int) -> Looks:
@@ -158,7 +156,6 @@ def _take(
 def _is_known(
     values: Values, bounds: Mapping[tuple[str, str], tuple[float, float]], name: str, critical: float, half_width: float
 ) -> bool:
-    """Whether the dictionary's mean is known well enough under every scorer and explainer."""
     return bool(values) and all(
         is_narrow(of.get(name, ()), critical_value=critical, bounds=bounds[group], half_width=half_width)
         for group, of in values.items()
@@ -174,7 +171,7 @@ def _unsettled(
     half_width: float,
     look: int,
 ) -> set[str]:
-    """The dictionaries with a pair that is not settled yet, under any scorer and explainer. Adds to `settled`."""
+    """The dictionaries with a pair that is not settled. Adds to `settled`."""
     going: set[str] = set()
     for group, of in values.items():
         known = {name: of.get(name, []) for name in active}

@@ -1,8 +1,4 @@
-"""Bringing the shards of a run together: their journals become the run's, and its stages are done when all shards are.
-
-Takes a run's folder and those of other machines; everything is compared before anything is written: config, evidence
-and prompts must be the same. Merging twice changes nothing, and the order does not matter.
-"""
+"""The shards of a run brought together; merging twice changes nothing, and the order does not matter."""
 
 from __future__ import annotations
 
@@ -32,21 +28,20 @@ _NOTE = "shards"
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What merging came to. `missing` are the shards that are still to come, by stage; a stage that is `done` is done
-    for the whole run. `n_changed` counts the journal's rows that are new or changed."""
-
     sources: tuple[Path, ...]
+    # rows of the journal that are new or changed
     n_changed: int
+    # stages that are done for the whole run
     done: tuple[str, ...]
+    # shards that are still to come, by stage
     missing: Mapping[str, tuple[Shard, ...]]
 
 
 def merge_runs(root: Path, others: Sequence[Path] = (), *, is_anew: bool = False) -> Merge:
-    """Add the journals of the shards below `root`, and those of the run folders `others`, to the journal of the run.
+    """Add the journals of the shards below `root` and of the run folders `others` to the journal of the run.
 
-    `is_anew` drops the explanations and verdicts that were merged before (the replies stay). Raises ConfigError when
-    a folder is no run, holds no shard or was made with another config or other prompts, ArtefactError when it worked on
-    other evidence, contradicts another or is being merged already.
+    `is_anew` drops what was merged before but replies. Raises ConfigError for a folder that is no run, holds no shard
+    or has another config or prompt, ArtefactError for other evidence, a contradiction or a merge under way.
     """
     run = RunLayout(root)
     if not run.is_run():
@@ -88,21 +83,20 @@ def merge_runs(root: Path, others: Sequence[Path] = (), *, is_anew: bool = False
 
 
 def _find_sources(run: RunLayout, others: Sequence[Path]) -> list[RunLayout]:
-    found = run.find_shards()
+    sources = run.find_shards()
     for other in others:
         if other.resolve() == run.root.resolve():
             continue
         shards = RunLayout(other).find_shards()
         if not shards:
             raise ConfigError(f"{other} holds no shard of a run (shards/I-of-N); name folders given to --out")
-        found += shards
-    if not found:
+        sources += shards
+    if not sources:
         raise ConfigError(f"{run.root} holds no shard: start some with `autointerp run CONFIG --shard 1/2`, ...")
-    return found
+    return sources
 
 
 def _require_same(source: RunLayout, run: RunLayout, config: Config, evidence: Mapping[str, str]) -> None:
-    """Config and evidence of a shard, which may lie in another folder than the run's."""
     if source.root != run.root:
         if not source.config.is_file():
             raise ArtefactError(f"{source.config} is missing; copy the whole folder of the run")
@@ -113,12 +107,12 @@ def _require_same(source: RunLayout, run: RunLayout, config: Config, evidence: M
                 f"{source.root} was made with another config than {run.root}; differing: {'; '.join(differing)}. "
                 "Shards of one run share one config"
             )
-    found = read_manifest(source).get("evidence", {})
-    require_same_evidence(found, evidence, source.manifest.parent, run.root)
+    hashes = read_manifest(source).get("evidence", {})
+    require_same_evidence(hashes, evidence, source.manifest.parent, run.root)
 
 
 def _require_one_prompt(sources: Sequence[RunLayout]) -> None:
-    """Every explainer and scorer has one judge and one prompt file over all sources."""
+    """Every explainer and scorer has one judge and one prompt over all sources."""
     seen: dict[tuple[str, str], tuple[tuple[str, str], Path]] = {}
     for source in sources:
         if not source.journal.is_file():
@@ -137,8 +131,7 @@ def _require_one_prompt(sources: Sequence[RunLayout]) -> None:
 
 
 def _stale_stages(manifest: Manifest, evidence: Mapping[str, str], *, is_anew: bool) -> list[str]:
-    """The stages whose explanations or verdicts in the run's journal nobody vouches for: of an interrupted sitting, or
-    of an older harvest; with `is_anew` also what was merged before."""
+    """Stages whose results are of an interrupted run or an older harvest; with `is_anew` also merged ones."""
     note = manifest.noted(_NOTE)
     if note.get("evidence") == evidence and not is_anew:
         return []
@@ -150,13 +143,12 @@ def _is_merged(note: Mapping[str, Any], stage: str) -> bool:
 
 
 def _facts(source: RunLayout) -> dict[str, Any]:
-    found = read_manifest(source)["stages"]
-    return {stage: {k: v for k, v in found[stage].items() if k != "journal"} for stage in STAGES if stage in found}
+    stages = read_manifest(source)["stages"]
+    return {stage: {k: v for k, v in stages[stage].items() if k != "journal"} for stage in STAGES if stage in stages}
 
 
 def _finish(manifest: Manifest, stage: str, merged: Mapping[str, Mapping[str, Any]]) -> tuple[Shard, ...]:
-    """Mark the stage as done when all shards of one division are; else give the shards that are missing, of the
-    division that is furthest."""
+    """Mark the stage as done when all shards of one division are; else its missing shards."""
     by_count: dict[int, dict[int, Any]] = {}
     for name, facts in merged.items():
         shard = parse_shard(name)
@@ -170,12 +162,13 @@ def _finish(manifest: Manifest, stage: str, merged: Mapping[str, Mapping[str, An
             manifest.finish(stage, facts)
     if manifest.is_done(stage) or not by_count:
         return ()
+    # the division that is furthest
     count, done = max(by_count.items(), key=lambda item: (len(item[1]) / item[0], item[0]))
     return tuple(Shard(count=count, number=number) for number in range(1, count + 1) if number not in done)
 
 
 def _add_up(facts: Sequence[Any]) -> Any:
-    """The facts of the whole: counts summed, what all shards say alike once."""
+    """Counts summed, other facts as the first shard states them."""
     first = facts[0]
     if isinstance(first, dict):
         keys = list(dict.fromkeys(key for one in facts for key in one))

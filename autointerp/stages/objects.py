@@ -1,8 +1,4 @@
-"""What a run takes from memory in place of a file: dictionaries, the model, the texts; and how it knows them again.
-
-Objects come by name: a dictionary by its entry's, the model (`subject.held.HeldModel`) as `subject.model`, the texts
-(`subject.held.HeldTexts`) as `corpus.path`.
-"""
+"""What a run takes from memory in place of a file: dictionaries by entry, the model, the texts."""
 
 from __future__ import annotations
 
@@ -25,15 +21,13 @@ _NOTE = "objects"
 
 
 def held_model(objects: Objects) -> HeldModel | None:
-    """The model among the objects."""
-    found = objects.get(MODEL)
-    return found if isinstance(found, HeldModel) else None
+    model = objects.get(MODEL)
+    return model if isinstance(model, HeldModel) else None
 
 
 def held_texts(objects: Objects) -> HeldTexts | None:
-    """The texts among the objects."""
-    found = objects.get(CORPUS)
-    return found if isinstance(found, HeldTexts) else None
+    texts = objects.get(CORPUS)
+    return texts if isinstance(texts, HeldTexts) else None
 
 
 def keep_identity(manifest: Manifest, objects: Objects, config: Config, layout: RunLayout) -> None:

@@ -1,8 +1,4 @@
-"""Where a dictionary that was not trained here comes from, and whether it belongs to what it is asked to read.
-
-Takes what its files or its object say of it (in SAELens' words: model_name, hook_name, layer, context_size,
-prepend_bos); another model or another place is an error unless it is insisted on. Knows nothing of weights.
-"""
+"""Where a dictionary that was not trained here comes from, and whether it belongs to what it is asked to read."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from autointerp.subject.sites import SitePoint
 
 __all__ = ["Origin", "Place", "check_origin"]
 
+# what a place within a block is called beside transformer_lens' own hooks and our sites
 _NAMES_OF_SITES: dict[str, Site] = {
     "": "resid_post",  # a block's output, as models and sparsify name it
     "hook_in": "resid_pre",
@@ -31,10 +28,9 @@ _NAMES_OF_SITES: dict[str, Site] = {
     "self_attn": "attn_out",
     "attention_out": "attn_out",
 }
-"""What a place within a block is called beside transformer_lens' own hooks and our sites."""
 
+# characters shown of what a file says
 _LONGEST = 80
-"""Characters shown of what a file says."""
 
 _IN_BLOCK = re.compile(r"(?:^|\.)(?P<blocks>blocks|layers|layer|h)\.(?P<layer>\d+)(?:\.(?P<rest>.+))?$")
 _WITH_LAYER = re.compile(r"(?P<site>\w+?)_layer_(?P<layer>\d+)$")
@@ -44,16 +40,16 @@ _HUB_CACHE = re.compile(r"models--(?:[^/]+--)?([^/]+?)(?:/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a dictionary says of itself. `metadata` is JSON-ready, as its tool recorded it."""
+    """What a dictionary says of itself."""
 
     format: str
     architecture: str
+    # JSON-ready, in SAELens' words: model_name, hook_name, layer, context_size, prepend_bos
     metadata: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
     @classmethod
     def of_copy(cls, kept: Mapping[str, Any]) -> Origin:
-        """The origin that the copy in another run's directory kept."""
         metadata = kept.get("metadata")
         notes = kept.get("notes")
         return cls(
@@ -73,19 +69,19 @@ class Origin:
 
     @property
     def weights(self) -> str:
-        """Whose weights: those of the trained model, or of which random twin."""
+        """Whose weights: the trained model's, or a random twin's."""
         return self._text("subject_weights") or "trained"
 
     @property
     def place(self) -> Place:
-        found = Place.of(self.hook) if self.hook else Place(None, None)
-        if found.layer is not None:
-            return found
+        place = Place.of(self.hook) if self.hook else Place(None, None)
+        if place.layer is not None:
+            return place
         layers = [value for key in ("layer", "hook_layer") if type(value := self.metadata.get(key)) is int]
-        return replace(found, layer=layers[0] if layers else None)
+        return replace(place, layer=layers[0] if layers else None)
 
     def to_json(self, *, forced: Sequence[str] = ()) -> dict[str, Any]:
-        """What the run's copy keeps. `forced`: in what it differs from what it is measured on, as insisted."""
+        """What the run's copy keeps. `forced`: accepted differences from the model and place it is measured on."""
         kept = {
             "format": self.format,
             "architecture": self.architecture,
@@ -96,7 +92,6 @@ class Origin:
         return json.loads(json.dumps(kept, default=str))
 
     def shown(self, *, forced: Sequence[str] = ()) -> dict[str, Any]:
-        """What a board shows of it."""
         known = {"model": self.model, "hook": self.hook or (None if self.place.layer is None else str(self.place))}
         plain = {"format": self.format, "architecture": self.architecture, **known}
         told = {key: value[:_LONGEST] for key, value in plain.items() if value is not None}
@@ -109,10 +104,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a model as far as its name tells. `is_other`: it is none of our sites."""
+    """A place in a model as far as its name tells."""
 
     site: Site | None
     layer: int | None
+    # none of our sites
     is_other: bool = False
 
     def __str__(self) -> str:
@@ -121,16 +117,16 @@ class Place:
     @classmethod
     def of(cls, hook: str) -> Place:
         """The place called `hook`: a hook of transformer_lens, a module's path, or a name of dictionary_learning."""
-        found = _IN_BLOCK.search(hook)
-        if found:
-            layer, rest = int(found["layer"]), found["rest"] or ""
+        match = _IN_BLOCK.search(hook)
+        if match:
+            layer, rest = int(match["layer"]), match["rest"] or ""
             site = _site(rest)
-            return cls(site, layer, is_other=site is None and found["blocks"] == "blocks")
-        found = _WITH_LAYER.search(hook)
-        return cls(_site(found["site"]), int(found["layer"])) if found else cls(_site(hook) if hook else None, None)
+            return cls(site, layer, is_other=site is None and match["blocks"] == "blocks")
+        match = _WITH_LAYER.search(hook)
+        return cls(_site(match["site"]), int(match["layer"])) if match else cls(_site(hook) if hook else None, None)
 
     def is_at(self, point: SitePoint) -> bool:
-        """Whether it can be `point`. What one block writes to the residual stream is what the next one reads."""
+        """Whether it can be `point`."""
         return not self.is_other and any(
             self.site in (None, site) and self.layer in (None, layer) for site, layer in _names_of(point)
         )
@@ -139,7 +135,7 @@ class Place:
 def check_origin(
     origin: Origin, entry: DictionaryEntry, point: SitePoint, *, subject: SubjectConfig, has_bos: bool
 ) -> tuple[list[str], list[str]]:
-    """(in what the dictionary differs and was insisted on, warnings).
+    """(differences that `force` accepts, warnings).
 
     Raises SubjectError where it was made for another model or another place and `force` is not set.
     """
@@ -187,12 +183,11 @@ def _suggestion(origin: Origin) -> str:
 
 
 def _is_named(model: str) -> bool:
-    """Whether the subject says what it is called; a model built in memory is called by its class."""
     return not (model.startswith(IN_MEMORY) and _CLASS.search(model))
 
 
 def _names(model: str) -> set[str]:
-    """What a model may be called, by whatever name or directory: the last part, and that of transformer_lens' name."""
+    """The last part of a model's name or directory, and that of its name in transformer_lens."""
     from transformer_lens.supported_models import get_official_model_name
 
     name = model.removeprefix(IN_MEMORY).rstrip("/\\")
@@ -200,7 +195,7 @@ def _names(model: str) -> set[str]:
     names = {cached[1] if cached else re.split(r"[/\\]", name)[-1]}
     with suppress(ValueError):  # a model that transformer_lens gives no other name
         names.add(get_official_model_name(next(iter(names))).rpartition("/")[2])
-    return {found.lower() for found in names}
+    return {one.lower() for one in names}
 
 
 def _site(name: str) -> Site | None:
@@ -211,6 +206,7 @@ def _site(name: str) -> Site | None:
 def _names_of(point: SitePoint) -> Iterator[tuple[Site, int]]:
     """The point, and what else it may be called."""
     yield point.site, point.layer
+    # what one block writes to the residual stream is what the next one reads
     if point.site == "resid_post":
         yield "resid_pre", point.layer + 1
     if point.site == "resid_pre" and point.layer > 0:

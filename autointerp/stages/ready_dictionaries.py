@@ -1,8 +1,4 @@
-"""Dictionaries that a run takes as they are: from a file, from a plug-in, or an object of Python handed over.
-
-Takes entries of the kinds `load`, `plugin` and `object`; gives dictionaries that fit their site, with what is known of
-where they come from. Trains nothing and measures nothing.
-"""
+"""Dictionaries that a run takes as they are: from a file, from a plug-in, or an object of Python handed over."""
 
 from __future__ import annotations
 
@@ -32,20 +28,19 @@ GROUP = "autointerp.dictionaries"
 
 @dataclass(frozen=True, slots=True)
 class ReadyDictionary:
-    """A dictionary as it came, and where from. `forced`: in what it differs from what it is measured on, as `force`
-    insists; `warnings`: what a user should know."""
-
     dictionary: Dictionary
     origin: Origin
+    # differences from what it is measured on, accepted by `force`
     forced: list[str]
+    # what a user should know
     warnings: list[str]
 
 
 def open_ready(entry: DictionaryEntry, bench: Workbench, objects: Objects) -> ReadyDictionary:
     """The dictionary of one entry.
 
-    Raises SubjectError for a transcoder and for one that was made for another model or place, WidthMismatchError for
-    one of another width, DictionaryFormatError or DictionaryObjectError for one that cannot be read or used.
+    Raises SubjectError for a transcoder and for one made for another model or place, WidthMismatchError,
+    DictionaryFormatError or DictionaryObjectError for one that does not fit, or cannot be read or used.
     """
     point = bench.point(entry)
     width = bench.subject.width(point)
@@ -76,9 +71,8 @@ def open_ready(entry: DictionaryEntry, bench: Workbench, objects: Objects) -> Re
 def reopen(
     entry: DictionaryEntry, layout: RunLayout, *, device: torch.device, objects: Objects | None = None
 ) -> Dictionary:
-    """The dictionary that the train stage left in the run; one that was made of an object is given the object again.
-
-    Raises DictionaryObjectError where the object is another one.
+    """The dictionary that the train stage left in the run. Raises DictionaryObjectError where its object is another
+    one.
     """
     dictionary = load_dictionary(layout.dictionary(entry.name), device=device)
     if isinstance(dictionary, AdaptedDictionary):
@@ -88,13 +82,13 @@ def reopen(
 
 def _from_file(entry: DictionaryEntry) -> tuple[Dictionary, Origin]:
     assert entry.path is not None
-    found = open_dictionary(entry.path)
-    metadata = dict(found.metadata)
+    opened = open_dictionary(entry.path)
+    metadata = dict(opened.metadata)
     kept = metadata.pop("origin", None)
     if isinstance(kept, dict):
         # the copy in another run's directory: what it was made for, not what that run measured it on
-        return found.dictionary, Origin.of_copy(kept)
-    return found.dictionary, Origin(found.format, found.architecture, metadata, found.notes)
+        return opened.dictionary, Origin.of_copy(kept)
+    return opened.dictionary, Origin(opened.format, opened.architecture, metadata, opened.notes)
 
 
 def _from_object(source: object, entry: DictionaryEntry) -> tuple[Dictionary, Origin]:
@@ -106,15 +100,14 @@ def _from_object(source: object, entry: DictionaryEntry) -> tuple[Dictionary, Or
 
 
 def _metadata(source: object) -> Mapping[str, Any]:
-    """What an object says of itself, as `metadata` or (SAELens) as `cfg.metadata`; nothing where it says nothing."""
-    found = getattr(source, "metadata", None) or getattr(getattr(source, "cfg", None), "metadata", None)
-    if not isinstance(found, Mapping) and callable(getattr(found, "to_dict", None)):
-        found = found.to_dict()  # type: ignore[union-attr]
-    return found if isinstance(found, Mapping) else {}
+    """What an object says of itself, also as SAELens does."""
+    metadata = getattr(source, "metadata", None) or getattr(getattr(source, "cfg", None), "metadata", None)
+    if not isinstance(metadata, Mapping) and callable(getattr(metadata, "to_dict", None)):
+        metadata = metadata.to_dict()  # type: ignore[union-attr]
+    return metadata if isinstance(metadata, Mapping) else {}
 
 
 def _object(entry: DictionaryEntry, width: int, objects: Objects) -> object:
-    """What the entry's plug-in makes, or the object handed over for it."""
     if entry.kind == "plugin":
         assert entry.plugin is not None
         return open_plugin(GROUP, entry.plugin, entry, width, kind=HasEncoder)

@@ -37,27 +37,25 @@ __all__ = ["run"]
 
 
 def run(config: Config, layout: RunLayout, progress: Progress) -> dict[str, Any]:
-    """Write `scores.parquet`, `summary.json` and `report.html`; gives the facts for the manifest."""
+    """Write `scores.parquet`, `summary.json` and `report.html`."""
     with progress.bar("report: scores, summary and page"):
         return _write(apply_preset(config), layout)
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What the earlier stages left of a run."""
-
     evidences: Sequence[Evidence]
     explanations: Sequence[Explanation]
     verdicts: Sequence[Verdict]
     unscored: Sequence[Unscored]
     totals: Totals
     costs: Mapping[Account, float | None] | None
+    # how features were scored in looks, by judge and dictionary; nothing where all were asked about at once
     looks: Mapping[str, Mapping[str, dict[str, Any]]]
-    """How features were scored in looks, by judge and dictionary; nothing where all were asked about at once."""
+    # how the verdicts of each scorer are read, by label
     scales: Mapping[str, Scale]
-    """How the verdicts of each scorer are read, by label."""
+    # what was measured of each dictionary, None where nothing was
     quality: Mapping[str, QualityRecord | None]
-    """What was measured of each dictionary, None where nothing was."""
 
     @classmethod
     def read(cls, config: Config, layout: RunLayout) -> _Findings:
@@ -80,22 +78,22 @@ class _Findings:
 
 
 def _write(config: Config, layout: RunLayout) -> dict[str, Any]:
-    found = _Findings.read(config, layout)
-    scores = _scores(config, found)
+    findings = _Findings.read(config, layout)
+    scores = _scores(config, findings)
     write_scores(layout.scores, scores)
-    entries = _entries(config, found, scores)
-    summary = build_summary(config.name, entries, about=_about(config, found.totals))
+    entries = _entries(config, findings, scores)
+    summary = build_summary(config.name, entries, about=_about(config, findings.totals))
     write_summary(layout.summary, summary)
     page = render_report(
         summary,
         scores=scores,
-        evidences=found.evidences,
-        explanations=found.explanations,
-        verdicts=found.verdicts,
-        density_histograms={name: record.density_histogram for name, record in found.quality.items() if record},
+        evidences=findings.evidences,
+        explanations=findings.explanations,
+        verdicts=findings.verdicts,
+        density_histograms={name: record.density_histogram for name, record in findings.quality.items() if record},
     )
     write_text(layout.report, page)
-    return {"n_entries": len(entries), "usd": found.totals.usd}
+    return {"n_entries": len(entries), "usd": findings.totals.usd}
 
 
 def _scores(config: Config, found: _Findings) -> pd.DataFrame:
@@ -141,7 +139,6 @@ def _explainers(config: Config) -> list[str]:
 
 
 def _judges(config: Config) -> dict[str, str]:
-    """The judge of each scorer, by label."""
     return {scorer.label or scorer.name: config.score.judge_of(scorer) for scorer in config.score.scorers}
 
 
@@ -165,21 +162,21 @@ def _yes_or_no(verdicts: Iterable[Verdict], scales: Mapping[str, Scale]) -> Iter
 def _dead(
     config: Config, evidences: Sequence[Evidence], measured: Mapping[str, QualityRecord | None]
 ) -> dict[str, Dead]:
-    """The dictionaries of which not one feature fires often enough to be sampled."""
+    """The dictionaries without a feature that fires often enough to be sampled."""
     alive = {evidence.dictionary for evidence in evidences}
-    found = {}
+    dead = {}
     for entry in config.dictionaries:
         if entry.name in alive:
             continue
         layer = config.subject.layer if entry.layer is None else entry.layer
         record, wanted = measured[entry.name], config.harvest.n_features
         counts = [n for n in (record and record.n_features, entry.n_features, wanted) if isinstance(n, int)]
-        found[entry.name] = Dead(f"{entry.site or config.subject.site}.{layer}", min(counts, default=0))
-    return found
+        dead[entry.name] = Dead(f"{entry.site or config.subject.site}.{layer}", min(counts, default=0))
+    return dead
 
 
 def _quality(record: QualityRecord | None) -> dict[str, Any]:
-    """The dictionary's figures as the board names them; nothing where it was never measured."""
+    """The figures as the board names them."""
     if record is None:
         return {}
     fidelity = record.fidelity or FidelityRecord()

@@ -1,7 +1,4 @@
-"""Stage 4: scorers ask judges where each explained feature fires; verdicts go to the journal.
-
-One judge after the other is asked, each by all the scorers that it answers.
-"""
+"""Stage 4: scorers ask judges where each explained feature fires, judge by judge; verdicts go to the journal."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _COUNTED = ("n_verdicts", "n_unscored", "n_reasked")
 
 
 def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith = ask_with) -> dict[str, Any]:
-    """Hold every explanation against held-out windows; gives the facts for the manifest."""
+    """Hold every explanation against held-out windows; returns the facts for the manifest."""
     config = apply_preset(config)
     asked: dict[str, list[Scorer]] = {spec: [] for spec in config.score.judges}
     for settings in config.score.scorers:
@@ -94,16 +91,16 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
 
 
 def _looking(looked: dict[str, Looked], progress: Progress) -> dict[str, Any]:
-    """What was asked about in looks and what that saved, by judge, for the manifest."""
+    """What was asked about in looks and what that saved, by judge."""
     n_saved = 0
-    for spec, found in looked.items():
-        n_asked, n_left = (sum(f[key] for f in found.looks.values()) for key in ("n_asked", "n_saved_features"))
-        saved = round(found.scoring.n_requests / n_asked * n_left) if n_asked else 0
+    for spec, result in looked.items():
+        n_asked, n_left = (sum(f[key] for f in result.looks.values()) for key in ("n_asked", "n_saved_features"))
+        saved = round(result.scoring.n_requests / n_asked * n_left) if n_asked else 0
         enough = f"{n_asked:,} of {n_asked + n_left:,} features were enough for {spec}"
         progress.say(f"score: {enough}; about {saved:,} requests saved")
         n_saved += saved
     return {
-        "looks": {spec: found.looks for spec, found in looked.items()},
-        "settled": {spec: found.pairs for spec, found in looked.items()},
+        "looks": {spec: result.looks for spec, result in looked.items()},
+        "settled": {spec: result.pairs for spec, result in looked.items()},
         "n_saved_requests": n_saved,
     }

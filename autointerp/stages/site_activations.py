@@ -1,7 +1,4 @@
-"""What a run reads at one site of its subject: which tokens are left out there as attention sinks, and a sample.
-
-Takes a workbench and a site; the text is that of the dictionary role. Does not know dictionaries.
-"""
+"""What a run reads at one site of its subject: which tokens are left out as attention sinks, and a sample."""
 
 from __future__ import annotations
 
@@ -22,19 +19,20 @@ from autointerp.subject.sites import SitePoint
 
 __all__ = ["SiteActivations", "open_site"]
 
+# activations on which components and thresholds are fitted and densities taken
 SAMPLE_TOKENS = 65_536
-"""Activations on which components and thresholds are fitted and densities taken."""
 
+# the first tokens, in which attention sinks are looked for
 SINK_TOKENS = 16_384
-"""The first tokens, in which attention sinks are looked for."""
 
 
 @dataclass(eq=False)
 class SiteActivations:
-    """The activations at `point`; `sinks` are those found there, masked or not."""
+    """The activations at `point` on the text of the dictionary role."""
 
     bench: Workbench
     point: SitePoint
+    # those found there, masked or not
     sinks: Sinks | None
 
     @property
@@ -46,18 +44,16 @@ class SiteActivations:
 
     @property
     def limit(self) -> dict[SitePoint, float]:
-        """`longest` by the site, nothing where there is none."""
         return {self.point: self.longest} if self.longest < NO_LIMIT else {}
 
     @cached_property
     def sample(self) -> Float[Tensor, "n_sample d_in"]:
-        """The same for every dictionary of the site. `del site.sample` frees it."""
+        """The same for every dictionary of the site; `del site.sample` frees it."""
         contexts = _contexts(self.bench, SAMPLE_TOKENS)
         return torch.cat(list(iter_training_chunks(self.bench.subject, contexts, self.point, longest=self.longest)))
 
 
 def open_site(bench: Workbench, point: SitePoint, progress: Progress) -> SiteActivations:
-    """The site, its sinks told in a line where there are any."""
     with progress.bar(f"attention sinks {point}"):
         sinks = find_sinks(bench.subject, _contexts(bench, SINK_TOKENS), point)
     if sinks is not None:

@@ -1,8 +1,4 @@
-"""The training of one site's dictionaries within a run: where activations come from, states, charts, several processes.
-
-Takes a site's activations and what is to be trained there; gives trained dictionaries and saves none. A training that
-was killed goes on from its last state. Does not know firing rules or quality.
-"""
+"""The training of one site's dictionaries within a run; a training that was killed goes on from its last state."""
 
 from __future__ import annotations
 
@@ -56,9 +52,9 @@ def train_site(
     origin: Mapping[str, str],
     ranks: Ranks,
 ) -> tuple[dict[str, TrainedDictionary], int]:
-    """Train on the site's activations; gives the dictionaries and how many activations there were.
+    """Train on the site's activations; returns the dictionaries and how many activations there were.
 
-    origin: hashes of subject and corpus, so that states and stored activations of others are not taken for ours.
+    origin: hashes of subject and corpus, which bind states and stored activations.
     """
     bench, point = site.bench, site.point
     train = bench.config.train
@@ -98,7 +94,7 @@ def train_site(
 
 
 def forget_training(layout: RunLayout) -> None:
-    """Remove states and activations of a finished training."""
+    """Remove the states and activations."""
     if layout.training.is_dir():
         for folder in layout.training.iterdir():
             remove_states(folder)
@@ -107,7 +103,6 @@ def forget_training(layout: RunLayout) -> None:
 
 
 def _reading(site: SiteActivations) -> dict[str, Any]:
-    """How the text is read."""
     config = site.bench.config
     subject = config.subject
     reading: dict[str, Any] = {
@@ -126,8 +121,6 @@ def _reading(site: SiteActivations) -> dict[str, Any]:
 
 
 class _Counted:
-    """Chunks that a bar counts as they are read."""
-
     def __init__(self, chunks: TrainingChunks, bar: Bar) -> None:
         self._chunks, self._bar = chunks, bar
 
@@ -144,7 +137,7 @@ class _Counted:
 def _batches(
     site: SiteActivations, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks, progress: Progress
 ) -> ShuffleBuffer:
-    """This process's share of the shuffled batches, as they stream by or from files."""
+    """This process's share of the shuffled batches, streamed or from files."""
     bench, point = site.bench, site.point
     train, shard = bench.config.train, (ranks.index, ranks.n)
     chunks = TrainingChunks(bench.subject, bench.corpus, point, shard=shard, **_reading(site))
@@ -163,7 +156,6 @@ def _batches(
 
 
 def _folder(root: Path, point: SitePoint, facts: Mapping[str, Any], dtype: str) -> Path:
-    """A folder of its own for the activations of every origin."""
     text = json.dumps({**facts, "dtype": dtype}, sort_keys=True)
     return root.expanduser() / f"{point}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 

@@ -1,7 +1,6 @@
-"""Stage 1: train the dictionaries of a run on its subject's activations, fit their firing rules, measure them.
+"""Stage 1: the dictionaries of a run trained on its subject's activations, their firing rules fitted, both measured.
 
-All dictionaries of one site are trained on the same activations in one pass; a stage that was killed goes on from its
-last state. Leaves, per dictionary, weights, history, firing rules and `quality.json`.
+All dictionaries of one site are trained in one pass; a stage that was killed goes on from its last state.
 """
 
 from __future__ import annotations
@@ -42,15 +41,14 @@ from sae_core.training.loop import TrainedDictionary, train_dictionaries
 
 __all__ = ["dismiss_followers", "run"]
 
+# share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given
 DEFAULT_DENSITY = 0.01
-"""Share of tokens a dense coordinate fires on where neither a density nor a dictionary to match is given."""
 
 
 def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
-    """Train, fit and measure every dictionary of the config; gives the facts for the manifest.
+    """Train, fit and measure every dictionary of the config; returns the facts for the manifest.
 
-    `objects` are what the config says is in memory. Where torchrun started several processes, all of them train,
-    and the first one does the rest alone.
+    Of several torchrun processes all train; the first one does the rest.
     """
     start = time.monotonic()
     with open_ranks() as ranks:
@@ -94,13 +92,12 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
 
 
 def _shown_origins(config: Config, ready: Mapping[str, ReadyDictionary]) -> dict[str, dict[str, Any]]:
-    """Where dictionaries that were not trained here come from, those made of them included."""
     sources = {entry.name: ready.get(entry.of or entry.name) for entry in config.dictionaries}
     return {name: source.origin.shown(forced=source.forced) for name, source in sources.items() if source is not None}
 
 
 def dismiss_followers() -> None:
-    """Send home the processes that wait to help with a training which is done already."""
+    """Release the processes that wait to help with a training that is already done."""
     with open_ranks() as ranks:
         ranks.least(0)
 
@@ -115,10 +112,7 @@ def _train_at(
     origin: dict[str, str],
     ranks: Ranks,
 ) -> tuple[dict[str, Dictionary], int]:
-    """The dictionaries of one site, saved; and the activations they were trained on.
-
-    Components are fitted to the site's sample: a batch is too few for them.
-    """
+    """The dictionaries of one site, saved, and the number of activations they were trained on."""
     bench, point = site.bench, site.point
     width = bench.subject.width(point)
     configs = {
@@ -126,6 +120,7 @@ def _train_at(
         for entry in entries
         if entry.kind not in READY_KINDS | DERIVED_KINDS
     }
+    # fitted to the site's sample: a batch is too few for components
     sampled = {name: both for name, both in configs.items() if both[0].kind in FITTED_KINDS}
     streamed = {name: both for name, both in configs.items() if name not in sampled}
     if not any(config.is_trained for config, _ in streamed.values()):
@@ -138,12 +133,12 @@ def _train_at(
         trained |= train_dictionaries(sampled, [site.sample], device=bench.subject.device)
     if not ranks.is_first:
         return {}, seen
-    found = {entry.name: ready[entry.name].dictionary for entry in entries if entry.name in ready}
+    made = {entry.name: ready[entry.name].dictionary for entry in entries if entry.name in ready}
     for name, result in trained.items():
         write_history(result.history, layout.dictionary(name))
-        found[name] = result.dictionary
-    found |= {
-        entry.name: _inferred(entry, found) if entry.kind == "inferred" else _shuffled(entry, found, bench.config)
+        made[name] = result.dictionary
+    made |= {
+        entry.name: _inferred(entry, made) if entry.kind == "inferred" else _shuffled(entry, made, bench.config)
         for entry in entries
         if entry.kind in DERIVED_KINDS
     }
@@ -151,12 +146,12 @@ def _train_at(
         metadata = _metadata(bench, point)
         if source := ready.get(entry.of or entry.name):
             metadata["origin"] = source.origin.to_json(forced=source.forced)
-        save_dictionary(found[entry.name], layout.dictionary(entry.name), metadata=metadata)
-    return found, seen
+        save_dictionary(made[entry.name], layout.dictionary(entry.name), metadata=metadata)
+    return made, seen
 
 
 def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> dict[str, ReadyDictionary]:
-    """The dictionaries that come as they are, opened before anything is trained: what does not belong here is told."""
+    """Dictionaries that come as they are, opened before anything is trained, so that a misfit is told early."""
     ready = {}
     for entry in bench.config.dictionaries:
         if entry.kind in READY_KINDS:
@@ -167,7 +162,7 @@ def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> 
 
 
 def _inferred(entry: DictionaryEntry, found: dict[str, Dictionary]) -> Dictionary:
-    """The directions of the entry `of`, with codes found by optimisation."""
+    """Codes found by optimisation over the directions of the entry `of`."""
     assert entry.of is not None
     stated = {key: value for key, value in entry.dictionary_settings.items() if key != "kind"}
     try:
@@ -177,7 +172,6 @@ def _inferred(entry: DictionaryEntry, found: dict[str, Dictionary]) -> Dictionar
 
 
 def _shuffled(entry: DictionaryEntry, found: dict[str, Dictionary], config: Config) -> Dictionary:
-    """The directions of the entry `of`, their entries shuffled."""
     assert entry.of is not None
     try:
         draw = generator(derive(config.seed, "dictionary", entry.name) % 2**31, "shuffled")
@@ -225,7 +219,7 @@ def _matched(entry: DictionaryEntry) -> str | None:
 
 
 def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> DictionaryConfig:
-    """The entry in sae_core's terms; what the entry leaves out takes sae_core's default."""
+    """The entry in sae_core's terms; what it leaves out takes sae_core's default."""
     n_features = entry.n_features or (width if entry.kind in ("identity", "pca", "ica") else 4 * width)
     if entry.kind == "identity" and n_features != width:
         raise SubjectError(
@@ -247,7 +241,7 @@ def _dictionary_config(entry: DictionaryEntry, width: int, config: Config) -> Di
 
 
 def _training_config(entry: DictionaryEntry, config: Config) -> TrainingConfig:
-    """How the entry is trained: as [train] says, where the entry says nothing else."""
+    """How the entry is trained: its own settings, then [train]."""
     train, own = config.train, entry.training_settings
     n_steps = max(1, config.corpus.dictionary_tokens // train.batch_tokens)
     every = own.get("resample_every_steps") or train.resample_every_steps or max(1, n_steps // 8)

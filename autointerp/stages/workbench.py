@@ -20,18 +20,17 @@ __all__ = ["Workbench", "open_workbench"]
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """A subject and a corpus that fit together and hold as much text as the config asks for."""
+    """A subject and a corpus that fit together."""
 
     config: Config
     subject: Subject
     corpus: Corpus
 
     def point(self, entry: DictionaryEntry) -> SitePoint:
-        """Where a dictionary reads: its own site and layer, else the subject's."""
         return point_of(self.config, entry)
 
     def evidence_batches(self, role: Role, *, max_tokens: int | None = None) -> Iterator[PackedBatch]:
-        """The contexts of one evidence role, each token at most once: half of `corpus.evidence_tokens`."""
+        """The contexts of one evidence role, each token at most once."""
         return iter_batches(
             self.corpus.iter_documents(role),
             tokenizer=self.subject.tokenizer,
@@ -45,21 +44,19 @@ class Workbench:
 
     @property
     def tokens_per_role(self) -> int:
-        """Tokens of evidence per role, explain and score each."""
         return max(1, self.config.corpus.evidence_tokens // 2)
 
 
 def point_of(config: Config, entry: DictionaryEntry) -> SitePoint:
-    """The site point of one dictionary entry."""
     layer = config.subject.layer if entry.layer is None else entry.layer
     return SitePoint(entry.site or config.subject.site, layer)
 
 
 def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:
-    """Load subject and corpus, or take those among `objects`; both are checked against the config before any work.
+    """Load subject and corpus, or take those among `objects`.
 
-    Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus that is missing,
-    empty or shorter than asked for.
+    Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus that is missing, empty
+    or shorter than asked for.
     """
     imported = next((entry for entry in config.dictionaries if entry.kind == EVIDENCE_KIND), None)
     if imported is not None:

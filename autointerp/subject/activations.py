@@ -1,8 +1,4 @@
-"""Streams of activations: batches of contexts run through the subject, with nothing kept between batches.
-
-Takes a subject, packed batches and site points. `longest` is the norm above which a text token's activation is an
-attention sink's (see `subject.sinks`) and left out. Does not know dictionaries or evidence.
-"""
+"""Streams of activations: contexts run through the subject batch by batch, with nothing kept between batches."""
 
 from __future__ import annotations
 
@@ -28,9 +24,8 @@ __all__ = ["TrainingChunks", "iter_activations", "iter_training_batches", "iter_
 def iter_activations(
     subject: Subject, batches: Iterable[PackedBatch], points: Sequence[SitePoint]
 ) -> Iterator[tuple[PackedBatch, dict[SitePoint, Float[Tensor, "batch pos d_in"]]]]:
-    """Each batch with its activations at every point (on the subject's device, float32, special tokens included).
-
-    Raises SubjectError for a point the subject does not have.
+    """float32 on the subject's device, special tokens included. Raises SubjectError for a point the subject does not
+    have.
     """
     for point in points:
         subject.check(point)
@@ -41,9 +36,9 @@ def iter_activations(
 def iter_training_chunks(
     subject: Subject, batches: Iterable[PackedBatch], point: SitePoint, *, longest: float = math.inf
 ) -> Iterator[Float[Tensor, "batch d_in"]]:
-    """Activations at text positions only (special tokens and sinks left out), one chunk per batch, in reading order."""
-    for batch, found in iter_activations(subject, batches, [point]):
-        activations = found[point]
+    """Activations at text positions, one chunk per batch in reading order, without sinks (norm above `longest`)."""
+    for batch, per_point in iter_activations(subject, batches, [point]):
+        activations = per_point[point]
         rows = activations[batch.is_text.to(activations.device)]
         yield rows if longest == math.inf else rows[~(rows.norm(dim=1) > longest)]
 
@@ -61,9 +56,8 @@ def iter_training_batches(
 ) -> Iterator[PackedBatch]:
     """`max_tokens` text tokens of the dictionary role; a shorter corpus is read again, in a new order each time.
 
-    shard (i, n) gives every n-th batch from the i-th on, until these hold `max_tokens` or a little more: no two shards
-    read the same batch of an epoch. With `skip_first`, too, it may be a little more. Raises InputError where the role
-    has no text.
+    Shard (i, n) takes every n-th batch from the i-th on. Shards, and `skip_first`, may give a little more than
+    `max_tokens`. Raises InputError where the role has no text.
     """
     index, n_shards = shard
     n_left, epoch, number, has_text = max_tokens, 0, 0, True
@@ -97,12 +91,7 @@ def iter_training_batches(
 
 
 class TrainingChunks:
-    """Activations of the dictionary role at one point, one chunk per batch of contexts; can be begun at any row.
-
-    The text before that row is tokenised again, but the subject does not run on it: there are as many rows as text
-    tokens, and the place of a sink takes the next other row of its chunk. shard: see iter_training_batches; of
-    `max_tokens` tokens, each of n shards gives its n-th part.
-    """
+    """Activations of the dictionary role at one point, one chunk per batch of contexts; can begin at any row."""
 
     def __init__(
         self,
@@ -119,6 +108,7 @@ class TrainingChunks:
         longest: float = math.inf,
     ) -> None:
         self._subject, self._corpus, self._point, self._longest = subject, corpus, point, longest
+        # one row per text token: to resume, what comes before is tokenised, but not run through the subject
         self._n_rows = -(-max_tokens // shard[1])
         self._packing: dict[str, Any] = {
             "context_tokens": context_tokens,
@@ -132,7 +122,6 @@ class TrainingChunks:
         return self.iter_from(0)
 
     def iter_from(self, n_rows: int) -> Iterator[Float[Tensor, "batch d_in"]]:
-        """The chunks after the first `n_rows` rows."""
         n_passed = 0
         for batch in iter_training_batches(self._subject, self._corpus, max_tokens=self._n_rows, **self._packing):
             start, n_passed = n_passed, n_passed + batch.n_tokens
@@ -142,8 +131,9 @@ class TrainingChunks:
 
 
 def _with_others(chunk: Float[Tensor, "batch d_in"], longest: float) -> Float[Tensor, "batch d_in"]:
-    """The chunk with the next other row, from the start again after the last, in the place of every longer one; where
-    all are longer, they are shortened."""
+    """The chunk with every row longer than `longest` replaced by the next that is not; all are shortened where none
+    is.
+    """
     if longest == math.inf:
         return chunk
     norms = chunk.norm(dim=1)

@@ -1,9 +1,4 @@
-"""The bridge from a transformers model to transformer_lens' hooks, booted with what is installed and nothing more.
-
-transformer_lens looks for the image or sound processor of a model that reads more than text, asks the hub for it, and
-where it needs torchvision runs `pip install`, in the interpreter that is running. Text needs no processor, so none is
-looked for; and while a bridge boots no process can be started, whatever the next version tries.
-"""
+"""The bridge from a transformers model to transformer_lens' hooks."""
 
 from __future__ import annotations
 
@@ -28,7 +23,7 @@ __all__ = ["boot_bridge", "is_bridge"]
 def boot_bridge(
     hf_model: PreTrainedModel, *, tokenizer: PreTrainedTokenizerBase, name: str, device: torch.device
 ) -> TransformerBridge:
-    """The bridge over a loaded model. Raises SubjectError for an architecture that transformer_lens does not know."""
+    """Raises SubjectError for an architecture that transformer_lens does not know."""
     from transformer_lens.model_bridge import TransformerBridge
 
     # a model that was never saved does not name its class in its config, by which transformer_lens chooses
@@ -45,7 +40,6 @@ def boot_bridge(
 
 
 def is_bridge(model: object) -> bool:
-    """Whether a model is a bridge already; transformer_lens is not loaded to find out."""
     return any(kind.__module__.startswith("transformer_lens.") for kind in type(model).__mro__)
 
 
@@ -59,7 +53,10 @@ class _NoProcess(subprocess.Popen):
 
 @contextmanager
 def _as_installed() -> Iterator[None]:
-    """Within the block transformer_lens looks for no processor, and nothing starts a process."""
+    """Within the block transformer_lens looks for no processor, and no process starts."""
+    # For a model that reads more than text, transformer_lens asks the hub for an image or sound processor and may run
+    # `pip install` in the running interpreter. Text needs no processor; no process can start, whatever the next version
+    # tries.
     source: Any = import_module("transformer_lens.model_bridge.sources.transformers.source")
     processor, process = source.load_modality_processor, subprocess.Popen
     source.load_modality_processor = lambda *args, **options: None
@@ -71,9 +68,7 @@ def _as_installed() -> Iterator[None]:
 
 
 def _own_tokenizer(tokenizer: PreTrainedTokenizerBase, *, name: str) -> PreTrainedTokenizerBase:
-    """A copy for the bridge, which adds a pad token to it, and reloads it by name (from the hub even) unless it is
-    told that BOS is added already. Only this package's own tokenizer is ever used.
-    """
     own = copy.deepcopy(tokenizer)
+    # the bridge adds a pad token, and reloads the tokenizer by name (even from the hub) unless BOS is marked as added
     own.init_kwargs = own.init_kwargs | {"name_or_path": name, "add_bos_token": True}
     return own

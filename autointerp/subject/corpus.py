@@ -1,8 +1,4 @@
-"""The corpus of a run: its documents by role, in a fixed order, with provenance and a content hash.
-
-Takes the corpus section of the config and picks the source (builtin, local files, hub data set). Does not know
-tokens or models.
-"""
+"""The corpus of a run: its documents by role, in a fixed order, with provenance and a content hash."""
 
 from __future__ import annotations
 
@@ -23,39 +19,36 @@ from autointerp.subject.sources.saved import is_saved_dataset, iter_saved_docume
 __all__ = ["IN_MEMORY", "Corpus", "open_corpus"]
 
 HUB_PREFIX = "hf:"
+# what the name of a model or a corpus begins with that was handed over in Python
 IN_MEMORY = "memory:"
-"""What the name of a model or a corpus begins with that was handed over in Python."""
+# text of a role shuffled together: all of a small corpus, a block of a large one, so that memory stays bounded
 BLOCK_CHARACTERS = 1 << 26
-"""Text of a role shuffled together: all of a small corpus, a block of a large one, so that memory stays bounded."""
 
+# the same for a streamed data set, whose first block has to be downloaded before anything can start
 HUB_BLOCK_CHARACTERS = 1 << 22
-"""The same for a streamed data set, whose first block has to be downloaded before anything can start."""
 
 
 @dataclass(slots=True)
 class Corpus:
-    """Documents with their roles. `n_empty` counts the empty documents skipped in the last complete pass, `n_copies`
-    the near copies of earlier ones.
-
-    `provenance` says where the text comes from, for the manifest. Every pass reads the source anew.
-    """
+    """Documents with their roles; every pass reads the source anew."""
 
     name: str
     shares: dict[Role, float]
+    # where the text comes from, for the manifest
     provenance: dict[str, str]
     read: Callable[[], Iterator[Document]] = field(repr=False)
     hash_source: Callable[[], str] = field(repr=False)
     block_characters: int | None = None
+    # counted in the last complete pass
     n_empty: int = 0
     n_copies: int = 0
 
     def iter_documents(self, role: Role, *, epoch: int = 0) -> Iterator[Document]:
-        """The role's documents in an order drawn from their ids' hashes and `epoch`; empty ones and near copies of
-        others are skipped.
+        """The role's documents, without empty ones and near copies, in an order drawn from the hashes of their ids and
+        `epoch`.
 
-        The order does not depend on the run's seed, so every consumer of a role sees one prefix of one sequence,
-        and a prefix holds every part of the corpus in proportion. Raises InputError when the corpus is damaged,
-        holds no text at all, or none for this role.
+        The order does not depend on the seed, and a prefix of it holds every part of the corpus in proportion. Raises
+        InputError for a damaged corpus, or one without text for this role.
         """
         n_documents = n_with_role = n_characters = n_empty = n_copies = 0
         near = NearCopies()
@@ -83,8 +76,8 @@ class Corpus:
             self._raise_empty(role, n_documents, n_empty)
 
     def content_hash(self) -> str:
-        """Hash of the source's content: of all ids and texts (builtin), of all files' bytes (local), or of the
-        data set's name, subset, split and commit (hub: its text is streamed, so it is named rather than read).
+        """Hash of all ids and texts (builtin), of all files' bytes (local), or of the data set's name, subset, split
+        and commit (hub, which is streamed).
         """
         return self.hash_source()
 
@@ -102,7 +95,7 @@ class Corpus:
 def open_corpus(config: CorpusConfig) -> Corpus:
     """The corpus that `config.path` names: `builtin`, a file, a directory, a saved data set, or `hf:NAME`.
 
-    Raises InputError for a missing path or an unknown kind of file; damage in the text is reported when it is read.
+    Raises InputError for a missing path or an unknown kind of file; damaged text is reported when it is read.
     """
     if config.path == "builtin":
         return Corpus("builtin", dict(BUILTIN_SHARES), {"kind": "builtin"}, iter_builtin_documents, builtin_corpus_hash)

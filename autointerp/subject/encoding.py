@@ -1,8 +1,4 @@
-"""Documents as token ids, each with what is text of it and, where ids do not spell it, the text each token stands for.
-
-Takes documents and a subject's tokenizer. Three kinds of document: plain text, conversations (rendered by the
-tokenizer's chat template, where it has one), and rows that were tokenised before. Does not know contexts or batches.
-"""
+"""Documents as token ids: plain text, conversations rendered by the chat template, and rows tokenised before."""
 
 from __future__ import annotations
 
@@ -23,23 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoded", "iter_encoded"]
 
+# text handed to the tokenizer at a time; bounds memory and keeps its threads busy
 TOKENISE_CHARACTERS = 1 << 20
-"""Text handed to the tokenizer at a time; bounds memory and keeps its threads busy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """The tokens of one document.
-
-    ids: [n]. is_text: [n] False for the special tokens of a conversation or a tokenised row. text, spans: for
-    tokenizers whose ids do not spell the text, its bytes, and [2 n] where in them each token begins and ends: what
-    lies between two tokens belongs to the second.
-    """
+    """The tokens of one document."""
 
     document: str
+    # [n]
     ids: np.ndarray
+    # [n] False for the special tokens of a conversation or a tokenised row
     is_text: np.ndarray
+    # the text, where ids do not spell it
     text: bytes | None = None
+    # [2 n] where in `text` each token begins and ends; what lies between two tokens belongs to the second
     spans: np.ndarray | None = None
 
     @property
@@ -47,17 +42,15 @@ class Encoded:
         return int(np.count_nonzero(self.is_text))
 
     def part(self, start: int, end: int) -> Encoded:
-        """The tokens from `start` to `end`."""
         spans = None if self.spans is None else self.spans[:, start:end]
         return Encoded(self.document, self.ids[start:end], self.is_text[start:end], self.text, spans)
 
     def head(self, n_text: int) -> Encoded:
-        """The tokens up to the `n_text`-th of text."""
         return self.part(0, int(np.searchsorted(np.cumsum(self.is_text), n_text)) + 1)
 
 
 def iter_encoded(documents: Iterable[Document], *, tokenizer: PreTrainedTokenizerBase) -> Iterator[Encoded]:
-    """The tokens of each document that has any text, in order, tokenised in groups.
+    """The tokens of each document that has any text, in order.
 
     Raises InputError for a conversation that the chat template refuses, and for token ids the vocabulary lacks.
     """
@@ -74,8 +67,6 @@ def iter_encoded(documents: Iterable[Document], *, tokenizer: PreTrainedTokenize
 
 
 class _Encoder:
-    """A tokenizer and what is known of it."""
-
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer: Any = tokenizer
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -85,21 +76,20 @@ class _Encoder:
         self._has_template = bool(getattr(tokenizer, "chat_template", None))
 
     def encode(self, documents: Sequence[Document]) -> Iterator[Encoded]:
-        """The tokens of each document that has any text."""
         chats = [d for d in documents if self._is_chat(d)]
         plain = iter(self._tokenise([d.text for d in documents if not d.token_ids and not self._is_chat(d)]))
         with _special_tokens_read(self._backend):
             rendered = iter(self._tokenise([self._render(d) for d in chats]))
         for document in documents:
             if document.token_ids:
-                found = self._without_ends(document.id, *self._given(document))
+                encoded = self._without_ends(document.id, *self._given(document))
             elif self._is_chat(document):
-                found = self._without_ends(document.id, *next(rendered))
+                encoded = self._without_ends(document.id, *next(rendered))
             else:
                 ids, text, spans = next(plain)
-                found = Encoded(document.id, ids, np.ones(len(ids), dtype=bool), text, spans)
-            if found.is_text.any():
-                yield found
+                encoded = Encoded(document.id, ids, np.ones(len(ids), dtype=bool), text, spans)
+            if encoded.is_text.any():
+                yield encoded
 
     def _is_chat(self, document: Document) -> bool:
         return bool(document.messages) and self._has_template
@@ -147,11 +137,11 @@ class _Encoder:
         return ids, b"".join(pieces), np.stack([ends - [len(piece) for piece in pieces], ends])
 
     def _without_ends(self, document: str, ids: np.ndarray, text: bytes | None, spans: np.ndarray | None) -> Encoded:
-        """Special tokens are no text; BOS, EOS and padding at the ends are left off, as a context begins with BOS."""
-        found = Encoded(document, ids, ~np.isin(ids, list(self._special)), text, spans)
+        """The document with its special tokens marked as no text, without BOS, EOS and padding at its ends."""
+        encoded = Encoded(document, ids, ~np.isin(ids, list(self._special)), text, spans)
         framing = (bos_id(self._tokenizer), self._tokenizer.eos_token_id, self._tokenizer.pad_token_id)
         inner = np.flatnonzero(~np.isin(ids, [token for token in framing if token is not None]))
-        return found.part(int(inner[0]), int(inner[-1]) + 1) if len(inner) else found.part(0, 0)
+        return encoded.part(int(inner[0]), int(inner[-1]) + 1) if len(inner) else encoded.part(0, 0)
 
     @cached_property
     def _vocabulary(self) -> np.ndarray:
@@ -163,7 +153,7 @@ class _Encoder:
 
 
 def _spans(text: str, offsets: Sequence[tuple[int, int]]) -> np.ndarray:
-    """[2 n] where in the text's bytes each token begins and ends, from the ends of their stretches of characters."""
+    """[2 n] where in the text's bytes each token begins and ends."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     widths = 1 + (points > 0x7F) + (points > 0x7FF) + (points > 0xFFFF)
     place = np.concatenate([[0], np.cumsum(widths)])

@@ -1,8 +1,4 @@
-"""How much of the subject's loss survives when a dictionary's reconstruction stands in for the activations.
-
-Takes a subject, dictionaries of one site and packed batches; gives losses and the share recovered against zero and mean
-ablation (Bricken et al. 2023, "loss recovered"). Does not know how dictionaries were made.
-"""
+"""How much of the subject's loss survives when a dictionary's reconstruction replaces the activations."""
 
 from __future__ import annotations
 
@@ -27,10 +23,10 @@ __all__ = ["Fidelity", "measure_fidelities", "measure_fidelity"]
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Losses in nats per token over the same `n_tokens` predicted text tokens.
+    """Losses in nats per token over the same `n_tokens` predicted text tokens (Bricken et al. 2023, "loss recovered").
 
-    `clean`: the subject untouched. `spliced`: the site's output replaced by the reconstruction. `zero`, `mean`: by
-    zeros, by its mean over the text positions given. Special tokens' activations are left as they are in all four.
+    The site's output is untouched (`clean`), or replaced at text tokens by the reconstruction (`spliced`), by zeros, or
+    by its mean over the text positions given.
     """
 
     n_tokens: int
@@ -53,10 +49,7 @@ class Fidelity:
 def measure_fidelity(
     subject: Subject, dictionary: Dictionary, point: SitePoint, batches: Sequence[PackedBatch]
 ) -> Fidelity:
-    """Splice `dictionary(x)` into the subject at `point` and compare losses.
-
-    Raises SubjectError when the dictionary's width is not the site's, InputError when no token can be predicted.
-    """
+    """Raises SubjectError when the dictionary's width is not the site's, InputError when no token can be predicted."""
     return measure_fidelities(subject, {"": dictionary}, point=point, batches=batches)[""]
 
 
@@ -69,8 +62,7 @@ def measure_fidelities(
     *,
     bar: Bar | None = None,
 ) -> dict[str, Fidelity]:
-    """The fidelity of each dictionary of one site; the losses that none of them changes are taken once. `bar` counts
-    the passes over the batches. Raises as `measure_fidelity`."""
+    """The fidelity of each dictionary of one site. Raises as `measure_fidelity`."""
     width = subject.width(point)
     for dictionary in dictionaries.values():
         if dictionary.d_in != width:
@@ -102,7 +94,6 @@ def _recovered(clean: float, spliced: float, ablated: float) -> float | None:
 
 
 def _n_predicted(batch: PackedBatch) -> int:
-    """Text tokens with something before them in their context."""
     return int(torch.count_nonzero(batch.is_text[:, 1:]))
 
 

@@ -1,8 +1,4 @@
-"""A model and texts that live in memory, in place of a name or a path in the config.
-
-Takes a transformers model with its tokenizer, or a bridge of transformer_lens. The model is copied, a bridge is read as
-it is: neither is changed.
-"""
+"""A model and texts that live in memory, in place of a name or a path in the config."""
 
 from __future__ import annotations
 
@@ -27,9 +23,9 @@ __all__ = ["IN_MEMORY", "HeldModel", "HeldTexts"]
 
 @dataclass(frozen=True, slots=True)
 class HeldModel:
-    """A transformers model or a TransformerBridge, and its tokenizer; a bridge brings its own where none is given.
+    """A transformers model (copied when opened) or a TransformerBridge (read as it is), and its tokenizer.
 
-    Raises SubjectError for what is no such model, or has no tokenizer.
+    Raises SubjectError for anything else, and where there is no tokenizer.
     """
 
     model: Any
@@ -46,7 +42,7 @@ class HeldModel:
             raise SubjectError(f"tokenizer: a {kind} needs its own; give it beside the model")
 
     def open(self, config: SubjectConfig, *, device: str, seed: int) -> Subject:
-        """The subject. Raises SubjectError as `load_subject`, and for a bridge that is not as it was booted."""
+        """Raises SubjectError as `load_subject`, and for a bridge that is not as it was booted."""
         if is_bridge(self.model):
             return self._over_bridge(config, device=device)
         hf_model = copy.deepcopy(self.model)
@@ -72,14 +68,13 @@ class HeldModel:
 
     @property
     def name(self) -> str:
-        """What the model calls itself, for the config and the report; the name of its class where it does not."""
         said = getattr(getattr(self.model, "config", None), "name_or_path", "") or getattr(
             getattr(self.model, "cfg", None), "model_name", ""
         )
         return str(said).rstrip("/").rpartition("/")[2] or type(self.model).__qualname__
 
     def sha256(self) -> str:
-        """The hash of all weights by name, and of the tokenizer's vocabulary."""
+        """Hash of all weights by name, and of the vocabulary."""
         digest = hashlib.sha256()
         for name, weight in sorted(getattr(self.model, "original_model", self.model).named_parameters()):
             value = weight.detach().cpu().contiguous()
@@ -93,21 +88,18 @@ class HeldModel:
 
 @dataclass(frozen=True, slots=True)
 class HeldTexts:
-    """Documents, each a text."""
-
     texts: Sequence[str]
 
     @classmethod
     def of(cls, texts: Iterable[Any]) -> HeldTexts:
         """Raises InputError where one is no text."""
-        found = list(texts)
-        for place, text in enumerate(found):
+        documents = list(texts)
+        for place, text in enumerate(documents):
             if not isinstance(text, str):
                 raise InputError(f"corpus: text {place} is a {type(text).__name__}; give strings, or a path")
-        return cls(found)
+        return cls(documents)
 
     def open(self) -> Corpus:
-        """The corpus; a document's role follows from its place and text."""
         return Corpus(
             "memory",
             dict(DEFAULT_SHARES),
@@ -117,7 +109,6 @@ class HeldTexts:
         )
 
     def sha256(self) -> str:
-        """The hash of all texts in order."""
         digest = hashlib.sha256()
         for text in self.texts:
             raw = text.encode("utf-8", "surrogatepass")

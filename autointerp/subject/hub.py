@@ -1,8 +1,4 @@
-"""Whether the HuggingFace hub can be reached and has a name: asked once, before the libraries that load from it.
-
-transformers and datasets both try an unreachable hub for 25 s and then raise errors of several kinds. Does not
-know what a model or a data set is for.
-"""
+"""Whether the HuggingFace hub can be reached and has a name."""
 
 from __future__ import annotations
 
@@ -16,11 +12,11 @@ TIMEOUT_S = 15.0
 
 
 class HubUnknown(Exception):
-    """The hub has nothing of that name that this user may read, or the name can be none of the hub's."""
+    """The hub has nothing of that name that this user may read."""
 
 
 class HubUnreachable(Exception):
-    """The hub did not answer, or the user has set HF_HUB_OFFLINE."""
+    """The hub did not answer, or HF_HUB_OFFLINE is set."""
 
 
 def look_up(name: str, *, kind: Literal["model", "dataset"]) -> str:
@@ -28,6 +24,7 @@ def look_up(name: str, *, kind: Literal["model", "dataset"]) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
+    # asked once, first: transformers and datasets try an unreachable hub for 25 s, then raise errors of several kinds
     hub = HfApi()
     try:
         info = (hub.model_info if kind == "model" else hub.dataset_info)(name, timeout=TIMEOUT_S)
@@ -39,7 +36,7 @@ def look_up(name: str, *, kind: Literal["model", "dataset"]) -> str:
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """What a broken connection raises; the hub's client has changed its transport from version to version."""
+    """What a broken connection raises, whichever transport the hub's client uses."""
     transports = [import_module(name) for name in ("httpx", "httpx2") if find_spec(name) is not None]
     return (*(transport.HTTPError for transport in transports), OSError)
 

@@ -1,8 +1,4 @@
-"""A causal language model and its tokenizer from disk or hub, every failure turned into one line that can be acted on.
-
-Takes a name: `builtin`, a directory in HuggingFace layout, or a hub name. Code that comes with a model is never run,
-nor is the user asked whether it shall be. Does not know sites or hooks.
-"""
+"""A causal language model and its tokenizer from disk or hub; code that comes with a model is never run."""
 
 from __future__ import annotations
 
@@ -24,7 +20,6 @@ __all__ = ["builtin_directory", "load_model", "load_tokenizer", "locate_model", 
 
 
 def builtin_directory() -> Path:
-    """Where the builtin subject lies."""
     return resource("subjects/builtin")
 
 
@@ -42,7 +37,7 @@ def pick_device(device: str) -> torch.device:
 
 
 def locate_model(name: str) -> str:
-    """The directory (as a path) or hub name that transformers shall load; raises SubjectError where neither can be."""
+    """The directory or hub name for transformers to load. Raises SubjectError where there is neither."""
     if name == "builtin":
         directory = builtin_directory()
         if not (directory / "config.json").is_file():
@@ -73,7 +68,7 @@ def locate_model(name: str) -> str:
 
 
 def load_model(location: str, *, name: str) -> PreTrainedModel:
-    """The causal language model in float32 on the CPU, in evaluation mode.
+    """float32 on the CPU, in evaluation mode.
 
     Raises SubjectError for an unknown architecture, missing, truncated or incomplete weights.
     """
@@ -115,7 +110,7 @@ def load_model(location: str, *, name: str) -> PreTrainedModel:
 
 
 def load_tokenizer(location: str, *, name: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer. Raises SubjectError where there is none or it is empty."""
+    """Raises SubjectError where there is no tokenizer or it is empty."""
     from transformers import AutoTokenizer
 
     fix = "put its tokenizer.json and tokenizer_config.json beside config.json"

@@ -1,8 +1,4 @@
-"""The subject: a causal language model whose activations are read, replaced and followed to the logits.
-
-Takes a model by name, directory or from memory, through transformer_lens' TransformerBridge with raw weights (no
-folding, no centring, so that values are the original model's own). Does not know corpora, dictionaries or evidence.
-"""
+"""The subject: a causal language model whose activations are read, replaced and followed to the logits."""
 
 from __future__ import annotations
 
@@ -32,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Subject", "load_subject"]
 
+# logits held at once while a loss is computed (256 MB in float32)
 LOGIT_ENTRIES = 1 << 26
-"""Logits held at once while a loss is computed (256 MB in float32)."""
 
 Replace = Callable[[Float[Tensor, "n d_in"]], Float[Tensor, "n d_in"]]
 
 
 class _Enough(Exception):
-    """Raised inside a forward pass once every wanted activation has been read."""
+    """Every wanted activation has been read."""
 
 
 def load_subject(
@@ -51,13 +47,11 @@ def load_subject(
     tokenizer: PreTrainedTokenizerBase | None = None,
     bridge: TransformerBridge | None = None,
 ) -> Subject:
-    """The subject that `config.model` names, in float32 on `device`.
+    """The subject that `config.model` names, in float32. `seed` makes the random twin.
 
-    `seed` makes the random twin where `config.weights` asks for one.
-    `hf_model` with `tokenizer` gives a model from memory; it is taken over, not copied, so use it no further. `bridge`
-    with `tokenizer` gives a bridge that stands already, which is read as it is.
-    Raises SubjectError for an unknown name, damaged weights, a missing tokenizer, an architecture the bridge does
-    not know, a context longer than the model's, a site or layer it lacks, or a device that is absent.
+    `hf_model` is taken over, not copied; `bridge` is read as it is. Raises SubjectError for an unknown name, damaged
+    weights, a missing tokenizer, an architecture without a bridge, a context longer than the model's, an absent site,
+    layer or device.
     """
     chosen, name = pick_device(device), config.model
     if bridge is not None:
@@ -81,14 +75,14 @@ def load_subject(
 
 
 def _keep(x: Tensor, found: dict[SitePoint, Tensor], *, point: SitePoint, n_wanted: int) -> None:
-    """Keep what a hook sees; raises _Enough at the last that is wanted."""
+    """Raises _Enough at the last activation that is wanted."""
     found[point] = x.flatten(2).float() if x.dim() > 2 else x
     if len(found) == n_wanted:
         raise _Enough
 
 
 def _put(x: Tensor, mask: Tensor, replace: Replace, *, change: list[Tensor]) -> Tensor:
-    """What a hook gives back with the rows of `mask` replaced; leaves the difference in `change`."""
+    """What a hook returns with the rows of `mask` replaced; the difference goes into `change`."""
     flat = x.flatten(2).clone()
     flat[mask] = replace(flat[mask].float()).to(flat.dtype)
     change.append(flat.view_as(x) - x)
@@ -96,11 +90,7 @@ def _put(x: Tensor, mask: Tensor, replace: Replace, *, change: list[Tensor]) -> 
 
 
 class Subject:
-    """A model under study. All passes run without gradients in float32; the model is never changed.
-
-    `tokenizer` reads special tokens' spellings in a text as ordinary characters. `special_ids` are the ids that are
-    never text.
-    """
+    """A model under study: float32 without gradients, raw weights (nothing folded or centred), never changed."""
 
     def __init__(
         self,
@@ -122,7 +112,9 @@ class Subject:
         self.vocab_size = int(self.bridge.W_U.shape[1])
         self.n_layers = int(self.bridge.cfg.n_layers)
         n_rows = min(self.vocab_size, int(model.get_input_embeddings().weight.shape[0]))
+        # reads special tokens' spellings in a text as ordinary characters
         self.tokenizer = _tokenizer_within(n_rows, tokenizer, name=name)
+        # never text
         self.special_ids = special_ids(self.tokenizer)
         self.bos_id = bos_id(self.tokenizer)
         self._widths: dict[SitePoint, int] = {}
@@ -142,12 +134,11 @@ class Subject:
             raise SubjectError(f"subject.site = '{point.site}' {fault}; use one of {', '.join(good)}")
 
     def width(self, point: SitePoint) -> int:
-        """The activation width at a point, read off a pass over one token."""
         self.check(point)
         return self._widths[point]
 
     def _fault(self, point: SitePoint) -> str | None:
-        """What is wrong with a site of a layer, None (and its width is known) where nothing is."""
+        """What is wrong with a site of a layer; where it is None the width is known."""
         if self.bridge.get_hook_point(point.hook) is None:
             return f"does not exist in '{self.name}'"
         where = f"of layer {point.layer} of '{self.name}'"
@@ -158,6 +149,7 @@ class Subject:
                 f"{where} has no one projection to the residual stream ({way[0]}), as where experts have neurons of "
                 "their own"
             )
+        # the width is read off a pass
         x = self._read(torch.zeros(1, 2, dtype=torch.int64), [point]).get(point)
         if x is None or x.shape[:2] != (1, 2):
             return f"{where} holds no one vector per token"
@@ -172,18 +164,19 @@ class Subject:
     def activations(
         self, tokens: Int[Tensor, "batch pos"], points: Sequence[SitePoint]
     ) -> dict[SitePoint, Float[Tensor, "batch pos d_in"]]:
-        """Activations at every point; the pass ends at the last of them. Heads of `attn_z` lie end to end."""
+        """Activations at every point, heads of `attn_z` end to end."""
         for point in points:
             self.check(point)
         return self._read(tokens, points)
 
     def _read(self, tokens: Tensor, points: Sequence[SitePoint]) -> dict[SitePoint, Tensor]:
         wanted = set(points)
-        found: dict[SitePoint, Tensor] = {}
-        readers = {p: lambda x, hook, p=p: _keep(x, found, point=p, n_wanted=len(wanted)) for p in wanted}
+        kept: dict[SitePoint, Tensor] = {}
+        readers = {p: lambda x, hook, p=p: _keep(x, kept, point=p, n_wanted=len(wanted)) for p in wanted}
+        # the pass ends at the last point
         with suppress(_Enough):
             self._run(tokens, readers, stop=1 + max(point.layer for point in points))
-        return found
+        return kept
 
     def loss(self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
         """Loss in nats of predicting each token from those before it, at its own position.
@@ -206,8 +199,7 @@ class Subject:
         point: SitePoint | None = None,
         shift: Float[Tensor, "batch pos d_in"] | None = None,
     ) -> Float[Tensor, "batch vocab"]:
-        """Logits of what follows each row, with `shift` added to the site's output at the positions of `mask`; the
-        subject's own where no point is named."""
+        """Logits after each row, with `shift` added to the output of `point` at the positions of `mask`."""
         if point is not None:
             self.check(point)
         n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
@@ -222,10 +214,9 @@ class Subject:
         return torch.cat(parts)
 
     def logit_effects(self, point: SitePoint, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocab"]:
-        """What each direction adds to the logits, straight through the final norm (see `subject.unembedding`).
+        """What each direction adds to the logits, straight through the final norm; not chunked.
 
-        Holds n x vocab floats: pass directions in chunks where the vocabulary is large. Raises SubjectError for a site
-        without a linear way to the residual stream.
+        Raises SubjectError for a site without a linear way to the residual stream.
         """
         self.check(point)
         if SITES[point.site].way is None:
@@ -239,7 +230,7 @@ class Subject:
             )
 
     def content_hash(self) -> str:
-        """Hash of all weights and of the vocabulary: equal for equal subjects wherever they lie."""
+        """Hash of all weights and of the vocabulary."""
         digest = hashlib.blake2b(digest_size=16)
         for name, weight in sorted(self._weights.items()):
             digest.update(f"{name}{tuple(weight.shape)}".encode())
@@ -299,12 +290,11 @@ class Subject:
             )
 
     def _precision(self) -> AbstractContextManager[None]:
-        """On CPUs the faster float32 product, 1.4 times as fast, where it is exact; CUDA stays exact."""
+        # 1.4 times as fast on CPUs, where it is exact; on CUDA it would not be
         return fast_matmul(self.device) if self.device.type == "cpu" else nullcontext()
 
 
 def _tokenizer_within(n_rows: int, tokenizer: PreTrainedTokenizerBase, *, name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer for texts, which gives no id that the model has no row for."""
     try:
         return plain_tokenizer(tokenizer, n_rows=n_rows)
     except ValueError:
@@ -315,7 +305,6 @@ def _tokenizer_within(n_rows: int, tokenizer: PreTrainedTokenizerBase, *, name: 
 
 
 def _part(block: Any, name: str) -> Any:
-    """A part of a block by its dotted name; None where the block has none."""
     for step in name.split("."):
         block = getattr(block, step, None)
     return block

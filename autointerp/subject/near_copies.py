@@ -1,4 +1,4 @@
-"""Documents that repeat earlier ones: near copies, told by the share of word runs that were read before."""
+"""Documents that repeat earlier ones, told by the share of word runs that were read before."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from autointerp.records.document import Document
 __all__ = ["NearCopies"]
 
 RUN_WORDS = 8
+# of the places where a run may begin one in so many is looked at, chosen by the word: the same ones in a copy
 ONE_IN = 8
-"""Of the places where a run may begin one in so many is looked at, chosen by the word: the same ones in a copy."""
 FEWEST_RUNS = 4
 COPIED_FRAC = 0.8
+# runs kept, some 300 MB; what a longer corpus adds after that is not held against what follows
 MOST_RUNS = 4_000_000
-"""Runs kept, some 300 MB; what a longer corpus adds after that is not held against what follows."""
 
 
 class NearCopies:
-    """The runs read so far. What counts as a copy depends on the documents before it alone, so every pass over a corpus
-    leaves out the same ones."""
+    """The runs read so far; the same documents count as copies in every pass over a corpus."""
 
     def __init__(self) -> None:
         self._known: set[int] = set()
 
     def is_copy(self, document: Document) -> bool:
-        """Whether at least four fifths of the document's runs of eight words stand in documents read before. One with
-        fewer than four runs to look at never is."""
+        """Whether four fifths of the document's runs of eight words, of at least four, stand in documents read
+        before.
+        """
         runs = _runs(document.text)
         if len(runs) >= FEWEST_RUNS and len(runs & self._known) >= COPIED_FRAC * len(runs):
             return True

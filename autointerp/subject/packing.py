@@ -1,13 +1,4 @@
-"""Documents of one role packed into contexts of fixed length, with every token's document and offset remembered.
-
-Takes documents and a subject's tokenizer; yields batches of token ids. Does not know models or activations.
-Packing `concatenate`: a context is `[BOS] text [BOS] text ...`: it begins with BOS where the tokenizer has one,
-documents are separated by BOS (by EOS where there is no BOS, by nothing where there is neither), a document longer than
-a context goes on in the next one with its offset kept, and only the last context is padded. Packing `document`: a
-context holds one document, or a piece of one, and padding up to the longest of its batch. Padding stands behind the
-text, so nothing that a causal model makes of the text has seen it. The first text tokens of every context can be left
-out: they are read as what comes before, and count as no text.
-"""
+"""Documents of one role packed into contexts of fixed length, with every token's document and offset remembered."""
 
 from __future__ import annotations
 
@@ -37,19 +28,16 @@ Packing = Literal["concatenate", "document"]
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
-    """A batch of contexts, every one beginning with BOS where the tokenizer has one.
-
-    tokens: token ids. document: index into `documents` of the document each token belongs to, -1 for special
-    tokens and padding. offset: the token's position within its document's own token sequence (-1 likewise).
-    texts, spans: for tokenizers whose ids do not spell the text, each document's bytes, and where in them each token
-    begins and ends (see `subject.encoding`).
-    """
+    """A batch of contexts, every one beginning with BOS where the tokenizer has one; padding follows the text."""
 
     tokens: Int[Tensor, "batch pos"]
+    # index into `documents`, -1 for special tokens and padding
     document: Int[Tensor, "batch pos"]
+    # position within the document's own tokens, -1 likewise
     offset: Int[Tensor, "batch pos"]
     documents: tuple[str, ...]
     role: Role
+    # where ids do not spell the text: each document's bytes, and where in them each token begins and ends
     texts: tuple[bytes, ...] = ()
     spans: Int[Tensor, "2 batch pos"] | None = None
 
@@ -70,7 +58,6 @@ class PackedBatch:
         return replace(self, document=document, offset=offset)
 
     def without_first(self, n: int) -> PackedBatch:
-        """The same contexts, the first `n` text tokens of each no text."""
         return self.without(self.is_text.cumsum(dim=1) <= n) if n else self
 
 
@@ -86,12 +73,12 @@ def iter_batches(
     packing: Packing = "concatenate",
     skip_first: int = 0,
 ) -> Iterator[PackedBatch]:
-    """Batches of `batch_contexts` contexts of `context_tokens` tokens; the last batch may hold fewer contexts.
+    """Batches of `batch_contexts` contexts of `context_tokens` tokens; the last may hold fewer.
 
-    `max_tokens` counts text tokens, is met exactly, and ends the stream early. `shard = (i, n)` yields every n-th
-    batch from the i-th on: packing is that of the whole stream, so n shards together are exactly one unsharded
-    pass. `skip_first` text tokens of every context are left out, after they were counted. Document order is the
-    caller's. Raises InputError when there is no text at all.
+    `concatenate` packs `[BOS] text [BOS] text ...` (else EOS between, else nothing); a long document goes on in the
+    next context, its offset kept. `document` gives each document, or piece of one, a context. `max_tokens` counts text
+    tokens and is met exactly. Shard (i, n) yields every n-th batch from the i-th on. The first `skip_first` text tokens
+    of every context are counted, then read as no text. Raises InputError when there is no text.
     """
     index, n_shards = shard
     if not 0 <= index < n_shards:
@@ -131,30 +118,29 @@ def count_tokens(corpus: Corpus, *, tokenizer: PreTrainedTokenizerBase, role: Ro
 def require_tokens(
     corpus: Corpus, *, tokenizer: PreTrainedTokenizerBase, roles: dict[Role, int], key: str
 ) -> dict[Role, int]:
-    """Check before any work that each role has the tokens asked for; returns the counts found (capped).
+    """The tokens of each role, counted up to the number asked for.
 
-    `key` is the config key that asked, such as `corpus.evidence_tokens`. Raises InputError with the count of every
-    role asked for.
+    `key` is the config key that asked. Raises InputError with the counts where a role has too few.
     """
-    found: dict[Role, int] = {
+    counts: dict[Role, int] = {
         role: count_tokens(corpus, tokenizer=tokenizer, role=role, up_to=n) for role, n in roles.items()
     }
-    if all(found[role] >= n for role, n in roles.items()):
-        return found
-    have = ", ".join(f"{role} {found[role]:,} of {n:,}" for role, n in roles.items())
+    if all(counts[role] >= n for role, n in roles.items()):
+        return counts
+    have = ", ".join(f"{role} {counts[role]:,} of {n:,}" for role, n in roles.items())
     raise InputError(
         f"corpus.path = '{corpus.name}' is too short for {key} = {sum(roles.values())}: it has tokens by role: {have}; "
         f"lower {key} or give more text"
     )
 
 
+# the lines of a row: a context while it is filled
 _TOKEN, _DOCUMENT, _OFFSET, _START, _END = range(5)
-"""The lines of a row: a context while it is filled."""
 
 
 @dataclass(slots=True)
 class _Packer:
-    """The row being filled and the rows of the batch being filled."""
+    """The row and the batch being filled."""
 
     separator: int | None
     bos: int | None
@@ -188,7 +174,7 @@ class _Packer:
             yield from self._close_if_full(is_last=offset == n_tokens and self.packing == "document")
 
     def finish(self) -> Iterator[PackedBatch]:
-        """The rest: the unfinished row, padded, in a batch that may hold fewer contexts."""
+        """The unfinished row, padded, in a batch that may hold fewer contexts."""
         if self.row is not None and (self.row[_DOCUMENT] >= 0).any():
             self.rows.append(self.row)
             self.longest = self.context_tokens
@@ -201,7 +187,6 @@ class _Packer:
         self.filled = 0 if self.bos is None else 1
 
     def _place(self, encoded: Encoded, offset: int, n: int) -> None:
-        """The next `n` tokens of a document at the end of the row."""
         assert self.row is not None
         if not self.documents or self.documents[-1] != encoded.document:
             self.documents.append(encoded.document)

@@ -1,8 +1,7 @@
-"""Attention sinks: the few text tokens, mostly one early in a context, whose activations are far longer than others.
+"""Attention sinks: the few text tokens, mostly early in a context, whose activations are far longer than others.
 
 Attention rests on them (Sun et al. 2024, arXiv 2402.17762). They say nothing of the text and can hold most of a site's
-variance. Takes a subject and contexts; finds how long a sink's activation is at a site, and leaves such tokens out of
-batches. Does not know dictionaries.
+variance.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_LIMIT", "Sinks", "find_sinks", "iter_without_sinks", "leave_out"]
 
+# the longest activation where nothing counts as a sink
 NO_LIMIT = math.inf
-"""The longest activation where nothing counts as a sink."""
 
+# multiples of the median norm from which on an activation may be a sink's
 LONG = 6.0
-"""Multiples of the median norm from which on an activation may be a sink's."""
 MOST_PER_CONTEXT = 1.5
 LEAST_VARIANCE_FRAC = 0.1
 N_SHOWN = 5
@@ -38,23 +37,19 @@ N_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """The sinks of one site on a sample of contexts.
-
-    longest: the norm above which a text token is a sink. tokens_frac, variance_frac: their share of the text tokens and
-    of the variance. norm_ratio: their median norm over that of all text tokens. positions, tokens: the commonest, with
-    how often; a position counts from the context's start.
-    """
-
+    # the norm above which a text token is a sink
     longest: float
     n: int
+    # their share of the text tokens, and of the variance
     tokens_frac: float
     variance_frac: float
+    # their median norm over that of all text tokens
     norm_ratio: float
+    # the commonest, with how often; positions count from the context's start
     positions: dict[str, int]
     tokens: dict[str, int]
 
     def in_short(self) -> str:
-        """One line about them."""
         positions = ", ".join(f"{position} ({n})" for position, n in self.positions.items())
         tokens = ", ".join(f"{token!r} ({n})" for token, n in self.tokens.items())
         return (
@@ -66,16 +61,15 @@ class Sinks:
 def find_sinks(subject: Subject, batches: Iterable[PackedBatch], point: SitePoint) -> Sinks | None:
     """The sinks of a site, None where it has none.
 
-    Tokens are sinks where they are few (no more than 1.5 in a context), apart (fewer tokens lie between half their
-    least length and it than beyond it) and heavy (a tenth of the variance or more): a frequent token of long
-    activations, or a site whose norms spread widely, has none.
+    Sinks are few (at most 1.5 in a context), apart (fewer norms in [longest / 2, longest] than above) and heavy (at
+    least a tenth of the variance).
     """
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     n_contexts = 0
-    for batch, found in iter_activations(subject, batches, [point]):
+    for batch, per_point in iter_activations(subject, batches, [point]):
         is_text = batch.is_text
         position = torch.arange(is_text.shape[1]).expand_as(is_text)
-        rows = found[point][is_text.to(found[point].device)].cpu()
+        rows = per_point[point][is_text.to(per_point[point].device)].cpu()
         parts.append((rows, batch.tokens[is_text].cpu(), position[is_text.cpu()]))
         n_contexts += int(is_text.any(dim=1).sum())
     if not parts:
@@ -115,12 +109,13 @@ def leave_out(
 def iter_without_sinks(
     subject: Subject, batches: Iterable[PackedBatch], longest: Mapping[SitePoint, float]
 ) -> Iterator[PackedBatch]:
-    """The batches, sinks left out. The subject runs on them only where there is a limit."""
+    """The batches without sinks."""
+    # the subject need not run
     if not longest:
         yield from batches
         return
-    for batch, found in iter_activations(subject, batches, list(longest)):
-        yield leave_out(batch, found, longest)
+    for batch, activations in iter_activations(subject, batches, list(longest)):
+        yield leave_out(batch, activations, longest)
 
 
 def _commonest(values: Iterable[str]) -> dict[str, int]:

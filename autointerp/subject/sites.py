@@ -1,4 +1,4 @@
-"""Where activations are read: a site of a layer. All that is known of a site is its row of the table `SITES`."""
+"""Where activations are read: a site of a layer, with its row in `SITES`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ __all__ = ["SITES", "SitePoint", "SiteRow"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteRow:
-    """What has to be known of a site.
-
-    hook: the name transformer_lens gives the place, within its block.
-    way: what leads from the site to the residual stream, by its name in the block: a projection, then a norm, which
-    only some blocks have. () for what is added to the stream as it stands, None where the way is not linear, so that
-    directions have no logit effects.
-    skip: the site of the same layer where a change made here has to be added once more, because the hook stands on the
-    branch and not on the skip connection. None where replacing the value at the hook is all of it.
-    """
-
+    # transformer_lens' name of the place within its block
     hook: str
+    # the projection and the norm (where the block has one) that lead to the residual stream, by name; () for what is
+    # added to the stream as it stands, None where the way is not linear and directions have no logit effects
     way: tuple[str, ...] | None
+    # the site of the same layer where a change made here is added once more, since the hook stands on the branch and
+    # not on the skip connection
     skip: Site | None = None
 
 
@@ -40,15 +35,13 @@ SITES: dict[Site, SiteRow] = {
 
 @dataclass(frozen=True, slots=True)
 class SitePoint:
-    """One place in the subject. `mlp_in` is what the MLP reads, its norm applied; `mlp_post` holds the neurons;
-    `attn_z` has its heads laid end to end."""
+    """One place in the subject: `mlp_in` is what the MLP reads after its norm, `mlp_post` holds the neurons."""
 
     site: Site
     layer: int
 
     @property
     def hook(self) -> str:
-        """The transformer_lens hook name."""
         return f"blocks.{self.layer}.{SITES[self.site].hook}"
 
     def __str__(self) -> str:

@@ -1,8 +1,7 @@
-"""The bytes of every token, and text made of them: what `tokenizer.decode` does not give token by token.
+"""The bytes of every token, and the text made of them.
 
-Takes a tokenizer; knows byte-level BPE (GPT-2's table of bytes and characters), sentencepiece style (a lower block
-for the space, `<0xAB>` byte tokens) and, for anything else, plain strings. Where ids spell the text, joining the pieces
-of a document's ids gives it back. Does not know models or windows beyond the spans of bytes they need.
+Three spellings: byte-level BPE (GPT-2's table of bytes and characters), sentencepiece (a lower block for the space,
+`<0xAB>` byte tokens), and plain strings for anything else.
 """
 
 from __future__ import annotations
@@ -39,24 +38,21 @@ BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 @dataclass(frozen=True, slots=True)
 class TokenText:
-    """The bytes of every vocabulary entry, and whether the tokenizer puts a space of its own before a text.
+    """The bytes of every vocabulary entry, and whether the tokenizer puts a space of its own before a text."""
 
-    `pieces[token_id]` is b"" for an id without an entry (vocabularies padded to a round size).
-    """
-
+    # by id; b"" for an id without an entry (vocabularies padded to a round size)
     pieces: tuple[bytes, ...]
     adds_space: bool
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, *, vocab_size: int | None = None) -> TokenText:
-        """The token texts of a tokenizer, padded to the model's `vocab_size` where that is larger."""
         pieces = token_bytes(tokenizer)
         pieces += [b""] * max(0, (vocab_size or 0) - len(pieces))
         first = encode_texts(tokenizer, ["a"])[0][:1]
         return cls(tuple(pieces), bool(first) and pieces[first[0]].startswith(b" "))
 
     def document_pieces(self, ids: Sequence[int], *, offset: int = 0) -> list[bytes]:
-        """The bytes of a document's tokens from `offset` on; a space the tokenizer added at offset 0 is taken off."""
+        """The bytes of a document's tokens from `offset` on, without a space the tokenizer added at offset 0."""
         pieces = [self.pieces[token] for token in ids]
         if pieces and offset == 0 and self.adds_space:
             pieces[0] = pieces[0].removeprefix(b" ")
@@ -68,7 +64,7 @@ class TokenText:
 
 
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
-    """The bytes of each id from 0 to the highest one in the vocabulary; special tokens as their literal spelling."""
+    """The bytes of each id up to the highest; special tokens as their literal spelling."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     pieces = [b""] * (max(vocabulary.values(), default=-1) + 1)
     literal = {int(i): str(token) for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
@@ -82,8 +78,8 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> list[bytes]:
 
 
 def spells_text(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the ids of a text tell all of it: those of bytes do, and pieces beside which every byte has a token.
-    Words lose what is between them, and unknown ones themselves."""
+    """Whether the ids of a text tell all of it."""
+    # word tokens lose what is between them, and unknown words themselves
     style = style_of(tokenizer)
     if style == "sentencepiece":
         vocabulary = tokenizer.get_vocab()
@@ -110,8 +106,8 @@ def style_of(tokenizer: PreTrainedTokenizerBase) -> Style:
 def plain_tokenizer(tokenizer: PreTrainedTokenizerBase, *, n_rows: int | None = None) -> PreTrainedTokenizerBase:
     """A copy that reads special tokens' spellings inside a text (`</s>`, `<|endoftext|>`) as ordinary characters.
 
-    With `n_rows` it never gives an id that an embedding of so many rows lacks: added tokens beyond them are left out,
-    and their spellings are characters, too. Raises ValueError where other entries lie beyond, which text needs.
+    With `n_rows`, added tokens whose ids an embedding of so many rows lacks are left out. Raises ValueError where other
+    entries lie beyond it.
     """
     own: Any = copy.deepcopy(tokenizer)
     backend = getattr(own, "backend_tokenizer", None)
@@ -130,11 +126,13 @@ def plain_tokenizer(tokenizer: PreTrainedTokenizerBase, *, n_rows: int | None = 
 
 
 def _trimmed(backend: Any, n_rows: int) -> Any:
-    """The tokenizer without the added tokens whose ids are `n_rows` or more, which a model's own vocabulary may list as
-    well. Raises ValueError where a piece of text has such an id."""
+    """The tokenizer without the added tokens whose ids are `n_rows` or more. Raises ValueError where a piece of text
+    has such an id.
+    """
     tree = json.loads(backend.to_str())
     beyond = {token["content"] for token in tree["added_tokens"] if token["id"] >= n_rows}
     tree["added_tokens"] = [token for token in tree["added_tokens"] if token["id"] < n_rows]
+    # a model's own vocabulary may list the added tokens as well
     model = tree["model"]
     if isinstance(model["vocab"], dict):
         model["vocab"] = {text: i for text, i in model["vocab"].items() if i < n_rows or text not in beyond}
@@ -149,7 +147,7 @@ def _trimmed(backend: Any, n_rows: int) -> Any:
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The token ids of each text, no special tokens added."""
+    """Without special tokens."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
@@ -157,13 +155,12 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> li
 
 
 def separator_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The special token put between documents: BOS, else EOS, else none."""
+    """The special token between documents: BOS, else EOS, else none."""
     bos = bos_id(tokenizer)
     return _one(tokenizer.eos_token_id) if bos is None else bos
 
 
 def bos_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The token that begins a text, where the tokenizer has one."""
     return _one(tokenizer.bos_token_id)
 
 
@@ -175,14 +172,13 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
 
 
 def span_text(pieces: Sequence[bytes], *, before: bytes = b"", after: bytes = b"") -> tuple[str, tuple[int, ...]]:
-    """The text of a stretch of tokens, widened to whole characters, with the tokens' spans in it.
+    """(text, token_starts) of a stretch of tokens, widened to whole characters by the neighbouring bytes `before`,
+    `after`.
 
-    `before` and `after` are the document's neighbouring bytes (the nearest three count). Returns the text and
-    `token_starts` (one entry per token and one for the end) in bytes of `text.encode()`, as
-    `records.window.Window` has them. A character cut by the edge of the stretch is completed from its neighbours;
-    bytes that are no UTF-8 even so become U+FFFD each run, and the token starts move with it.
+    Starts: one per token and one for the end, in bytes of `text.encode()`. Each run of invalid UTF-8 becomes U+FFFD.
     """
     core = b"".join(pieces)
+    # a character has four bytes at most
     before, after = before[-3:], after[:3]
     raw = before + core + after
     start, end = len(before), len(before) + len(core)
@@ -236,7 +232,7 @@ def _one(token: Any) -> int | None:
 
 
 def _affixes(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
-    """What the model's own spelling puts before pieces that go on a word (`##`) and behind those that end one."""
+    """What the model's spelling puts before pieces that go on a word (`##`) and behind those that end one."""
     model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     return getattr(model, "continuing_subword_prefix", None) or "", getattr(model, "end_of_word_suffix", None) or ""
 
@@ -247,7 +243,7 @@ def _replaces_space(step: dict[str, Any]) -> bool:
 
 @lru_cache(maxsize=1)
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's table: printable Latin-1 bytes stand for themselves, the others for characters from U+0100 on."""
+    """GPT-2's table of bytes and characters."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     table = {chr(byte): byte for byte in printable}
     others = [byte for byte in range(256) if byte not in set(printable)]

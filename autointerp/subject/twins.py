@@ -1,7 +1,5 @@
-"""Random twins of a trained subject: the same architecture and text, weights that learnt nothing.
-
-What a score says of a trained model and of its twin alike, it does not say about the model. The variants are those of
-Heap, Lawson, Farnik and Aitchison 2025 (arXiv 2501.17727) and one more. Takes a model; changes it in place.
+"""Random twins of a trained subject (Heap, Lawson, Farnik and Aitchison 2025, arXiv 2501.17727, and one variant
+more).
 """
 
 from __future__ import annotations
@@ -17,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Weights", "make_twin"]
 
+# `permuted`: the entries of every tensor shuffled, so that each keeps its distribution exactly. `resampled`: drawn from
+# a normal distribution of the tensor's mean and deviation (Heap et al., "re-randomised"). `..._but_embeddings`: token
+# and position embeddings and the unembedding stay trained ("excluding embeddings"). `initial`: as the architecture
+# initialises itself before training ("step 0").
 Weights = Literal["trained", "permuted", "permuted_but_embeddings", "resampled", "resampled_but_embeddings", "initial"]
-"""`permuted`: the entries of every tensor shuffled, so that each keeps its distribution exactly. `resampled`: drawn
-from a normal distribution of the tensor's mean and deviation (Heap et al., "re-randomised"). `..._but_embeddings`:
-token and position embeddings and the unembedding stay trained ("excluding embeddings"). `initial`: as the architecture
-initialises itself before training ("step 0")."""
 
 
 @torch.no_grad()
 def make_twin(model: PreTrainedModel, weights: Weights, *, seed: int) -> None:
-    """Turn `model` into the twin that `weights` names, the same one for the same seed.
+    """Turn `model` in place into the twin that `weights` names, the same one for the same seed.
 
     Tensors that share memory (a tied unembedding) still do afterwards.
     """
@@ -55,7 +53,6 @@ def make_twin(model: PreTrainedModel, weights: Weights, *, seed: int) -> None:
 
 
 def _embeddings(model: PreTrainedModel) -> set[int]:
-    """The parameters of token and position embeddings and of the unembedding."""
     kept = {id(p) for module in model.modules() if isinstance(module, torch.nn.Embedding) for p in module.parameters()}
     head = model.get_output_embeddings()
     return kept | ({id(p) for p in head.parameters()} if head is not None else set())

@@ -1,9 +1,8 @@
 """What a direction at a site adds to the logits, straight through: out-projection, final norm, unembedding.
 
-The final norm is linearised: its gain is folded in and, for LayerNorm, the mean over coordinates is taken off; the
-division by each token's own standard deviation is left out, since it scales all logits of a token alike. So effects
-rank vocabulary entries exactly and are in units of one over that standard deviation. Left out as well: what later
-layers make of the direction, and monotone caps on logits.
+The final norm is linearised: its gain is folded in and, for LayerNorm, the mean over coordinates taken off. Each
+token's division by its standard deviation is left out: it scales all logits of a token alike, so effects rank entries
+exactly. Left out as well: later layers, and monotone caps on logits.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from torch import Tensor
 
 __all__ = ["LinearNorm", "logit_effects"]
 
+# large against any epsilon under a norm's square root
 PROBE_SCALE = 1e3
-"""Large against any epsilon under a norm's square root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,7 @@ class LinearNorm:
     @classmethod
     @torch.no_grad()
     def measure(cls, norm: Callable[[Tensor], Tensor] | None, *, d_model: int, device: torch.device) -> LinearNorm:
-        """Read both off the module itself, so that every spelling of a gain (`w`, `1 + w`) is got right.
-
-        A norm is odd in its input but for its bias, so (norm(x) - norm(-x)) / 2 is gain * x / scale(x).
-        """
+        """Read off the module itself, so that every spelling of a gain (`w`, `1 + w`) is got right."""
         if norm is None:
             return cls(torch.ones(d_model, device=device), centres=False)
         signs = torch.ones(d_model, device=device)
@@ -43,6 +39,7 @@ class LinearNorm:
 
         def odd(x: Tensor) -> Tensor:
             x = PROBE_SCALE * x.view(1, 1, -1)
+            # a norm is odd in its input but for its bias, so this is gain * x / scale(x)
             return (norm(x) - norm(-x)).flatten().float() / 2
 
         # a shift by a constant vanishes under LayerNorm and halves the response under RMSNorm
@@ -61,6 +58,6 @@ def logit_effects(
     norm: LinearNorm,
     unembedding: Float[Tensor, "d_model vocab"],
 ) -> Float[Tensor, "n vocab"]:
-    """Logit effect of each direction; `out` leads from the site to the residual stream where they differ."""
+    """`out` leads from the site to the residual stream where they differ."""
     residual = directions if out is None else directions @ out
     return norm(residual) @ unembedding
