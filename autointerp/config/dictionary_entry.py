@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from autointerp.config.core_settings import core_section
 from autointerp.config.section import Count, Fraction, Positive, Section
+from autointerp.config.sites import Site
 from sae_core.config import (
     TRAINED_KINDS,
     DictionaryConfig,
@@ -30,12 +31,10 @@ __all__ = [
     "OF_THE_RUN",
     "READY_KINDS",
     "DictionaryEntry",
-    "Site",
     "takes",
     "users_of",
 ]
 
-Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 READY_KINDS = frozenset({"load", "plugin", "object"})
 """Kinds that come from elsewhere as they are."""
 EVIDENCE_KIND = "evidence"

@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 
 from autointerp.config.asking import ControlsConfig, ExplainConfig, LimitsConfig, ScoreConfig
 from autointerp.config.core_settings import core_section
-from autointerp.config.dictionary_entry import DERIVED_KINDS, DictionaryEntry, Site
+from autointerp.config.dictionary_entry import DERIVED_KINDS, DictionaryEntry
 from autointerp.config.secrets import find_secret
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
+from autointerp.config.sites import Site
 from sae_core.config import TrainingConfig
 
 __all__ = ["Config", "CorpusConfig", "HarvestConfig", "SubjectConfig", "TrainConfig"]

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from autointerp.config.sites import SITES, SitePoint
 from autointerp.records.evidence import TokenEffect
-from autointerp.subject.sites import SITES, SitePoint
 from autointerp.subject.tokens import TokenText
 
 __all__ = ["Effects", "find_effects", "strongest_effects", "text_tokens"]

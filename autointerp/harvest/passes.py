@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import HarvestConfig
 from autointerp.errors import SubjectError
 from autointerp.harvest.contexts import ContextCollector
@@ -25,7 +26,6 @@ from autointerp.harvest.windows import Plan, WindowCollector
 from autointerp.progress import Progress
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, leave_out
-from autointerp.subject.sites import SitePoint
 from sae_core.dictionary import Dictionary
 
 __all__ = [

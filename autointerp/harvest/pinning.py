@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError
 from autointerp.harvest.effects import HasLogitEffects, strongest_effects, text_tokens
 from autointerp.harvest.passes import LoadedDictionary, ReadableSubject
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sites import SitePoint
 from autointerp.subject.tokens import TokenText
 
 __all__ = ["PROMPT_TOKENS", "PinnableSubject", "Prompts", "choose_prompts", "pin_features"]

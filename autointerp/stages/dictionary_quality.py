@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.sites import SitePoint
 from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout, write_text
@@ -17,7 +18,6 @@ from autointerp.subject.activations import iter_training_chunks
 from autointerp.subject.fidelity import Fidelity, measure_fidelities
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import iter_without_sinks
-from autointerp.subject.sites import SitePoint
 from sae_core.dictionary import Dictionary
 from sae_core.quality import Quality, QualityMeter
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from autointerp.config.dictionary_entry import DictionaryEntry, Site
+from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.sites import Site, SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.corpus import IN_MEMORY
-from autointerp.subject.sites import SitePoint
 
 __all__ = ["Origin", "Place", "check_origin"]
 

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.progress import Progress
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import iter_training_batches, iter_training_chunks
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, Sinks, find_sinks
-from autointerp.subject.sites import SitePoint
 
 __all__ = ["SiteActivations", "open_site"]
 

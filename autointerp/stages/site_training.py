@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.errors import ConfigError
 from autointerp.progress import Bar, Progress
 from autointerp.runs.layout import RunLayout
@@ -21,7 +22,6 @@ from autointerp.stages.site_activations import SiteActivations
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import TrainingChunks
 from autointerp.subject.sinks import NO_LIMIT
-from autointerp.subject.sites import SitePoint
 from sae_core.activations.buffer import ShuffleBuffer
 from sae_core.activations.store_writer import write_store
 from sae_core.distributed import Ranks

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from autointerp.config.dictionary_entry import DERIVED_KINDS, READY_KINDS, DictionaryEntry, takes
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import Config
 from autointerp.errors import SubjectError
 from autointerp.harvest.firing import FiringRules
@@ -26,7 +27,6 @@ from autointerp.stages.ready_dictionaries import ReadyDictionary, open_ready
 from autointerp.stages.site_activations import SiteActivations, open_site
 from autointerp.stages.site_training import check_ranks, forget_training, train_site
 from autointerp.stages.workbench import Workbench, open_workbench
-from autointerp.subject.sites import SitePoint
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
 from sae_core.build import FITTED_KINDS

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autointerp.config.dictionary_entry import EVIDENCE_KIND, DictionaryEntry
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.records.document import Role
@@ -13,7 +14,6 @@ from autointerp.stages.objects import Objects, held_model, held_texts
 from autointerp.subject.corpus import Corpus, open_corpus
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch, iter_batches, require_tokens
-from autointerp.subject.sites import SitePoint
 
 __all__ = ["Workbench", "open_workbench"]
 

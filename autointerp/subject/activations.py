@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError
 from autointerp.subject.packing import PackedBatch, Packing, iter_batches
-from autointerp.subject.sites import SitePoint
 
 if TYPE_CHECKING:
     from autointerp.subject.corpus import Corpus

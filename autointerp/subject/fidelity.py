@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError, SubjectError
 from autointerp.progress import Bar
 from autointerp.subject.model import Replace, Subject
 from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sites import SitePoint
 
 if TYPE_CHECKING:
     from sae_core.dictionary import Dictionary

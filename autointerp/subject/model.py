@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from autointerp.config.sites import SITES, SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.bridge import boot_bridge
 from autointerp.subject.loading import load_model, load_tokenizer, locate_model, pick_device
-from autointerp.subject.sites import SITES, SitePoint
 from autointerp.subject.tokens import bos_id, plain_tokenizer, special_ids
 from autointerp.subject.twins import make_twin
 from autointerp.subject.unembedding import LinearNorm, logit_effects

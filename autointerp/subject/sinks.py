@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.subject.activations import iter_activations
 from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sites import SitePoint
 
 if TYPE_CHECKING:
     from autointerp.subject.model import Subject

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.errors import SubjectError
 from autointerp.harvest.evidence import LoadedDictionary
 from autointerp.harvest.firing import FiringRules
 from autointerp.records.document import Role
 from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sites import SitePoint
 from autointerp.subject.tokens import TokenText
 from sae_core.dictionary import Dictionary
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import HarvestConfig, SubjectConfig
 from autointerp.harvest.evidence import harvest
 from autointerp.harvest.firing import FiringRules, find_firings
 from autointerp.harvest.passes import LoadedDictionary
 from autointerp.records.evidence import Evidence
 from autointerp.subject.model import load_subject
-from autointerp.subject.sites import SitePoint
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
 from tests.harvest.planted import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from autointerp.config.sites import SitePoint
 from autointerp.harvest.effects import find_effects
-from autointerp.subject.sites import SitePoint
 from tests.harvest.planted import BOS, POINT, VOCAB, PlantedSubject, planted_text
 
 

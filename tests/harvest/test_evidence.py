@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import HarvestConfig
 from autointerp.errors import SubjectError
 from autointerp.harvest.evidence import Need, build_evidence, harvest
@@ -17,7 +18,6 @@ from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import write_evidence
 from autointerp.records.window import ACTIVATING, SILENT
-from autointerp.subject.sites import SitePoint
 from tests.harvest.planted import (
     ALWAYS,
     BOS,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import InputError
 from autointerp.harvest.firing import FiringRules
@@ -20,7 +21,6 @@ from autointerp.records.evidence_file import read_evidence, write_evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sites import SitePoint
 from autointerp.subject.tokens import TokenText
 from sae_core.architectures.fixed import IdentityDictionary
 from sae_core.config import DictionaryConfig

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import HarvestConfig
 from autointerp.harvest.evidence import LoadedDictionary, harvest
 from autointerp.harvest.firing import FiringRules
 from autointerp.records.evidence import Evidence
-from autointerp.subject.sites import SitePoint
 from sae_core.architectures.fixed import IdentityDictionary
 from sae_core.config import DictionaryConfig
 from tests.harvest.planted import NEURONS, WIDE, PlantedCorpus, PlantedSubject, loaded, planted_text

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import HarvestConfig
 from autointerp.harvest.evidence import harvest
 from autointerp.records.document import Document
 from autointerp.records.evidence import Evidence
 from autointerp.subject.packing import Packing, iter_batches
-from autointerp.subject.sites import SitePoint
 from autointerp.subject.tokens import TokenText, plain_tokenizer, special_ids
 from tests.harvest.planted import N_FEATURES, loaded
 from tests.subject.kinds import KINDS, LINES, SENTENCES, SPELLING

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.stages.origin import Origin, check_origin
-from autointerp.subject.sites import SitePoint
 
 
 def check(

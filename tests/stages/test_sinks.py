@@ -12,12 +12,12 @@ import torch
 
 from autointerp import pipeline
 from autointerp.config.loading import parse_config
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.records.evidence_file import read_evidence
 from autointerp.runs.layout import RunLayout
 from autointerp.stages.workbench import Workbench, open_workbench
-from autointerp.subject.sites import SitePoint
 from sae_core.checkpoint import load_dictionary
 from tests.stages.planted_subject import save_planted, save_words
 

@@ -237,8 +237,8 @@ def test_several_processes_share_training_only(world: World, tmp_path: Path, mon
 
 
 def test_shards_are_disjoint_and_full(world: World) -> None:
+    from autointerp.config.sites import SitePoint
     from autointerp.stages.workbench import open_workbench
-    from autointerp.subject.sites import SitePoint
 
     bench = open_workbench(world.config())
     options: dict[str, Any] = {"max_tokens": 3000, "context_tokens": 48, "batch_contexts": 8}

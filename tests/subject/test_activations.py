@@ -7,12 +7,12 @@ import json
 import pytest
 import torch
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import CorpusConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.activations import iter_activations, iter_training_batches, iter_training_chunks
 from autointerp.subject.corpus import open_corpus
 from autointerp.subject.packing import iter_batches
-from autointerp.subject.sites import SitePoint
 
 POINT = SitePoint("mlp_post", 1)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError, SubjectError
 from autointerp.subject.fidelity import Fidelity, measure_fidelities, measure_fidelity
 from autointerp.subject.packing import iter_batches
-from autointerp.subject.sites import SitePoint
 from sae_core.dictionary import Dictionary
 
 POINT = SitePoint("resid_post", 1)

@@ -8,12 +8,12 @@ import json
 import pytest
 import torch
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import CorpusConfig
 from autointerp.errors import InputError
 from autointerp.records.document import Document
 from autointerp.subject.corpus import open_corpus
 from autointerp.subject.packing import PackedBatch, count_tokens, iter_batches, require_tokens
-from autointerp.subject.sites import SitePoint
 from autointerp.subject.tokens import encode_texts
 
 

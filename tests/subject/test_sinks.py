@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import CorpusConfig, SubjectConfig
 from autointerp.subject.activations import TrainingChunks, iter_training_batches, iter_training_chunks
 from autointerp.subject.corpus import Corpus, open_corpus
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import find_sinks, iter_without_sinks
-from autointerp.subject.sites import SitePoint
 from tests.stages.planted_subject import save_planted, save_words
 
 POINT = SitePoint("resid_pre", 0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from autointerp.config.dictionary_entry import Site
-from autointerp.subject.sites import SITES, SitePoint
+from autointerp.config.sites import SITES, Site, SitePoint
 
 
 def test_every_site_of_the_config_has_a_row() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from autointerp.config.dictionary_entry import Site
+__all__ = ["SITES", "Site", "SitePoint", "SiteRow"]
 
-__all__ = ["SITES", "SitePoint", "SiteRow"]
+Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
