@@ -1,8 +1,4 @@
-"""Finds the windows a feature's verdicts borrowed from another feature (negatives as O'Neill et al. 2024 take them).
-
-Takes the evidence of a run. A window's id names a stretch of text; which token of it is the candidate belongs to the
-feature it was kept for, so the feature must be found, not the text alone.
-"""
+"""Windows that a feature's verdicts borrowed from another feature (negatives of O'Neill et al. 2024)."""
 
 from __future__ import annotations
 
@@ -16,17 +12,16 @@ __all__ = ["Borrowed"]
 
 
 class Borrowed:
-    """An index of score windows by id over each dictionary's features, made when it is first needed."""
+    """Index of score windows by id and feature, built at first use."""
 
     def __init__(self, evidences: Sequence[Evidence]) -> None:
         self._evidences = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
         self._owners: dict[tuple[str, str], dict[int, Window]] | None = None
 
     def find(self, verdicts: Iterable[Verdict]) -> dict[str, Window]:
-        """The windows of one feature's verdicts of the kind `other`, by id, as the lending feature holds them.
+        """One feature's windows of kind `other`, by id, as the lending feature holds them.
 
-        The lender is the feature whose score windows hold them all (the first, should there be several). Empty where
-        there is no such verdict or no lender among the evidence.
+        The lender is the first feature that holds them all. Empty without such verdicts or a lender.
         """
         borrowed = sorted({(v.dictionary, v.feature, v.window) for v in verdicts if v.kind == "other"})
         if not borrowed:

@@ -1,7 +1,4 @@
-"""What a reader of a leaderboard must know beside the figures, one sentence or two each, from the figures themselves.
-
-Takes sections; knows nothing of how they are drawn.
-"""
+"""Sentences a reader of a leaderboard needs beside the figures."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from autointerp.stats.significance import smallest_difference
 __all__ = ["alarms", "caveats"]
 
 ALARMING_ERROR = 0.9
-"""Squared error, as a share of the activations' variance, above which nobody should trust what features mean."""
+"""Squared error over the activations' variance above which a dictionary's features mean nothing."""
 
 _ABOUT = {
     "f1": "F1 is the mean over scored features; a lost answer (unparsed, refused, error) counts as wrong.",
@@ -43,7 +40,7 @@ _REASONS = {
 
 
 def caveats(sections: Sequence[Section]) -> list[str]:
-    """The lines, what holds for every section first."""
+    """All sentences, general ones first."""
     own = [section for section in sections if not section.foreign]
     metrics = [metric for metric in _ABOUT if any(s.metric == metric for s in own)] or ["f1"]
     lines = [_ABOUT[metric] for metric in metrics]
@@ -65,7 +62,7 @@ def caveats(sections: Sequence[Section]) -> list[str]:
 
 
 def alarms(sections: Sequence[Section]) -> list[str]:
-    """Those of the lines that a reader needs who knows what the columns mean."""
+    """The sentences for readers who know the columns."""
     own = [section for section in sections if not section.foreign]
     return _uncontrolled(own) + _tasks(own) + _foreign(sections) + _unscored(sections) + _about_dictionaries(own)
 
@@ -188,7 +185,7 @@ def _unscored(sections: Sequence[Section]) -> list[str]:
 
 
 def _about_dictionaries(sections: Sequence[Section]) -> list[str]:
-    """Where those come from that were not trained in the run, and which do not reconstruct what they read."""
+    """Origins of dictionaries trained elsewhere, and dictionaries that hardly reconstruct."""
     origins, poor = {}, {}
     for standing in (standing for section in sections for standing in section.standings):
         quality = standing.entry.get("quality") or {}

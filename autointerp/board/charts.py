@@ -1,7 +1,6 @@
-"""Small SVG charts for pages: dot-and-whisker rows, distribution rows and the axis under them.
+"""Small SVG charts for pages: dots with whiskers, distributions and axes.
 
-Takes figures within stated bounds; x positions are percentages, so a chart fills whatever width it is given while its
-text keeps its size. Colours are classes of the page's style sheet. Knows nothing of entries or files.
+Horizontal positions are percentages, so charts fill any width and keep their text size; colours are CSS classes.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ Bounds = tuple[float, float]
 def whisker(
     interval: Mapping[str, float] | None, *, lines: Mapping[str, float | None], bounds: Bounds = UNIT
 ) -> Markup:
-    """One row: the mean as a dot, its interval as a line, each of `lines` (class name to value) upright.
+    """A row with the mean as a dot, its interval as a line, and `lines` (class name to value) upright.
 
-    Rows stacked without a gap turn the uprights into one line. Empty where `interval` is None.
+    Only the lines if `interval` is None.
     """
     middle = _ROW_PX / 2
     parts = [_upright(name, value, _ROW_PX, bounds) for name, value in lines.items() if value is not None]
@@ -47,8 +46,7 @@ def whisker(
 def distribution(
     values: Sequence[float], *, lines: Mapping[str, float | None], peak_share: float, bounds: Bounds = UNIT
 ) -> Markup:
-    """One row: a histogram of values within the bounds in 20 bins, as shares; `peak_share` is the height of a full
-    row."""
+    """A row with a histogram of values in 20 bins; `peak_share` is the share at full height."""
     return histogram(_counts(values, bounds).tolist(), lines=lines, peak_share=peak_share, bounds=bounds)
 
 
@@ -60,7 +58,7 @@ def histogram(
     bounds: Bounds = UNIT,
     unit: str = "",
 ) -> Markup:
-    """The same of values counted already, in bins of equal width over the bounds. `unit` stands before a bin's ends."""
+    """A row with counts in bins of equal width; `unit` precedes the ends of a bin."""
     height, n_bins, n = _DISTRIBUTION_PX - 4, len(counts), sum(counts)
     parts = []
     for position, count in enumerate(counts):
@@ -78,12 +76,12 @@ def histogram(
 
 
 def peak_share(samples: Sequence[Sequence[float]], *, bounds: Bounds = UNIT) -> float:
-    """The largest share of any sample that falls into one bin: rows drawn with it share one scale."""
+    """The largest share of any sample in one bin, a common scale for rows."""
     return float(max((_counts(s, bounds).max() / len(s) for s in samples if len(s)), default=1.0))
 
 
 def axis(*, bounds: Bounds = UNIT, n_steps: int = 4, unit: str = "") -> Markup:
-    """The axis under stacked rows, with a tick at every one of so many equal steps."""
+    """The axis below stacked rows, with `n_steps` equal steps."""
     parts = []
     for step in range(n_steps + 1):
         place = step / n_steps

@@ -1,8 +1,4 @@
-"""What a section of the leaderboard shows beside each entry: its heading metric, its chance line, the measures that
-mean something under its scorer.
-
-Takes entries as `summary.json` holds them; knows nothing of how a table is drawn.
-"""
+"""Columns of a leaderboard section: heading metric, chance and further measures of each entry."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ Entry = Mapping[str, Any]
 
 
 class Chance(NamedTuple):
-    """A score that needs no reading: its name, how it is marked in charts, and its value."""
+    """A score reached by guessing: title, column head, chart mark and value."""
 
     title: str
     head: str
@@ -36,22 +32,22 @@ class Chance(NamedTuple):
 
 
 def metric_of(entry: Entry) -> str:
-    """The metric that an entry is ranked by; entries of summaries before there were several have F1."""
+    """The metric an entry is ranked by; F1 in old summaries."""
     return entry.get("metric") or "f1"
 
 
 def interval_of(entry: Entry) -> Mapping[str, Any] | None:
-    """The figure that an entry is ranked by, None where it has none."""
+    """The figure an entry is ranked by, or None."""
     return entry["score"] if "score" in entry else entry["f1"]
 
 
 def deviation_of(entry: Entry, metric: str) -> float | None:
-    """The standard deviation over features of what a section is ranked by."""
+    """Standard deviation over features of the ranked metric."""
     return entry.get(f"{metric}_deviation" if metric == "f1_cut" else "score_deviation")
 
 
 def chances_of(entry: Entry, metric: str) -> tuple[Chance, ...]:
-    """What guessing reaches in a heading metric: always-yes and a coin for F1, else what the scorer states."""
+    """Scores of guessing: always-yes and a coin for F1, else the scorer's chance."""
     if metric == "f1_cut":  # of as many firing as silent windows
         return (Chance("always yes", "always\nyes", "always-yes", 2 / 3), Chance("coin", "coin", "coin", 0.5))
     if metric in ("f1", "macro_f1"):
@@ -64,26 +60,25 @@ def chances_of(entry: Entry, metric: str) -> tuple[Chance, ...]:
 
 
 def marks_of(entry: Entry, metric: str) -> dict[str, float | None]:
-    """The chance lines of a chart: how each is marked, and where."""
+    """Chance lines of a chart by mark."""
     return {chance.mark: chance.value for chance in chances_of(entry, metric)}
 
 
 def measures_of(heading: str, entries: Sequence[Entry]) -> tuple[Metric, ...]:
-    """The metrics shown beside a heading metric that at least one of the entries has, in the order of columns."""
+    """Metrics shown beside a heading metric that some entry has, in column order."""
     beside = [metric for metric in METRICS if metric.drop_beside(heading) is not None]
     known = [metric for metric in beside if any(entry.get(metric.name) for entry in entries)]
     return tuple(sorted(known, key=lambda metric: metric.place))
 
 
 def dead_share(entry: Entry) -> str:
-    """The share of the dictionary's features that never fired on held-out text, in percent; a dash where it was not
-    measured."""
+    """Percentage of features that never fired on held-out text, or a dash."""
     share = (entry.get("quality") or {}).get("dead_frac")
     return "-" if share is None else "100%" if share == 1 else f"{share:.1%}"
 
 
 def origin_of(entry: Entry) -> str | None:
-    """Where a dictionary comes from that was not trained in the run, None for one that was."""
+    """The source of a dictionary trained elsewhere, or None."""
     origin = entry.get("origin")
     if not origin:
         return None

@@ -1,7 +1,4 @@
-"""Differences between entries: paired where both scored the same features, corrected for how many are looked at.
-
-Takes tables of scores; knows nothing of files or journals.
-"""
+"""Differences between entries, paired if both scored the same features, corrected for their number."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ COMPARED = tuple(metric.name for metric in metrics_in("compare"))
 _NEAR = 1e-9
 _MOST_ARRANGEMENTS = 99_999
 _MOST_PERMUTED = 4_000
-"""Values up to which a comparison is tested by permutation; with more, the t-test is as good and far quicker."""
+"""Most values for a permutation test; above, the t-test agrees and is far quicker."""
 
 Method = Literal["permutation", "t"]
 By = Literal["dictionary", "explainer"]
@@ -43,13 +40,11 @@ By = Literal["dictionary", "explainer"]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """First minus second in one metric under one scorer and explainer. `p_value` is corrected by Holm over all rows
-    together, `p_uncorrected` is not; `method` says which test it is of.
+    """First minus second in one metric under one scorer and explainer.
 
-    `smallest` is the difference that this many features find with probability 0.8 at level 0.05, uncorrected;
-    `n_needed` how many features a side would find the difference that was seen. `equivalence` is there where a margin
-    was given. `equal_density` is the difference of features that fire equally often, where the two sides' features are
-    not the same.
+    `p_value` is corrected by Holm over all rows, `p_uncorrected` is not. `smallest` is the difference these features
+    show with power 0.8 at level 0.05; `n_needed` the features per side that would show the observed one.
+    `equal_density` compares features that fire equally often, for unpaired sides.
     """
 
     scorer: str
@@ -76,8 +71,9 @@ class _Side:
 def compare_within(
     scores: pd.DataFrame, *, metric: str, seed: int, margin: float | None = None, by: By = "dictionary"
 ) -> list[Comparison]:
-    """Every pair of dictionaries of one run, under each scorer and explainer; or by explainer, every pair of them for
-    each scorer and dictionary, paired by feature. With `margin`, whether each pair is shown to be equivalent within it.
+    """All pairs of dictionaries of one run per scorer and explainer, or of explainers, paired by feature.
+
+    `margin` adds a test of equivalence.
     """
     pairs = []
     if by == "explainer":
@@ -101,7 +97,7 @@ def compare_runs(
     seed: int,
     margin: float | None = None,
 ) -> list[Comparison]:
-    """Dictionaries of the same name in two runs; those in `shared` have the same evidence and are paired by feature."""
+    """Dictionaries of equal names in two runs; those in `shared` have the same evidence and are paired by feature."""
     keys = ["scorer", "explainer", "dictionary"]
     theirs = dict(_groups(second, keys))
     pairs = [
@@ -119,20 +115,20 @@ def compare_runs(
 
 
 def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[str, str]) -> list[str]:
-    """What `compare_runs` leaves out, in words: entries of one run that the other has none of the same name for."""
+    """Messages about entries of one run that the other lacks."""
     keys = ["scorer", "explainer", "dictionary"]
     mine, theirs = ([key for key, _ in _groups(scores, keys)] for scores in (first, second))
-    found = []
+    messages = []
     for side, (own, others) in enumerate(((mine, theirs), (theirs, mine))):
         for scorer, explainer, name in own:
             asked = f"{scorer} of {explainer}" if explainer else scorer
             if (scorer, explainer, name) not in others:
-                found.append(f"{labels[side]}/{name} ({asked}) has no entry of its name in {labels[1 - side]}")
-    return found
+                messages.append(f"{labels[side]}/{name} ({asked}) has no entry of its name in {labels[1 - side]}")
+    return messages
 
 
 def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The rows of each group, in order; a table without explainers has one."""
+    """The rows of each group, in order; one group without explainers."""
     table = scores if "explainer" in scores else scores.assign(explainer="")
     return [(tuple(map(str, key)), rows) for key, rows in table.groupby(keys, sort=True)]  # type: ignore[arg-type]
 
@@ -140,7 +136,7 @@ def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...]
 def _compare(
     pairs: Sequence[tuple[str, str, _Side, _Side, bool]], *, metric: str, seed: int, margin: float | None
 ) -> list[Comparison]:
-    found = []
+    comparisons = []
     for scorer, explainer, first, second, is_shared in pairs:
         a, b = _values(first, second, metric, is_shared=is_shared)
         rng = stream(seed, "compare", scorer, explainer, first.label, second.label, metric)
@@ -162,7 +158,7 @@ def _compare(
             )
         if margin is not None:
             equivalence = find_equivalence(a.tolist(), b.tolist(), margin=margin, is_paired=is_shared)
-        found.append(
+        comparisons.append(
             Comparison(
                 scorer=scorer,
                 explainer=explainer,
@@ -179,26 +175,26 @@ def _compare(
                 equal_density=adjusted,
             )
         )
-    corrected = holm([row.p_uncorrected for row in found])
-    return [replace(row, p_value=p) for row, p in zip(found, corrected, strict=True)]
+    corrected = holm([row.p_uncorrected for row in comparisons])
+    return [replace(row, p_value=p) for row, p in zip(comparisons, corrected, strict=True)]
 
 
 def _test(
     a: np.ndarray, b: np.ndarray, *, is_shared: bool, rng: np.random.Generator, n_rows: int
 ) -> tuple[float | None, Method]:
-    """The p-value and the test it is of. Arrangements grow with the number of comparisons, so that Holm's first step
-    stays within reach of the least p-value they can give."""
+    """The p-value and the name of its test."""
     if len(a) + len(b) > _MOST_PERMUTED:
         return difference_p_value(a.tolist(), b.tolist(), is_paired=is_shared), "t"
     if is_shared and len(a) and not np.ptp(a - b) and not np.any(a - b):
         return None, "permutation"  # the same values twice: there is nothing to test
     test = paired_permutation_p if is_shared else two_sample_permutation_p
+    # Arrangements grow with the rows, so that the smallest p-value stays below Holm's first step.
     n_arrangements = min(_MOST_ARRANGEMENTS, max(N_ARRANGEMENTS, 200 * n_rows - 1))
     return test(a.tolist(), b.tolist(), rng=rng, n_arrangements=n_arrangements), "permutation"
 
 
 def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The metric where it is defined; of shared features those that have it on both sides, in one order."""
+    """The defined values; for shared features those defined on both sides, in one order."""
     a, b = (dict(zip(side.rows["feature"], side.rows[metric], strict=True)) for side in (first, second))
     a, b = ({feature: value for feature, value in values.items() if pd.notna(value)} for values in (a, b))
     if is_shared:
@@ -213,7 +209,6 @@ def _with_density(side: _Side, metric: str) -> tuple[list[float], list[float]]:
 
 
 def render_comparisons(rows: Sequence[Comparison]) -> str:
-    """The comparisons as lines of text."""
     if not rows:
         return "nothing to compare: no two entries share a scorer"
     has_several = len({row.explainer for row in rows}) > 1

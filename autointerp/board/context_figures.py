@@ -1,8 +1,4 @@
-"""How well context tells where a dictionary's features fire, as figures of the dictionary: no judge was asked.
-
-Takes evidence; knows nothing of scores. It describes the subject and is the trained-against-random control, never a way
-to rank dictionaries: random directions of a trained subject reach nearly as high.
-"""
+"""How well context predicts a dictionary's firings; a property of the subject, not a score to rank dictionaries by."""
 
 from __future__ import annotations
 
@@ -15,8 +11,11 @@ __all__ = ["mean_context"]
 
 
 def mean_context(evidences: Iterable[Evidence], dictionary: str) -> dict[str, float]:
-    """`context_auroc` and `context_auroc_shuffled`: means over the features that have one; `context_measurable_frac`:
-    their share. Nothing where no feature has one."""
+    """Means `context_auroc` and `context_auroc_shuffled`, and `context_measurable_frac`, the share of features with
+    one.
+
+    Empty if no feature has one.
+    """
     own = [evidence.context for evidence in evidences if evidence.dictionary == dictionary]
     known = [context for context in own if context is not None]
     if not known:

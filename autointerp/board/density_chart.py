@@ -1,7 +1,6 @@
-"""Score over firing rate: one line per entry of a section, from all of its firings to the strongest twentieth.
+"""Score over firing rate: one line per entry, from all firings to the strongest twentieth.
 
-Takes a section of a leaderboard; gives a drawing for a page. Lines that lie apart at one density differ in meaning;
-entries that lie apart along one line differ in how often they fire.
+A vertical gap between lines is a difference in meaning; a shift along a line is one in firing rate.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from autointerp.board.standing import Section
 __all__ = ["N_COLOURS", "draw_density"]
 
 N_COLOURS = 8
-"""Lines of a drawing are told apart by so many colours (classes of the page's style sheet), then by their names."""
+"""Colours of lines (CSS classes); names tell further lines apart."""
 
 _HEIGHT, _TOP, _FLOOR = 260.0, 10.0, 232.0
 _LEFT, _RIGHT = 7.0, 84.0
@@ -39,9 +38,9 @@ class _Scales(NamedTuple):
 
 
 def draw_density(section: Section) -> Markup | None:
-    """F1 with its 95% interval over the median firing rate of the features, in the logarithm. None without two points.
+    """F1 with 95% interval over median firing rate (log scale); None with fewer than two points.
 
-    The upright marks the density that the section is compared at.
+    The upright is the density of the comparison.
     """
     curves = [(s.label, s.entry.get("curve") or []) for s in section.standings]
     points = [point for _, curve in curves for point in curve]
@@ -91,12 +90,12 @@ def _line(curve: Sequence[dict[str, Any]], scales: _Scales, *, colour: int) -> l
 def _ticks(scales: _Scales) -> list[float]:
     """1, 2 and 5 times powers of ten within the axis."""
     low, high = scales.x
-    found = [digit * 10.0**power for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
-    return [tick for tick in found if low <= log10(tick) <= high]
+    ticks = [digit * 10.0**power for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
+    return [tick for tick in ticks if low <= log10(tick) <= high]
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
-    """The same heights, moved down where names would cover one another."""
+    """The heights, moved down until names do not overlap."""
     placed, last = [0.0] * len(heights), -_LINE_PX
     for index in sorted(range(len(heights)), key=lambda i: heights[i]):
         placed[index] = last = max(heights[index], last + _LINE_PX)

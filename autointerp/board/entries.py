@@ -1,7 +1,4 @@
-"""Entries of the leaderboard: the means over a dictionary's features, with intervals.
-
-Takes the table of scores; knows nothing of windows, verdicts, files or pages.
-"""
+"""Entries of the leaderboard: means over a dictionary's features, with intervals."""
 
 from __future__ import annotations
 
@@ -36,11 +33,11 @@ Quality = Mapping[str, float | int | str | None]
 """Figures of a dictionary on held-out activations by name: `normalised_mse`, `l0`, `loss_recovered`, ..."""
 
 Costs = Mapping[Account, float | None]
-"""US dollars by what they were paid for; None where the price is not known."""
+"""US dollars by purpose; None for an unknown price."""
 
 
 class Dead(NamedTuple):
-    """A dictionary of which no feature fires often enough to be sampled: its site, and how many were to be."""
+    """Site and wanted features of a dictionary without a feature that fires often enough."""
 
     site: str
     n_wanted: int
@@ -61,7 +58,7 @@ _ORDER = (
     "score_deviation", "window_share", "protocol", "protocol_hash", "looks", "quality",
 )
 # fmt: on
-"""The keys of an entry as `summary.json` has always had them; those of later metrics follow."""
+"""The first keys of an entry in `summary.json`; keys of later metrics follow."""
 
 
 def build_entries(
@@ -80,31 +77,18 @@ def build_entries(
     groups: Mapping[ScoreGroup, str] | None = None,
     density: float | None = None,
 ) -> list[dict[str, Any]]:
-    """One entry per dictionary, explainer, scorer, judge and prompt, in the order of scorers, then dictionaries: plain
-    values, as `summary.json` holds them.
+    """One entry per dictionary, explainer, scorer, judge and prompt, sorted by scorer, then dictionary, as plain
+    values.
 
-    Metrics are macro means over scored features with their intervals (`board.metrics`), None where no feature has one.
-    `score` is the one named in `metric`, by which entries of one scorer are ranked; `chance` what guessing reaches in
-    it. `excess`, `empty_excess` and `generic_excess` are over the features that were scored with such a control too.
-    `specificity` has the share judged silent of each kind of silent window that was asked about.
-    `precision_at_prevalence` and `f1_at_prevalence` are of all features together (`stats.prevalence.pooled_at`). The
-    three `_frac` are shares of all answers about firing and random silent windows with the own explanation, unscored
-    features included. `calibration` is the curve of the judge's probabilities over the windows of all features
-    together, empty where they are not known. `usd` is what explaining and this scorer cost, None where a price is not
-    known. `protocol` is all that a score depends on beside the dictionary, judge and prompts; `looks` says how the
-    entry was scored in looks, None where all of its features were asked about at once; `window_share` is how much of
-    the variance of F1 over features their windows make.
+    Metrics are means over scored features with intervals (`board.metrics`), None if undefined; `score` repeats the one
+    named in `metric`. Excesses are over features with that control. The `_frac` keys are shares of all answers about
+    firing and random windows, unscored features included. `calibration` and figures at prevalence pool all features.
 
-    `order` lists dictionaries as the config does; those it does not list follow by name. Empty `costs` mean that
-    nothing was spent, none that it is not known. `protocols` are by explainer and scorer. `looks` are by
-    judge and dictionary: the intervals of these are widened by their `critical_value`. `window_shares` are those of
-    `board.feature_noise`; `origins` say where dictionaries that were not trained here come from, `sinks`
-    what stood out at a dictionary's site as attention sinks, where there were any.
+    `order` is the config's order of dictionaries; others follow by name. Empty `costs` mean free, None unknown.
+    `protocols` are by explainer and scorer, `looks` by judge and dictionary, whose `critical_value` widens intervals.
 
-    `dead` are the dictionaries without a feature to sample: they have an entry in every group of the others, or where
-    all are dead in those of `groups`, which are the run's own with their heading metrics. `density` is the firing rate
-    that features are cut to where a metric says `at_density` (`board.level_figures`); `curve` has the means at every
-    level of truncation, with the median firing rate of the features there.
+    `dead` dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others exist.
+    `density` is the firing rate of metrics that cut features (`board.level_figures`).
     """
     place = {name: position for position, name in enumerate(order)}
     tables: dict[tuple[str, ...], list[Row]] = {}
@@ -147,8 +131,8 @@ def build_entries(
             facts |= _nothing_sampled((dead or {})[dictionary], facts["unscored"])
         if origin := (origins or {}).get(dictionary):
             facts["origin"] = dict(origin)
-        if found := (sinks or {}).get(dictionary):
-            facts["sinks"] = dict(found)
+        if site_sinks := (sinks or {}).get(dictionary):
+            facts["sinks"] = dict(site_sinks)
         entries.append({name: facts[name] for name in (*_ORDER, *(name for name in facts if name not in _ORDER))})
     return sorted(
         entries,
@@ -161,7 +145,7 @@ def build_entries(
 
 
 def _nothing_sampled(dead: Dead, unscored: Mapping[str, int]) -> dict[str, Any]:
-    """What an entry of a dictionary without a feature to sample says: that many were wanted, and none was there."""
+    """Counts for a dictionary without features."""
     return {"site": dead.site, "n_sampled": dead.n_wanted, "unscored": {**unscored, "dead": dead.n_wanted}}
 
 
@@ -200,9 +184,9 @@ def _intervals(
         drawn_for = "score" if measure == metric else measure  # one number under two names has one interval
         return _plain(mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits))
 
-    found = {measure: interval(measure, limits) for measure, limits in bounds.items()}
-    by_kind = {kind: found.pop(f"specificity_{kind}") for kind in SILENT_KINDS}
-    return {**found, "specificity": {kind: value for kind, value in by_kind.items() if value is not None}}
+    intervals = {measure: interval(measure, limits) for measure, limits in bounds.items()}
+    by_kind = {kind: intervals.pop(f"specificity_{kind}") for kind in SILENT_KINDS}
+    return {**intervals, "specificity": {kind: value for kind, value in by_kind.items() if value is not None}}
 
 
 def _plain(interval: Interval | None) -> dict[str, Any] | None:
@@ -212,8 +196,8 @@ def _plain(interval: Interval | None) -> dict[str, Any] | None:
 def _at_prevalence(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
     known = [row for row in rows if row["precision_at_prevalence"] is not None or row["f1_at_prevalence"] is not None]
     rates = [Rates(row["prevalence"], row["population_recall"], 1 - row["specificity_random"]) for row in known]
-    found = pooled_at(rates, rng=stream(seed, "bootstrap", *names, "prevalence")) if rates else None
-    precision, f1 = found or (None, None)
+    pooled = pooled_at(rates, rng=stream(seed, "bootstrap", *names, "prevalence")) if rates else None
+    precision, f1 = pooled or (None, None)
     return {"precision_at_prevalence": _plain(precision), "f1_at_prevalence": _plain(f1)}
 
 
@@ -251,7 +235,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _only(rows: Sequence[Row], column: str) -> str:
-    """The value all rows share; several are joined, none is the empty string."""
+    """The value all rows share; several are joined."""
     return ", ".join(sorted({row[column] for row in rows if row[column] is not None}))
 
 

@@ -1,8 +1,4 @@
-"""What the report page knows about each feature, as plain values for its script.
-
-Takes evidence, explanations, verdicts and rows of the table of scores; knows nothing of HTML. Long runs are cut to a
-budget of windows, so that a page of thousands of features still opens.
-"""
+"""Data of each feature for the report page, cut to a budget of windows."""
 
 from __future__ import annotations
 
@@ -29,14 +25,14 @@ _KIND_ORDER: tuple[Kind, ...] = (
 
 
 def card_columns(metric: str) -> list[list[Any]]:
-    """What stands beside a feature's score: its name among the scores, what it is called, whether it is signed."""
+    """Figures beside a feature's score: name, label, and whether signed."""
     kind = "f1" if metric in ("f1", "macro_f1") else "other"
     shown = sorted((each for each in METRICS if kind in each.card), key=lambda each: each.place)
     return [[each.name, each.card[kind], each.is_signed] for each in shown]
 
 
 def windows_per_feature(n_features: int, *, budget: int, at_least: int = 6, at_most: int = 24) -> int:
-    """Windows to embed per feature so that all together stay near `budget`."""
+    """Windows per feature that stay near `budget` in total."""
     return max(at_least, min(at_most, budget // max(1, n_features)))
 
 
@@ -49,9 +45,9 @@ def feature_card(
     borrowed: Mapping[str, Window],
     n_windows: int,
 ) -> dict[str, Any]:
-    """One feature: facts, scores per group and its windows, judged ones before those of the explain documents.
+    """One feature: facts, scores per group, and windows, judged ones first.
 
-    `borrowed` holds the windows of another feature that stood in as silent ones, by id.
+    `borrowed` holds another feature's windows by id.
     """
     answers = [
         {v.window: v.answer for v in verdicts.get(group, ()) if v.control is None and v.window} for group in groups
@@ -83,12 +79,12 @@ def feature_card(
 
 
 def _as_silent(window: Window) -> Window:
-    """A borrowed window as it is for the borrower, whose activations there are not known: silent, of kind `other`."""
+    """The borrowed window as the borrower's: silent, of kind `other`."""
     return replace(window, kind="other", bin=None, activations=(0.0,) * len(window.activations))
 
 
 def _spread(windows: Sequence[Window], n: int) -> list[Window]:
-    """At most `n` windows, the kinds in turn so that none is crowded out; never chosen by the answer they got."""
+    """At most `n` windows, kinds in turn; answers do not matter."""
     queues = [sorted((w for w in windows if w.kind == kind), key=lambda w: w.id) for kind in _KIND_ORDER]
     chosen: list[Window] = []
     for turn in range(max((len(queue) for queue in queues), default=0)):
@@ -128,13 +124,13 @@ def _known_to(
     scores: Mapping[ScoreGroup, Mapping[str, Any]],
     group: ScoreGroup,
 ) -> dict[str, Any]:
-    """The interval of the feature's own F1; nothing for other metrics, and where no error was seen: resampling cannot
-    show how rare they are."""
+    """The interval of the feature's F1; empty for other metrics and without observed errors."""
     row = scores.get(group)
     if row is None or row["score"] is None or row["metric"] != "f1":
         return {}
-    found = f1_interval(evidence, verdicts.get(group, ()), scorer=group.scorer)
-    return {} if found is None or found.lo == found.hi else {"interval": [_round(found.lo), _round(found.hi)]}
+    f1 = f1_interval(evidence, verdicts.get(group, ()), scorer=group.scorer)
+    # Without an observed error, resampling cannot show how rare errors are.
+    return {} if f1 is None or f1.lo == f1.hi else {"interval": [_round(f1.lo), _round(f1.hi)]}
 
 
 def _rule(rule: FiringRule) -> str:
@@ -145,5 +141,5 @@ def _rule(rule: FiringRule) -> str:
 
 
 def _round(value: float) -> float:
-    """Four significant digits: what a reader can use, at half the bytes."""
+    """Four significant digits."""
     return float(f"{value:.4g}")

@@ -1,9 +1,5 @@
-"""How well one feature's F1 is known, and how much of the spread over features its own windows make.
-
-Takes verdicts with the evidence their windows are in. The documents of a feature are what is resampled
-(`stats.hierarchy`): windows of one document share their text. The mean over features needs none of this, as the noise
-of each feature's windows is in the spread of its values already.
-"""
+"""Uncertainty of one feature's F1, and its part in the spread over features, by resampling documents
+(`stats.hierarchy`)."""
 
 from __future__ import annotations
 
@@ -26,10 +22,7 @@ _N_SHARE_RESAMPLES = 100
 
 
 def f1_interval(evidence: Evidence, verdicts: Sequence[Verdict], *, scorer: str) -> Interval | None:
-    """Strict F1 of one feature over its firing and silent windows, with an interval that resamples their documents.
-
-    None where nothing was asked.
-    """
+    """Strict F1 of a feature with an interval over its documents; None without verdicts."""
     repeats = _by_document(evidence, verdicts)
     rng = stream(0, "documents", evidence.dictionary, evidence.feature, scorer)
     return feature_interval(repeats, metric=_f1, rng=rng, bounds=(0.0, 1.0), n_resamples=_N_RESAMPLES)
@@ -38,10 +31,9 @@ def f1_interval(evidence: Evidence, verdicts: Sequence[Verdict], *, scorer: str)
 def window_shares(
     evidences: Iterable[Evidence], verdicts: Mapping[tuple[str, int, ScoreGroup], Sequence[Verdict]]
 ) -> dict[tuple[str, ScoreGroup], float]:
-    """By dictionary and group, the share of the variance of F1 over features that comes from which windows were drawn,
-    the judge's own noise included; the rest is how features differ. Only more windows per feature make it smaller.
+    """Share of the variance of F1 over features due to the drawn windows and the judge, by dictionary and group.
 
-    Groups without enough features are left out.
+    Groups with too few features are left out.
     """
     known = {(e.dictionary, e.feature): e for e in evidences}
     features: dict[tuple[str, ScoreGroup], list[Repeats]] = {}
@@ -49,17 +41,17 @@ def window_shares(
         evidence = known.get((dictionary, feature))
         if evidence is not None and (repeats := _by_document(evidence, answers)):
             features.setdefault((dictionary, group), []).append(repeats)
-    found = {}
+    drawn = {}
     for (dictionary, group), each in features.items():
         rng = stream(0, "shares", dictionary, *group)
         shares = noise_shares(each, metric=_f1, rng=rng, n_resamples=_N_SHARE_RESAMPLES)
         if shares is not None:
-            found[dictionary, group] = shares["documents"]
-    return found
+            drawn[dictionary, group] = shares["documents"]
+    return drawn
 
 
 def _by_document(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[list[np.ndarray]]:
-    """Counts of strict answers per document, near misses and controls left out; each was asked once."""
+    """Counts of strict answers per document, without near misses and controls."""
     documents = {window.id: window.document for window in evidence.select("score")}
     groups: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
@@ -70,6 +62,6 @@ def _by_document(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[list[n
 
 
 def _f1(counts: np.ndarray) -> np.ndarray:
-    """[n, 4] counts to [n] F1; NaN where nothing fires and nothing was called firing."""
+    """[n, 4] counts to [n] F1; NaN if nothing fires and nothing is called firing."""
     below = 2 * counts[:, 0] + counts[:, 1] + counts[:, 2]
     return np.divide(2 * counts[:, 0], below, out=np.full(len(counts), np.nan), where=below > 0)

@@ -1,4 +1,4 @@
-"""The leaderboard as a data frame: a row per entry, section after section, figures to the board's three digits."""
+"""The leaderboard as a data frame: one row per entry, three digits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ __all__ = ["leaderboard_frame"]
 _GROUPING = ("scorer", "explainer", "judge")
 _DIGITS = 3
 _MINOR = 10
-"""Measures that the terminal's board leaves out first are left to the summary."""
+"""Measures the terminal drops first are left to the summary."""
 
 
 def leaderboard_frame(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Entries best first, by label. Each section's heading metric stands under its own name, or under `score` beside
-    `metric` where sections differ in it; `chance` is what answering yes, or guessing, reaches in it, `n` how many
-    features were scored, `dead_frac` which share of all never fired. What all rows share of scorer, explainer, judge
-    and chance is in `attrs`, and a column that says nothing is left out."""
+    """Entries best first, by label.
+
+    The heading metric has its own column, or `score` beside `metric` if sections differ. `chance` is the score of
+    guessing, `n` the scored features, `dead_frac` the share that never fired. Columns with one value for all rows are
+    in `attrs`.
+    """
     sections = build_sections(summaries)
     is_one_metric = len({section.metric for section in sections}) == 1
     rows = [row for section in sections for row in _rows(section, is_one_metric=is_one_metric)]

@@ -1,8 +1,4 @@
-"""A feature's figures by kind of silent window, and at the rate at which it fires in truth.
-
-F1 is of a set made half of firing windows; in text a feature fires in one window of many. Takes verdicts of one feature
-with its own explanation, and its evidence; knows nothing of means over features.
-"""
+"""A feature's figures by kind of silent window, and at its true firing rate instead of one half."""
 
 from __future__ import annotations
 
@@ -20,33 +16,32 @@ from autointerp.stats.prevalence import f1_at, precision_at, weighted_recall, wi
 __all__ = ["kind_figures", "population_figures"]
 
 _ANSWERED: frozenset[Measure] = frozenset({"windows", "marks", "strata", "tokens"})
-"""Measures whose verdicts are a yes or no about something that fires or is silent."""
+"""Measures with a yes or no about something firing or silent."""
 
 
 def kind_figures(verdicts: Sequence[Verdict], *, measure: Measure) -> dict[str, Any]:
-    """`specificity_KIND`, the share of the silent windows of a kind that were judged silent (a lost answer is wrong),
-    and `n_KIND`, how many there were. Empty for scorers that do not answer yes or no."""
+    """`specificity_KIND`, share of a kind's silent windows judged silent (lost is wrong), and their number `n_KIND`.
+
+    Empty for scorers without yes or no.
+    """
     if measure not in _ANSWERED:
         return {}
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for kind in SILENT_KINDS:
         answers = [v.answer for v in verdicts if v.kind == kind and not v.is_firing]
-        found[f"n_{kind}"] = len(answers)
-        found[f"specificity_{kind}"] = answers.count("silent") / len(answers) if answers else None
-    return found
+        figures[f"n_{kind}"] = len(answers)
+        figures[f"specificity_{kind}"] = answers.count("silent") / len(answers) if answers else None
+    return figures
 
 
 def population_figures(
     evidence: Evidence, verdicts: Sequence[Verdict], windows: Mapping[str, Window], *, measure: Measure
 ) -> dict[str, Any]:
-    """Recall, precision and F1 at the true rate, as far as they are known; empty for scorers of no windows or marks.
+    """Recall, precision and F1 at the true rate; empty for scorers without windows or marks.
 
-    `population_recall`: recall over all firing windows of the role, from the share that each judged one stands for;
-    None where a sampler did not tell (`top`). `prevalence`: the share of windows the feature fires in, as counted by
-    the harvest, or from its density as an upper bound; for marked tokens its density. With the false-alarm rate on
-    random silent windows, the only ones drawn as they come, that gives precision (Bayes) and F1. A lost answer is
-    wrong. Of n random windows a false-alarm rate below 1/n cannot be told from none: over features it averages out,
-    for one feature precision is rough.
+    `population_recall` weights each judged window by the share it stands for; None if the sampler does not tell
+    (`top`). `prevalence` is the share of firing windows, counted by the harvest or bounded by the density; for marks
+    the density. Precision follows by Bayes from the false-alarm rate on random windows. Lost answers are wrong.
     """
     if measure not in ("windows", "marks", "strata"):
         return {}
@@ -56,12 +51,13 @@ def population_figures(
         right = {place: (int(v.answer == "fires"), 1) for place, v in enumerate(firing)}
         recall = weighted_recall(right, {place: v.share or 0.0 for place, v in enumerate(firing)})
     prevalence = _prevalence(evidence, verdicts, windows, measure)
-    found = {"population_recall": recall, "prevalence": prevalence}
+    figures = {"population_recall": recall, "prevalence": prevalence}
     silent = [v for v in verdicts if v.kind == "random" and not v.is_firing]
     if recall is None or prevalence is None or not silent:
-        return found
+        return figures
+    # Of n random windows, a rate below 1/n looks like 0: the precision of a single feature is rough.
     rates = {"recall": recall, "false_alarm": sum(v.answer != "silent" for v in silent) / len(silent)}
-    return found | {
+    return figures | {
         "precision_at_prevalence": precision_at(prevalence, **rates),
         "f1_at_prevalence": f1_at(prevalence, **rates),
     }

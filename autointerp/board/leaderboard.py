@@ -1,4 +1,4 @@
-"""The leaderboard in the form asked for. Takes summaries as `summary.json` holds them; reads and writes no file."""
+"""Leaderboards as text: table, Markdown, HTML, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -37,12 +37,10 @@ def render_leaderboard(
     is_together: bool = False,
     is_explained: bool = False,
 ) -> str:
-    """The leaderboard of one or several runs as text: sections of comparable entries, best first.
+    """The leaderboard of one or several runs: sections of comparable entries, best first.
 
-    `table` fits `width` columns of a terminal; `md` and `html` are for pages (html is one self-contained file); `csv`
-    and `json` are for machines, every figure in full. `is_together` ranks what is not comparable, with a
-    warning. `is_explained` puts what the columns mean below a table; the other forms for people always have it. Raises
-    ConfigError for another format.
+    `width` is in terminal columns; `csv` and `json` have all digits. `is_together` ranks incomparable entries with a
+    warning; `is_explained` adds the meaning of columns to a table. Raises ConfigError for another format.
     """
     sections = build_sections(summaries, is_together=is_together)
     if format == "table":
@@ -100,7 +98,7 @@ def _with_interval(interval: Mapping[str, Any] | None, *, signed: bool = False) 
 
 
 def _plain(text: str) -> str:
-    """Text that cannot leave its cell of a Markdown table."""
+    """Text that stays within a Markdown cell."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
@@ -148,7 +146,7 @@ def _json(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> dict[str, Any]:
-    """Which entries are ranked together, with the range of ranks of each."""
+    """The entries ranked together, with their ranges of ranks."""
     ranks = [
         {"run": s.run, "name": s.entry["name"], "label": s.label, "rank": s.places and list(s.places)}
         for s in section.standings

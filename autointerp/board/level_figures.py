@@ -1,6 +1,6 @@
-"""A feature's scores at every level of truncation, and at the firing rate common to a run's dictionaries.
+"""A feature's scores at every level of truncation, and at the common firing rate of a run's dictionaries.
 
-Takes verdicts of one feature and its evidence; asks nobody: what a window is called does not depend on the level.
+Answers do not depend on the level, so nothing is asked again.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from autointerp.stats.lookup import TokenRule
 __all__ = ["LEVEL_FIGURES", "common_density", "level_figures"]
 
 LEVEL_FIGURES = ("f1", "balanced_accuracy", "over_weak", "excess", "beyond_token")
-"""What there is at every level: the first two of the truncated feature's windows against silent ones, `over_weak`
-against what fires below the level, `excess` over another feature's explanation, `beyond_token` over the token list."""
+"""Figures at every level: truncated windows against silent ones (first two), against weaker firings (`over_weak`), over
+another feature's explanation (`excess`), over the token list (`beyond_token`)."""
 
 Shown = Mapping[str, Window | None]
 
 
 def common_density(evidences: Sequence[Evidence]) -> float | None:
-    """The firing rate at which dictionaries are compared: the lowest of their median features' rates. None where there
-    is one dictionary only."""
+    """The firing rate of comparisons, the lowest median rate of any dictionary; None for a single dictionary."""
     rates: dict[str, list[float]] = {}
     for evidence in evidences:
         if evidence.unscored is None:
@@ -45,11 +44,9 @@ def level_figures(
     density: float | None,
     rule: TokenRule,
 ) -> dict[str, Any]:
-    """`level_METRIC`, one value for each of LEVELS, and `METRIC_cut`, where each feature is cut to fire on at
-    most a share `density` of tokens: `f1`, `balanced_accuracy`, `over_weak`, `excess` (over another feature's
-    explanation) and `beyond_token` (over the list of tokens).
+    """`level_METRIC` with one value per level, and `METRIC_cut` with firings cut to a share `density` of tokens.
 
-    Empty where windows do not fire or stay silent as a whole, and where one that fires is not at hand.
+    Empty unless windows fire or stay silent as a whole, or if a firing one is missing.
     """
     firing = [v for v in own if v.is_firing]
     if measure not in ("windows", "marks") or not all(shown.get(v.window) for v in firing):
@@ -71,11 +68,11 @@ def level_figures(
         [_gap(score, theirs) for score, theirs in zip(judged, other, strict=True)],
         [_gap(score, theirs) for score, theirs in zip(judged, listed, strict=True)],
     )
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, values in zip(LEVEL_FIGURES, columns, strict=True):
-        found[f"level_{name}"] = values[:-1]
-        found[f"{name}_cut"] = None if density is None else values[-1]
-    return found
+        figures[f"level_{name}"] = values[:-1]
+        figures[f"{name}_cut"] = None if density is None else values[-1]
+    return figures
 
 
 def _scores(
@@ -96,7 +93,7 @@ def _scores(
 
 
 def _is_called(v: Verdict) -> bool:
-    """A lost answer is wrong: silence where the feature fires, a call where it is silent."""
+    """Whether the window is called firing; lost answers are wrong."""
     return v.answer == "fires" if v.is_firing else v.answer != "silent"
 
 

@@ -1,7 +1,4 @@
-"""The metrics of a feature: one row each, with its names, its range and where it is shown.
-
-A new metric is a row here and the line that computes it (`board.score_row`).
-"""
+"""The metrics of a feature, one row each with names, range and places; `board.score_row` computes them."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ SILENT_KINDS: tuple[Kind, ...] = (
     "same_document",
     "same_family",
 )
-"""The kinds told apart, in the order of columns."""
+"""Kinds of silent windows, in column order."""
 
 _HEADINGS: Mapping[Measure, str] = {
     "windows": "f1",
@@ -41,42 +38,36 @@ _HEADINGS: Mapping[Measure, str] = {
 
 
 class Metric(NamedTuple):
-    """One metric, strict unless named lenient.
+    """One metric, strict unless named lenient."""
 
-    name: its column in `scores.parquet` and its key in `summary.json`.
-    where: `entry`, the leaderboard's entries have its mean over features with an interval; `compare`, entries can be
-        compared by it; `csv`, a column of the leaderboard as CSV; `page`, the report page has it for each feature.
-    beside: the heading metrics beside which a board shows it ("" for all), each with the order in which columns are
-        left out where there is no room: the lowest goes first, 0 is never in a narrow table.
-    place: columns with a lower place stand further left; equal ones in the order of the table.
-    card: what it is called beside a feature's score on the page, for scores that are an F1, and for others.
-    """
-
-    name: str
+    name: str  # column in `scores.parquet`, key in `summary.json`
     title: str
+    # `entry`: mean and interval in entries; `compare`: entries compared by it; `csv`: a CSV column; `page`: per feature
     where: str = ""
     is_signed: bool = False
     head: str = ""
+    # Heading metrics beside which boards show it ("" for all), with the order in which columns are dropped for lack of
+    # room: the lowest first, 0 in no narrow table.
     beside: Mapping[str, int] = {}
-    place: int = 0
+    place: int = 0  # columns from left to right; equal ones in table order
+    # Label beside a feature's score on the page, for scores that are an F1 and for others.
     card: Mapping[Literal["f1", "other"], str] = {}
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The range it can take."""
         return (-1.0, 1.0) if self.is_signed else (0.0, 1.0)
 
     def is_in(self, where: Where) -> bool:
         return where in self.where.split()
 
     def drop_beside(self, heading: str) -> int | None:
-        """When its column is left out beside this heading metric, None where it has none."""
+        """The order in which its column is dropped beside this heading metric; None without a column."""
         stem = heading.removeprefix("macro_").removesuffix(CUT)
         return next((self.beside[name] for name in (heading, stem, "") if name in self.beside), None)
 
 
 CUT = "_cut"
-"""What the names of metrics end with whose features are cut to one firing rate (`board.level_figures`)."""
+"""Suffix of metrics whose features are cut to one firing rate (`board.level_figures`)."""
 
 _RECALL, _F1, _TOKEN, _CORRELATION = "recall", "f1", "token_f1", "correlation"
 
@@ -264,28 +255,28 @@ METRICS: tuple[Metric, ...] = (
     Metric("beyond_token_cut", "beyond token at one density", "entry compare csv", is_signed=True),
     *(Metric(f"specificity_{kind}", f"silent kept silent, {kind}", "entry") for kind in SILENT_KINDS),
 )
-"""In the order of the columns of `scores.parquet`."""
+"""In column order of `scores.parquet`."""
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def heading_of(scale: Scale) -> str:
-    """The metric that `score` holds, and that entries of one scorer are ranked by."""
+    """The metric in `score`, which ranks a scorer's entries."""
     return scale.heading or _HEADINGS[scale.measure]
 
 
 def metrics_in(where: Where) -> tuple[Metric, ...]:
-    """The metrics that are shown somewhere, in the order of the table."""
+    """The metrics shown at a place, in table order."""
     return tuple(metric for metric in METRICS if metric.is_in(where))
 
 
 def title_of(name: str) -> str:
-    """What a metric is called; another tool's by its own name."""
+    """The title of a metric, or the name of another tool's."""
     return _BY_NAME[name].title if name in _BY_NAME else name.replace("_", " ")
 
 
 def bounds_of(name: str) -> tuple[float, float]:
-    """The range a metric can take; another tool's lies between 0 and 1 unless it is a correlation."""
+    """The range of a metric; another tool's is 0 to 1 unless a correlation."""
     known = _BY_NAME.get(name)
     if known is not None:
         return known.bounds

@@ -1,7 +1,6 @@
-"""A web page in one file: templates filled, style and script inlined, nothing fetched.
+"""Web pages in one file, with style and script inlined and nothing fetched.
 
-Takes sections of a leaderboard and text; knows nothing of evidence. The page's own policy (CSP) forbids every request
-and runs no script but the one whose hash it names.
+The page's policy (CSP) forbids requests and all scripts but the one with its hash.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def render_board_page(sections: Sequence[Section], caveats: Sequence[str], *, ti
 
 
 def render_page(template: str, *, script: str | None, **values: Any) -> str:
-    """Fill a template of this package. `script` names the script file to inline, or None for a page without one."""
+    """A filled template of this package, with the script file `script` inlined, if any."""
     style_text = _asset("page.css")
     script_text = _asset(script) if script else ""
     policy = "; ".join(
@@ -56,8 +55,10 @@ def render_page(template: str, *, script: str | None, **values: Any) -> str:
 
 
 def embed_json(value: Any) -> Markup:
-    """JSON that can stand inside a script element: no character in it can end the element or be read as markup. Texts
-    in it are kept as they are but for keys in use: the page's script shows them as text."""
+    """JSON safe inside a script element: no character ends the element or reads as markup.
+
+    The page's script shows its texts as text.
+    """
     text = without_keys_in_use(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -106,7 +107,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _safe(value: Any) -> Any:
-    """What a template prints, unless it is markup of ours."""
+    """Text made safe to print, unless it is our markup."""
     return safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -124,16 +125,15 @@ def _interval(interval: Mapping[str, float], *, is_signed: bool = False) -> str:
 
 
 def _without_folders(text: str) -> str:
-    """A page is shown to others: of a model or corpus in a folder of this machine, alone or after a judge's name, only
-    the last name is left."""
+    """Paths of this machine cut to their last name, as pages are shown to others."""
     return ", ".join(
-        f"{found[1] or ''}{PurePath(found[2]).name}" if (found := _LOCAL.fullmatch(part)) else part
+        f"{local[1] or ''}{PurePath(local[2]).name}" if (local := _LOCAL.fullmatch(part)) else part
         for part in text.split(", ")
     )
 
 
 def _spell(value: Any) -> str:
-    """A figure of any kind for a table cell."""
+    """A figure for a table cell."""
     if value is None:
         return "–"
     if isinstance(value, bool):

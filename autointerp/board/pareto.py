@@ -1,7 +1,4 @@
-"""Interpretability against what it costs: which dictionaries no other one beats in both.
-
-Takes sections of a leaderboard; gives tables, and points for a chart. Knows nothing of how entries were measured.
-"""
+"""Interpretability against cost: the dictionaries that no other one beats in both."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ _LINE_PX, _NAME_LENGTH = 12.0, 22
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What the score is held against; `is_more_better` says which way."""
+    """The other figure of a chart; `is_more_better` is its direction."""
 
     key: str
     title: str
@@ -42,7 +39,7 @@ AXES = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One entry: its mean score with interval, and the other figure. `is_best` where none dominates it."""
+    """One entry: score with interval, and the other figure; `is_best` if not dominated."""
 
     label: str
     score: float
@@ -54,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The points of one section against one axis, in the section's order; `missing` are the entries without one."""
+    """The points of a section on one axis, in its order; `missing` entries have no figure."""
 
     section: Section
     axis: Axis
@@ -63,7 +60,7 @@ class Front:
 
 
 def find_fronts(sections: Sequence[Section]) -> list[Front]:
-    """A front for every section and axis with at least two points that differ along the axis."""
+    """A front per section and axis with two different points or more."""
     fronts = []
     for section in sections:
         for axis in AXES:
@@ -86,7 +83,7 @@ def find_fronts(sections: Sequence[Section]) -> list[Front]:
 
 
 def render_pareto(sections: Sequence[Section]) -> str:
-    """The fronts as text: a star before each entry that no other one dominates."""
+    """The fronts as text, with a star at each entry that none dominates."""
     fronts = find_fronts(sections)
     if not fronts:
         return "Nothing to weigh: no two entries differ in loss recovered, L0 or USD per feature."
@@ -105,7 +102,7 @@ def render_pareto(sections: Sequence[Section]) -> str:
 
 
 def pareto_charts(sections: Sequence[Section]) -> list[dict[str, Any]]:
-    """The fronts with a drawing each, for the page."""
+    """The fronts with drawings for the page."""
     return [{"front": front, "chart": _draw(front)} for front in find_fronts(sections)]
 
 
@@ -119,7 +116,7 @@ def _is_dominated(place: tuple[float, float], places: Sequence[tuple[float, floa
 
 
 def _draw(front: Front) -> Markup:
-    """Dots with whiskers, score upwards; the axis runs so that better is to the right."""
+    """Dots with whiskers, score upwards, the better figure to the right."""
     values = [point.other for point in front.points]
     low, high = min(values), max(values)
     bottom, top = min(p.lo for p in front.points), max(p.hi for p in front.points)
@@ -156,7 +153,7 @@ def _draw(front: Front) -> Markup:
 
 
 def _spread(places: Sequence[tuple[float, float]]) -> list[float]:
-    """Heights of the names of dots at (share across, height): on one side of the middle, a line apart at least."""
+    """Heights of dot names, at least a line apart on each side."""
     heights = [height for _, height in places]
     for is_right in (False, True):
         last = -_LINE_PX

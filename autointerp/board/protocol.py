@@ -1,7 +1,7 @@
-"""What a score depends on beside the dictionary: the protocol of an entry, and how two of them differ.
+"""The protocol of an entry: all that a score depends on beside the dictionary, as plain values.
 
-Takes a config; gives plain values for `summary.json`. Two entries are comparable where their protocols, judges and
-prompts are the same. Seeds, the number of features, limits, controls, subjects and sites are no part of it.
+Entries are comparable if protocol, judge and prompts are equal. Seeds, feature numbers, limits, controls, subjects and
+sites are left out.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from autointerp.records.verdict import NO_EXPLAINER
 __all__ = ["FOREIGN", "describe_protocol", "differences", "hash_protocol", "protocol_of"]
 
 FOREIGN = "foreign"
-"""The key of a protocol that names the tool whose results were read from files."""
+"""Key with the tool of results read from files."""
 
 _NOT_OF_SCORES = {"harvest": {"n_features", "n_logits"}, "scorer": {"label", "judge"}, "explainer": {"label"}}
 _OF_ANSWERS = (
     "reply_format", "decisions", "chat_template_kwargs", "revision", "dtype", "quantization", "sensitivity",
     "specificity", "heads",
 )  # fmt: skip
-"""The options of a judge that change what it says; the others are about where it is, how fast and at what price."""
+"""Judge options that change answers, unlike address, speed or price."""
 _FIRST = ("name", "n_positive", "n_negative", "n_near_miss", "n_windows", "sampling", "windows_per_request", "at_once")
 _ASKED = ("max_tokens", "temperature", "reasks", "want_logprobs")
 
 
 def describe_protocol(config: Config) -> dict[tuple[str, str], dict[str, Any]]:
-    """The protocol of each (explainer, scorer) of a run by their labels, as nested plain values; that of scorers which
-    need no explanation under the explainer `none`."""
+    """Protocols by labels of (explainer, scorer); explainer `none` for scorers without explanation."""
     evidence = _but(config.harvest.model_dump(mode="json"), "harvest") | {
         "context_tokens": config.subject.context_tokens,
         "corpus": config.corpus.path if config.corpus.path == "builtin" else config.corpus.path.rsplit("/", 1)[-1],
@@ -48,27 +47,27 @@ def describe_protocol(config: Config) -> dict[tuple[str, str], dict[str, Any]]:
         evidence["skip_first"] = config.subject.skip_first
     explain = config.explain.model_dump(mode="json")
     score = config.score.model_dump(mode="json")
-    found = {}
+    protocols = {}
     for scorer in config.score.scorers:
         asked = _but(_spelt_out(scorer, "scorers"), "scorer") | {key: score[key] for key in _ASKED if key in score}
         asked |= {"judge_options": _options(config, config.score.judge_of(scorer))}
         rest = {"scorer": asked, "evidence": evidence}
-        found[NO_EXPLAINER, scorer.label or scorer.name] = rest
+        protocols[NO_EXPLAINER, scorer.label or scorer.name] = rest
         for explainer in config.explain.explainers:
             shown = _but(_spelt_out(explainer, "explainers"), "explainer")
             shown |= {key: explain[key] for key in _ASKED if key in explain}
             shown |= {"judge_options": _options(config, config.explain.judge)}
-            found[explainer.label or explainer.name, scorer.label or scorer.name] = {**rest, "explainer": shown}
-    return found
+            protocols[explainer.label or explainer.name, scorer.label or scorer.name] = {**rest, "explainer": shown}
+    return protocols
 
 
 def hash_protocol(protocol: Mapping[str, Any]) -> str:
-    """A short hash of a protocol, equal for equal ones."""
+    """A short hash, equal for equal protocols."""
     return hashlib.sha256(json.dumps(protocol, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
 def protocol_of(entry: Mapping[str, Any]) -> dict[str, str]:
-    """All that must be equal for an entry to be ranked with another: dotted keys and their values as text."""
+    """Dotted keys and values that entries ranked together share."""
     fixed = {
         name: entry.get(key, "")
         for name, key in (
@@ -86,7 +85,7 @@ def protocol_of(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
-    """What differs between two protocols, as `key: value, not value`, the second's value last."""
+    """Differences as `key: value, not value`, the second protocol's value last."""
     keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
     return [f"{key} {_shown(first.get(key))}, not {_shown(second.get(key))}" for key in keys]
 
@@ -99,8 +98,7 @@ def _options(config: Config, judge: str) -> dict[str, Any]:
 
 
 def _spelt_out(settings: BaseModel, tables: str) -> dict[str, Any]:
-    """All settings in the order they have always had, those of other scorers or explainers included: so protocols of
-    before equal those of now."""
+    """All settings in their original order, those of other components included, so old and new protocols are equal."""
     values = SPELT_OUT[tables] | settings.model_dump(mode="json")
     return {key: values[key] for key in (*_FIRST, *settings.model_dump(), *values) if key in values}
 

@@ -1,7 +1,4 @@
-"""`quality.json` of a dictionary of a run: how well it reconstructs held-out activations, as training left it.
-
-Takes a run's layout and the dictionary's name; gives the record, checked.
-"""
+"""`quality.json` of a dictionary: its reconstruction of held-out activations."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ from autointerp.small_files import read_json
 __all__ = ["DENSITY_DECADES", "FidelityRecord", "QualityRecord", "SinksRecord", "is_measured", "load_quality"]
 
 DENSITY_DECADES = (-7.0, 0.0)
-"""Powers of ten that the histogram of densities reaches from and to."""
+"""Range of the histogram of densities in powers of ten."""
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=0)]
 
 
 class FidelityRecord(BaseModel):
-    """Losses with the reconstruction spliced in, in nats per token, and the shares of the loss that it recovers."""
+    """Losses under spliced-in reconstructions in nats per token, and shares of recovered loss."""
 
     model_config = ConfigDict(strict=True)
 
@@ -37,7 +34,7 @@ class FidelityRecord(BaseModel):
 
 
 class SinksRecord(BaseModel):
-    """Attention sinks of a site: see `subject.sinks.Sinks`."""
+    """Attention sinks of a site (`subject.sinks.Sinks`)."""
 
     model_config = ConfigDict(strict=True)
 
@@ -51,7 +48,7 @@ class SinksRecord(BaseModel):
 
 
 class QualityRecord(BaseModel):
-    """A dictionary on held-out activations; None where a figure is undefined, `fidelity` where nothing was spliced."""
+    """A dictionary on held-out activations; None for undefined figures, and for `fidelity` without splicing."""
 
     model_config = ConfigDict(strict=True)
 
@@ -62,13 +59,12 @@ class QualityRecord(BaseModel):
     explained_variance: Annotated[float, Field(le=1.0)] | None
     dead_frac: _Share | None
     density_histogram: list[_Count] = []
-    """Features by the share of activations they fire on, dead ones left out: bins of equal width over
-    DENSITY_DECADES."""
+    """Live features by firing rate, in bins of equal width over DENSITY_DECADES."""
     fidelity: FidelityRecord | None = None
     origin: dict[str, str | list[str]] | None = None
-    """Where a dictionary comes from that was not trained in the run."""
+    """The source of a dictionary trained elsewhere."""
     sinks: SinksRecord | None = None
-    """The attention sinks of its site, None where there are none."""
+    """Attention sinks of its site, if any."""
 
     @model_validator(mode="after")
     def _check(self) -> QualityRecord:
@@ -78,16 +74,13 @@ class QualityRecord(BaseModel):
 
 
 def is_measured(layout: RunLayout, name: str) -> bool:
-    """Whether the dictionary `name` has a record, or had one."""
+    """Whether the dictionary has a record, or had one."""
     path = layout.quality(name)
     return path.exists() or is_stated(layout, path)
 
 
 def load_quality(layout: RunLayout, name: str) -> QualityRecord | None:
-    """The record of the dictionary `name`, None where it was never measured.
-
-    Raises ArtefactError when it is damaged, or not what the training stage wrote.
-    """
+    """The record of a dictionary, or None. Raises ArtefactError for a damaged record."""
     path = layout.quality(name)
     if not is_measured(layout, name):
         return None

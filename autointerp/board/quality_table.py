@@ -1,7 +1,4 @@
-"""How well each dictionary of a run reconstructs, as a table: no judge was asked for any of it.
-
-Takes a run's `quality.json` files, gives rows and renders them as text, Markdown, CSV or JSON. Knows nothing of scores.
-"""
+"""Reconstruction quality of a run's dictionaries as a table."""
 
 from __future__ import annotations
 
@@ -36,11 +33,10 @@ _HEADS = {
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One dictionary on held-out activations; None where a figure does not apply (dense coordinates).
+    """One dictionary on held-out activations; None for figures without meaning (dense coordinates).
 
-    l0: mean number of firing features; explained_variance: 1 - squared error over the activations' variance;
-    loss_recovered: share of the loss, between zero ablation (0) and the untouched subject (1), that the spliced-in
-    reconstruction keeps; dead_frac: share of features that never fired there.
+    `l0`: mean number of firing features; `explained_variance`: 1 - squared error over variance; `loss_recovered`: share
+    of the loss between zero ablation (0) and the subject (1); `dead_frac`: share of features that never fired.
     """
 
     dictionary: str
@@ -53,10 +49,7 @@ class QualityRow:
 
 
 def read_quality(layout: RunLayout) -> list[QualityRow]:
-    """A row per dictionary of the run that has been measured, in the order of their names.
-
-    Raises ArtefactError when the run has none, or when a file is damaged.
-    """
+    """One row per measured dictionary, by name. Raises ArtefactError without any, or for a damaged file."""
     folders = sorted(layout.dictionaries.iterdir()) if layout.dictionaries.is_dir() else []
     names = [folder.name for folder in folders if is_measured(layout, folder.name)]
     if not names:

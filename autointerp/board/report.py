@@ -1,7 +1,4 @@
-"""The report page: leaderboard, distributions, dictionary quality and every feature, in one offline HTML file.
-
-Takes what a run left (summary, scores, evidence, explanations, verdicts); computes no metric of its own.
-"""
+"""The report page: leaderboard, distributions, dictionary quality and every feature, in one offline HTML file."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ from autointerp.runs.layout import write_text
 __all__ = ["render_report", "write_report"]
 
 WINDOW_BUDGET = 16_000
-"""Windows embedded in one page, about 0.4 kB each."""
+"""Windows in one page, about 0.4 kB each."""
 
 _FEATURES_PER_CHUNK = 20
 
@@ -46,11 +43,10 @@ def render_report(
     density_histograms: Mapping[str, Sequence[int]] | None = None,
     window_budget: int = WINDOW_BUDGET,
 ) -> str:
-    """The page as text. `summary` and `scores` are those of one run; records may come in any order.
+    """The page as text, from one run's summary, scores and records in any order.
 
-    `density_histograms` say how often each dictionary's features fire, as `quality_file` has them.
-    Text of the subject, the corpus and the judge is data everywhere: it reaches the page escaped, or as JSON that the
-    page's script puts into text nodes only.
+    `density_histograms` are those of `quality_file`. All text from subject, corpus and judge is escaped, or is JSON
+    that the script shows as text nodes.
     """
     sections = build_sections([summary])
     ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
@@ -69,7 +65,7 @@ def render_report(
                 asked,
                 {group: rows[*key, group] for group in groups if (*key, group) in rows},
                 groups=groups,
-                borrowed={w: found for said in asked.values() for w, found in lent.find(said).items()},
+                borrowed={w: window for said in asked.values() for w, window in lent.find(said).items()},
                 n_windows=n_windows,
             )
         )
@@ -96,7 +92,7 @@ def render_report(
 
 
 def write_report(path: Path, page: str) -> None:
-    """Write the page atomically. Raises ArtefactError when it cannot be written."""
+    """Write the page atomically. Raises ArtefactError if that fails."""
     write_text(path, page)
 
 
@@ -106,7 +102,7 @@ def _index(
     cards: Sequence[Mapping[str, Any]],
     metrics: Mapping[ScoreGroup, str],
 ) -> dict[str, Any]:
-    """What the list of features needs at once; the rest of each feature stays in its chunk until it is opened."""
+    """Data of the feature list; the rest loads when a feature is opened."""
     features, groups = [], list(metrics)
     for evidence, card in zip(evidences, cards, strict=True):
         told = [explanations.get((evidence.dictionary, evidence.feature, group.explainer)) for group in groups]
@@ -128,13 +124,13 @@ def _index(
 def _metrics(
     groups: Sequence[ScoreGroup], rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
 ) -> dict[ScoreGroup, str]:
-    """The metric each group's features are scored in."""
+    """The heading metric of each group."""
     known = {group: row["metric"] for (_, _, group), row in rows.items()}
     return {group: known.get(group) or "f1" for group in groups}
 
 
 def _group_names(groups: Sequence[ScoreGroup]) -> list[str]:
-    """Scorers' names, with what else it takes to tell groups apart: the explainer, then judge and prompt."""
+    """Scorer names, with explainer, judge and prompt if needed to tell groups apart."""
     scorers = [group.scorer for group in groups]
     pairs = [(group.scorer, group.explainer) for group in groups]
     names = []
@@ -155,7 +151,7 @@ def _group(row: Mapping[str, Any]) -> ScoreGroup:
 def _distributions(
     section: Section, rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Rows of the figure of scores per feature, in the section's order."""
+    """Rows of the chart of scores, in the section's order."""
     values: dict[tuple[str, ScoreGroup], list[float]] = {}
     for (dictionary, _, group), row in rows.items():
         if (score := row[_ranked_by(section)]) is not None:
@@ -163,15 +159,15 @@ def _distributions(
     samples = [values.get((s.entry["dictionary"], _group(s.entry)), []) for s in section.standings]
     bounds = bounds_of(section.metric)
     peak = charts.peak_share(samples, bounds=bounds)
-    found = []
+    drawn = []
     for standing, sample in zip(section.standings, samples, strict=True):
         if sample:
             lines = {
                 name: value for name, value in marks_of(standing.entry, section.metric).items() if name == "always-yes"
             }
             chart = charts.distribution(sample, lines=lines, peak_share=peak, bounds=bounds)
-            found.append({"label": standing.label, "chart": chart, "median": float(median(sample)), "n": len(sample)})
-    return found
+            drawn.append({"label": standing.label, "chart": chart, "median": float(median(sample)), "n": len(sample)})
+    return drawn
 
 
 def _ranked_by(section: Section) -> str:
@@ -179,7 +175,7 @@ def _ranked_by(section: Section) -> str:
 
 
 def _firing_rates(histograms: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
-    """Rows of the figure of firing rates, one scale for all; a dictionary that is all dead has no bars."""
+    """Rows of the chart of firing rates, on one scale."""
     known = {name: counts for name, counts in histograms.items() if sum(counts)}
     peak = max((max(counts) / sum(counts) for counts in known.values()), default=1.0)
     return [
@@ -193,7 +189,7 @@ def _firing_rates(histograms: Mapping[str, Sequence[int]]) -> list[dict[str, Any
 
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Quality figures per dictionary as a table: its columns, and one row per dictionary that has any."""
+    """Columns and rows of the table of quality figures."""
     by_dictionary = {
         entry["dictionary"]: {
             **(entry.get("quality") or {}),

@@ -22,7 +22,7 @@ _FIX = "delete it and run the report stage again (`autointerp report RUN`)"
 
 
 def write_scores(path: Path, scores: pd.DataFrame) -> None:
-    """Write the table atomically. Raises ArtefactError when it cannot be written."""
+    """Write the table atomically. Raises ArtefactError if that fails."""
     table = pa.Table.from_pandas(scores, schema=SCORE_SCHEMA, preserve_index=False)
     table = table.replace_schema_metadata({_VERSION_KEY: str(SCORES_SCHEMA_VERSION).encode()})
     write_atomically(
@@ -31,7 +31,7 @@ def write_scores(path: Path, scores: pd.DataFrame) -> None:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """Read the table. Raises ArtefactError when it is missing, damaged or of another schema version."""
+    """The table. Raises ArtefactError if missing, damaged or of another schema version."""
     if not path.is_file():
         raise ArtefactError(f"{path} does not exist; run the report stage of this run first (`autointerp report RUN`)")
     try:
@@ -50,7 +50,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def _fault(table: pa.Table) -> str | None:
-    """What no report writes, in words; None where there is no such thing."""
+    """The first content no report writes, in words, or None."""
     for field in table.schema:
         place = SCORE_SCHEMA.get_field_index(field.name)
         if place >= 0 and field.type != SCORE_SCHEMA.field(place).type:

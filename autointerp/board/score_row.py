@@ -1,7 +1,4 @@
-"""The scores of one feature under one scorer: a row of `scores.parquet`.
-
-Takes the feature's evidence, explanation and verdicts; knows nothing of other features, files or pages.
-"""
+"""The scores of one feature under one scorer: a row of `scores.parquet`."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ from autointerp.stats.near_miss import Judged, near_miss_accuracy, near_miss_alo
 __all__ = ["COUNTS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
 
 UNSCORED = ("too_few_positives", "too_few_negatives", "judge")
-"""Why a feature has no score: the evidence was too thin on one side, or the judge gave no explanation or no answer."""
+"""Reasons for no score: too little evidence of a label, or no explanation or answer from the judge."""
 
 COUNTS = (
     "true_positive",
@@ -80,9 +77,8 @@ SCORE_SCHEMA = pa.schema(
         *((f"n_{kind}", _COUNT) for kind in SILENT_KINDS if kind != "near_miss"),
     ]
 )
-"""Columns of `scores.parquet`. Counts are of the feature's own explanation over firing and random (or `other`) silent
-windows, near misses and other windows that mislead apart; `lost_positive + lost_negative = unparsed + refused + error`.
-A metric that is not defined is null."""
+"""Columns of `scores.parquet`; undefined metrics are null. Counts are of the own explanation over firing and random (or
+`other`) windows; `lost_positive + lost_negative = unparsed + refused + error`."""
 
 
 def score_feature(
@@ -95,13 +91,11 @@ def score_feature(
     unscorable: str | None = None,
     density: float | None = None,
 ) -> dict[str, Any]:
-    """One row, without explainer, scorer, judge and prompt. All metrics are null when `unscored` says why.
+    """One row, without explainer, scorer, judge and prompt; metrics are null if `unscored` gives a reason.
 
-    `verdicts` are of this feature and one scorer, controls included, each window once. `borrowed` holds the windows
-    that are another feature's, by id. `unscorable` is the scorer's own reason for asking nothing; `density` the firing
-    rate at which the run's dictionaries are compared. `score` is the metric
-    named in `metric`, which depends on what the verdicts are about (`board.metrics.heading_of`); `excess`,
-    `empty_excess` and `generic_excess` are in balanced accuracy where that is defined, else in `score`.
+    `verdicts` are of one feature and scorer, controls included, one per window. `borrowed` holds another feature's
+    windows by id; `unscorable` is the scorer's reason for not asking; `density` the common firing rate. `score` is the
+    metric named in `metric`; excesses are in balanced accuracy if defined, else in `score`.
     """
     apart = HARD if scale.measure != "choices" else set[str]()  # of a trial the kind is the intruder's
     own = [v for v in verdicts if v.control is None and v.kind not in apart]
@@ -145,8 +139,8 @@ def score_feature(
 
 
 def _near_miss(rule: TokenRule, judged: Judged) -> dict[str, Any]:
-    """Same token, firing against silent: the judge, the list of tokens, their difference, and the judge alone where the
-    list is blind. Null where no token is shared."""
+    """Firing against silent windows of the same token: judge, token list, their difference, and the judge where the
+    list is blind."""
     own, listed = near_miss_accuracy(judged, task=rule.task), near_miss_of_list(judged, rule=rule)
     if own is None or listed is None:
         return {}
@@ -177,8 +171,7 @@ def _description(evidence: Evidence, explanation: Explanation | None) -> dict[st
 def _unscored(
     evidence: Evidence, explanation: Explanation | None, counts: Confusion, unscorable: str | None, scale: Scale
 ) -> str | None:
-    """Why there is no score. A feature about which every request failed (`error`) was answered by nobody: nothing is
-    scored from nothing. Unparsed and refused answers are answers, and wrong ones."""
+    """The reason for no score. Unparsed and refused answers are wrong answers; with errors alone, nobody answered."""
     if evidence.unscored is not None:
         return evidence.unscored
     if counts.n == 0 and unscorable is not None:
@@ -192,32 +185,32 @@ def _unscored(
 
 
 def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale) -> dict[str, Any]:
-    """The metrics that are defined for what the verdicts are about, and the heading one as `score`."""
+    """Metrics defined for the scorer's measure, the heading one also as `score`."""
     if scale.measure == "choices":
-        found: dict[str, Any] = {"accuracy": accuracy(confusion_of(own).strict()), "chance": scale.chance}
+        figures: dict[str, Any] = {"accuracy": accuracy(confusion_of(own).strict()), "chance": scale.chance}
     elif scale.measure == "activations":
-        found = simulation_figures(own, windows) | {"chance": 0.0}
+        figures = simulation_figures(own, windows) | {"chance": 0.0}
     elif scale.measure == "firings":
-        found = firing_figures(own, windows)
+        figures = firing_figures(own, windows)
     elif scale.measure == "strata":
-        found = _answers(confusion_of(own), own) | strata_figures(own, windows)
+        figures = _answers(confusion_of(own), own) | strata_figures(own, windows)
     elif scale.measure == "ranks":
-        found = _ranking(own) | {"chance": 0.5}
+        figures = _ranking(own) | {"chance": 0.5}
     else:
-        found = _answers(confusion_of(own), own)
-        found["chance"] = found[f"always_yes_{heading_of(scale)}"]
-    return found | {"score": found[heading_of(scale)]}
+        figures = _answers(confusion_of(own), own)
+        figures["chance"] = figures[f"always_yes_{heading_of(scale)}"]
+    return figures | {"score": figures[heading_of(scale)]}
 
 
 def _ranking(own: Sequence[Verdict]) -> dict[str, Any]:
-    """AUROC and Brier over the windows that have a probability."""
+    """AUROC and Brier score over windows with a probability."""
     known = [v for v in own if v.probability is not None]
     truth, probabilities = [v.is_firing for v in known], [v.probability or 0.0 for v in known]
     return {"auroc": auroc(truth, probabilities), "brier": brier(truth, probabilities)}
 
 
 def _calibration(own: Sequence[Verdict]) -> tuple[float, ...] | None:
-    """What the feature adds to the entry's calibration curve (`stats.calibration.calibration_counts`)."""
+    """The feature's part of the calibration curve (`stats.calibration.calibration_counts`)."""
     known = [v for v in own if v.probability is not None]
     if not known:
         return None
@@ -250,21 +243,20 @@ def _answers(counts: Confusion, own: Sequence[Verdict]) -> dict[str, Any]:
 def _controlled(
     control: str, own: Mapping[str, Any], judged: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale
 ) -> dict[str, Any]:
-    """Excess: what the own explanation gives minus what another feature's, an empty or a generic one gives. Null
-    without a control, or where every request of the control failed."""
+    """Own score minus a control explanation's; null without a control that was answered."""
     counts = confusion_of(judged)
     if counts.error >= counts.n:
         return {}
-    found = _metrics(judged, windows, scale)
-    measure = "balanced_accuracy" if found.get("balanced_accuracy") is not None else "score"
-    values = (own[measure], found[measure])
+    theirs = _metrics(judged, windows, scale)
+    measure = "balanced_accuracy" if theirs.get("balanced_accuracy") is not None else "score"
+    values = (own[measure], theirs[measure])
     excess = None if None in values else values[0] - values[1]
     if control != "shuffled":
-        return {f"{control}_score": found["score"], f"{control}_excess": excess}
+        return {f"{control}_score": theirs["score"], f"{control}_excess": excess}
     return {
-        "shuffled_score": found["score"],
-        "shuffled_balanced_accuracy": found.get("balanced_accuracy"),
-        "shuffled_f1": found.get("f1"),
+        "shuffled_score": theirs["score"],
+        "shuffled_balanced_accuracy": theirs.get("balanced_accuracy"),
+        "shuffled_f1": theirs.get("f1"),
         "excess": excess,
     }
 
@@ -276,27 +268,26 @@ def _domain(
     shuffled: Sequence[Verdict],
     shown: Mapping[str, Window | None],
 ) -> dict[str, Any]:
-    """Beyond-domain: balanced accuracy minus that of the best rule on the kind of document alone; and balanced accuracy
-    and excess where firing and silent windows are of one domain."""
-    found: dict[str, Any] = {}
+    """Balanced accuracy over the best rule by document kind, and within one domain."""
+    figures: dict[str, Any] = {}
     labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
     if len(labelled) == len(own):
         accuracy = balanced_accuracy(lookup_table(fit_domain_rule(evidence), labelled))
-        found["lookup_domain"] = accuracy
-        found["beyond_domain"] = None if accuracy is None else own_accuracy - accuracy
+        figures["lookup_domain"] = accuracy
+        figures["beyond_domain"] = None if accuracy is None else own_accuracy - accuracy
     within = [
         confusion_of([v for v in verdicts if v.is_firing or v.kind in WITHIN_DOMAIN]) for verdicts in (own, shuffled)
     ]
     mine, other = (balanced_accuracy(counts.strict()) if counts.error < counts.n else None for counts in within)
-    found["within_domain"] = mine
-    found["excess_within_domain"] = None if mine is None or other is None else mine - other
-    return found
+    figures["within_domain"] = mine
+    figures["excess_within_domain"] = None if mine is None or other is None else mine - other
+    return figures
 
 
 def _lookup(
     rule: TokenRule, own_accuracy: float, own: Sequence[Verdict], shown: Mapping[str, Window | None]
 ) -> dict[str, Any]:
-    """Beyond-token: balanced accuracy minus the token look-up's on the same windows. Null when one is not at hand."""
+    """Balanced accuracy over the token look-up's on the same windows; null if a window is missing."""
     labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
     if len(labelled) < len(own):
         return {}

@@ -1,8 +1,4 @@
-"""The table of scores: one row per feature and scorer, every sampled feature included, scored or not.
-
-Takes evidence, explanations and verdicts; the order of any of them changes nothing. Knows nothing of files, means over
-features, intervals or pages.
-"""
+"""The table of scores: one row per sampled feature and scorer, independent of the order of the records."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ __all__ = ["ScoreGroup", "build_scores", "group_verdicts", "index_explanations",
 
 
 class ScoreGroup(NamedTuple):
-    """What rows are compared within: one explainer's explanations under one scorer with one prompt and judge."""
+    """Comparable rows: one explainer, scorer, prompt and judge."""
 
     explainer: str
     scorer: str
@@ -44,14 +40,11 @@ def build_scores(
     unscored: Iterable[Unscored] = (),
     asked: Mapping[tuple[str, str], Container[int]] | None = None,
 ) -> pd.DataFrame:
-    """One row per dictionary, feature, explainer and scorer (and judge and prompt, where a run has several), columns as
-    in `SCORE_SCHEMA`, sorted by these.
+    """Rows per dictionary, feature, explainer, scorer, judge and prompt, with columns `SCORE_SCHEMA`, sorted.
 
-    `explainers`, `scorers` (how each one's verdicts are read), `judge` and `judges` (those of single scorers) are the
-    run's own: they give rows to features when a scorer has no verdict at all. A feature without verdicts that is not in
-    `unscored` counts as `judge`. `asked` are, by judge and dictionary, the features that were asked about where others
-    were left out on purpose: those have no row.
-    Raises ArtefactError when a feature has two explanations of one explainer or a window several verdicts that differ.
+    `explainers`, `scorers`, `judge` and `judges` (by scorer) are the run's own, so features without verdicts have rows;
+    they count as `judge` unless in `unscored`. `asked` limits rows to the features asked about, by judge and
+    dictionary. Raises ArtefactError for contradictory explanations or verdicts.
     """
     told = index_explanations(explanations)
     grouped = group_verdicts(verdicts)
@@ -84,7 +77,7 @@ def build_scores(
 def own_groups(
     explainers: Sequence[str], scorers: Mapping[str, Scale], *, judge: str, judges: Mapping[str, str]
 ) -> list[ScoreGroup]:
-    """The groups that a run asks for, without the hash of a prompt that has not been asked yet."""
+    """A run's groups, without prompt hashes."""
     pairs = {
         (explainer if scale.needs_explanation else NO_EXPLAINER, scorer)
         for explainer in explainers
@@ -94,12 +87,12 @@ def own_groups(
 
 
 def iter_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The rows of a table of scores as plain values; what is undefined is None, never NaN."""
+    """The rows as plain values, None for NaN."""
     yield from pa.Table.from_pandas(scores, schema=SCORE_SCHEMA, preserve_index=False).to_pylist()
 
 
 def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, int, str], Explanation]:
-    """Explanations by dictionary, feature and explainer. Raises ArtefactError where two of one explainer differ."""
+    """Explanations by dictionary, feature and explainer. Raises ArtefactError if two differ."""
     index: dict[tuple[str, int, str], Explanation] = {}
     for explanation in explanations:
         key = (explanation.dictionary, explanation.feature, explanation.explainer)
@@ -112,9 +105,9 @@ def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, i
 
 
 def group_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, int, ScoreGroup], tuple[Verdict, ...]]:
-    """Verdicts by dictionary, feature and group, sorted by control and window. A verdict given twice counts once.
+    """Distinct verdicts by dictionary, feature and group, sorted by control and window.
 
-    Raises ArtefactError when one window has two verdicts that differ.
+    Raises ArtefactError if two verdicts about a window differ.
     """
     cells: dict[tuple[str, int, ScoreGroup], dict[tuple[str, str], Verdict]] = {}
     for v in verdicts:

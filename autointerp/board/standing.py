@@ -1,7 +1,4 @@
-"""Entries of one or several runs put in order: sections that may be compared, best first, with ranks that are shown.
-
-Takes summaries as `summary.json` holds them; knows nothing of how a leaderboard is drawn.
-"""
+"""Entries of one or several runs in sections that may be compared, best first, with ranges of ranks."""
 
 from __future__ import annotations
 
@@ -23,10 +20,9 @@ _MOST_SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An entry with the label it is shown under: its name, with the run's before it when there are several runs.
+    """An entry with its label, after the run's name if there are several runs.
 
-    `metric` is what its section is ranked by. `places` is the range of ranks it may hold there, None where it has no
-    score or stands alone.
+    `metric` ranks its section; `places` is the range of its ranks, None without a score or alone.
     """
 
     label: str
@@ -37,8 +33,7 @@ class Standing:
 
     @property
     def lost_frac(self) -> float:
-        """Share of what was to be had from judges and is lost: all answers about a feature that no explanation could be
-        had for, and of the others' those that were unparsed, refused or in error."""
+        """Share of lost answers: unparsed, refused, in error, or about a feature without explanation."""
         answers = self.entry["unparsed_frac"] + self.entry["refused_frac"] + self.entry["error_frac"]
         n_lost = (self.entry.get("unscored") or {}).get("judge", 0)
         features = n_lost / max(1, n_lost + self.entry["n_scored"])
@@ -52,10 +47,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Standings that are comparable: one scorer, explainer and judge, one protocol. Sorted by score, unscored last.
+    """Comparable standings (one scorer, explainer, judge and protocol), by score, unscored last.
 
-    `differs` says in what this section's protocol differs from the first one of the same scorer; `is_mixed` that its
-    entries are not comparable and were put together because that was asked for, `differs` being what they differ in.
+    `differs` lists differences from the first section of the scorer, or between entries if `is_mixed` put incomparable
+    ones together on request.
     """
 
     scorer: str
@@ -72,7 +67,7 @@ class Section:
 
     @property
     def note(self) -> str | None:
-        """Why this section stands apart, or a warning that it should not have been made; None where neither is so."""
+        """Why this section stands apart, or a warning about mixed entries."""
         if not self.differs:
             return None
         shown = "; ".join(self.differs[:_MOST_SHOWN])
@@ -84,7 +79,7 @@ class Section:
 
     @property
     def metric(self) -> str:
-        """The metric that its entries are ranked by."""
+        """The metric that ranks its entries."""
         return self.standings[0].metric if self.standings else "f1"
 
     @property
@@ -99,15 +94,14 @@ class Section:
 
     @property
     def foreign(self) -> str | None:
-        """The tool whose results these are, where they are not our own."""
+        """The tool that made these results, if another."""
         return (self.entries[0].get("protocol") or {}).get(FOREIGN) if self.standings else None
 
 
 def build_sections(summaries: Sequence[Mapping[str, Any]], *, is_together: bool = False) -> list[Section]:
-    """The sections of all summaries together.
+    """The sections of all summaries.
 
-    With `is_together` the entries of one metric are ranked in one section whatever else differs, and it says what;
-    results read from the files of other tools are never ranked with ours.
+    `is_together` ranks all entries of a metric together and notes the differences, except other tools' results.
     """
     several = len({summary["run"] for summary in summaries}) > 1
     groups: dict[tuple[str, ...], list[Standing]] = {}
@@ -131,7 +125,7 @@ def build_sections(summaries: Sequence[Mapping[str, Any]], *, is_together: bool 
 
 
 def _filled(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Entries of dictionaries without a single explanation do not know who was asked: it is who the others know."""
+    """Entries without explanations, with judge and prompt filled in from the others."""
     known: dict[tuple[str, str], str] = {}
     keys = ("explain_judge", "explain_prompt_hash")
     for entry in entries:
@@ -178,14 +172,14 @@ def _ranked(standings: Sequence[Standing]) -> tuple[Standing, ...]:
 
 
 def _metric_of(entries: Sequence[Mapping[str, Any]]) -> str:
-    """F1 at one density where all entries were cut to the same one, else their heading metric."""
+    """F1 at one density if all entries have the same, else their heading metric."""
     heading, densities = metric_of(entries[0]), {entry.get("common_density") for entry in entries}
     is_cut = heading == "f1" and len(densities) == 1 and None not in densities
     return _F1_CUT if is_cut and any(entry.get(_F1_CUT) for entry in entries) else heading
 
 
 def _estimate(standing: Standing) -> Estimate:
-    """Mean and standard error; that of an interval made for several looks is as much larger as the interval is."""
+    """Mean and standard error, as wide as the interval over several looks."""
     interval, deviation = standing.score or {}, deviation_of(standing.entry, standing.metric)
     if deviation is None or standing.entry.get("looks"):
         error = (interval["hi"] - interval["lo"]) / (2 * _Z95)

@@ -1,7 +1,4 @@
-"""`summary.json`: the entries of a run as others read them.
-
-Takes entries; knows nothing of how they were computed. The file is made anew from the table of scores at any time.
-"""
+"""`summary.json`: the entries of a run, made anew from the table of scores at any time."""
 
 from __future__ import annotations
 
@@ -26,8 +23,7 @@ _FIX = "run the report stage again (`autointerp report RUN`)"
 def build_summary(
     run: str, entries: Sequence[Mapping[str, Any]], *, about: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The plain content of `summary.json`. `about` holds facts of the run worth showing beside its board by name
-    (the subject's model, the corpus, the seed); it must hold no secrets."""
+    """The content of `summary.json`; `about` holds facts of the run to show, no secrets."""
     return {
         "schema_version": SUMMARY_SCHEMA,
         "run": run,
@@ -37,14 +33,14 @@ def build_summary(
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
-    """Write the summary atomically. Raises ValueError for a NaN: an undefined figure is null."""
+    """Write the summary atomically. Raises ValueError for a NaN; undefined figures are null."""
     write_text(path, json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """Read a summary, keys unknown to this release included.
+    """The summary, unknown keys included.
 
-    Raises ArtefactError when the file is missing, damaged, of another schema version or lacks a key.
+    Raises ArtefactError if missing, damaged, of another schema version or incomplete.
     """
     try:
         summary = read_json(path, is_finite=True)
@@ -72,7 +68,7 @@ def _first_fault(error: ValidationError) -> str:
 
 
 class _Part(BaseModel):
-    """A part of the file: what is known of it has its form, and what is not known may stand there."""
+    """A part of the file: known keys are checked, unknown ones allowed."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -101,7 +97,7 @@ class _Baselines(_Part):
 
 
 class _Entry(_Part):
-    """What an entry holds at least; `score` came later."""
+    """The least an entry holds."""
 
     name: str
     dictionary: str

@@ -1,4 +1,4 @@
-"""The leaderboard drawn for a terminal. Takes sections; fits the width given by leaving columns out, and says which."""
+"""Leaderboards for a terminal, fitted to its width by leaving out columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Measured(NamedTuple):
 def render_terminal(
     sections: Sequence[Section], caveats: Sequence[str], *, width: int = 80, has_colour: bool = False
 ) -> str:
-    """All sections and the caveats, no line longer than `width` (40 at least)."""
+    """Sections and caveats, no line longer than `width` (at least 40)."""
     width = max(width, 40)
     page = Page(width, has_colour=has_colour)
     dropped: list[str] = []
@@ -47,7 +47,7 @@ def render_terminal(
 
 
 def _columns(section: Section, *, name_width: int) -> list[_Measured]:
-    """What the section's metric makes of a table, the heading figure and its chance first."""
+    """The columns of a section, heading figure and chance first."""
     columns = [
         _Measured(Column("entry", is_text=True, can_wrap=True, max_width=name_width), _name),
         _Measured(Column(f"{section.heading}\n95%"), _score),
@@ -92,7 +92,7 @@ def _two_lines(key: str, *, signed: bool) -> Callable[[Standing], Text]:
 
 
 def _short(value: float, digits: int, *, signed: bool = False) -> str:
-    """A figure without the zero before its point: .812, -.05, 1.0."""
+    """A figure without its leading zero: .812, -.05, 1.0."""
     text = f"{value:{'+' if signed else ''}.{digits}f}"
     return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
 

@@ -1,7 +1,4 @@
-"""Figures of verdicts that are about more than yes or no: a number for every token, or windows of several strengths.
-
-Takes one feature's verdicts with its windows; knows nothing of rows, other features or pages.
-"""
+"""Figures of verdicts with a number for every token, or about windows of several strengths."""
 
 from __future__ import annotations
 
@@ -30,15 +27,15 @@ from autointerp.stats.simulation import (
 __all__ = ["firing_figures", "simulation_figures", "strata_figures"]
 
 _FIRES_FROM = 0.5
-"""A prediction from here on is a yes: a probability of one half, or a strength that is nearer to 1 than to 0."""
+"""Predictions from here on are a yes: a probability, or a strength from 0 to 1."""
 
 
 def simulation_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[str, Any]:
-    """Predicted against true activations. What was lost counts as predicted silent throughout, and a prediction that
-    does not vary, which has no correlation, as one of 0: left out, it would raise the mean."""
+    """Predicted against true activations; lost answers predict silence."""
     rows = _rows(own, windows)
     in_unit = calibrated(rows)
     varies = len({value for truth, _ in rows for value in truth}) > 1
+    # A prediction that never varies has no correlation; it counts as 0, as leaving it out would raise the mean.
     return {
         "correlation": _zero_if(varies, correlation(rows)),
         **_by_strength(own, windows),
@@ -63,10 +60,8 @@ def _by_strength(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[
 
 
 def firing_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[str, Any]:
-    """Predicted against true firings, over all tokens of all windows. What was lost counts as predicted silent.
-
-    Chance is what calling every token firing gives.
-    """
+    """Predicted against true firings over all tokens; lost answers predict silence. Chance is calling every token
+    firing."""
     rows = _rows(own, windows)
     fires = [value > 0 for truth, _ in rows for value in truth]
     said = [value for _, predicted in rows for value in predicted]
@@ -79,9 +74,9 @@ def firing_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dic
 
 
 def strata_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[str, Any]:
-    """Recall as the mean over bins of the activation range, strict, and over their lower and upper halves.
+    """Strict recall as the mean over bins of the activation range, and over their lower and upper halves.
 
-    Chance is the share of silent windows that were called firing: who says so whatever he reads has that recall.
+    Chance is the share of silent windows called firing.
     """
     by_bin: dict[int, list[bool]] = {}
     alarms: list[bool] = []
@@ -107,12 +102,7 @@ def _token_figures(rows: Rows) -> dict[str, Any]:
 
 
 def _rows(own: Sequence[Verdict], windows: Mapping[str, Window]) -> list[tuple[Sequence[float], Sequence[float]]]:
-    """True and predicted activations by window, one pair per token that can be shown. Verdicts about single tokens are
-    gathered by their window.
-
-    Tokens that share a character are one piece of the text to a judge, and fire as strongly as the strongest of them.
-    Another feature's window is left out: what this one does in it is not known.
-    """
+    """True and predicted activations by window, one pair per piece of text; another feature's windows are left out."""
     rows: list[tuple[Sequence[float], Sequence[float]]] = []
     gathered: dict[str, dict[int, float]] = {}
     for verdict in own:
@@ -132,11 +122,12 @@ def _rows(own: Sequence[Verdict], windows: Mapping[str, Window]) -> list[tuple[S
 
 
 def _by_piece(window: Window, values: Sequence[float]) -> dict[int, float]:
-    """The largest value of the tokens of each piece of the text, by the place of the token that shows it."""
-    found: dict[int, float] = {}
+    """The largest value in each piece of text, by the place of its shown token."""
+    # A judge sees tokens that share a character as one piece, which fires as strongly as the strongest of them.
+    largest: dict[int, float] = {}
     for owner, value in zip(window.owners(), values, strict=True):
-        found[owner] = max(value, found.get(owner, value))
-    return found
+        largest[owner] = max(value, largest.get(owner, value))
+    return largest
 
 
 def _zero_if(varies: bool, value: float | None) -> float | None:

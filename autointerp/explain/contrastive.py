@@ -24,8 +24,6 @@ __all__ = ["ContrastiveSettings", "open_explainer"]
 
 
 class ContrastiveSettings(ExplainerConfig):
-    """Settings of `contrastive`."""
-
     n_silent: Positive = 10
     """Silent windows shown beside, those first that hold a token the feature fires on."""
 

@@ -19,8 +19,6 @@ __all__ = ["FileExplainer", "FileSettings", "open_explainer"]
 
 
 class FileSettings(WindowlessSettings):
-    """Settings of `from_file`."""
-
     path: Path | None = None
     """The file or folder that explanations are taken from."""
     dictionary: str | None = None

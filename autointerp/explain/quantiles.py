@@ -21,8 +21,6 @@ __all__ = ["QuantilesSettings", "open_explainer"]
 
 
 class QuantilesSettings(ExplainerConfig):
-    """Settings of `quantiles`."""
-
     uses = frozenset({"n_windows"})
 
     n_silent: Positive = 10

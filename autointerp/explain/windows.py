@@ -21,8 +21,6 @@ __all__ = ["WindowsSettings", "choose_windows", "open_explainer", "show_windows"
 
 
 class WindowsSettings(ExplainerConfig):
-    """Settings of `windows`."""
-
     reasoning: bool = True
     """Whether the judge may think in writing before it explains."""
 

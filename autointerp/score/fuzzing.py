@@ -28,8 +28,6 @@ _N_ROLES = 2
 
 
 class FuzzingSettings(ScorerConfig):
-    """Settings of `fuzzing`."""
-
     uses = frozenset({"n_positive", "n_negative", "sampling", "windows_per_request", "heading"})
 
 

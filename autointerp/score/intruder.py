@@ -27,8 +27,6 @@ N_SHOWN = 5
 
 
 class IntruderSettings(WindowTrialSettings):
-    """Settings of `intruder`."""
-
     intruders: Literal["random", "near_miss", "other_feature"] = "random"
     """Where the window that does not belong comes from: silent windows, silent windows with a token the feature fires
     on, or the top windows of other features."""

@@ -21,8 +21,6 @@ __all__ = ["RecallScorer", "open_scorer"]
 
 
 class RecallSettings(ScorerConfig):
-    """Settings of `recall`."""
-
     uses = frozenset({"n_positive", "n_negative", "n_near_miss", "windows_per_request", "negatives"})
 
 

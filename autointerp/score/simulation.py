@@ -26,8 +26,6 @@ __all__ = ["OneByOneSimulation", "SimulationScorer", "SimulationSettings", "open
 
 
 class SimulationSettings(TokenSettings):
-    """Settings of `simulation`."""
-
     needs_silent: ClassVar[bool] = False
 
     at_once: bool = True

@@ -1,7 +1,6 @@
-"""delphi's score folders as entries: its F1 as delphi computes it, and with the answers counted that it leaves out.
+"""delphi's score folders as entries: its F1, and F1 with the lost answers it leaves out.
 
-Takes `scores/SCORER/HOOKPOINT_latentN.txt`, each a JSON list of windows with `activating`, `prediction` (null where the
-reply was lost) and `probability`. Reads the files of 0.1.x; nothing in them is executed.
+Reads `scores/SCORER/HOOKPOINT_latentN.txt` of 0.1.x, JSON lists of windows; nothing is executed.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _CONFIG_KEYS = ("explainer_provider", "num_examples_per_scorer_prompt", "seed")
 
 @dataclass(frozen=True, slots=True)
 class DelphiLatent:
-    """The answers about one latent: counted, and its windows' labels with the probabilities where they are known."""
+    """The answers about one latent, counted, and labels with known probabilities."""
 
     counts: Confusion
     labels: tuple[bool, ...]
@@ -37,11 +36,10 @@ class DelphiLatent:
 
 
 def read_delphi(path: Path) -> list[dict[str, Any]]:
-    """An entry per scorer and hookpoint below a delphi run's folder, or its `scores` folder.
+    """One entry per scorer and hookpoint of a run's folder, or its `scores` folder.
 
-    `f1` counts a lost answer as wrong, as ours does; `f1_lenient` leaves it out, as delphi does. The entry's note gives
-    both, and delphi's own number, which pools the windows of all latents. Raises InputError where there are no scores,
-    ArtefactError for a damaged file.
+    `f1` counts a lost answer as wrong, `f1_lenient` leaves it out as delphi does; the note adds delphi's own F1, pooled
+    over latents. Raises InputError without scores, ArtefactError for a damaged file.
     """
     scores = path / "scores" if (path / "scores").is_dir() else path
     config = _read_config(scores.parent / "run_config.json")
@@ -60,10 +58,7 @@ def read_delphi(path: Path) -> list[dict[str, Any]]:
 
 
 def read_latent(file: Path) -> DelphiLatent | None:
-    """One score file; None where it is of a scorer without answers about windows (simulation, surprisal).
-
-    Raises ArtefactError where it is damaged.
-    """
+    """One score file; None for scorers without answers about windows. Raises ArtefactError if damaged."""
     try:
         windows = read_json(file)
     except UnreadableFile as error:
@@ -116,7 +111,7 @@ def _entry(hookpoint: str, scorer: str, latents: Sequence[DelphiLatent], config:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a delphi run's config says how windows were chosen and asked about."""
+    """The part of a delphi config about windows and questions."""
     sections = {key: config[key] for key in ("sampler_cfg", "constructor_cfg") if isinstance(config.get(key), dict)}
     return sections | {key: config[key] for key in _CONFIG_KEYS if key in config}
 

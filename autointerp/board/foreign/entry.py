@@ -1,4 +1,4 @@
-"""An entry of the leaderboard made of another tool's results: the keys of ours, and the protocol it was scored by."""
+"""Leaderboard entries from other tools' results."""
 
 from __future__ import annotations
 
@@ -34,10 +34,9 @@ def make_foreign_entry(
     protocol: Mapping[str, Any],
     note: str,
 ) -> dict[str, Any]:
-    """The entry as `summary.json` holds them.
+    """The entry with the keys of `summary.json`.
 
-    `values` are per feature by measure, `metric` among them unless `score` says it; `counts` the answers of each
-    feature, for baselines and lost answers. Nothing is known of controls, prompts or costs.
+    `values` are per feature by measure, with `metric` unless `score` gives it; `counts` are the answers per feature.
     """
     marked = {FOREIGN: tool, "note": note, **protocol}
     intervals = {measure: interval_over(sample, tool, name, measure) for measure, sample in values.items()}
@@ -74,5 +73,5 @@ def make_foreign_entry(
 
 
 def interval_over(sample: Sequence[float], *names: str) -> Interval | None:
-    """Mean and interval over features, as our own entries have them."""
+    """Mean and interval over features."""
     return mean_interval(sample, rng=stream(0, "bootstrap", "foreign", *names), bounds=(0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Results of other tools by name, as summaries that a leaderboard takes beside those of runs."""
+"""Summaries of other tools' results by tool name."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TOOLS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
 
 
 def read_foreign(spec: str) -> dict[str, Any]:
-    """The summary of `TOOL:PATH`. Raises ConfigError for an unknown tool, InputError where nothing is found, and
-    ArtefactError for a damaged file."""
+    """The summary of `TOOL:PATH`. Raises ConfigError for an unknown tool, InputError for no results, ArtefactError for
+    damage."""
     tool, separator, place = spec.partition(":")
     if not separator or tool not in TOOLS:
         raise ConfigError(f"--with {spec}: give TOOL:PATH, TOOL being one of {', '.join(TOOLS)}")

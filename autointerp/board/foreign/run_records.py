@@ -1,4 +1,4 @@
-"""What of a run other tools' formats are written from: its evidence, explanations and verdicts, by feature."""
+"""A run's evidence, explanations and verdicts by feature, as other tools' formats need them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from autointerp.records.window import Window
 __all__ = ["FeatureAnswers", "RunRecords", "gather"]
 
 WINDOW_MEASURES = ("windows", "marks", "strata")
-"""What a scorer's verdicts are about where they are a yes or no per window: other formats know nothing else."""
+"""Measures with a yes or no per window, the only ones other formats have."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecords:
-    """A run's records. `measures` says of each scorer what its verdicts are about (`score.protocol.Measure`); `subject`
-    is the model's name, `explain_judge` who explained."""
+    """A run's records; `measures` by scorer, `subject` the model's name."""
 
     name: str
     subject: str
@@ -31,8 +30,8 @@ class RunRecords:
 
 @dataclass(frozen=True, slots=True)
 class FeatureAnswers:
-    """One feature under one explainer and scorer: what it is said to mean, and the answers with their windows, near
-    misses and controls left out, in the order of window ids."""
+    """One feature under one explainer and scorer: explanation, and answers with windows by window id, near misses and
+    controls left out."""
 
     evidence: Evidence
     explanation: str
@@ -43,18 +42,14 @@ class FeatureAnswers:
 
 
 def gather(records: RunRecords) -> list[FeatureAnswers]:
-    """All features that have answers about windows, sorted by explainer, scorer, dictionary and feature.
-
-    An answer about a window of another feature (`negatives = "other_feature"`) comes with that feature's window, whose
-    activations are not this one's: they are set to silence, as its label says.
-    """
+    """All features with answers about windows, sorted by explainer, scorer, dictionary and feature."""
     evidence = {(e.dictionary, e.feature): e for e in records.evidences}
     told = {(e.dictionary, e.feature, e.explainer): e.text for e in records.explanations}
     lent = {(e.dictionary, w.id): w for e in records.evidences for w in e.select("score")}
     grouped: dict[tuple[str, str, str, int, str], list[Verdict]] = {}
     for v in _plain(records.verdicts, records.measures):
         grouped.setdefault((v.explainer, v.scorer, v.dictionary, v.feature, v.judge), []).append(v)
-    found = []
+    gathered = []
     for (explainer, scorer, dictionary, feature, judge), verdicts in sorted(grouped.items()):
         own = evidence.get((dictionary, feature))
         if own is None:
@@ -66,8 +61,8 @@ def gather(records: RunRecords) -> list[FeatureAnswers]:
             if window is not None:
                 answers.append((v, window))
         text = told.get((dictionary, feature, explainer)) or ""
-        found.append(FeatureAnswers(own, text, explainer, scorer, judge, tuple(answers)))
-    return found
+        gathered.append(FeatureAnswers(own, text, explainer, scorer, judge, tuple(answers)))
+    return gathered
 
 
 def _plain(verdicts: Iterable[Verdict], measures: Mapping[str, str]) -> Iterable[Verdict]:

@@ -1,6 +1,6 @@
-"""SAEBench's autointerp results as entries: accuracy over its scoring examples, with the always-no line it leaves out.
+"""SAEBench's autointerp results as entries: accuracy, with an always-no line.
 
-Takes `*_eval_results.json` files of `eval_type_id` autointerp; nothing in them is executed.
+Reads `*_eval_results.json` of `eval_type_id` autointerp; nothing is executed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,12 @@ _Z95 = 1.959964
 
 
 def read_saebench(path: Path) -> list[dict[str, Any]]:
-    """An entry per result file: `path` is one, or a folder of them.
-
-    Raises InputError where there is none, ArtefactError for a damaged file.
-    """
+    """An entry per result file, or per file of a folder. Raises InputError without files, ArtefactError for damage."""
     files = [path] if path.is_file() else sorted(path.rglob("*.json")) if path.is_dir() else []
-    found = [(file, document) for file in files if (document := _read(file)).get("eval_type_id") == EVAL_TYPE]
-    if not found:
+    documents = [(file, document) for file in files if (document := _read(file)).get("eval_type_id") == EVAL_TYPE]
+    if not documents:
         raise InputError(f"{path}: no autointerp results of SAEBench (JSON with eval_type_id 'autointerp') are there")
-    return [_entry(file, document) for file, document in found]
+    return [_entry(file, document) for file, document in documents]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -85,7 +82,7 @@ def _is_setting(key: str) -> bool:
 
 
 def _count(latent: Mapping[str, Any], n: int) -> Confusion:
-    """SAEBench numbers its examples from 1 and lists those called, and those that are, firing."""
+    """Answers of one latent; SAEBench numbers examples from 1 and lists the called and the firing ones."""
     called, firing = (set(latent.get(key) or ()) for key in ("predictions", "correct seqs"))
     called, firing = (numbers & set(range(1, n + 1)) for numbers in (called, firing))
     right = len(called & firing)
@@ -94,12 +91,12 @@ def _count(latent: Mapping[str, Any], n: int) -> Confusion:
 
 def _confusion_values(counts: Sequence[Confusion]) -> dict[str, list[float]]:
     tables = [c.strict() for c in counts]
-    found = {"f1": [f1(t) for t in tables], "balanced_accuracy": [balanced_accuracy(t) for t in tables]}
-    return {name: known for name, values in found.items() if (known := [v for v in values if v is not None])}
+    by_metric = {"f1": [f1(t) for t in tables], "balanced_accuracy": [balanced_accuracy(t) for t in tables]}
+    return {name: known for name, values in by_metric.items() if (known := [v for v in values if v is not None])}
 
 
 def _stated_interval(mean: float, deviation: float | None, n: int) -> Interval:
-    """From the file's own mean and deviation, where it holds no latents; the whole range where they say too little."""
+    """Interval from the file's mean and deviation; the whole range if they do not suffice."""
     if deviation is None or n < 2:
         return Interval(mean, 0.0, 1.0, max(1, n))
     reach = _Z95 * float(deviation) / n**0.5

@@ -1,7 +1,6 @@
-"""A run in the formats of other tools: delphi's folders, SAEBench's result files, Neuronpedia's JSON lines.
+"""Runs in the formats of delphi, SAEBench and Neuronpedia; each writer returns its paths.
 
-Takes a run's records; every writer gives the paths it wrote. Reading them back with `board.foreign.reading` gives the
-numbers we report. What those formats have no place for (near misses, controls, numbers per token) stays behind.
+Near misses, controls and predictions per token have no place there.
 """
 
 from __future__ import annotations
@@ -29,8 +28,11 @@ _N_LOGITS = 10
 
 
 def write_delphi(records: RunRecords, out: Path) -> list[Path]:
-    """`explanations/DICTIONARY_latentN.txt` and `scores/SCORER/DICTIONARY_latentN.txt`, a folder per explainer where a
-    run has several. A lost answer has the prediction null, as delphi's has."""
+    """`explanations/DICTIONARY_latentN.txt` and `scores/SCORER/DICTIONARY_latentN.txt`; a folder per explainer if
+    several.
+
+    A lost answer has the prediction null.
+    """
     explainers = sorted({e.explainer for e in records.explanations})
     written = []
     for explanation in records.explanations:
@@ -38,10 +40,10 @@ def write_delphi(records: RunRecords, out: Path) -> list[Path]:
             folder = _of_explainer(out, explanation.explainer, explainers) / "explanations"
             name = f"{_safe(explanation.dictionary)}_latent{explanation.feature}.txt"
             written.append(_write_json(folder / name, explanation.text))
-    for found in gather(records):
-        folder = _of_explainer(out, found.explainer, explainers) / "scores" / _safe(found.scorer)
-        name = f"{_safe(found.evidence.dictionary)}_latent{found.evidence.feature}.txt"
-        written.append(_write_json(folder / name, [_delphi_window(v, w) for v, w in found.answers]))
+    for feature in gather(records):
+        folder = _of_explainer(out, feature.explainer, explainers) / "scores" / _safe(feature.scorer)
+        name = f"{_safe(feature.evidence.dictionary)}_latent{feature.evidence.feature}.txt"
+        written.append(_write_json(folder / name, [_delphi_window(v, w) for v, w in feature.answers]))
     for explainer in explainers or [""]:
         config = {"explainer_model": records.explain_judge, "model": records.subject, "exported_by": "autointerp"}
         written.append(_write_json(_of_explainer(out, explainer, explainers) / "run_config.json", config))
@@ -63,8 +65,10 @@ def _delphi_window(verdict: Verdict, window: Window) -> dict[str, Any]:
 
 
 def write_saebench(records: RunRecords, out: Path) -> list[Path]:
-    """`DICTIONARY_EXPLAINER_SCORER_eval_results.json`: accuracy per latent over its firing and silent windows, numbered
-    from 1. SAEBench has no place for a lost answer: one is written as a wrong one, and the latent's logs say so."""
+    """`DICTIONARY_EXPLAINER_SCORER_eval_results.json`: accuracy per latent, windows numbered from 1.
+
+    A lost answer is written as wrong and noted in the latent's logs.
+    """
     written = []
     key = lambda found: (found.explainer, found.scorer, found.judge, found.evidence.dictionary)  # noqa: E731
     for (explainer, scorer, judge, dictionary), features in groupby(sorted(gather(records), key=key), key=key):
@@ -152,8 +156,8 @@ def write_neuronpedia(records: RunRecords, out: Path) -> list[Path]:
 
 
 def _balanced(records: RunRecords) -> dict[tuple[str, int, str], list[dict[str, Any]]]:
-    """The scores of each explanation: the mean of the shares right of firing and of silent windows, lost ones wrong."""
-    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    """Balanced accuracies of each explanation; lost answers are wrong."""
+    by_feature: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for f in gather(records):
         right = {True: [], False: []}
         for v, _ in f.answers:
@@ -161,7 +165,7 @@ def _balanced(records: RunRecords) -> dict[tuple[str, int, str], list[dict[str, 
         if not right[True] or not right[False]:
             continue
         details = {"n_firing": len(right[True]), "n_silent": len(right[False]), "metric": "balanced accuracy"}
-        found.setdefault((f.evidence.dictionary, f.evidence.feature, f.explainer), []).append(
+        by_feature.setdefault((f.evidence.dictionary, f.evidence.feature, f.explainer), []).append(
             {
                 "value": (fmean(right[True]) + fmean(right[False])) / 2,
                 "explanationScoreTypeName": f"autointerp-{f.scorer}",
@@ -169,7 +173,7 @@ def _balanced(records: RunRecords) -> dict[tuple[str, int, str], list[dict[str, 
                 "jsonDetails": json.dumps(details),
             }
         )
-    return found
+    return by_feature
 
 
 def _np_feature(e: Evidence, model: str) -> dict[str, Any]:
@@ -233,7 +237,7 @@ def _of_explainer(out: Path, explainer: str, explainers: Sequence[str]) -> Path:
 
 
 def _safe(name: str) -> str:
-    """A name that is one part of a path, whatever a config called it."""
+    """The name as one path component."""
     return _UNSAFE.sub("_", name).lstrip(".") or "_"
 
 
