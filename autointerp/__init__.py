@@ -1,7 +1,6 @@
 """autointerp: how interpretable the features of language models are.
 
-`Run` opens a run that is there, `evaluate` makes one from objects in memory or from names. Names are loaded when they
-are used: importing the package loads neither torch nor pandas.
+`Run` opens a run that is there, `evaluate` makes one. Importing the package loads neither torch nor pandas.
 """
 
 from importlib import import_module

@@ -1,7 +1,4 @@
-"""The command `autointerp`, and `python -m autointerp`, which is what torchrun starts.
-
-Loading the packages takes seconds in which nothing has begun: Ctrl-C then ends the process at once, in one line.
-"""
+"""The command `autointerp`, and `python -m autointerp`, which is what torchrun starts."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; never returns."""
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:  # else somebody wants it ignored, or handled in another way
+        # loading the packages takes seconds in which nothing has begun
         signal.signal(signal.SIGINT, _leave)
     from autointerp.cli.main import main as run
 
@@ -26,7 +23,7 @@ def main() -> None:
 
 
 def _leave(*_: Any) -> NoReturn:
-    """No exception: half-loaded packages turn one into errors of their own."""
+    # no exception: half-loaded packages turn one into errors of their own
     os.write(2, b"interrupted before anything began\n")
     os._exit(INTERRUPTED)
 

@@ -1,7 +1,4 @@
-"""What a run that has begun tells about the rest of it: how much is answered, how long replies are, how fast and dear.
-
-Takes a run, its shards included. Knows nothing of judges or plans.
-"""
+"""What a run that has begun tells about the rest: how much is answered, how fast and dear replies are."""
 
 from __future__ import annotations
 
@@ -19,46 +16,44 @@ __all__ = ["BegunRun", "Pace", "read_begun_run"]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Means over the replies of some accounts that were asked for in the run.
+    """Means over the replies of some accounts, per reply unless said otherwise."""
 
-    `n_answered` requests have a reply, questions put again not counted; `n_sent` replies were asked for in the run.
-    Per reply: tokens, `usd` (None where one came without a price) and `latency_s`. `sends_per_request` counts questions
-    put again, `attempts_per_send` failed attempts; `unparsed_frac` is the share of answers that could not be read.
-    """
-
+    # requests with a reply, questions put again not counted
     n_answered: int
+    # replies asked for in the run
     n_sent: int
     input_tokens: float
     output_tokens: float
+    # None where a reply came without a price
     usd: float | None
     latency_s: float
+    # questions put again count
     sends_per_request: float
+    # failed attempts count
     attempts_per_send: float
+    # share of answers that could not be read
     unparsed_frac: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class BegunRun:
-    """A run that has begun, in `place`. `n_features` are those sampled, by dictionary, where it is harvested.
-
-    `differing` are the keys in which its config differs from the one that is planned; then its replies tell how fast
-    and dear they are, and nothing of it is done for the plan.
-    """
+    """A run that has begun, in `place`."""
 
     place: str
     works: tuple[Work, ...]
     characters_per_token: float | None
     stages_done: frozenset[str]
+    # features sampled by dictionary, once it is harvested
     n_features: Mapping[str, int]
+    # keys that differ from the planned config; then replies tell pace and price only, and nothing is done for the plan
     differing: tuple[str, ...] = ()
 
     @property
     def whole(self) -> Pace | None:
-        """All of it together; None where nothing was asked."""
         return _pace(self.works)
 
     def pace(self, explainer: str, scorer: str | None, *, dictionary: str | None = None) -> Pace | None:
-        """One kind of question, over one dictionary or all; None where it was not asked."""
+        """One kind of question, over one dictionary or all."""
         return _pace(
             work
             for work in self.works
@@ -67,17 +62,14 @@ class BegunRun:
 
 
 def read_begun_run(run: Run, config: Config) -> BegunRun | None:
-    """What a run has done of `config`, or None where it has not asked anything yet.
-
-    Raises ArtefactError when it is no run, or damaged.
-    """
+    """None where nothing was asked yet. Raises ArtefactError when it is no run, or damaged."""
     stages = run.manifest["stages"]
     if not any(layout.journal.is_file() for layout in (run.layout, *run.layout.find_shards())):
         return None
     with run.open_journals() as view:
         works, ratio = view.summarise(), view.characters_per_token()
-    found = stages.get("harvest", {}).get("n_features", {})
-    if not isinstance(found, dict) or not all(isinstance(n, int) and n >= 0 for n in found.values()):
+    n_features = stages.get("harvest", {}).get("n_features", {})
+    if not isinstance(n_features, dict) or not all(isinstance(n, int) and n >= 0 for n in n_features.values()):
         raise ArtefactError(
             f"{run.layout.manifest} is damaged: stages.harvest.n_features must hold whole numbers; "
             f"{run.layout.remake('harvest')} makes it anew"
@@ -86,7 +78,7 @@ def read_begun_run(run: Run, config: Config) -> BegunRun | None:
     differing = tuple(differing_keys(run.config.model_copy(update=free), config))
     if differing:
         return BegunRun(str(run.path), tuple(works), ratio, frozenset(), {}, differing)
-    return BegunRun(str(run.path), tuple(works), ratio, frozenset(stages), found)
+    return BegunRun(str(run.path), tuple(works), ratio, frozenset(stages), n_features)
 
 
 def _pace(works: Iterable[Work]) -> Pace | None:
@@ -97,7 +89,7 @@ def _pace(works: Iterable[Work]) -> Pace | None:
     n_replies, n_again = (sum(getattr(work, name) for work in works) for name in ("n_replies", "n_reasked"))
     n_failed = sum(sum(work.failures.values()) for work in works)
     answers = [work.answers for work in works]
-    n_verdicts = sum(sum(found.values()) for found in answers)
+    n_verdicts = sum(sum(counts.values()) for counts in answers)
     is_priced = not any(work.n_unpriced for work in works)
     per = max(n_sent, 1)
     return Pace(
@@ -109,5 +101,5 @@ def _pace(works: Iterable[Work]) -> Pace | None:
         latency_s=sum(work.latency_s for work in works) / per,
         sends_per_request=n_replies / max(n_replies - n_again, 1),
         attempts_per_send=(n_sent + n_failed) / per,
-        unparsed_frac=sum(found.get("unparsed", 0) for found in answers) / n_verdicts if n_verdicts else None,
+        unparsed_frac=sum(counts.get("unparsed", 0) for counts in answers) / n_verdicts if n_verdicts else None,
     )

@@ -1,8 +1,4 @@
-"""The built-in judges, explainers and scorers: a name, the dotted path of its factory, and what a judge can do.
-
-A row and the file it names are all that a built-in plug-in needs; other packages bring theirs as entry points
-(`autointerp.plugins`). A test opens every judge and holds its row against its own `Capabilities`.
-"""
+"""The built-in judges, explainers and scorers by name, with the dotted paths of their factories."""
 
 from __future__ import annotations
 
@@ -13,33 +9,34 @@ from autointerp.judges.protocol import Capabilities
 
 __all__ = ["BUILTIN", "EXPLAINERS", "JUDGES", "SCORERS", "Abilities", "Ability", "BuiltinJudge"]
 
+# `option`: it depends on the judge's options
 Ability = Literal["yes", "no", "option"]
-"""`option`: it depends on the judge's options."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a judge can do, and what it needs.
-
-    `local`: asking uses no network and costs nothing. `task`: it answers from the typed task, so it need not read
-    prose. `logprobs`: replies come with the log-probabilities of their tokens. `schema`: replies keep a JSON schema.
-    `same`: the same question at temperature 0 gets the same text. `model`: whether a model follows the name.
-    `needs`: options without which it cannot be made. `extra`: the extra of this package that it needs.
-    """
+    """What a judge can do, and what it needs."""
 
     about: str
+    # asking uses no network and costs nothing
     local: Ability
+    # it answers from the typed task, so it need not read prose
     task: Ability
+    # replies come with the log-probabilities of their tokens
     logprobs: Ability
+    # replies keep a JSON schema
     schema: Ability
+    # the same question at temperature 0 gets the same text
     same: Ability
+    # whether a model follows the name
     model: Literal["needed", "none", "optional"] = "none"
+    # options without which it cannot be made
     needs: tuple[str, ...] = ()
+    # the extra of this package that it needs
     extra: str | None = None
 
     @classmethod
     def stated_by(cls, capabilities: Capabilities, about: str = "") -> Abilities:
-        """What a judge that is made says of itself."""
         words: dict[bool, Ability] = {True: "yes", False: "no"}
         return cls(
             about=about,
@@ -52,7 +49,7 @@ class Abilities:
 
 
 class BuiltinJudge(NamedTuple):
-    """A row of the table of judges; `target` is its factory, `module:function`."""
+    """A row of the table of judges; `target` is `module:function`."""
 
     target: str
     abilities: Abilities
@@ -190,10 +187,10 @@ SCORERS = {
     "intervention": "autointerp.score.intervention:open_scorer",
 }
 
+# the targets of every kind of plug-in, by the group of its entry points; dictionaries are built in as kinds
 BUILTIN: dict[str, dict[str, str]] = {
     "autointerp.judges": {name: row.target for name, row in JUDGES.items()},
     "autointerp.explainers": EXPLAINERS,
     "autointerp.scorers": SCORERS,
     "autointerp.dictionaries": {},
 }
-"""The targets of every kind of plug-in, by the group of its entry points; dictionaries are built in as kinds."""

@@ -1,4 +1,4 @@
-"""The pipeline from Python, on objects in memory or on names: `evaluate` makes a config and runs the same stages."""
+"""The pipeline from Python, on objects in memory or on names."""
 
 from __future__ import annotations
 
@@ -40,21 +40,20 @@ def evaluate(
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """Score the features of dictionaries on a model, and give the run in the directory `out`.
+    """Score the features of dictionaries on a model, and return the run in the directory `out`.
 
-    model: a name or directory as in `subject.model`; or a transformers model with its `tokenizer` (it is copied), or a
-    TransformerBridge with raw float32 weights (it is read as it is).
-    dictionaries: by the name each shall have on the board, a path in any format that `autointerp dictionaries inspect`
-    knows; an object with `encode` and decoder directions (see `sae_core.adapter.adapt`); or a table of an entry's keys,
-    such as {"kind": "random", "match_density": "my_sae"} for a baseline.
-    site, layer: where they read the model, such as "resid_post" and 5.
-    corpus: as in `corpus.path`, or texts, one per document.
-    judge: `NAME` or `NAME:MODEL`, for explaining and scoring.
-    settings: any further keys of the config as nested tables, such as {"harvest": {"n_features": 50}} (docs/config.md).
+    model: a name or directory as in `subject.model`; a transformers model with its `tokenizer` (copied); or a
+    TransformerBridge with raw float32 weights (read as it is).
 
-    The same call goes on where it stopped and does nothing twice; what came from memory stands in the manifest with its
-    hash, and another object under the same `out` is refused unless `fresh` begins anew. Works inside a notebook.
-    Raises AutointerpError or SaeCoreError, in one line, for everything that can be mended.
+    dictionaries: by name on the board, a path in a format that `autointerp dictionaries inspect` knows; an object with
+    `encode` and decoder directions (`sae_core.adapter.adapt`); or a table of an entry's keys, such as {"kind":
+    "random", "match_density": "my_sae"} for a baseline.
+
+    site, layer: where they read the model. corpus: as in `corpus.path`, or texts. judge: `NAME` or `NAME:MODEL`.
+    settings: further keys of the config as nested tables, such as {"harvest": {"n_features": 50}} (docs/config.md).
+
+    The same call goes on where it stopped; another object under the same `out` is refused unless `fresh`. Works in a
+    notebook. Raises AutointerpError or SaeCoreError, in one line, for everything that can be mended.
     """
     objects: dict[str, object] = {}
     tree = {
@@ -94,7 +93,6 @@ def _corpus(corpus: Any, objects: dict[str, object]) -> str:
 
 
 def _entry(name: str, value: Any, objects: dict[str, object]) -> dict[str, Any]:
-    """The config's entry of a dictionary; one in memory joins the objects."""
     if isinstance(value, Mapping):
         return {"name": name, **value}
     if isinstance(value, str | Path):
@@ -104,7 +102,7 @@ def _entry(name: str, value: Any, objects: dict[str, object]) -> dict[str, Any]:
 
 
 def _with_settings(tree: Mapping[str, Any], settings: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    """The tree with further keys. Raises ConfigError for one that an argument says already."""
+    """Raises ConfigError for a key that an argument states already."""
     merged = dict(tree)
     for key, value in settings.items():
         name = f"{place}{key}"

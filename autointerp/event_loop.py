@@ -1,4 +1,4 @@
-"""Asynchronous work from code that is not: in an event loop of its own, also where one runs, as in notebooks."""
+"""Asynchronous work from code that is not, also where an event loop runs, as in notebooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What `work()` gives. Within a running loop it has a thread to itself; Ctrl-C here cancels it there."""
+    """The result of `work()`. Within a running loop it has its own thread; Ctrl-C here cancels it there."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

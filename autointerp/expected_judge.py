@@ -1,7 +1,4 @@
-"""What a judge can be expected to take and cost, as far as its options, the price tables and a begun run tell.
-
-Takes specs and rehearsed requests. A judge is not opened: no key is needed, nothing is loaded and nothing is sent.
-"""
+"""What a judge can be expected to take and cost, without opening it."""
 
 from __future__ import annotations
 
@@ -38,54 +35,52 @@ from autointerp.runs.reply_cache import default_cache_path
 
 __all__ = ["ASSUMED", "Assumptions", "ExpectedJudge"]
 
+# what chat templates wrap around a message
 _TOKENS_PER_MESSAGE = 4
-"""What chat templates wrap around a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What the estimates rest on.
-
-    `characters_per_token` is the judge's, of a whole prompt: its quotes, marks and escapes take more tokens than
-    prose. A reply by list has `list_tokens` around it and `answer_tokens` per window. `f1_deviation` is the standard
-    deviation of F1 over features that O'Neill et al. 2024 published for their SAE (arXiv 2411.13117). A model whose
-    name is that of one that thinks does so for `thinking_tokens` per reply, at a `reasoning_effort` of medium; one
-    that was probed for `thinking_factor` times what it thought then, before one sentence.
-    """
-
+    # the judge's, of a whole prompt: its quotes, marks and escapes take more tokens than prose
     characters_per_token: float = 3.5
     explanation_tokens: int = 150
+    # around a reply by list, which has `answer_tokens` per window
     list_tokens: int = 8
     answer_tokens: int = 2
     latency_s: float = 2.0
+    # standard deviation of F1 over features of O'Neill et al. 2024 (arXiv 2411.13117)
     f1_deviation: float = 0.25
     evidence_passes: int = 2
+    # per reply of a model whose name is that of one that thinks, at a `reasoning_effort` of medium
     thinking_tokens: int = 600
+    # times what a probed model thought before one sentence
     thinking_factor: float = 2.0
 
 
 ASSUMED = Assumptions()
 
+# thought at a `reasoning_effort`, as multiples of that at medium
 _EFFORTS = {"none": 0.0, "minimal": 0.0, "low": 0.4, "medium": 1.0, "high": 3.0, "xhigh": 5.0}
-"""Thought at a `reasoning_effort`, as multiples of that at medium."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """Tokens that a judge thinks before a reply, on average (`n_tokens`) and at most (`room`); how that is `known`."""
+    """Tokens that a judge thinks before a reply, on average and at most."""
 
     n_tokens: int
     room: int
+    # how that is known
     known: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedJudge:
-    """The judge of a role. `is_builtin` tells those of this package, which are free where they are no endpoint."""
+    """The judge of a role."""
 
     spec: str
     model: str | None
     n_concurrent: int
+    # of this package: free unless it is an endpoint
     is_builtin: bool
     options: OpenAIOptions | None = None
     price: Price | None = None
@@ -126,7 +121,6 @@ class ExpectedJudge:
 
     @property
     def notes(self) -> list[str]:
-        """What to tell the user about the price."""
         return [*self._price_notes, *self._thought_notes]
 
     @property
@@ -159,7 +153,7 @@ class ExpectedJudge:
         return [said + ("; that is old, check it" if price.is_stale() else "")]
 
     def counted_by(self, assumed: Assumptions) -> str:
-        """How the tokens of a prompt are counted where they are not measured."""
+        """How a prompt's tokens are counted."""
         if self.begun is not None and self.begun.characters_per_token is not None:
             return f"at {self.begun.characters_per_token:.2f} characters per token, as measured"
         if self.counter is not None:
@@ -167,13 +161,12 @@ class ExpectedJudge:
         return f"at {assumed.characters_per_token:g} characters per token, as assumed"
 
     def n_answered(self, dictionary: str, explainer: str, scorer: str | None) -> int:
-        """Requests of a stage that the begun run has replies to."""
+        """Requests that the begun run has replies to."""
         is_of_plan = self.begun is not None and not self.begun.differing
         pace = self.begun.pace(explainer, scorer, dictionary=dictionary) if self.begun and is_of_plan else None
         return 0 if pace is None else pace.n_answered
 
     def is_done(self, scorer: str | None) -> bool:
-        """Whether the begun run has finished the stage."""
         return self.begun is not None and ("explain" if scorer is None else "score") in self.begun.stages_done
 
     def expect(
@@ -234,7 +227,7 @@ class ExpectedJudge:
         return assumed.latency_s if pace is None or not pace.n_sent else pace.latency_s
 
     def _usd(self, n_input: int, n_output: int) -> float | None:
-        """A price: the options', else the tables', else what the begun run's tokens cost on average."""
+        """A price by the options, else by the tables, else by the begun run's mean."""
         if self.options is None:
             return 0.0 if self.is_builtin else None
         if self.price is not None and self.options.usd_per_million_input_tokens is None:
@@ -244,7 +237,7 @@ class ExpectedJudge:
         return usd if usd is not None or per_token is None else (n_input + n_output) * per_token
 
     def _measured_usd(self) -> float | None:
-        """What a token of the begun run cost, where its endpoint states costs."""
+        """Cost per token of the begun run, where its endpoint states costs."""
         pace = None if self.begun is None else self.begun.whole
         n_tokens = 0.0 if pace is None else pace.input_tokens + pace.output_tokens
         return None if pace is None or pace.usd is None or not n_tokens else pace.usd / n_tokens
@@ -253,17 +246,17 @@ class ExpectedJudge:
 def _thought(
     options: OpenAIOptions, model: str, config: Config, begun: BegunRun | None, assumed: Assumptions
 ) -> Thought | None:
-    """What a model thinks, as a probe of it measured, else as its name lets expect."""
-    about, found = options.about(model), None
+    """What a model thinks, as a probe measured, else as its name suggests."""
+    about, probed = options.about(model), None
     if begun is not None:
-        found = recall(about, run=RunLayout(Path(begun.place)).probes, cache=None)
-    if found is None:
-        found = recall(about, run=None, cache=(config.limits.cache or default_cache_path().parent) / "probes")
-    if found is not None and found.wire.thinking_tokens:
-        n_tokens = round(assumed.thinking_factor * found.n_thoughts)
-        room = options.wire(model, found.wire).thinking_tokens
-        return Thought(n_tokens, room, f"twice what its probe of {found.at[:10]} measured")
-    if found is not None or not thinks(model):
+        probed = recall(about, run=RunLayout(Path(begun.place)).probes, cache=None)
+    if probed is None:
+        probed = recall(about, run=None, cache=(config.limits.cache or default_cache_path().parent) / "probes")
+    if probed is not None and probed.wire.thinking_tokens:
+        n_tokens = round(assumed.thinking_factor * probed.n_thoughts)
+        room = options.wire(model, probed.wire).thinking_tokens
+        return Thought(n_tokens, room, f"twice what its probe of {probed.at[:10]} measured")
+    if probed is not None or not thinks(model):
         return None
     effort = options.body.get("reasoning_effort", "medium")
     n_tokens = round(assumed.thinking_tokens * _EFFORTS.get(effort, 1.0))

@@ -1,8 +1,4 @@
-"""Having features explained: many at once, every failure a record, the same result in any order.
-
-Takes evidence, explainers and a client; gives explanations, one per feature and explainer. They go to the journal as
-they come and are sorted at the end. A run resumes by asking again: the client answers from the journal what is there.
-"""
+"""Having features explained: many at once, with the same result in any order."""
 
 from __future__ import annotations
 
@@ -32,11 +28,9 @@ async def explain_features(
     recorder: Recorder | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Explanation, ...]:
-    """Have every explainer explain every feature that can be scored, `n_workers` at a time; sorted by dictionary,
-    feature and explainer.
+    """Explanations by every explainer of every feature that can be scored, sorted by dictionary, feature and explainer.
 
-    A feature whose evidence is marked unscored is passed over: an explanation of it could not be held against
-    anything. `judge` is the name stored with each explanation. Raises RunStopped or ArtefactError after what is
+    A resumed run asks again; the client answers from the journal. Raises RunStopped or ArtefactError after what is
     finished has been flushed; any other failure becomes the feature's record.
     """
     wanted = [evidence for evidence in evidences if evidence.unscored is None]
@@ -87,7 +81,7 @@ async def _read_one(work: Work, explainer: Explainer, evidence: Evidence, seed: 
 def _note_first(
     work: Work, account: Account, requests: Sequence[Request], replies: Sequence[Reply | None], reading: Reading
 ) -> None:
-    """Say whether the replies of the first round, of which an explanation came, could be read; a refusal is neither."""
+    """Say whether the replies of the first round could be read; a refusal is neither."""
     if reading.text is None and reading.failure != "unparsed":
         return
     for request, reply in zip(requests, replies, strict=True):
@@ -103,7 +97,7 @@ def _reply(outcome: Outcome) -> Reply | None:
 
 
 async def _last_word(work: Work, explainer: Explainer, request: Request, account: Account) -> Outcome:
-    """The outcome of a request or, where its reply could not be read, of asking again; see `_answer`."""
+    """The outcome of asking, and of asking again where a reply could not be read."""
     outcome = await work.ask(request, account)
     replies: list[Reply] = []
     while not isinstance(outcome, Failure):

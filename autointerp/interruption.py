@@ -1,4 +1,4 @@
-"""Signals while something is under way that is paid for: the first asks for an orderly end, the second ends at once."""
+"""Signals during paid work: the first asks for an orderly end, the second ends at once."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from autointerp.errors import Interrupted
 __all__ = ["Interruption"]
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+# a bar hides it
 _SHOW_CURSOR = b"\x1b[?25h\n"
-"""A bar hides it."""
 
 
 class Interruption:
-    """Between `__enter__` and `__exit__` SIGINT, SIGTERM and SIGHUP are heard here; one that is ignored (nohup) is not.
+    """Within the block SIGINT, SIGTERM and SIGHUP are heard here, except ignored ones (nohup), in the main thread only.
 
-    Leaving raises Interrupted where a signal came, unless something else went wrong. Does nothing outside the main
-    thread, where Python hears no signals.
+    Leaving raises Interrupted where a signal came, unless another exception is on its way.
     """
 
     def __init__(self) -> None:
@@ -33,14 +32,12 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def then(self, call: Callable[[Interrupted], object]) -> None:
-        """What the first signal does: called in the main thread, between any two steps of it; at once if it came
-        already. Replaces what was said before."""
+        """What the first signal does, in the main thread; at once if it came already."""
         self._then = call
         if self.reason is not None:
             call(self.reason)
 
     def raise_if_any(self) -> None:
-        """Raises Interrupted once a signal has come."""
         if self.reason is not None:
             raise self.reason
 
@@ -83,7 +80,7 @@ def _raise(reason: Interrupted) -> None:
 
 
 def _end_at_once(number: int) -> None:
-    """End as whoever does not hear this signal ends, so that the parent sees why."""
+    """End by the signal's default, so that the parent sees why."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), _SHOW_CURSOR)
     signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Giving memory back between stages: what one stage freed must not count against the next."""
+"""Memory given back between stages."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ __all__ = ["release_memory"]
 
 
 def release_memory() -> None:
-    """Collect garbage and hand freed heap pages back to the system where the C library can (glibc).
-
-    Training frees many arrays of changing size and glibc keeps their pages, several hundred megabytes of them.
-    """
+    """Collect garbage and hand freed heap pages back to the system (glibc)."""
     gc.collect()
     if sys.platform == "linux":
+        # training frees many arrays of changing size, and glibc keeps several hundred megabytes of their pages
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)

@@ -6,9 +6,8 @@
     score     scorers ask a judge where the feature fires; verdicts
     report    verdicts become scores, summary and page
 
-Each stage reads what the one before it left in the run's directory and leaves its own artefact there; the manifest's
-line is written last, so a stage that was interrupted runs again and one that is done never does. A stage's module is
-imported when it runs: the last three work where no torch is installed.
+Each stage reads and writes artefacts in the run's directory. The manifest's line is written last, so an interrupted
+stage runs again and a finished one never does.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ from autointerp.tensor_half import needs_tensor_half
 __all__ = ["STAGES", "rescore", "run", "run_shard"]
 
 STAGES = ("train", "harvest", "explain", "score", "report")
+# the stages that put questions to a judge
 ASKING = {"explain", "score"}
-"""The stages that put questions to a judge."""
+# the stages that ask dictionaries for codes; they may take hours
 ENCODING = {"train", "harvest"}
-"""The stages that ask dictionaries for codes; they may take hours."""
 
 Stage = Callable[..., dict[str, Any]]
 
@@ -57,12 +56,10 @@ def run(
     progress: Progress | None = None,
     objects: Mapping[str, object] | None = None,
 ) -> RunLayout:
-    """Bring the run in `out` up to the stage `last`, doing again nothing that is done.
+    """Bring the run in `out` up to the stage `last`, doing again nothing that is done before `first`.
 
-    `first` names a stage to do again, with all that follow it. `objects` are what the config says is in memory, by the
-    name of the entry of kind `object` (anything that sae_core.adapter can adapt), or `subject.model` and `corpus.path`
-    (see `stages.objects`); the manifest keeps their hashes. Raises what the stages raise, and ArtefactError while
-    another process writes the same run; every error of the user's is an AutointerpError or a SaeCoreError.
+    `objects`: what the config says is in memory, by the name of an entry, `subject.model` or `corpus.path`. Raises what
+    the stages raise, and ArtefactError while another process writes the same run.
     """
     layout = RunLayout(out)
     wanted = _between(first or STAGES[0], last)
@@ -87,7 +84,6 @@ def _advance(
     progress: Progress | None = None,
     objects: Mapping[str, object] | None = None,
 ) -> RunLayout:
-    """The stages one after the other, in a run that is locked."""
     if first is not None:
         _require_done(layout, STAGES[: STAGES.index(first)])
     manifest = open_run(layout, config, fresh=fresh)
@@ -118,10 +114,9 @@ def run_shard(
     last: str = "score",
     progress: Progress | None = None,
 ) -> RunLayout:
-    """Explain and score one shard of the features of the harvested run in `out`; gives the shard's layout.
+    """Explain and score one shard of the features of the harvested run in `out`, in a folder of its own.
 
-    Everything it writes lies in a folder of the shard's own, until `stages.merge` brings the shards together. Raises
-    as `run`, and RunStopped when it cannot score for lack of what other shards explain.
+    Raises as `run`, and RunStopped when it cannot score for lack of what other shards explain.
     """
     for option, stage in (("--from", first or "explain"), ("--until", last)):
         if stage in STAGES and stage not in ASKING:
@@ -145,7 +140,7 @@ def run_shard(
 
 
 def _take_back(manifest: Manifest, layout: RunLayout, wanted: Sequence[str], *, first: str | None) -> None:
-    """Take back the stages that are to be done again, once the journal still holds what those before recorded."""
+    """Forget the stages to be done again, after the journal of those before is checked."""
     kept = STAGES if first is None else STAGES[: STAGES.index(first)]
     if any(stage in ASKING and not (stage in kept and manifest.is_done(stage)) for stage in wanted):
         require_journal(layout, stages=kept)
@@ -158,9 +153,9 @@ def _take_back(manifest: Manifest, layout: RunLayout, wanted: Sequence[str], *, 
 def rescore(
     source: Path, config: Config, *, out: Path, last: str = STAGES[-1], progress: Progress | None = None
 ) -> RunLayout:
-    """Explain and score the evidence of an old run anew, under another config, in a directory of its own.
+    """Explain and score the evidence of an old run under another config, in another directory, without torch.
 
-    Needs no subject, no dictionary weights and no torch. Raises ArtefactError when `source` has no evidence.
+    Raises ArtefactError when `source` has no evidence.
     """
     old, new = RunLayout(source), RunLayout(out)
     if old.root.resolve() == new.root.resolve():
@@ -189,8 +184,7 @@ def _copy(source: Path, target: Path) -> None:
 def _check_judges(
     config: Config, layout: RunLayout, todo: Sequence[str], *, is_fresh: bool = False, progress: Progress | None = None
 ) -> None:
-    """Tell a wrong name, a missing key or a dead endpoint now, before anything is deleted and not after hours of
-    training."""
+    """Check the judges before anything is deleted or trained."""
     config, asking = apply_preset(config), ASKING.intersection(todo)
     if todo:
         check_settings(config)
@@ -202,7 +196,7 @@ def _check_judges(
 
 
 def _undone(layout: RunLayout, wanted: Sequence[str], first: str | None = None, fresh: bool = False) -> list[str]:
-    """The stages that will be run: those not done, and from `first` on all."""
+    """The stages that will be run."""
     if fresh or not layout.is_run():
         return list(wanted)
     done = read_manifest(layout)["stages"]
@@ -237,6 +231,7 @@ def _load(name: str, progress: Progress) -> Stage:
 
 
 def _stage(name: str) -> Stage:
-    """The stage's one function `(config, layout, progress) -> facts for the manifest`; ENCODING ones take `objects`."""
+    """The stage's function `(config, layout, progress) -> facts for the manifest`; ENCODING ones take `objects`."""
     with needs_tensor_half(f"the stage '{name}'"):
+        # imported when it runs: the last three stages work without torch
         return importlib.import_module(f"autointerp.stages.{name}").run

@@ -1,8 +1,4 @@
-"""What a run would ask, read and cost, before anything is loaded or sent.
-
-Takes a config only. Requests are counted as the run would send them (`rehearsal`); tokens, price and time are
-estimates under the assumptions spelled here. Knows nothing of subjects, corpora, endpoints or torch.
-"""
+"""What a run would ask, read and cost, before anything is loaded or sent."""
 
 from __future__ import annotations
 
@@ -35,75 +31,76 @@ __all__ = ["ASSUMED", "Assumptions", "Plan", "PlannedStage", "Power", "make_plan
 _SUM = Literal["n_requests", "n_answered", "input_tokens", "output_tokens", "usd", "usd_max", "seconds"]
 
 
+# length of an explanation as a scorer is told it: what follows the explainer's thinking
 _TOLD_TOKENS = 50
-"""Length of an explanation as a scorer is told it: what follows the explainer's thinking."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """What one dictionary asks of one judge: to explain by one explainer (`scorer` None), or to score what that one
-    explained under one scorer, controls included.
+    """What one dictionary asks of one judge: to explain by one explainer, or to score those explanations, controls
+    included.
 
-    Numbers are None where the number of features is not known before the subject is loaded, `usd` and `seconds` also
-    where the judge's price and pace are not. Of `n_requests`, at most, `n_answered` are answered in the run's journal
-    already; tokens, `usd` and `seconds` are of the rest. `usd_max` is for replies as long as max_tokens allows.
+    Numbers are None where the number of features is not known before the subject is loaded.
     """
 
     dictionary: str
     explainer: str
+    # None: explaining
     scorer: str | None
     judge: str
     n_features: int | None
+    # at most
     n_requests: int | None
+    # already in the run's journal; tokens, usd and seconds are of the rest
     n_answered: int
     input_tokens: int | None
     output_tokens: int | None
+    # None also where the judge's price is not known
     usd: float | None
+    # for replies as long as max_tokens allows
     usd_max: float | None
+    # None also where the judge's pace is not known
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What the number of features can show, two-sided at the 5% level with a power of 80%.
-
-    `smallest` is the smallest difference in mean F1 that `n_features` per dictionary show; `needed` are the features
-    per dictionary that `difference` takes, where that was asked.
-    """
+    """What the number of features can show, two-sided at the 5% level with a power of 80%."""
 
     n_features: int | None
+    # difference in mean F1 that `n_features` per dictionary show
     smallest: float | None
     difference: float | None
+    # features per dictionary that `difference` takes, where one was asked
     needed: int | None
 
     @property
     def is_enough(self) -> bool | None:
-        """Whether the config has the features needed; None where that was not asked or is not known."""
         return None if self.needed is None or self.n_features is None else self.n_features >= self.needed
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole run. `dictionary_tokens` are read once per site that trains (`training_sites`), `evidence_tokens`
-    (explain and score roles together) as often as `assumed` says. `notes` is what the user should know or mend,
-    `counted_by` how the judges' tokens were counted, `measured` the run whose replies were measured.
-    """
-
     name: str
     stages: tuple[PlannedStage, ...]
     window_tokens: int
     max_concurrent: int
+    # read once per site that trains
     dictionary_tokens: int
     training_sites: tuple[str, ...]
+    # of explain and score roles together, read as often as `assumed` says
     evidence_tokens: int
     power: Power
     assumed: Assumptions
+    # what the user should know or mend
     notes: tuple[str, ...]
+    # how the judges' tokens were counted
     counted_by: tuple[str, ...] = ()
+    # the run whose replies were measured
     measured: str | None = None
 
     def total(self, column: _SUM) -> float | None:
-        """The sum over all stages, None when a part of it is not known."""
+        """None when a part of it is not known."""
         return _total(self.stages, column)
 
 
@@ -115,14 +112,11 @@ def make_plan(
     begun: BegunRun | None = None,
     tokenizer: TokenCounter | None = None,
 ) -> Plan:
-    """The plan of a config, its preset applied. `difference` is one in mean F1 that shall be shown.
+    """The plan of a config, its preset applied.
 
-    `begun` is what a run of it has done, whose replies are measured and then no longer planned; `tokenizer` counts
-    the judges' tokens where they are not measured.
-
-    Raises ConfigError for a wrong option of a judge, an explainer that tells nothing of what a scorer asks, or a
-    difference out of range, PluginError for an unknown judge,
-    explainer or scorer.
+    `difference`: one in mean F1 to be shown. `begun`: a run of the config, whose replies are measured. Raises
+    ConfigError for a wrong option of a judge, an explainer that cannot be paired with a scorer, or a difference out of
+    range, PluginError for an unknown plug-in.
     """
     if difference is not None and not 0.0 < difference <= 1.0:
         raise ConfigError(f"--detect {difference:g}: give a difference in mean F1 above 0 and up to 1, such as 0.05")
@@ -187,7 +181,6 @@ def make_plan(
 
 
 def _asks_for_outputs(config: Config) -> bool:
-    """Whether something rests on what the subject says when a feature is held high."""
     explains = any(explainer.name == "pinned" for explainer in config.explain.explainers)
     return explains or any(scorer.name == "intervention" for scorer in config.score.scorers)
 
@@ -216,7 +209,7 @@ def _stage(
 
 
 def _n_features(config: Config, entry: DictionaryEntry) -> int | None:
-    """Features drawn, at most; None where it takes the subject's width or the dictionary itself to know."""
+    """Features drawn, at most; None where it takes the subject or the dictionary to know."""
     wanted = config.harvest.n_features
     if wanted == "all":
         return entry.n_features
@@ -224,14 +217,13 @@ def _n_features(config: Config, entry: DictionaryEntry) -> int | None:
 
 
 def _n_controls(config: Config, n_features: int) -> int:
-    """How often features are judged again with an explanation that is not their own (`score.controls`)."""
+    """Features judged again with an explanation that is not their own."""
     controls = config.controls
     n_shuffled = round(controls.shuffled * n_features) if n_features > 1 else 0
     return n_shuffled + round(controls.empty * n_features) + round(controls.generic * n_features)
 
 
 def _training_sites(config: Config) -> tuple[str, ...]:
-    """The sites, each with its layer, at which dictionaries are trained; all of one site see the same pass."""
     trained = [entry for entry in config.dictionaries if entry.kind not in FIXED_KINDS]
     subject = config.subject
     layers = [subject.layer if entry.layer is None else entry.layer for entry in trained]
@@ -250,7 +242,7 @@ def _power(n_features: int | None, difference: float | None, assumed: Assumption
 
 
 def _reached(config: Config, stages: Sequence[PlannedStage]) -> list[str]:
-    """The ceilings of the config that the run would reach."""
+    """Ceilings that the run would reach."""
     usd, limits = _total(stages, "usd"), config.limits
     n_requests = _total(stages, "n_requests")
     notes = []

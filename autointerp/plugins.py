@@ -1,7 +1,6 @@
-"""Finding judges, explainers, scorers and dictionaries by name: built in, or installed by others as entry points.
+"""Plug-ins by name: built in, or installed by others as entry points.
 
-A plug-in is a factory at a dotted path. Only the one that is named gets imported, so a broken neighbour does no
-harm; one that is named and broken fails with the name of the distribution that brings it.
+Only the one that is named gets imported, so a broken neighbour does no harm.
 """
 
 from __future__ import annotations
@@ -34,14 +33,11 @@ Plugin = TypeVar("Plugin")
 
 @dataclass(frozen=True, slots=True)
 class PluginListing:
-    """A plug-in that could be loaded. `target` is its dotted path, `distribution` who brings it.
-
-    `rivals` are other distributions that bring another plug-in of the same name, which makes the name unusable.
-    """
-
     name: str
+    # dotted path of its factory
     target: str
     distribution: str
+    # other distributions with another plug-in of the same name, which makes the name unusable
     rivals: tuple[str, ...] = ()
 
     @property
@@ -50,7 +46,7 @@ class PluginListing:
 
 
 def list_plugins(group: str) -> list[PluginListing]:
-    """The plug-ins of a group (`autointerp.judges`, ...) without importing any, built-in ones first, by name."""
+    """The plug-ins of a group, none imported, built-in ones first."""
     listings = {name: PluginListing(name, target, DISTRIBUTION) for name, target in BUILTIN[group].items()}
     for point in metadata.entry_points(group=group):
         known = listings.get(point.name)
@@ -67,7 +63,6 @@ def list_plugins(group: str) -> list[PluginListing]:
 
 
 def list_judges() -> list[PluginListing]:
-    """The judges that exist, without importing any."""
     return list_plugins("autointerp.judges")
 
 
@@ -77,7 +72,7 @@ def load_plugin(group: str, name: str) -> Callable[..., Any]:
 
 
 def open_plugin(group: str, name: str, *arguments: Any, kind: type[Plugin]) -> Plugin:
-    """What the factory called `name` makes of `arguments`: a `kind`, which is a base class or a protocol.
+    """What the factory called `name` makes of `arguments`.
 
     Raises PluginError for an unknown or broken plug-in, AutointerpError as the factory raises it (a wrong option).
     """
@@ -115,9 +110,8 @@ def split_spec(spec: str) -> tuple[str, str | None]:
 
 
 def open_judge(spec: str, options: Mapping[str, Any] | None = None) -> Judge:
-    """The judge called `NAME` or `NAME:MODEL`, with its options (the config's `[judges.NAME]`).
-
-    Raises PluginError for an unknown or broken judge, ConfigError for a wrong option.
+    """`options`: the config's `[judges.NAME]`. Raises PluginError for an unknown or broken judge, ConfigError for a
+    wrong option.
     """
     name, model = split_spec(spec)
     return open_plugin("autointerp.judges", name, model, dict(options or {}), kind=Judge)
@@ -157,7 +151,8 @@ def _find(group: str, name: str) -> PluginListing:
 
 
 def _members(protocol: type) -> list[str]:
-    """What a protocol asks for. Python 3.12 has `typing.get_protocol_members` for it."""
+    """What a protocol asks for."""
+    # `typing.get_protocol_members` from Python 3.12 on
     return sorted(name for name in vars(protocol) if not name.startswith("_"))
 
 
@@ -170,12 +165,10 @@ def _said(error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """What an error says, on one short line."""
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:300] + "..."
 
 
 def noun_of(group: str) -> str:
-    """What a plug-in of the group is called."""
     plural = group.rpartition(".")[2]
     return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")

@@ -1,8 +1,4 @@
-"""The requests about one feature as a run would send them, over made-up evidence.
-
-Takes the config's explainer and scorers and has them write their prompts about windows of the configured size. What
-the made-up text says means nothing; how long it is, does. Sends nothing and knows no judge.
-"""
+"""The requests about one feature as a run would send them, over made-up evidence."""
 
 from __future__ import annotations
 
@@ -31,37 +27,33 @@ __all__ = [
     "window_tokens",
 ]
 
+# of a subject's tokens in English prose; smaller vocabularies have shorter ones
 CHARACTERS_PER_TOKEN = 4
-"""Of a subject's tokens in English prose; smaller vocabularies have shorter ones."""
 
+# tokens that fire in an activating window
 _N_FIRING = 2
-"""Tokens that fire in an activating window."""
 # fmt: off
+# as long as tokens are on average, and each a token of its own in most vocabularies
 _WORDS = (
     "the", "and", "for", "was", "are", "but", "not", "you", "all", "any", "can", "had", "her", "his", "one", "our",
     "out", "day", "get", "has", "him", "how", "man", "new", "now", "old", "see", "two", "way", "who", "boy", "did",
     "its", "let", "put", "say", "she", "too", "use", "air", "end", "far", "few", "got", "hot", "job", "key", "law",
     "lot", "low", "may", "men", "off", "own", "pay", "run", "sea", "set",
 )
-# fmt: on
-"""As long as tokens are on average, and each a token of its own in most vocabularies."""
 _MOST_ROUNDS = 5
+# words of an explanation that a later round asks about
 _TOLD_WORDS = 50
-"""Words of an explanation that a later round asks about."""
 _ROLES: tuple[Role, ...] = ("explain", "score")
 
 
 def rehearse_pairs(config: Config) -> None:
-    """Raise ConfigError for an explainer that tells nothing of what a scorer asks, PluginError for an unknown one."""
+    """Raise ConfigError for an explainer that cannot be paired with a scorer, PluginError for an unknown one."""
     explainers = [open_explainer(entry, config.explain) for entry in config.explain.explainers]
     require_pairs(explainers, [open_scorer(entry, config.score) for entry in config.score.scorers])
 
 
 def rehearse_explaining(config: Config, settings: ExplainerConfig) -> tuple[Request, ...]:
-    """The requests by which one explainer explains one feature, all rounds of them at most.
-
-    Raises PluginError for an unknown explainer.
-    """
+    """The requests of all rounds, at most. Raises PluginError for an unknown explainer."""
     explainer = open_explainer(settings, config.explain)
     check_explainer_settings(settings)
     evidence = _evidence(config.harvest, 0)
@@ -80,10 +72,7 @@ def rehearse_explaining(config: Config, settings: ExplainerConfig) -> tuple[Requ
 def rehearse_scoring(
     config: Config, settings: ScorerConfig, *, explanation_tokens: int
 ) -> tuple[Request, ...] | Unscorable:
-    """The requests that score one feature under one scorer, or why the settings let it score none.
-
-    Raises PluginError for an unknown scorer.
-    """
+    """The requests, or why the settings let no feature be scored. Raises PluginError for an unknown scorer."""
     scorer = open_scorer(settings, config.score)
     check_scorer_settings(settings)
     feature, *others = (_evidence(config.harvest, number) for number in range(1 + N_OTHERS))
@@ -95,17 +84,16 @@ def rehearse_scoring(
 
 
 def needs_explanation(config: Config, settings: ScorerConfig) -> bool:
-    """Whether a scorer scores every explanation, and not each feature once. Raises PluginError for an unknown one."""
+    """Whether a scorer scores every explanation, and not each feature once."""
     return open_scorer(settings, config.score).scale.needs_explanation
 
 
 def window_tokens(harvest: HarvestConfig) -> int:
-    """Tokens in a window."""
     return harvest.window_left + 1 + harvest.window_right
 
 
 def _evidence(harvest: HarvestConfig, feature: int) -> Evidence:
-    """All the windows that the harvest keeps about a feature at most, no two alike."""
+    """All windows that the harvest keeps at most, no two alike."""
     kinds: list[tuple[Role, Kind, int | None]] = [(role, *kept) for role in _ROLES for kept in _kinds(harvest)]
     first = feature * len(kinds)
     # entries that no window holds: one is as long as a word, and none reads like another
@@ -173,10 +161,10 @@ def _window(number: int, n_tokens: int, role: Role, kind: Kind, bin_: int | None
 
 
 def _entry(number: int) -> str:
-    """An entry of the vocabulary of the usual length that is no word of the windows."""
+    """A vocabulary entry that is no word of the windows."""
     return f" {number % 4096:03X}"
 
 
 def _word(number: int) -> str:
-    """A word of the usual length, its leading space included."""
+    """A word with its leading space."""
     return f" {_WORDS[number % len(_WORDS)]}"

@@ -1,7 +1,4 @@
-"""A run on disk as one object that is only read: its config, evidence, explanations, verdicts, scores and leaderboard.
-
-Whoever needs what a run has left asks here; the stages write. Tables are data frames made when they are asked for.
-"""
+"""A run on disk as one object that is only read."""
 
 from __future__ import annotations
 
@@ -35,17 +32,18 @@ _N_SHOWN = 5
 
 
 class Run:
-    """The run in the directory `path`, finished or not.
+    """The run in the directory `path`, finished or not; tables are data frames made when asked for.
 
-    Every property and method raises ArtefactError, naming the file and the fix, where what it reads is not there yet,
-    damaged or of another schema version.
+    Every property and method raises ArtefactError, naming the file and the fix, where what it reads is missing, damaged
+    or of another schema version.
     """
 
     def __init__(self, path: str | Path, *, config: Config | None = None) -> None:
-        """`config` is for who holds the run's config already. Raises ArtefactError where there is no such directory."""
+        """Raises ArtefactError where there is no such directory."""
         self.layout = RunLayout(path)
         if not self.layout.root.is_dir():
             raise ArtefactError(f"{path} is no run: there is no such directory; a run is what `autointerp run` made")
+        # from a caller that holds it already
         if config is not None:
             self.config = config
 
@@ -55,21 +53,19 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """What the run was asked to do."""
         return load_run_config(self.layout)
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What made the run: packages, seed, commit; and what each finished stage said of itself, under `stages`."""
+        """What made the run (packages, seed, commit), and each finished stage's facts, under `stages`."""
         return read_manifest(self.layout)
 
     @property
     def stages(self) -> frozenset[str]:
-        """The stages that are finished."""
         return frozenset(self.manifest["stages"])
 
     def evidence(self, dictionary: str | None = None) -> list[Evidence]:
-        """The evidence about every sampled feature of one dictionary, or of all of them in the config's order."""
+        """Evidence of one dictionary, or of all in the config's order."""
         names = [entry.name for entry in self.config.dictionaries]
         if dictionary is None:
             return [evidence for name in names for evidence in self.evidence(name)]
@@ -80,56 +76,54 @@ class Run:
         return read_evidence(path, dictionary=dictionary)
 
     def open_journal(self) -> JournalReader:
-        """The journal, for reading alone: explanations, verdicts and costs as records. Close it, or use `with`."""
+        """The journal, read only; close it, or use `with`."""
         _ = self._vouched
         return read_journal(self.layout.journal)
 
     @cached_property
     def _vouched(self) -> None:
-        """The journal holds what the finished stages recorded, or ArtefactError; looked into once."""
+        """Raises ArtefactError unless the journal holds what the finished stages recorded."""
         require_journal(self.layout)
 
     def open_journals(self) -> JournalView:
-        """The journal with those of shards that are not merged yet, as one: what was asked, and what came back."""
+        """The journal and those of shards that are not merged yet, as one."""
         return open_view([self.layout.journal, *(shard.journal for shard in self.layout.find_shards())])
 
     @property
     def explanations(self) -> pd.DataFrame:
-        """A row per feature and explainer; `text` is None where none could be had, and `failure` says why."""
+        """A row per feature and explainer; `text` is None where there is none, and `failure` says why."""
         with self.open_journal() as journal:
             return _frame(Explanation, journal.load_explanations())
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """A row per answer about a window; `control` is None where it was judged by the feature's own explanation."""
+        """A row per answer about a window; `control` is None for the feature's own explanation."""
         with self.open_journal() as journal:
             return _frame(Verdict, journal.load_verdicts())
 
     @property
     def scores(self) -> pd.DataFrame:
-        """A row per sampled feature, explainer and scorer."""
         require_files(self.layout, self.layout.scores)
         return read_scores(self.layout.scores)
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The entries of the leaderboard with every figure and interval, as `summary.json` has them."""
+        """The leaderboard's entries with every figure and interval."""
         require_files(self.layout, self.layout.summary)
         return read_summary(self.layout.summary)
 
     @property
     def page(self) -> bytes:
-        """`report.html`."""
         require_files(self.layout, self.layout.report)
         return self.layout.report.read_bytes()
 
     @property
     def leaderboard(self) -> pd.DataFrame:
-        """The entries that may be compared, best first, to three digits; `summary` has the figures in full."""
+        """The entries that may be compared, best first, to three digits."""
         return leaderboard_frame([self.summary])
 
     def feature(self, name: str) -> Feature:
-        """All about one sampled feature, named `DICTIONARY/INDEX`. Raises ConfigError where it was not sampled."""
+        """A sampled feature by `DICTIONARY/INDEX`. Raises ConfigError where it was not sampled."""
         dictionary, _, index = name.rpartition("/")
         if not dictionary or not index.isdecimal():
             raise ConfigError(f"feature '{name}': give DICTIONARY/INDEX, for example 'sae/12'")
@@ -161,10 +155,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature of a run: what it fires on, what it was said to stand for, what the judge answered, how it scored.
-
-    Tables are empty where the stage that makes them is still to come.
-    """
+    """One sampled feature; tables are empty where their stage is still to come."""
 
     evidence: Evidence
     explanations: pd.DataFrame = field(repr=False)
@@ -173,7 +164,7 @@ class Feature:
 
     @property
     def windows(self) -> pd.DataFrame:
-        """A row per window: `text`, its `tokens` and their `activations`, role and kind; the strongest first."""
+        """A row per window with its tokens and activations, the strongest first."""
         rows = [
             {
                 "id": window.id,
@@ -190,13 +181,12 @@ class Feature:
 
     @property
     def logit_effects(self) -> pd.DataFrame:
-        """What the feature's direction adds to the logits of single tokens, most raised first; the strongest only."""
+        """What the direction adds to single tokens' logits, most raised first; the strongest only."""
         lowered = reversed(self.evidence.bottom_logits)
         rows = [(effect.text, effect.logit) for effect in (*self.evidence.top_logits, *lowered)]
         return pd.DataFrame(rows, columns=["token", "logit"])
 
     def __str__(self) -> str:
-        """The feature on a few lines: how often it fires, what it is said to stand for, its strongest windows."""
         own = self.evidence
         lines = [f"{own.dictionary}/{own.feature} at {own.site}: fires on {own.density:.3%} of tokens"]
         told = self.explanations.to_dict("records")
@@ -212,7 +202,6 @@ def _frame(kind: type[Explanation] | type[Verdict], records: list[Any]) -> pd.Da
 
 
 def _only(frame: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows in which every column named has its value."""
     for column, value in values.items():
         frame = frame.loc[frame[column] == value]
     return frame.reset_index(drop=True)

@@ -1,8 +1,4 @@
-"""Text that a server, model, archive or plug-in wrote, made safe to show and to keep.
-
-Keys are taken out, and characters that steer a terminal or turn the order of text are spelled out. Everything that is
-printed, logged or raised goes through here. A character is spelled as JSON spells it, so JSON stays what it was.
-"""
+"""Text from a server, model, archive or plug-in, made safe: everything printed, logged or raised goes through here."""
 
 from __future__ import annotations
 
@@ -13,6 +9,8 @@ from typing import Any
 
 __all__ = ["KEY_SHAPE", "csv_cell", "remember_key", "safe_line", "safe_text", "safe_tree", "without_keys_in_use"]
 
+# what looks like a key: the usual prefixes, a bearer token, a signed token, a password within an address. Folders are
+# called `hf_datasets` and `xai-benchmark`, so a prefix alone is not enough.
 KEY_SHAPE = re.compile(
     r"(?<![\w-])(?:"
     r"sk-(?=[\w-]*\d)[\w-]{8,}|sk-[\w-]{16,}|(?:sk_live_|sk_test_|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|AIza)[\w-]{8,}"
@@ -24,18 +22,16 @@ KEY_SHAPE = re.compile(
     r")|(?<=//)[^/@\s'\"]+:[^/@\s'\"]+(?=@)",
     re.DOTALL,
 )
-"""What looks like a key: the usual prefixes, a bearer token, a signed token, a password within an address. Folders are
-called `hf_datasets` and `xai-benchmark`, so a prefix alone is not enough."""
 
 _OUT = "***"
+# shorter ones, such as `none` or `EMPTY` for servers that want some key, are words of other texts as well
 _SHORTEST_KEY = 8
-"""Shorter ones, such as `none` or `EMPTY` for servers that want some key, are words of other texts as well."""
 _VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
+# a value that was drawn and not written: long, without spaces, with a digit
 _DRAWN = re.compile(r"(?=.*\d)[\w.~+/=-]{16,}")
-"""A value that was drawn and not written: long, without spaces, with a digit."""
 
+# control characters but tab and line feed, separators of lines, overrides of direction, half characters
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tab and line feed, separators of lines, overrides of direction, half characters."""
 _BREAK = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
@@ -49,8 +45,9 @@ def remember_key(key: str) -> None:
 
 
 def without_keys_in_use(text: str) -> str:
-    """The text without the keys that were remembered or stand in the environment's key variables; nothing else is
-    changed, so this suits texts that are data."""
+    """The text without keys that were remembered or stand in the environment; otherwise unchanged, for texts that are
+    data.
+    """
     drawn = {value for name, value in os.environ.items() if _VARIABLE.search(name) and _DRAWN.fullmatch(value)}
     for key in sorted(_keys_in_use | drawn, key=len, reverse=True):
         text = text.replace(key, _OUT)
@@ -58,9 +55,10 @@ def without_keys_in_use(text: str) -> str:
 
 
 def safe_text(text: str, *, has_colour: bool = False) -> str:
-    """The text without keys and what looks like one, steering characters spelled out; line feeds and tabs stay.
+    """The text without keys and what looks like one, steering characters spelled out as in JSON; line feeds and tabs
+    stay.
 
-    `has_colour` keeps the colours that a table of ours was given: its cells must have been made safe before.
+    `has_colour` keeps a table's own colours: its cells must be safe already.
     """
     text = KEY_SHAPE.sub(_OUT, without_keys_in_use(text))
     if has_colour:
@@ -74,7 +72,7 @@ def safe_line(text: str) -> str:
 
 
 def safe_tree(value: Any) -> Any:
-    """Plain values with every string in them made safe, names of keys included."""
+    """Plain values with every string made safe, names of keys included."""
     if isinstance(value, str):
         return safe_text(value)
     if isinstance(value, Mapping):
@@ -85,7 +83,7 @@ def safe_tree(value: Any) -> Any:
 
 
 def csv_cell(value: Any) -> Any:
-    """A value for a CSV file; text that a spreadsheet would take for a formula gets a quote before it."""
+    """Text that a spreadsheet would take for a formula gets a quote before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 

@@ -1,9 +1,4 @@
-"""Holding explanations against their features: many at once, every failure a record, the same result in any order.
-
-Takes evidence, explanations, scorers and a client; gives verdicts and the features that could not be scored. Results go
-to the journal as they come and are sorted at the end. A run resumes by asking again: the client answers from the
-journal what is there.
-"""
+"""Holding explanations against their features: many at once, with the same result in any order."""
 
 from __future__ import annotations
 
@@ -30,16 +25,13 @@ NO_CONTROLS: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """All verdicts and all features that have none, sorted, and how many there are.
-
-    A run that leaves the records to its journal gets their numbers alone. `n_requests` were put, `n_reasked` of them
-    again, because the reply before could not be read.
-    """
+    """All verdicts and all features that have none, sorted; their numbers alone where a journal keeps the records."""
 
     verdicts: tuple[Verdict, ...]
     unscored: tuple[Unscored, ...]
     n_verdicts: int
     n_unscored: int
+    # of `n_requests`, asked again because a reply could not be read
     n_reasked: int = 0
     n_requests: int = 0
 
@@ -62,17 +54,12 @@ async def score_features(
     is_recorded_only: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Scoring:
-    """Hold the explanations of every explainer named against their features' windows under every scorer, `n_workers`
-    features at a time. The windows do not depend on the explainer.
+    """Hold every explainer's explanations against their features' windows under every scorer; all see the same windows.
 
-    A share `shuffled_frac` of each dictionary's features is judged a second time, on the same windows, with the
-    explanation of another feature, and shares `control_fracs` with an explanation that is the same for all (`empty`,
-    `generic`; see `score.controls`). A feature without an explanation is unscored for the reason `judge`. Raises as
-    `explain_features`, and ArtefactError for evidence in which a document serves both roles; a failure within one
-    feature gives verdicts `error`.
-    `only` are the features to ask about (a shard's); whose explanation or windows stand in for another's is settled
-    among all of them, so that no verdict depends on it; `wanted` the same by dictionary and feature. With
-    `is_recorded_only` verdicts go to the recorder and are only counted here, so that memory does not grow with the run.
+    `control_fracs`: shares judged again with an explanation that is the same for all (`empty`, `generic`). `only` and
+    `wanted` limit the features asked about, but not the partners of controls: no verdict depends on them. Raises as
+    `explain_features`, and ArtefactError where a document serves both roles; a failure within one feature gives
+    verdicts `error`.
     """
     explanations = tuple(explanations)
     told = {name: _Told.by(name, evidences, explanations, seed, shuffled_frac, control_fracs) for name in explainers}
@@ -105,12 +92,11 @@ def _place(v: Verdict) -> tuple[str | int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Feature:
-    """One feature under one scorer; `text` is its own explanation, `controls` those it is judged with beside it, by the
-    name of the control."""
-
     evidence: Evidence
     explainer: str
+    # its own explanation
     text: str | None
+    # other explanations it is judged with, by the control's name
     controls: Mapping[str, str]
     scorer: Scorer
     seed: int
@@ -118,12 +104,13 @@ class _Feature:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What one explainer says of every feature, by dictionary and feature, and what the features are judged with beside
-    it: the partner whose explanation they borrow, and texts that are the same for all."""
+    """What one explainer says of every feature, by dictionary and feature."""
 
     explainer: str
     texts: Mapping[tuple[str, int], str | None]
+    # the feature whose explanation each borrows
     partners: Mapping[tuple[str, int], int]
+    # texts that are the same for all
     fixed: Mapping[tuple[str, int], Mapping[str, str]]
 
     @classmethod
@@ -152,7 +139,7 @@ class _Told:
 def _features(
     evidences: Sequence[Evidence], told: Sequence[_Told], scorers: Sequence[Scorer], seed: int
 ) -> Iterator[_Feature]:
-    """Every feature under every scorer, with each explanation where the scorer needs one, else once."""
+    """Every feature under every scorer, with each explanation where it needs one."""
     for evidence in evidences:
         for one in told:
             yield from (one.feature(evidence, scorer, seed) for scorer in scorers if scorer.scale.needs_explanation)
@@ -175,7 +162,7 @@ async def _score_one(work: Work, feature: _Feature, others: Sequence[Evidence]) 
 
 
 async def _sample(feature: _Feature, others: Sequence[Evidence]) -> tuple[Item, ...] | Unscorable:
-    """The windows to judge, or why there are none. A feature without an explanation has nothing to be judged."""
+    """The windows to judge, or why there are none."""
     evidence, scorer = feature.evidence, feature.scorer
     if evidence.unscored is not None:
         return Unscorable(evidence.unscored, "so says its evidence")
@@ -195,16 +182,14 @@ async def _sample(feature: _Feature, others: Sequence[Evidence]) -> tuple[Item, 
 
 
 async def _judge(work: Work, feature: _Feature, items: tuple[Item, ...], text: str, *, control: str | None) -> None:
-    """One verdict per item, recorded. When the run stops, those whose answers were read are recorded all the same.
-
-    Questions of a feature go one after the other: they share a prefix the server may cache.
-    """
+    """One verdict per item; when the run stops, answers that were read are recorded all the same."""
     evidence, scorer = feature.evidence, feature.scorer
     name = f"scoring {evidence.dictionary}/{evidence.feature}"
     account = Account(evidence.dictionary, feature.explainer, scorer.name, evidence.feature, control)
     answers: dict[str, AnswerRead] = {}
 
     async def ask_all() -> None:
+        # one after the other: they share a prefix the server may cache
         for question in scorer.questions(text, items):
             asked = account._replace(windows=tuple(item.key for item in question.items))
             await guard(name, _answer(work, scorer, question, asked, answers))
@@ -247,11 +232,7 @@ def _record(work: Work, feature: _Feature, known: Sequence[tuple[Item, AnswerRea
 async def _answer(
     work: Work, scorer: Scorer, question: Question, account: Account, answers: dict[str, AnswerRead]
 ) -> None:
-    """Write the answers to one question into `answers`, by window, as they are read.
-
-    A reply that could not be read may be asked for again. The judge's last word counts; a repetition that brought none
-    leaves what was read before.
-    """
+    """The answers to one question, written into `answers` by window as they are read."""
 
     def write(read: Sequence[AnswerRead]) -> None:
         answers.update({item.key: answer for item, answer in zip(question.items, read, strict=True)})
@@ -262,6 +243,7 @@ async def _answer(
     while request is not None:
         outcome = await (work.reask(request, account) if replies else work.ask(request, account))
         if isinstance(outcome, Failure):
+            # a repetition that brings nothing leaves what was read before
             if not replies or outcome.kind == "refused":
                 write((AnswerRead(outcome.kind),) * n)
             return

@@ -1,8 +1,4 @@
-"""Independent random streams, one per (seed, use, item), so that no order of work changes a result.
-
-A stream is named by what it is for: `stream(seed, "score", "sae", 17)` is the same sequence whatever
-else ran before it and at any concurrency. The global generators of Python, numpy and torch are never used.
-"""
+"""Independent random streams, one per (seed, use, item), so that no order of work changes a result."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ __all__ = ["derive", "stream", "unit_hash"]
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream called `names`; equal names give equal seeds on every machine."""
+    """A 63-bit seed, equal on every machine."""
     text = "\x1f".join([str(seed), *(str(name) for name in names)])
     # half characters may stand in names of files that are no UTF-8
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -22,10 +18,10 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """A numpy generator for the stream called `names`."""
+    """The generator of a use, such as `stream(seed, "score", "sae", 17)`."""
     return np.random.default_rng(derive(seed, *names))
 
 
 def unit_hash(*names: str | int) -> float:
-    """A number in [0, 1) that depends on `names` only: for assigning documents to roles."""
+    """A number in [0, 1) that depends on `names` only."""
     return derive(0, *names) / 2.0**63

@@ -1,8 +1,4 @@
-"""Small files that others may have written or damaged, as plain values: JSON and TOML.
-
-Takes a path, gives the tree in it, or one line that names the path: what is no regular file is not opened (a pipe would
-wait for ever), and what is too large or nested too deeply is not taken. Knows nothing of what the values mean.
-"""
+"""Small JSON and TOML files that others may have written or damaged, as plain values."""
 
 from __future__ import annotations
 
@@ -23,29 +19,29 @@ MOST_DEEP = 64
 
 
 def read_json(path: Path, *, most_bytes: int = MOST_BYTES, is_finite: bool = False) -> Any:
-    """The value in a JSON file. With `is_finite` a number that is none (NaN, 1e999) is a fault. Raises
-    UnreadableFile."""
+    """With `is_finite` NaN and infinity are faults. Raises UnreadableFile."""
     return parse_json(read_text(path, most_bytes=most_bytes), place=str(path), is_finite=is_finite)
 
 
 def parse_json(text: str, *, place: str, is_finite: bool = False) -> Any:
-    """The value of a JSON text that stands in `place`. Raises UnreadableFile."""
+    """`place` names the text in errors. Raises UnreadableFile."""
     return _parse(json.loads, text, "JSON", place, is_finite=is_finite)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table in a TOML file. Raises UnreadableFile."""
+    """Raises UnreadableFile."""
     return _parse(tomllib.loads, read_text(path), "TOML", str(path))
 
 
 def read_text(path: Path, *, most_bytes: int = MOST_BYTES) -> str:
-    """The text of a regular UTF-8 file of `most_bytes` at most. Raises UnreadableFile."""
+    """A regular UTF-8 file of `most_bytes` at most. Raises UnreadableFile."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        stats = path.stat()
+        # not opened: a pipe would wait for ever
+        if not stat.S_ISREG(stats.st_mode):
             raise UnreadableFile(f"{path} is no regular file")
-        if found.st_size > most_bytes:
-            raise UnreadableFile(f"{path} is too large: {found.st_size:,} bytes, where {most_bytes:,} are read at most")
+        if stats.st_size > most_bytes:
+            raise UnreadableFile(f"{path} is too large: {stats.st_size:,} bytes, where {most_bytes:,} are read at most")
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise UnreadableFile(f"{path} does not exist", is_missing=True) from None
@@ -69,7 +65,7 @@ def _parse(parse: Callable[[str], Any], text: str, form: str, place: str, *, is_
 
 
 def _fault(tree: Any, *, is_finite: bool) -> str | None:
-    """What would harm whoever walks the tree, level by level; None where nothing does."""
+    """What would harm whoever walks the tree."""
     level: list[Any] = [tree]
     for _ in range(MOST_DEEP):
         inner: list[Any] = []

@@ -1,4 +1,4 @@
-"""Tables as text: for a terminal, fitted to its width by leaving columns out, and for Markdown."""
+"""Tables as text: for a terminal, fitted to its width, and for Markdown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ _NO_LIMIT = 10_000
 
 
 class Column(NamedTuple):
-    """A column of a terminal's table: numbers, or texts that `can_wrap`. Columns are left out in the order of `drop`
-    where the terminal is narrow; 0 is kept always."""
-
     head: str
+    # order in which columns are left out of narrow terminals; 0 never
     drop: int = 0
     is_text: bool = False
     can_wrap: bool = False
@@ -43,11 +41,10 @@ class Page:
         )
 
     def line(self, text: str = "", style: str = "") -> None:
-        """A text, wrapped; nothing for an empty line."""
         self._console.print(Text(text, style=style))
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], *, gap: int = 1) -> list[str]:
-        """A table, `gap` spaces between its columns. Gives the heads of the columns that were left out."""
+        """Returns the heads of the columns that were left out."""
         places = list(range(len(columns)))
         while True:
             table = _drawn(columns, rows, places, gap)
@@ -62,8 +59,8 @@ class Page:
         return [column.head.replace("\n", " ") for place, column in enumerate(columns) if place not in places]
 
     def text(self) -> str:
-        """All of it, without the spaces at line ends that pad cells to their column's width."""
         assert isinstance(self._console.file, io.StringIO)
+        # without the spaces that pad cells at line ends
         return "\n".join(line.rstrip() for line in self._console.file.getvalue().splitlines()) + "\n"
 
 
@@ -86,7 +83,7 @@ def _drawn(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], plac
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, rule: str) -> list[str]:
-    """The lines of a Markdown table. `rule` is the line below the heads, which says how columns are aligned."""
+    """`rule`: the line below the heads, which aligns columns."""
     return [_markdown_line(heads), rule, *map(_markdown_line, rows)]
 
 

@@ -1,4 +1,4 @@
-"""The door to the tensor half: how its packages are loaded, and the one-line error where they are missing."""
+"""How the tensor half's packages are loaded, and the one-line error where they are missing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ __all__ = ["needs_tensor_half", "without_progress_bars"]
 
 @contextmanager
 def needs_tensor_half(command: str) -> Iterator[None]:
-    """Turn a missing package of the extra `models` into a ConfigError that says what to install.
-
-    Idle OpenMP threads sleep instead of spinning, unless the user says otherwise: on a machine that does something
-    else as well, spinning ones made training several times slower. It must be set before torch is loaded.
-    """
+    """Turns a missing package into a ConfigError that says what to install."""
+    # Before torch is loaded: idle threads that spin made training several times slower on a machine with other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         yield
@@ -33,8 +30,7 @@ def needs_tensor_half(command: str) -> Iterator[None]:
 
 @contextmanager
 def without_progress_bars(transformers: Any) -> Iterator[None]:
-    """Within the block, without transformers' own progress bars, which would break ours. Takes the package: whoever
-    loads models has imported it."""
+    """Within the block transformers shows no progress bars, which would break ours."""
     logging = transformers.utils.logging
     was_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()

@@ -1,7 +1,4 @@
-"""A few workers that take many steps in turn, what they share, and what becomes of a step that fails.
-
-`explaining` and `scoring` say what a step is.
-"""
+"""Workers that take many steps in turn, what they share, and what becomes of a step that fails."""
 
 from __future__ import annotations
 
@@ -26,19 +23,19 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# failures whose traceback was shown
 _SHOWN: set[tuple[type[Exception], str, int | None]] = set()
-"""Failures whose traceback was shown."""
 
 
 class Asker(Protocol):
-    """Whoever gets requests answered: `judges.client.Client`."""
+    """Whoever gets requests answered."""
 
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome: ...
 
 
 @runtime_checkable
 class HearsOfReadings(Protocol):
-    """An asker that wants to know what became of its replies, and may then stop the run (`judges.client.Client`)."""
+    """An asker that is told what became of its replies, and may then stop the run."""
 
     def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None: ...
 
@@ -48,7 +45,7 @@ class HearsOfReadings(Protocol):
 
 
 class Recorder(Protocol):
-    """Whoever keeps results as they come: `runs.journal.Journal`."""
+    """Whoever keeps results as they come."""
 
     def save_explanations(self, explanations: Iterable[Explanation]) -> None: ...
 
@@ -61,7 +58,7 @@ class Recorder(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What is done: features (a feature counts once per scorer), requests answered, and what their replies cost."""
+    """What is done: features (once per scorer), requests answered, and what their replies cost."""
 
     n_features: int
     n_done: int = 0
@@ -76,24 +73,20 @@ class Progress:
 
 @dataclass(slots=True)
 class Work:
-    """What the workers of one call share: whom they ask and where results go, in the order they come.
-
-    With `is_recorded_only` verdicts and reasons for having none are kept by the recorder and counted here, so that
-    memory does not grow with the run.
-    """
+    """What the workers of one call share."""
 
     client: Asker
     judge: str
     recorder: Recorder | None
     progress: Progress
     on_progress: Callable[[Progress], None] | None
+    # verdicts and unscored are only counted here, so that memory does not grow with the run
     is_recorded_only: bool = False
     explanations: list[Explanation] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     unscored: list[Unscored] = field(default_factory=list)
 
     def add_explanation(self, explanation: Explanation) -> None:
-        """Keep an explanation."""
         self.explanations.append(explanation)
         if explanation.judge != NO_JUDGE and explanation.failure != "missing":
             self._note(explanation.explainer, None, [explanation.failure or "kept"])
@@ -101,7 +94,6 @@ class Work:
             self.recorder.save_explanations([explanation])
 
     def add_verdicts(self, verdicts: Sequence[Verdict]) -> None:
-        """Keep the verdicts about one feature."""
         self.progress.n_verdicts += len(verdicts)
         self.progress.n_unparsed += sum(verdict.answer == "unparsed" for verdict in verdicts)
         if verdicts:
@@ -113,7 +105,6 @@ class Work:
             self.recorder.save_verdicts(verdicts)
 
     def add_unscored(self, unscored: Unscored) -> None:
-        """Keep why nothing was asked about a feature."""
         self.progress.n_unscored += 1
         if not self.is_recorded_only:
             self.unscored.append(unscored)
@@ -121,7 +112,7 @@ class Work:
             self.recorder.save_unscored([unscored])
 
     async def ask(self, request: Request, account: Account) -> Outcome:
-        """The client's outcome, counted, its price booked to `account`."""
+        """The outcome, counted, its price booked to `account`."""
         outcome = await self.client.ask(request, account=account)
         self.progress.n_requests += 1
         if not isinstance(outcome, Failure):
@@ -130,18 +121,17 @@ class Work:
         return outcome
 
     async def reask(self, request: Request, account: Account) -> Outcome:
-        """As `ask`, for a request that asks again because a reply could not be read."""
+        """As `ask`, again because a reply could not be read."""
         outcome = await self.ask(request, account)
         self.progress.n_reasked += 1
         return outcome
 
     def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
-        """Say whether a reply could be read."""
         if isinstance(self.client, HearsOfReadings):
             self.client.note_reading(account, request, reply, is_readable=is_readable)
 
     def require_results(self) -> None:
-        """Raises JudgeStopped when nothing at all came of what was asked: that is no result to go on with."""
+        """Raises JudgeStopped when nothing at all came of what was asked."""
         if isinstance(self.client, HearsOfReadings):
             self.client.require_results()
 
@@ -150,14 +140,13 @@ class Work:
             self.client.note_results(explainer, scorer, Counter(outcomes))
 
     def finish_one(self) -> None:
-        """One feature is done; tell whoever wants to know."""
         self.progress.n_done += 1
         if self.on_progress is not None:
             self.on_progress(self.progress)
 
 
 async def guard(name: str, step: Awaitable[T]) -> T | None:
-    """What the step gives, or None when it fails: one feature's failure becomes its record, never the run's end."""
+    """The step's result, None when it fails: a feature's failure never ends the run."""
     try:
         return await step
     except (RunStopped, ArtefactError):
@@ -172,7 +161,7 @@ async def guard(name: str, step: Awaitable[T]) -> T | None:
 
 
 async def run_steps(work: Work, steps: Iterable[Callable[[], Awaitable[None]]], n_workers: int) -> None:
-    """Take the steps in turn, `n_workers` at a time; the first to stop the run ends the others, and all is flushed."""
+    """Take the steps `n_workers` at a time; the first to stop the run ends the others, and all is flushed."""
     waiting = iter(steps)
 
     async def take() -> None:
@@ -191,9 +180,7 @@ async def run_steps(work: Work, steps: Iterable[Callable[[], Awaitable[None]]], 
 
 
 def run_with(open_client: Callable[[], Client], work: Callable[[Client], Awaitable[T]]) -> T:
-    """What `work` gives for a client that is opened, used and closed in an event loop of its own: for callers that
-    are not asynchronous, as in `run_with(open_client, lambda client: explain_features(..., client=client))`.
-    """
+    """The result of `work` with a client opened around it, for callers that are not asynchronous."""
 
     async def inside() -> T:
         async with open_client() as client:

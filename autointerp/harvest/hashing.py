@@ -21,5 +21,5 @@ def mix(values: np.ndarray) -> np.ndarray:
 
 
 def code(seed: int, *names: str | int) -> np.uint64:
-    """Equal on every machine."""
+    """A 64-bit code of a seed and names, equal on every machine."""
     return np.uint64(derive(seed, *names))

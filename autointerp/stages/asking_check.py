@@ -119,7 +119,7 @@ def _budget(config: Config, run: RunLayout | None) -> Budget:
 
 
 def _hello(stated: Capabilities, *, is_scoring: bool) -> Request:
-    """The smallest question of the kind."""
+    """The smallest question of the kind that the judge will be asked."""
     task: Task = ExplainTask((ShownWindow(("one",), (1.0,)),), (), (), ())
     if stated.has_similarities:
         task = SimilarityTask("one", (Passage("one"),))

@@ -24,7 +24,7 @@ _SAY_OTHER_S, _SAY_EVERY_S = 10.0, 60.0
 
 
 class AskingDisplay:
-    """Warns once when many answers cannot be read."""
+    """How one stage gets on with one judge; warns once when many answers cannot be read."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class AskingDisplay:
         self._bar.update(state.n_done, total=total, note=note, eta_s=self._left_s(state, per_s))
 
     def _standstill(self) -> str:
-        """What is waited for."""
+        """What is waited for, where nothing has come back for a while."""
         waiting, counters = self._client.waiting, self._client.counters
         if waiting is not None:
             return _pause(waiting)

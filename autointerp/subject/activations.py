@@ -24,8 +24,9 @@ __all__ = ["TrainingChunks", "iter_activations", "iter_training_batches", "iter_
 def iter_activations(
     subject: Subject, batches: Iterable[PackedBatch], points: Sequence[SitePoint]
 ) -> Iterator[tuple[PackedBatch, dict[SitePoint, Float[Tensor, "batch pos d_in"]]]]:
-    """float32 on the subject's device, special tokens included. Raises SubjectError for a point the subject does not
-    have.
+    """Each batch with its activations: float32 on the subject's device, special tokens included.
+
+    Raises SubjectError for a point the subject does not have.
     """
     for point in points:
         subject.check(point)

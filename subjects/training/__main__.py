@@ -1,4 +1,4 @@
-"""Making the embedded subject anew and measuring it: `python -m subjects.training train` and `evaluate`."""
+"""Making the embedded subject anew and measuring it: `python -m subjects.training`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def train(
 @app.command("evaluate")
 def evaluate(folder: Annotated[Path, typer.Argument(help="Folder of the model.")] = WEIGHTS) -> None:
     """Measure its held-out loss beside a Kneser-Ney trigram's on the same tokens."""
-    found = evaluate_builtin_subject(folder)
-    typer.echo(json.dumps(asdict(found) | {"stdlib_margin": found.stdlib_margin}, indent=2))
+    evaluation = evaluate_builtin_subject(folder)
+    typer.echo(json.dumps(asdict(evaluation) | {"stdlib_margin": evaluation.stdlib_margin}, indent=2))
 
 
 if __name__ == "__main__":

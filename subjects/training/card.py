@@ -1,7 +1,4 @@
-"""The builtin subject's model card, rendered from measured figures only.
-
-Takes a training report; does not know how to train or evaluate.
-"""
+"""The builtin subject's model card, rendered from measured figures only."""
 
 from __future__ import annotations
 
@@ -18,11 +15,10 @@ __all__ = ["SubjectTrainingReport", "render_model_card"]
 
 @dataclass(frozen=True, slots=True)
 class SubjectTrainingReport:
-    """What one training of the builtin subject gave. `n_seen_tokens` counts repetitions, `n_distinct_tokens` none."""
-
     folder: str
     n_parameters: int
     n_steps: int
+    # repetitions counted
     n_seen_tokens: int
     n_distinct_tokens: int
     train_s: float
@@ -32,7 +28,6 @@ class SubjectTrainingReport:
 
 
 def render_model_card(report: SubjectTrainingReport, recipe: SubjectRecipe) -> str:
-    """Markdown: what the model is, how it was made, its losses beside the trigram's, what it was trained on."""
     evaluation = report.evaluation
     rows = "\n".join(
         f"| {part} | {evaluation.n_train_tokens[part]:,} | {evaluation.n_held_out_tokens[part]:,} "

@@ -1,7 +1,4 @@
-"""The state of an unfinished training of the builtin subject on disk: weights, optimiser, step.
-
-Replaced atomically. Bound to one recipe and corpus by an identity string that it does not interpret.
-"""
+"""The state of an unfinished training of the builtin subject on disk, bound to one recipe and corpus by `identity`."""
 
 from __future__ import annotations
 
@@ -19,8 +16,6 @@ __all__ = ["TrainingState", "load_training_state", "save_training_state"]
 
 @dataclass(slots=True)
 class TrainingState:
-    """How far a training has come: steps done and seconds spent on them."""
-
     step: int = 0
     train_s: float = 0.0
 
@@ -28,7 +23,7 @@ class TrainingState:
 def save_training_state(
     path: Path, state: TrainingState, *, model: nn.Module, optimiser: torch.optim.Optimizer, identity: str
 ) -> None:
-    """Write everything the next step needs, to a temporary name first."""
+    """Write everything the next step needs, atomically."""
     temporary = path.with_suffix(".tmp")
     torch.save(
         {

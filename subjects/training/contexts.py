@@ -1,8 +1,4 @@
-"""Encoded documents packed into contexts of fixed length for training the builtin subject and its trigram rival.
-
-A context is BOS followed by the next tokens of the stream; in the stream, BOS stands between two documents.
-Takes token ids only; does not know texts, roles or models.
-"""
+"""Encoded documents packed into contexts of fixed length: BOS, then the next tokens, with BOS between documents."""
 
 from __future__ import annotations
 
@@ -14,10 +10,7 @@ __all__ = ["epoch_contexts", "pack_contexts"]
 
 
 def pack_contexts(documents: Sequence[np.ndarray], *, n_positions: int, bos: int) -> np.ndarray:
-    """Contexts [n_contexts, n_positions] int64 over all documents in order.
-
-    A last stretch shorter than a context is left out (at most n_positions - 2 tokens of the whole stream).
-    """
+    """[n_contexts, n_positions] int64 over all documents in order, without a last stretch shorter than a context."""
     pieces = [np.concatenate([np.asarray(document, dtype=np.int64), [bos]]) for document in documents]
     flat = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
     n_contexts = flat.size // (n_positions - 1)
@@ -28,7 +21,7 @@ def pack_contexts(documents: Sequence[np.ndarray], *, n_positions: int, bos: int
 def epoch_contexts(
     documents: Sequence[np.ndarray], *, n_positions: int, bos: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """The same packing over a shuffled order of documents, its contexts shuffled: cuts fall elsewhere each epoch."""
+    """As `pack_contexts`, documents and contexts shuffled: cuts fall elsewhere each epoch."""
     order = generator.permutation(len(documents))
     contexts = pack_contexts([documents[index] for index in order], n_positions=n_positions, bos=bos)
     return contexts[generator.permutation(contexts.shape[0])]

@@ -1,8 +1,4 @@
-"""Next-token cross-entropy over a large vocabulary, a few rows at a time.
-
-The logits of a one-layer model cost more than the model: a batch's worth of them is never held. Takes hidden states
-and the unembedding; does not know the model.
-"""
+"""Next-token cross-entropy over a large vocabulary, a few rows of logits at a time."""
 
 from __future__ import annotations
 
@@ -16,13 +12,12 @@ __all__ = ["chunked_cross_entropy"]
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Computes the gradients in the forward pass, chunk by chunk, while the chunk's logits are in the cache."""
-
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, n_rows: int) -> Tensor:
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         scale = 1.0 / targets.numel()
+        # gradients in the forward pass, while the chunk's logits are in the cache
         for start in range(0, hidden.shape[0], n_rows):
             rows, wanted = hidden[start : start + n_rows], targets[start : start + n_rows]
             logits = rows @ weight.T
@@ -51,6 +46,6 @@ def chunked_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats of `hidden @ weight.T` against `targets`; `n_rows` logits rows exist at a time.
 
-    Differentiable once in `hidden` and `weight`. Equal to `torch.nn.functional.cross_entropy` up to rounding.
+    Differentiable once. Equal to `torch.nn.functional.cross_entropy` up to rounding.
     """
     return _ChunkedCrossEntropy.apply(hidden, weight, targets, n_rows)  # type: ignore[return-value]

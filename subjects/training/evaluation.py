@@ -1,8 +1,4 @@
-"""Held-out loss of the builtin subject, by corpus part, beside a Kneser-Ney trigram trained on the same tokens.
-
-Held out = the documents of the roles explain and score, which nothing was trained on. Takes a model folder and
-documents; does not know how the model was trained.
-"""
+"""Held-out loss of the builtin subject, by corpus part, beside a Kneser-Ney trigram trained on the same tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ HELD_OUT_ROLES = ("explain", "score")
 
 @dataclass(frozen=True, slots=True)
 class SubjectEvaluation:
-    """Mean held-out loss in nats per token by corpus part, of the subject and of the trigram, on the same tokens."""
+    """Mean held-out loss in nats per token by corpus part, of subject and trigram on the same tokens."""
 
     subject_loss: dict[str, float]
     trigram_loss: dict[str, float]
@@ -37,7 +33,7 @@ class SubjectEvaluation:
 
     @property
     def stdlib_margin(self) -> float:
-        """How many nats per token the subject is better than the trigram on standard-library text."""
+        """Nats per token by which the subject beats the trigram on standard-library text."""
         return self.trigram_loss["stdlib"] - self.subject_loss["stdlib"]
 
 
@@ -75,7 +71,6 @@ def evaluate_builtin_subject(folder: Path, *, documents: Sequence[Document] | No
 
 
 def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
-    """Token ids of each text, without any special token added."""
     encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
 
@@ -83,7 +78,7 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndar
 def model_loss(
     model: PreTrainedModel, contexts: np.ndarray, *, ignored: int | None = None, n_contexts_per_batch: int = 16
 ) -> float:
-    """Mean loss in nats over the targets `contexts[:, 1:]`, leaving out targets equal to `ignored`."""
+    """Mean nats over the targets `contexts[:, 1:]` but those equal to `ignored`."""
     total, n_targets = 0.0, 0
     model.eval()
     with torch.inference_mode():

@@ -1,7 +1,4 @@
-"""The recipe of the builtin subject: sizes, training length and seed, read from TOML.
-
-Takes a path.
-"""
+"""The recipe of the builtin subject: sizes, training length and seed, read from TOML."""
 
 from __future__ import annotations
 
@@ -14,13 +11,11 @@ from autointerp.small_files import read_toml
 
 __all__ = ["RECIPE", "SubjectRecipe", "load_subject_recipe"]
 
+# that of the committed weights
 RECIPE = Path(__file__).with_name("recipe.toml")
-"""That of the committed weights."""
 
 
 class SubjectRecipe(BaseModel):
-    """All that decides the builtin subject's weights, together with the builtin corpus."""
-
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = Field(default=0, ge=0)
@@ -48,7 +43,7 @@ class SubjectRecipe(BaseModel):
 
 
 def load_subject_recipe(path: Path) -> SubjectRecipe:
-    """Read a recipe; ConfigError names the file, the key and its value."""
+    """Raises ConfigError that names the file, the key and its value."""
     try:
         values = read_toml(path)
     except UnreadableFile as error:

@@ -1,7 +1,4 @@
-"""The builtin subject's tokenizer: a byte-level BPE trained on the subject-role documents, in HuggingFace layout.
-
-Takes texts, gives a folder that `AutoTokenizer.from_pretrained` reads offline. Does not know the corpus or models.
-"""
+"""The builtin subject's tokenizer, in HuggingFace layout."""
 
 from __future__ import annotations
 
@@ -20,9 +17,9 @@ PAD_TOKEN = "<|pad|>"
 def train_builtin_tokenizer(
     texts: Iterable[str], *, vocab_size: int = 4096, is_progress_shown: bool = False
 ) -> Tokenizer:
-    """A byte-level BPE (Radford et al. 2019) of at most `vocab_size` entries, the 256 bytes and two specials included.
+    """A byte-level BPE (Radford et al. 2019) of at most `vocab_size` entries, 256 bytes and two specials included.
 
-    `<|bos|>` has id 0 and `<|pad|>` id 1. Equal texts give equal merges. No text is unencodable.
+    `<|bos|>` has id 0 and `<|pad|>` id 1. Equal texts give equal merges.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
@@ -39,7 +36,7 @@ def train_builtin_tokenizer(
 
 
 def save_builtin_tokenizer(tokenizer: Tokenizer, folder: Path, *, n_positions: int) -> None:
-    """Write tokenizer.json and tokenizer_config.json; `<|bos|>` also ends a document, as in GPT-2."""
+    """`<|bos|>` also ends a document, as in GPT-2."""
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS_TOKEN,

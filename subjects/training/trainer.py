@@ -1,8 +1,4 @@
-"""Trains the builtin subject from its recipe: corpus, tokenizer, one-layer transformer, figures, model card.
-
-Writes a HuggingFace folder. Interrupted, it goes on from its last checkpoint in `<folder>/.training`. Does not know
-the command line.
-"""
+"""The training of the builtin subject from its recipe, resumed from its last checkpoint in `<folder>/.training`."""
 
 from __future__ import annotations
 
@@ -44,9 +40,9 @@ def train_builtin_subject(
 ) -> SubjectTrainingReport:
     """Train, save, evaluate and describe the builtin subject in `out_folder`; figures are measured on what was saved.
 
-    `documents` default to the builtin corpus; only those of role `subject` are trained on. The same recipe, corpus,
-    machine and number of threads give the same weights. Raises InputError where the corpus is too short for one step,
-    ArtefactError where a checkpoint of another recipe or corpus is in the way.
+    Only documents of role `subject` are trained on. The same recipe, corpus, machine and number of threads give the
+    same weights. Raises InputError where the corpus is too short for one step, ArtefactError for a checkpoint of
+    another recipe or corpus.
     """
     documents = list(iter_builtin_documents()) if documents is None else documents
     corpus_hash = builtin_corpus_hash(documents)
@@ -77,7 +73,6 @@ def train_builtin_subject(
 
 
 def build_model(recipe: SubjectRecipe, tokenizer: Tokenizer) -> GPT2LMHeadModel:
-    """The untrained one-layer transformer, its weights drawn from the recipe's seed; untied embeddings."""
     bos, pad = tokenizer.token_to_id(BOS_TOKEN), tokenizer.token_to_id(PAD_TOKEN)
     config = GPT2Config(
         vocab_size=tokenizer.get_vocab_size(),
@@ -101,7 +96,7 @@ def build_model(recipe: SubjectRecipe, tokenizer: Tokenizer) -> GPT2LMHeadModel:
 
 
 def learning_rate_at(step: int, recipe: SubjectRecipe, n_steps: int) -> float:
-    """Linear warm-up to the peak over `warmup_frac` of the steps, then a cosine to zero."""
+    """Linear warm-up, then a cosine to zero."""
     n_warmup = max(1, round(recipe.warmup_frac * n_steps))
     if step < n_warmup:
         return recipe.learning_rate * (step + 1) / n_warmup
@@ -111,7 +106,7 @@ def learning_rate_at(step: int, recipe: SubjectRecipe, n_steps: int) -> float:
 
 @dataclass(slots=True)
 class _Batches:
-    """The batch of any step, without state: epochs follow each other, each with its own shuffle."""
+    """The batch of any step, without state: each epoch has its own shuffle."""
 
     encoded: Sequence[np.ndarray]
     recipe: SubjectRecipe
@@ -157,7 +152,7 @@ def _train(
     corpus_hash: str,
     is_progress_shown: bool,
 ) -> TrainingState:
-    """All steps that are left after the last checkpoint; the model is trained in place."""
+    """Train in place from the last checkpoint on."""
     n_tokens_per_step = recipe.n_contexts_per_step * (recipe.n_positions - 1)
     n_steps = max(1, round(recipe.n_train_tokens / n_tokens_per_step))
     optimiser = _optimiser(model, recipe)
@@ -217,14 +212,13 @@ def _progress(is_shown: bool) -> Progress:
 
 
 def _print_line(bar: Progress, state: TrainingState, n_steps: int, loss: float) -> None:
-    """A line per checkpoint where no bar can be drawn, as in a log file."""
     if not bar.disable and not bar.console.is_terminal:
         left_s = state.train_s / state.step * (n_steps - state.step)
         bar.console.print(f"step {state.step}/{n_steps} loss {loss:.3f} {state.train_s:.0f} s, {left_s:.0f} s left")
 
 
 def _save_model(model: GPT2LMHeadModel, folder: Path) -> None:
-    """Store the weights as float16 (half the bytes) and let them load as float32, which every machine computes in."""
+    """Store float16 weights (half the bytes) that load as float32."""
     config = copy.deepcopy(model.config)
     config.resid_pdrop = config.embd_pdrop = 0.0
     stored = GPT2LMHeadModel(config)

@@ -1,8 +1,6 @@
 """An interpolated modified Kneser-Ney trigram over token ids: the rival that the builtin subject must beat.
 
-Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language Modeling", section 3: three discounts
-per order, lower orders from continuation counts, the unigram mixed with the uniform distribution. All steps are sorts
-and look-ups in numpy. Takes contexts of token ids; does not know texts or models.
+Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language Modeling", section 3.
 """
 
 from __future__ import annotations
@@ -16,14 +14,13 @@ __all__ = ["KneserNeyTrigram"]
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """One order's table: n-grams as sorted integer keys, their discounted shares, and their contexts' left-over mass.
-
-    `share` = (count - discount) / context total; `left_over` = the mass the discounts freed in that context.
-    """
+    """One order's table, n-grams as sorted integer keys."""
 
     keys: np.ndarray
+    # (count - discount) / context total
     share: np.ndarray
     contexts: np.ndarray
+    # the mass that discounts freed in each context
     left_over: np.ndarray
 
     def shares_of(self, keys: np.ndarray) -> np.ndarray:
@@ -46,9 +43,9 @@ class KneserNeyTrigram:
 
     @classmethod
     def fit(cls, contexts: np.ndarray, *, vocab_size: int) -> KneserNeyTrigram:
-        """Count and discount. `contexts` [n_contexts, pos] token ids; column 0 (BOS) is given, never predicted.
+        """`contexts`: [n_contexts, pos] token ids; column 0 (BOS) is given, never predicted.
 
-        The first target of a context has the history (BOS, BOS). Raises ValueError on an empty or too large input.
+        The first target's history is (BOS, BOS). Raises ValueError on an empty or too large input.
         """
         if contexts.size == 0 or contexts.shape[1] < 2 or vocab_size**3 >= 2**63:
             raise ValueError(f"contexts of shape {contexts.shape} with vocab_size {vocab_size} cannot be counted")
@@ -64,7 +61,7 @@ class KneserNeyTrigram:
         )
 
     def probabilities(self, first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
-        """P(third | first, second), elementwise over three equally long arrays of token ids."""
+        """P(third | first, second), elementwise."""
         size = self.vocab_size
         low = self.unigrams.shares_of(third) + self.unigrams.left_over_of(np.zeros_like(third)) / size
         middle = self.bigrams.shares_of(second * size + third) + self.bigrams.left_over_of(second) * low
@@ -72,7 +69,7 @@ class KneserNeyTrigram:
         return self.trigrams.shares_of(history * size + third) + self.trigrams.left_over_of(history) * middle
 
     def loss(self, contexts: np.ndarray, *, ignored: int | None = None) -> float:
-        """Mean -log P in nats over the targets `contexts[:, 1:]`, leaving out targets equal to `ignored`."""
+        """Mean nats over the targets `contexts[:, 1:]` but those equal to `ignored`."""
         first, second, third = _histories(contexts)
         if ignored is not None:
             kept = third != ignored
@@ -86,7 +83,7 @@ def _histories(contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _discounted(keys: np.ndarray, counts: np.ndarray, context_of: np.ndarray) -> _Order:
-    """Discount one order's counts; `keys` are sorted by context, so each context is one stretch."""
+    """`keys` are sorted by context."""
     discount = _discounts(counts)[np.minimum(counts, 3)]
     contexts, starts = np.unique(context_of, return_index=True)
     totals = np.add.reduceat(counts, starts).astype(np.float64)
@@ -97,7 +94,7 @@ def _discounted(keys: np.ndarray, counts: np.ndarray, context_of: np.ndarray) ->
 
 
 def _discounts(counts: np.ndarray) -> np.ndarray:
-    """[0, D1, D2, D3+] of Chen and Goodman, equation 17, held within (0, count] where the data are too few for it."""
+    """[0, D1, D2, D3+] of Chen and Goodman, equation 17, within (0, count] where the data are too few for it."""
     n1, n2, n3, n4 = (float(np.count_nonzero(counts == i)) for i in (1, 2, 3, 4))
     if min(n1, n2, n3) == 0.0:
         return np.array([0.0, 0.5, 0.5, 0.5])
