@@ -1,4 +1,4 @@
-"""Commands about how good judges are: their exam, the board of judges, agreement, correction of a run's shares."""
+"""Commands about the quality of judges: exam, board, agreement and correction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AUDITIONS = Path("results/auditions")
 
 
 class SizeName(StrEnum):
-    """How long the exam is."""
+    """Length of the exam."""
 
     small = "small"
     standard = "standard"
@@ -39,7 +39,7 @@ class SizeName(StrEnum):
 
 
 class WordingName(StrEnum):
-    """How explanations are put."""
+    """Form of the explanations."""
 
     plain = "plain"
     rule = "rule"
@@ -50,7 +50,6 @@ Format = Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMAT
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to the group of judges."""
     for command in (audition, board, agree, correct):
         app.command(command.__name__)(command)
 
@@ -80,8 +79,8 @@ def audition(
     is_counting: Annotated[bool, typer.Option("--requests", help="Only say what it costs; ask nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Examine judges on planted features whose truth is known, with a fixed number of requests; goes on where it was
-    broken off."""
+    """Examine judges on planted features whose truth is known, with a fixed number of requests; an interrupted exam
+    goes on."""
     tree = _config(judges, config, overrides, options, max_usd, max_requests)
     names = [name.strip() for name in scorers.split(",") if name.strip()]
     if not names:
@@ -107,7 +106,7 @@ def board(
     ],
     format: Format = "table",
 ) -> None:
-    """Rank judges by their auditions; those of different exams are never put in one list."""
+    """Rank judges by their auditions; judges of different exams are ranked apart."""
     _echo([certificate for path in auditions for certificate in _certificates(path)], format)
 
 
@@ -115,9 +114,9 @@ def agree(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B...", help="Runs of the same evidence.")],
     as_json: Json = False,
 ) -> None:
-    """Say how far the judges of several runs agree about the same windows, told the same explanations."""
-    found = judges_agree(runs)
-    echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else render_agreements(found))
+    """Measure how far the judges of several runs agree about the same windows and explanations."""
+    agreements = judges_agree(runs)
+    echo(json.dumps([asdict(one) for one in agreements], indent=2) if as_json else render_agreements(agreements))
 
 
 def correct(
@@ -125,7 +124,7 @@ def correct(
     audition: Annotated[Path, typer.Option(metavar="FILE", help=f"The judge's {FILE}, or its folder.")],
     as_json: Json = False,
 ) -> None:
-    """Say which share of a run's windows a judge without errors would have called firing (Rogan-Gladen)."""
+    """Estimate which share of a run's windows a judge without errors would call firing (Rogan-Gladen)."""
     certificate = read_certificate(audition)
     shares = correct_run(run, certificate)
     if as_json:
@@ -143,7 +142,7 @@ def _config(
     max_usd: float | None,
     max_requests: int | None,
 ) -> Config:
-    """The config that is named, or the defaults, with what the command line says."""
+    """The named config, or the defaults, with the command line's values."""
     names = list(dict.fromkeys(split_spec(judge)[0] for judge in judges))
     limits = {"max_usd": max_usd, "max_requests": max_requests}
     said = [f"limits.{key}={value}" for key, value in limits.items() if value is not None]
@@ -152,7 +151,7 @@ def _config(
 
 
 def _option(text: str, names: Sequence[str]) -> str:
-    """An option as NAME.KEY=VALUE. Raises ConfigError where it does not say whose it is; its value is not repeated."""
+    """An option as NAME.KEY=VALUE. Raises ConfigError, without the value, if the judge is unclear."""
     key, separator, _ = text.partition("=")
     if not separator:
         raise ConfigError(f"--option '{text}' is not of the form KEY=VALUE")
@@ -165,7 +164,7 @@ def _option(text: str, names: Sequence[str]) -> str:
 
 
 def _costs(costs: Sequence[Estimate], exam: Exam) -> str:
-    """What the exam takes, one line per judge and note."""
+    """Costs of the exam, one line per judge and note."""
     n_concepts, n_rounds = SIZES[exam.size]
     rounds = f", {n_rounds} times" if n_rounds > 1 else ""
     lines = [
@@ -185,11 +184,11 @@ def _costs(costs: Sequence[Estimate], exam: Exam) -> str:
 
 
 def _certificates(path: Path) -> list[dict[str, Any]]:
-    """The certificate at a path, or all of those in the folders below it."""
+    """The certificate at a path, or all below a folder."""
     if path.is_dir() and not (path / FILE).is_file():
-        found = sorted(path.glob(f"*/{FILE}"))
-        if found:
-            return [read_certificate(file) for file in found]
+        files = sorted(path.glob(f"*/{FILE}"))
+        if files:
+            return [read_certificate(file) for file in files]
     return [read_certificate(path)]
 
 

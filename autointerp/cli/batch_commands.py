@@ -1,4 +1,4 @@
-"""Commands that ask judges by files: batch export, batch submit, batch import."""
+"""Commands that ask judges by files: batch export, submit and import."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def export(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Write what the next stage would ask and nobody answered yet into RUN/batch; nothing is sent.
+    """Write the next stage's unanswered questions into RUN/batch; nothing is sent.
 
-    A stage that lacks nothing is finished on the way, so after the results of explaining are imported the same command
-    writes the round of scoring.
+    A stage with all answers is finished first, so after the answers of explaining the same command writes the questions
+    of scoring.
     """
     limits, layout = FileLimits(file_requests, file_bytes), RunLayout(run)
     progress = _progress(layout, as_json)
@@ -92,7 +92,8 @@ def submit(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Upload what was exported, have it worked through, and import the results; killed, the same command goes on."""
+    """Upload the exported files, wait for the batches and import the results; after a kill, the same command goes
+    on."""
     layout = RunLayout(run)
     progress = _progress(layout, as_json)
     config = _config(layout, max_usd=max_usd, max_requests=max_requests, cache=cache)
@@ -115,7 +116,7 @@ def import_files(
     cache: Cache = None,
     as_json: Json = False,
 ) -> None:
-    """Take results into the run's journal, in any order, as often as you like; damaged and foreign lines are told."""
+    """Add result files to the run's journal, in any order and repeatedly; damaged and foreign lines are reported."""
     layout = RunLayout(run)
     progress = _progress(layout, as_json)
     imported = import_results(_config(layout, cache=cache), layout, files, progress=progress)
@@ -128,7 +129,7 @@ def _progress(layout: RunLayout, as_json: bool) -> Progress:
 
 
 def _config(layout: RunLayout, *, cache: Path | None = None, **limits: float | None) -> Config:
-    """The run's own config, with other ceilings."""
+    """The run's config with other limits."""
     said = [f"limits.{key}={value}" for key, value in limits.items() if value is not None]
     if cache is not None:
         said.append(render_override("limits.cache", str(cache)))

@@ -36,7 +36,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to the application."""
     for command in (leaderboard, compare, report, serve):
         app.command(command.__name__)(command)
 
@@ -56,7 +55,7 @@ def leaderboard(
         ),
     ] = None,
 ) -> None:
-    """Rank the entries of one or several runs, every score with its interval and its chance line beside it."""
+    """Rank the entries of one or several runs, every score with its interval and its chance line."""
     summaries = [Run(run).summary for run in runs] + [read_foreign(spec) for spec in foreign or []]
     if pareto:
         echo(render_pareto(build_sections(summaries, is_together=is_together)))
@@ -71,7 +70,7 @@ def echo_leaderboard(
     is_together: bool = False,
     is_explained: bool = False,
 ) -> None:
-    """Print the board as wide as the terminal, in colour where standard output is one."""
+    """Print the board as wide as the terminal, coloured on a terminal."""
     width = shutil.get_terminal_size((100, 24)).columns
     has_colour = format == "table" and _is_terminal()
     safe = [safe_tree(summary) for summary in summaries]
@@ -97,7 +96,8 @@ def compare(
     ] = "dictionary",
     as_json: Json = False,
 ) -> None:
-    """Differences between entries with intervals: paired where the evidence is the same, corrected for their number."""
+    """Show differences between entries with intervals: paired if the evidence is the same, corrected for their
+    number."""
     if metric not in COMPARED:
         raise ConfigError(f"--metric {metric}: no such metric; use one of {', '.join(COMPARED)}")
     if by not in ("dictionary", "explainer"):
@@ -121,15 +121,15 @@ def compare(
 
 
 def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-    """One line for each scorer and explainer of both whose protocol is not the same: what is compared is that, too."""
+    """Say for each shared scorer and explainer how the protocols differ."""
     theirs = {(e["scorer"], e["explainer"]): protocol_of(e) for e in second["entries"]}
     seen = set()
     for entry in first["entries"]:
         key = (entry["scorer"], entry["explainer"])
-        found = differences(protocol_of(entry), theirs[key]) if key in theirs and key not in seen else []
+        differing = differences(protocol_of(entry), theirs[key]) if key in theirs and key not in seen else []
         seen.add(key)
-        if found:
-            echo(f"note: {key[0]} of {key[1]} was not asked alike: {'; '.join(found)}")
+        if differing:
+            echo(f"note: {key[0]} of {key[1]} was not asked alike: {'; '.join(differing)}")
 
 
 def _is_same(first: RunLayout, second: RunLayout, dictionary: str) -> bool:

@@ -1,4 +1,4 @@
-"""Commands about the config itself: write one to start from, explain its keys."""
+"""Commands that write a config and explain its keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to the application."""
     app.command("init")(init)
     app.command("config")(config)
 
@@ -32,7 +31,7 @@ def init(
     file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("autointerp.toml"),
     recipe: Annotated[str, typer.Option(help="The recipe or TOML file whose values it has.")] = "own_sae",
 ) -> None:
-    """Write a commented config to start from: a recipe's values, every other key beside them with its default."""
+    """Write a commented config to start from: a recipe's values, and every other key with its default."""
     if file.exists():
         raise ConfigError(f"{file} exists and is not overwritten; name another file, or remove it first")
     write_text(file, commented_config(read_tree(recipe)))
@@ -45,11 +44,11 @@ def config(
         typer.Argument(help="A part of it, such as harvest, score.scorers.NAME or judges.openai."),
     ] = None,
 ) -> None:
-    """Explain the keys of a config: type, default, what each is."""
+    """Explain the keys of a config: type, default and meaning."""
     sections = list(iter_sections())
     if section is not None:
-        names = [found.name for found in sections if found.name]
-        sections = [found for found in sections if found.name == section]
+        names = [part.name for part in sections if part.name]
+        sections = [part for part in sections if part.name == section]
         place, _, component = section.rpartition(".")
         if not sections and place in COMPONENTS:
             sections = [component_section(place, component)]

@@ -1,4 +1,4 @@
-"""Every key of a config, from its schema: type, default and what it is; as Markdown, and as a commented TOML file."""
+"""Every key of a config with type, default and meaning, as Markdown and as a commented TOML file."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
     "coin": CoinOptions,
     "literal": LiteralOptions,
 }
-"""The options of the built-in judges that have any."""
+"""Options of the built-in judges."""
 
 COMPONENTS: Mapping[str, tuple[str, Any]] = {
     "explain.explainers": ("autointerp.explainers", ExplainerConfig),
     "score.scorers": ("autointerp.scorers", ScorerConfig),
 }
-"""The lists whose tables have keys of their own, by the group of plug-ins and what all of it have."""
+"""Lists of tables with keys of their own, by plug-in group, with their common settings."""
 
 _HEAD = """\
 # Configuration
@@ -73,8 +73,8 @@ _WIDTH = 118
 
 
 class Section(NamedTuple):
-    """One table of the file: its dotted name ("" is the top level), its schema, whether it may stand several times,
-    whether leaving it out means something else than its defaults, and of one explainer or scorer what all have."""
+    """One table of the file: dotted name ("" for the top level), schema, repetition, meaning if left out, common
+    settings."""
 
     name: str
     model: type[BaseModel]
@@ -92,7 +92,7 @@ class Section(NamedTuple):
 
 
 def iter_sections() -> Iterator[Section]:
-    """All tables of a config in the order of the schema, then the options of the judges."""
+    """All tables in schema order, then the judges' options."""
     place = ""
     for section in _sections(Section("", Config)):
         if place and not section.name.startswith(f"{place}."):
@@ -111,13 +111,13 @@ def _builtin_components(place: str) -> Iterator[Section]:
 
 
 def component_section(place: str, name: str) -> Section:
-    """The table of one explainer or scorer, built in or not, in the list at `place`. Raises PluginError."""
+    """The table of one explainer or scorer of the list at `place`. Raises PluginError."""
     group, common = COMPONENTS[place]
     return Section(f"{place}.{name}", declared_settings(load_plugin(group, name), common), common=common)
 
 
 def render_reference(sections: Sequence[Section]) -> str:
-    """The sections as Markdown, with the page's head where they are all of them."""
+    """The sections as Markdown; several have a page head."""
     lines = [_HEAD] if len(sections) > 1 else []
     for section in sections:
         lines.append(f"## `{section.title}`\n" if section.name else "## Top level\n")
@@ -134,14 +134,14 @@ def render_reference(sections: Sequence[Section]) -> str:
 
 
 def _used(model: type[BaseModel], common: type[ExplainerConfig] | type[ScorerConfig]) -> str:
-    """Which of the keys that all have it uses, and that its own follow."""
+    """The common keys it uses, and whether its own follow."""
     used = [f"`{key}`" for key in common.model_fields if key in getattr(model, "uses", ())]
     words = f"Uses {', '.join(used)}" if used else "Uses none of the keys above that are about windows"
     return words + ("; its own:" if model.model_fields.keys() > common.model_fields.keys() else ".")
 
 
 def commented_config(tree: Mapping[str, Any]) -> str:
-    """A config file with the values of `tree`, and every other key of its sections commented out at its default."""
+    """A config with the values of `tree`; other keys are comments with their defaults."""
     lines = ["# What is commented out shows the default; `autointerp config SECTION` explains a section's keys."]
     lists: list[str] = []
     for section in _sections(Section("", Config)):
@@ -196,7 +196,7 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _is_table(field: FieldInfo) -> bool:
-    """Whether a key is a table, or a list of tables, and nothing else."""
+    """Whether a key holds only a table, or a list of tables."""
     own = [part for part in _parts(field.annotation) if part is not NoneType]
     return all(_models_in(part) for part in own) or field.annotation == dict[str, dict[str, Any]]
 
@@ -206,8 +206,8 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """What stands below each field, those of the base classes included."""
-    found: dict[str, str] = {}
+    """Docstrings by field, base classes included."""
+    docs: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         if not (issubclass(kind, BaseModel) and "__annotations__" in vars(kind)) or kind.__module__ == "pydantic.main":
             continue
@@ -220,8 +220,8 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
             if field.target.id not in vars(kind)["__annotations__"]:
                 continue
             if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                found[field.target.id] = inspect.cleandoc(str(below.value.value))
-    return found
+                docs[field.target.id] = inspect.cleandoc(str(below.value.value))
+    return docs
 
 
 def _entry(model: type[BaseModel], key: str, field: FieldInfo, told: str) -> str:
@@ -266,7 +266,7 @@ def _names_of(annotation: Any) -> str:
 
 
 def _limits(part: Any) -> Iterator[str]:
-    """The bounds that a piece of metadata sets."""
+    """The bounds in a piece of metadata."""
     for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
         if getattr(part, name, None) is not None:
             yield f"{sign} {getattr(part, name):g}"
@@ -292,7 +292,7 @@ def _literal(value: Any) -> str:
 
 
 def _given(tree: Mapping[str, Any], name: str) -> Any:
-    """The table of that name in a tree of values, None where it has none."""
+    """The table of that name, or None."""
     node: Any = tree
     for part in name.split(".") if name else ():
         node = node.get(part) if isinstance(node, Mapping) else None

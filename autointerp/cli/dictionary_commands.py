@@ -1,4 +1,4 @@
-"""Commands about dictionary files: bring in other tools' ones, look at any, write ours for other tools."""
+"""Commands that import, inspect and export dictionary files."""
 
 from __future__ import annotations
 
@@ -32,39 +32,39 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("import")
 def import_(source: Source, dest: Destination, format: Format = "auto", as_json: Json = False) -> None:
-    """Bring another tool's dictionary into this project's format; the format is found by content."""
+    """Import another tool's dictionary into this project's format; the file's format is found by content."""
     with needs_tensor_half("dictionaries import"):
         from sae_core.checkpoint import save_dictionary
         from sae_core.description import kind_of
         from sae_core.inspection import OWN_FORMAT, open_dictionary
     _require_free(dest)
-    found = open_dictionary(source, format=format)
-    if found.format == OWN_FORMAT:
+    opened = open_dictionary(source, format=format)
+    if opened.format == OWN_FORMAT:
         raise ConfigError(f"{source} is in this project's format already; give it as it is: path = '{source}'")
-    origin = {"format": found.format, "architecture": found.architecture, "notes": list(found.notes)}
-    save_dictionary(found.dictionary, dest, metadata={**found.metadata, "imported_from": origin})
+    origin = {"format": opened.format, "architecture": opened.architecture, "notes": list(opened.notes)}
+    save_dictionary(opened.dictionary, dest, metadata={**opened.metadata, "imported_from": origin})
     facts = {
         "source": str(source),
         "dest": str(dest),
         **origin,
-        "kind": kind_of(found.dictionary),
-        "d_in": found.dictionary.d_in,
-        "n_features": found.dictionary.n_features,
+        "kind": kind_of(opened.dictionary),
+        "d_in": opened.dictionary.d_in,
+        "n_features": opened.dictionary.n_features,
     }
     if as_json:
         echo(json.dumps(facts, indent=2))
         return
     echo(
         f"{dest}: {facts['kind']}, {facts['n_features']:,} features over {facts['d_in']:,} inputs "
-        f"(from {found.format}, {found.architecture})"
+        f"(from {opened.format}, {opened.architecture})"
     )
-    for note in found.notes:
+    for note in opened.notes:
         echo(safe_line(f"note: {note}"))
 
 
 @app.command("inspect")
 def inspect(path: Source, format: Format = "auto", as_json: Json = False) -> None:
-    """Say what a dictionary file is: format, sizes, rules, norms, degenerate rows, metadata; ours or another tool's."""
+    """Describe a dictionary file, ours or another tool's: format, sizes, rules, norms, degenerate rows, metadata."""
     with needs_tensor_half("dictionaries inspect"):
         from sae_core.inspection import inspect_dictionary
     facts = inspect_dictionary(path, format=format)
@@ -87,14 +87,14 @@ def export(
     dest: Destination,
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {EXPORT_FORMATS}.")],
 ) -> None:
-    """Write a dictionary so that another tool reads it; what it cannot express there is refused."""
+    """Write a dictionary for another tool; what its format cannot express is refused."""
     with needs_tensor_half("dictionaries export"):
         from sae_core.foreign.writing import export_dictionary
         from sae_core.inspection import open_dictionary
     _require_free(dest)
-    found = open_dictionary(directory)
-    export_dictionary(found.dictionary, dest, format=format, metadata=found.metadata)
-    echo(f"{dest}: {format}, {found.dictionary.n_features:,} features over {found.dictionary.d_in:,} inputs")
+    opened = open_dictionary(directory)
+    export_dictionary(opened.dictionary, dest, format=format, metadata=opened.metadata)
+    echo(f"{dest}: {format}, {opened.dictionary.n_features:,} features over {opened.dictionary.d_in:,} inputs")
 
 
 @app.command("quality")

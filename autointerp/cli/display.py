@@ -1,7 +1,4 @@
-"""What is printed, and progress: one line for each piece of work on a terminal, plain lines where none is.
-
-Every command prints through `echo` and `tell`, so nothing reaches the terminal but what `safe_text` lets by.
-"""
+"""Output and progress: bars on a terminal, plain lines elsewhere. All text passes `safe_text`."""
 
 from __future__ import annotations
 
@@ -24,22 +21,22 @@ from autointerp.safe_text import safe_line, safe_text
 __all__ = ["TerminalProgress", "echo", "show_bug", "tell"]
 
 PLAIN_FIRST_S, PLAIN_EVERY_S = 10.0, 60.0
-"""Where no terminal is: the seconds until the first line about a piece of work, and between the later ones."""
+"""Without a terminal: seconds until the first line about a piece of work, and between later ones."""
 
 _ROOMY = 100
 _COUNT_AND_TIME = 26
-"""Columns that `12.3k/200.0k 75.6 h left` takes, with the spaces about it."""
+"""Columns of `12.3k/200.0k 75.6 h left` with its spaces."""
 
 stderr = Console(stderr=True, highlight=False, emoji=False)
 
 
 def echo(text: object, *, nl: bool = True, has_colour: bool = False) -> None:
-    """Print to standard output. `has_colour`: the text is a table whose cells are safe, coloured by us."""
+    """Print to standard output; `has_colour` marks a table of safe cells in our colours."""
     typer.echo(safe_text(str(text), has_colour=has_colour), nl=nl)
 
 
 def tell(text: str) -> None:
-    """Print to standard error; its lines stay lines."""
+    """Print lines to standard error."""
     stderr.print(safe_text(text), markup=False, soft_wrap=True)
 
 
@@ -49,7 +46,7 @@ def show_bug(kind: type[BaseException], error: BaseException, trace: Any) -> Non
 
 
 class _BesideBar(ProgressColumn):
-    """All that stands beside a bar: count and time left, then rate and note as far as there is room."""
+    """The text beside a bar: count and time left, then rate and note if they fit."""
 
     def __init__(self, room: int) -> None:
         super().__init__(table_column=Column(no_wrap=True))
@@ -74,7 +71,7 @@ class _BesideBar(ProgressColumn):
         return line
 
     def _add(self, line: Text, text: str, style: str, *, gap: str) -> bool:
-        """Whether there was room for it."""
+        """Add the text if it fits, and say whether it did."""
         has_room = len(line) + len(gap) + len(text) <= self._room
         if text and has_room:
             line.append(gap if line else "").append(text, style)
@@ -95,7 +92,7 @@ class _TerminalBar:
 
 
 class _PlainBar:
-    """For logs and pipes: a line after ten seconds, one a minute, and one at the end, whether work goes on or waits."""
+    """Progress for logs and pipes: a line after ten seconds, one a minute, and one at the end."""
 
     def __init__(self, console: Console, label: str, total: float | None, unit: str) -> None:
         self._console, self._label, self._total, self._unit = console, label, total, unit
@@ -111,7 +108,7 @@ class _PlainBar:
         self._note = note if note is not None else self._note
 
     def end(self) -> None:
-        """The last line; none for a short wait."""
+        """The last line; none for a short piece of work."""
         self._is_over.set()
         if self._done or time.monotonic() - self._start > WORTH_A_LINE_S:
             self._print_line()
@@ -135,7 +132,7 @@ class _PlainBar:
 
 
 class TerminalProgress:
-    """Shows progress on standard error; see autointerp.progress.Progress."""
+    """Progress on standard error (`autointerp.progress.Progress`)."""
 
     def __init__(self, console: Console = stderr) -> None:
         self._console = console
@@ -175,7 +172,7 @@ def _count(done: float, total: float | None) -> str:
 
 
 def _waited(task: Task) -> str:
-    """How long there has been nothing to tell the time left from."""
+    """The time without an estimate."""
     elapsed_s = task.elapsed or 0.0
     return _duration(elapsed_s) if elapsed_s >= WORTH_A_LINE_S else ""
 

@@ -1,4 +1,4 @@
-"""Commands about evidence: bring in what other tools kept of features."""
+"""Commands that import other tools' evidence."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def import_(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
-    """Make a run of features that another tool cached: explained and scored without their model."""
+    """Make a run of features that another tool cached, to explain and score without their model."""
     with needs_tensor_half("evidence import"):
         from autointerp.stages.evidence_import import import_evidence
     progress = SilentProgress() if as_json else TerminalProgress()
-    found = import_evidence(
+    imported = import_evidence(
         source, out=out, format=format, tokenizer=tokenizer, overrides=overrides or [], progress=progress
     )
     if as_json:
-        facts = [{"name": e.name, "n_features": len(e.evidence), "lacks": list(e.lacks)} for e in found]
+        facts = [{"name": e.name, "n_features": len(e.evidence), "lacks": list(e.lacks)} for e in imported]
         echo(json.dumps({"run": str(out), "dictionaries": facts}, indent=2))
         return
-    for each in found:
+    for each in imported:
         n_unscored = sum(row.unscored is not None for row in each.evidence)
         note = f", {n_unscored} of them cannot be scored" if n_unscored else ""
         echo(f"{each.name}: evidence about {len(each.evidence):,} features{note}")
-    for line in dict.fromkeys(line for each in found for line in each.lacks):
+    for line in dict.fromkeys(line for each in imported for line in each.lacks):
         echo(f"lacks: {line}")
     echo(f"{out}: `autointerp rescore {out} --out NEW --set explain.judge=JUDGE --set score.judge=JUDGE` asks a judge")

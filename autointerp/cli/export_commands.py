@@ -1,4 +1,4 @@
-"""The command `export`: a run's results as tables, or in the formats of other tools."""
+"""The command `export`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ TARGETS = ("parquet", *WRITERS)
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's command to the application."""
     app.command("export")(export)
 
 
@@ -42,10 +41,10 @@ def export(
     """Write a run's results as parquet tables, or for delphi, Neuronpedia or SAEBench."""
     if to not in TARGETS:
         raise ConfigError(f"--to {to}: no such format; use one of {', '.join(TARGETS)}")
-    found = Run(run)
-    folder = out or found.path / "export" / to
-    records = _records(found)
-    written = _write_tables(found.layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
+    source = Run(run)
+    folder = out or source.path / "export" / to
+    records = _records(source)
+    written = _write_tables(source.layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
     if as_json:
         echo(json.dumps([str(path) for path in written], indent=1))
     else:
@@ -69,7 +68,7 @@ def _records(run: Run) -> RunRecords:
 
 
 def _write_tables(layout: RunLayout, records: RunRecords, folder: Path) -> list[Path]:
-    """`scores`, `explanations` and `verdicts`, a row each; evidence is parquet already, in the run."""
+    """Tables `scores`, `explanations` and `verdicts`; evidence is parquet already."""
     require_files(layout, layout.scores)
     scores = folder / "scores.parquet"
     write_atomically(scores, lambda temporary: shutil.copyfile(layout.scores, temporary))

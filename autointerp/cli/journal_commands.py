@@ -1,4 +1,4 @@
-"""The command `journal`: what was asked, what came back, what it cost; of a run at work, too, and of its shards."""
+"""The command `journal`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ _N_FAILURES = 50
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's command to the application."""
     app.command("journal")(journal)
 
 
@@ -51,7 +50,7 @@ def journal(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what was asked, what came back and what it cost, also while a run is at work."""
+    """Show questions, answers and costs of a run, also while it is at work."""
     if sum((feature is not None, key is not None, failures, slowest is not None, as_csv)) > 1:
         raise ConfigError("--feature, --key, --failures, --slowest and --csv exclude one another; give one of them")
     if recover:
@@ -63,8 +62,8 @@ def journal(
         elif key is not None:
             _show_asked(_request(view, key), as_json, width)
         elif failures:
-            found = list(itertools.islice(view.iter_failures(), _N_FAILURES))
-            echo(_json(found) if as_json else render_failures(found, width=width), nl=as_json)
+            failed = list(itertools.islice(view.iter_failures(), _N_FAILURES))
+            echo(_json(failed) if as_json else render_failures(failed, width=width), nl=as_json)
         elif slowest is not None:
             slow = view.find_slowest(slowest)
             echo(_json(slow) if as_json else render_slowest(slow, width=width), nl=as_json)
@@ -76,10 +75,10 @@ def journal(
 
 def _recover(run: Path) -> None:
     recovered = recover_run(run)
-    for found in recovered:
-        of = "" if found.n_before is None else f" of {found.n_before}"
+    for journal in recovered:
+        of = "" if journal.n_before is None else f" of {journal.n_before}"
         tell(
-            f"{found.n_replies}{of} replies recovered; the damaged journal is kept as {found.damaged}; give the "
+            f"{journal.n_replies}{of} replies recovered; the damaged journal is kept as {journal.damaged}; give the "
             "command that makes the run again: it asks only for what is missing"
         )
     if not recovered:
@@ -104,23 +103,23 @@ def _conversation(view: JournalView, text: str) -> list[Asked]:
     dictionary, _, index = text.rpartition("/")
     if not dictionary or not index.isdecimal():
         raise ConfigError(f"--feature {text}: give DICTIONARY/INDEX, for example sae/12")
-    found = list(view.find_feature(dictionary, int(index)))
-    if not found:
+    conversation = list(view.find_feature(dictionary, int(index)))
+    if not conversation:
         known = "; ".join(f"{name}: {n:,} features, {low} to {high}" for name, n, low, high in view.features())
         raise ConfigError(f"--feature {text}: nothing was asked about it; asked about are {known or 'none'}")
-    return found
+    return conversation
 
 
 def _request(view: JournalView, prefix: str) -> list[Asked]:
     if not prefix or set(prefix.lower()) - set("0123456789abcdef"):
         raise ConfigError(f"--key {prefix}: a key is hexadecimal; --failures, --slowest and --feature show some")
-    found = view.find_key(prefix.lower())
-    keys = sorted({asked.key for asked in found})
+    requests = view.find_key(prefix.lower())
+    keys = sorted({asked.key for asked in requests})
     if not keys:
         raise ConfigError(f"--key {prefix}: no request has such a key; --failures, --slowest and --feature show some")
     if len(keys) > 1:
         raise ConfigError(f"--key {prefix}: {len(keys)} requests or more begin so; give more of it, such as {keys[0]}")
-    return found
+    return requests
 
 
 def _work(work: Work) -> dict[str, Any]:

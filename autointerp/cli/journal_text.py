@@ -1,4 +1,4 @@
-"""What a journal says, as text: a table of the work done, conversations, failed attempts. Fits a given width."""
+"""A journal as text of a given width: work done, conversations, failed attempts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from autointerp.tables import Column, Page
 __all__ = ["render_asked", "render_failures", "render_slowest", "render_summary"]
 
 _WIDE = 112
-"""From this width on a row of work stands on one line."""
+"""Least width for a row of work on one line."""
 _N_KINDS = 5
 _INDENT = "    "
 
 
 def render_summary(totals: Mapping[str, Any], works: Sequence[Work], *, width: int) -> str:
-    """The whole in a few lines, and a row for each account, the dearest first."""
+    """Totals, and a row per account, the dearest first."""
     lines = [_wrap(name, text, width) for name, text in _overall(totals, works)]
     return (
         "\n".join([*lines, "", *(_wide_table(works, width) if width >= _WIDE else _narrow_table(works, width))]) + "\n"
@@ -28,8 +28,7 @@ def render_summary(totals: Mapping[str, Any], works: Sequence[Work], *, width: i
 
 
 def render_asked(asked: Iterable[Asked], *, width: int) -> str:
-    """Conversations: what was asked, what came back, and each verdict beside the truth. A message that stood there
-    before is not repeated."""
+    """Conversations with verdicts beside the truth; repeated messages are left out."""
     lines: list[str] = []
     seen: dict[tuple[str, str], int] = {}
     for number, one in enumerate(asked, 1):
@@ -57,7 +56,7 @@ def render_failures(attempts: Iterable[Attempt], *, width: int) -> str:
 
 
 def render_slowest(asked: Iterable[Asked], *, width: int) -> str:
-    """One line each: how long it took, and what it was."""
+    """Time and question, one line each."""
     lines = [_cut(f"{one.latency_s:8.2f} s  {_title(one)}  {one.output_tokens} tokens out", width) for one in asked]
     return "\n".join(lines) + "\n" if lines else "no request was sent\n"
 
@@ -170,7 +169,7 @@ def _cost(one: Asked) -> str:
 
 
 def _outcome(one: Asked, width: int) -> list[str]:
-    """What was made of the reply: the explanation read from it, or a verdict beside the truth for each window."""
+    """The explanation in a reply, or its verdicts beside the truth."""
     if one.scorer is None:
         if one.dictionary is None:
             return []
@@ -187,7 +186,7 @@ def _outcome(one: Asked, width: int) -> list[str]:
 
 
 def _block(text: str, width: int) -> list[str]:
-    """Text below a heading, indented, its own line breaks kept."""
+    """Indented text with its own line breaks."""
     room = max(20, width - 2 * len(_INDENT))
     lines: list[str] = []
     for line in text.splitlines() or [""]:

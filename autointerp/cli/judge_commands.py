@@ -1,4 +1,4 @@
-"""Commands about judges: what there is, what each can do, and whether one keeps the contract."""
+"""Commands that list and check judges."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ app = typer.Typer(no_args_is_help=True, help="Judges: what there is, whether one
 
 
 class Kind(StrEnum):
-    """What can be plugged in."""
+    """Kinds of plug-ins."""
 
     judge = "judge"
     explainer = "explainer"
@@ -55,7 +55,7 @@ def list_all(
     is_all: Annotated[bool, typer.Option("--all", help="Explainers, scorers and dictionaries as well.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the judges that are built in or installed and what each can do; none is imported but the one named."""
+    """List the built-in and installed judges with their abilities; only a named one is loaded."""
     listings = [listing for listing in list_judges() if judge is None or listing.name == split_spec(judge)[0]]
     known = {row.name: JUDGES[row.name].abilities if row.is_builtin else None for row in listings}
     stated = None
@@ -67,16 +67,16 @@ def list_all(
     others = {noun_of(group): list_plugins(group) for group in groups}
     if as_json:
         rows = [{"kind": "judge", **_plain(listing), "abilities": known[listing.name]} for listing in listings]
-        rows += [{"kind": kind, **_plain(listing)} for kind, found in others.items() for listing in found]
+        rows += [{"kind": kind, **_plain(listing)} for kind, rest in others.items() for listing in rest]
         if stated is not None:
             rows[0]["capabilities"] = stated
         echo(json.dumps(rows, indent=2, default=asdict))
         return
     width = shutil.get_terminal_size().columns
     echo(render_judges([(listing, known[listing.name]) for listing in listings], width=width), nl=False)
-    for kind, found in others.items():
-        if found:
-            echo("\n" + render_plugins(kind, found, width=width), nl=False)
+    for kind, rest in others.items():
+        if rest:
+            echo("\n" + render_plugins(kind, rest, width=width), nl=False)
     if stated is not None:
         echo("\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in asdict(stated).items()))
 
@@ -96,7 +96,7 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put some twenty small questions to a judge and say what of the contract it keeps; exit 3 when it breaks it.
+    """Put some twenty small questions to a judge and report what of the contract it keeps; exit 3 if it breaks it.
 
     Explainers and scorers are checked on made-up evidence, without a judge.
     """
@@ -128,7 +128,7 @@ def check(
 
 
 def _report(results: list[CheckResult], as_json: bool) -> None:
-    """Print the findings; exit 3, as for any judge that fails, when one of them is a breach."""
+    """Print the findings; exit 3 for a breach, as for any failing judge."""
     if as_json:
         echo(json.dumps([asdict(result) for result in results], indent=2))
     else:
@@ -139,7 +139,7 @@ def _report(results: list[CheckResult], as_json: bool) -> None:
 
 
 def _opened(judge: Judge) -> Any:
-    """The capabilities of a judge that is of no further use."""
+    """The judge's capabilities; it is closed again."""
     stated = judge.capabilities
     asyncio.run(judge.aclose())
     return stated
@@ -147,14 +147,14 @@ def _opened(judge: Judge) -> Any:
 
 @contextmanager
 def _dead_address() -> Iterator[str]:
-    """An address of this machine at which nobody listens, as long as it lasts."""
+    """An address of this machine where nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 def _pointed_at(address: str, name: str, options: Mapping[str, Any]) -> Judge | None:
-    """The same judge with another `base_url`, or None where it has no such option."""
+    """The judge with another `base_url`, or None without such an option."""
     try:
         return open_judge(name, {**options, "base_url": address})
     except AutointerpError:  # a stranger's factory may stumble over an option that it does not know

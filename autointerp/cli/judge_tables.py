@@ -1,7 +1,4 @@
-"""Judges, plug-ins and what a kit found, as tables for a terminal: no line is wider than it.
-
-Takes listings, abilities and findings; knows nothing of how they were come by.
-"""
+"""Judges, plug-ins and findings as terminal tables of a given width."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ __all__ = ["render_findings", "render_judges", "render_plugins"]
 
 _MIN_WIDTH = 40
 _NARROW = 60
-"""Below this width names are wrapped, too."""
+"""Below this width names wrap."""
 _WIDE = 80
-"""From this width on the name of a check stays on one line."""
+"""From this width a check's name stays on one line."""
 _ABOUT_WIDTH = 120
-"""From this width on the table says what each judge is."""
+"""From this width judges have a description."""
 
 LEGEND = (
     "local: no network, no cost. probs: token log-probabilities. schema: replies keep a JSON schema. "
@@ -36,7 +33,7 @@ _ABILITY = {"yes": "yes", "no": "-", "option": "opt"}
 
 
 def render_judges(rows: Sequence[tuple[PluginListing, Abilities | None]], *, width: int) -> str:
-    """One row per judge: what it can do, who brings it and what it needs; `?` for one that was not loaded."""
+    """One row per judge: abilities, origin and needs; `?` if not loaded."""
     heads = ["judge", "local", "probs", "schema", "same", "from"]
     has_about = width >= _ABOUT_WIDTH
     lines = []
@@ -60,7 +57,7 @@ def render_plugins(noun: str, listings: Iterable[PluginListing], *, width: int) 
 
 
 def render_findings(results: Iterable[CheckResult], *, width: int, encoding: str = "utf-8") -> str:
-    """One row per check: kept, broken or not asked, and what was seen."""
+    """One row per check: kept, broken or not asked, with details."""
     marks = _MARKS if _can_encode("".join(_MARKS.values()), encoding) else _PLAIN_MARKS
     rows = []
     counts: Counter[bool | None] = Counter()
@@ -73,7 +70,7 @@ def render_findings(results: Iterable[CheckResult], *, width: int, encoding: str
 
 
 def _origin(listing: PluginListing, abilities: Abilities | None) -> str:
-    """Who brings a judge, and what it cannot be made without."""
+    """The judge's distribution, and options it needs."""
     words: list[str] = []
     if abilities is not None:
         words += ["MODEL"] if abilities.model == "needed" else []
@@ -83,7 +80,7 @@ def _origin(listing: PluginListing, abilities: Abilities | None) -> str:
 
 
 def _troubles(listings: Iterable[PluginListing]) -> list[str]:
-    """A line for each name that more than one distribution brings: none of them can be used."""
+    """A line per name that several distributions bring; such a name is unusable."""
     return [
         f"{listing.name} is brought by {', '.join((listing.distribution, *listing.rivals))}: none of them can be used."
         for listing in listings
@@ -92,7 +89,7 @@ def _troubles(listings: Iterable[PluginListing]) -> list[str]:
 
 
 def _columns(heads: Sequence[str], *, width: int, n_folding: int = 1) -> list[Column]:
-    """Columns whose last ones wrap, and the first as well where the terminal is narrow."""
+    """Columns whose last ones wrap, on a narrow terminal the first, too."""
     last = len(heads) - n_folding
     return [
         Column(head, is_text=True, can_wrap=place >= last or (place == 0 and width < _NARROW))

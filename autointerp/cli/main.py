@@ -1,7 +1,7 @@
-"""The command `autointerp`: one line per error of the user's, a traceback only for a bug.
+"""The command `autointerp`: one line for a user's error, a traceback for a bug.
 
-Exit codes: 0 done, 1 a bug, 2 the user's error, 3 stopped by a limit or by a failing judge, 130, 143 and
-129 by Ctrl-C, SIGTERM and SIGHUP (what is done is kept).
+Exit codes: 0 done, 1 a bug, 2 a user's error, 3 stopped by a limit or failing judge; 130, 143 and 129 after Ctrl-C,
+SIGTERM and SIGHUP, which keep what is done.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["app", "main"]
 
 INTERRUPTED = 130
 _UNUSABLE = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS}
-"""What is wrong with a path that no code of ours is to blame for."""
+"""Path errors that are no bug of ours."""
 _LONG_PATH = 200
 # typer carries a click of its own or takes the installed one, as its release has it; this is the one it raises from
 UsageError: Any = typer.BadParameter.__base__
@@ -88,7 +88,7 @@ app.command("corpus")(source_commands.corpus)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; never returns."""
+    """Run the command line and exit."""
     warnings.showwarning = _show_warning
     sys.excepthook = show_bug
     prepare_streams()
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def prepare_streams() -> None:
-    """Spell what the terminal has no character for: a judge writes more than latin-1."""
+    """Escape characters that the terminal cannot show."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -107,7 +107,7 @@ def _shortened(path: str) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """One line for a warning, too, instead of a place in the code and its source."""
+    """A warning on one line, without its place in the code."""
     tell(f"warning: {safe_line(str(message))}")
 
 

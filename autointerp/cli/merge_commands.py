@@ -1,4 +1,4 @@
-"""The command `merge`: the shards of a run brought together."""
+"""The command `merge`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ _N_NAMED = 8
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's command to the application."""
     app.command("merge")(merge)
 
 
@@ -31,7 +30,7 @@ def merge(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Bring the shards of a run together: twice is once, and the order does not matter."""
+    """Bring the shards of a run together; order and repetition do not matter."""
     merged = merge_runs(run, others or (), is_anew=is_anew)
     if as_json:
         echo(json.dumps(_to_json(merged), indent=2))

@@ -1,4 +1,4 @@
-"""A page served to this machine alone. Takes its bytes; reads no file, whatever path is asked for."""
+"""A server of one page for this machine alone; it reads no file, whatever the path."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _OWN_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 
 
 def serve_page(page: bytes, *, port: int, on_ready: Callable[[str], None]) -> None:
-    """Answer every GET with the page until interrupted. `on_ready` is told the address. Raises ConfigError for a port
-    that cannot be had."""
+    """Answer every GET with the page until interrupted; `on_ready` gets the address. Raises ConfigError for an unusable
+    port."""
     try:
         server = _Server(("127.0.0.1", port), _handler(page))
     except OSError as error:
@@ -51,7 +51,7 @@ def _handler(page: bytes) -> type[http.server.BaseHTTPRequestHandler]:
 
 
 def _is_own(host: str) -> bool:
-    """Whether a Host header names this machine, with any port (a tunnel has another): a page elsewhere may point a
-    name of its own at this address, and its script must not read the run."""
+    """Whether a Host header names this machine, with any port (for tunnels)."""
+    # A page elsewhere may point its own name at this address; its script must not read the run.
     name, colon, port = host.lower().rpartition(":")
     return (name if colon and port.isdecimal() else host.lower()) in _OWN_NAMES

@@ -1,4 +1,4 @@
-"""A plan as text and as JSON. Takes a plan; fits 80 columns."""
+"""A plan as text of 80 columns and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEADS_BEGUN = ("dictionary", "stage", "requests", "answered", "tokens in", "tok
 
 
 def render_plan(plan: Plan) -> str:
-    """The plan as a table and a few lines under it, none longer than 80 columns."""
+    """The plan as a table with notes, at most 80 columns wide."""
     is_begun = plan.measured is not None
     sums = [_count(plan.total(c)) for c in ("n_requests", "n_answered", "input_tokens", "output_tokens")]
     feet = ("total", "", *(sums if is_begun else ("", sums[0], *sums[2:])), _usd(plan.total("usd")))
@@ -41,7 +41,7 @@ def render_plan(plan: Plan) -> str:
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as plain values, its totals and whether the features suffice included."""
+    """The plan as plain values, with totals and whether the features suffice."""
     names = ("n_requests", "n_answered", "input_tokens", "output_tokens", "usd", "usd_max", "seconds")
     tree = asdict(plan)
     tree["power"]["is_enough"] = plan.power.is_enough

@@ -48,7 +48,6 @@ ShardOf = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands to the application."""
     app.command("demo")(demo)
     app.command("run")(run)
     for stage in ("train", "harvest", "explain", "score"):
@@ -154,7 +153,7 @@ def plan(
 
 
 def _begun(config: Config, root: Path | None) -> BegunRun | None:
-    """The run that is named, or the config's own where it has one; of another config only when it is named."""
+    """The named run, or the config's own if it exists; only a named run may have another config."""
     usual = RUNS / config.name
     if root is None and not RunLayout(usual).is_run():
         return None

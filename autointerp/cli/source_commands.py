@@ -1,4 +1,4 @@
-"""The command about the embedded corpus."""
+"""The command `corpus`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def corpus(as_json: Json = False) -> None:
     """Show what the builtin corpus holds on this machine."""
     with needs_tensor_half("corpus"):
         from autointerp.subject.builtin.corpus import builtin_corpus_statistics
-    found = builtin_corpus_statistics()
+    statistics = builtin_corpus_statistics()
     if as_json:
-        echo(json.dumps(asdict(found), indent=2))
+        echo(json.dumps(asdict(statistics), indent=2))
         return
-    echo(f"{found.n_documents:,} documents, {found.n_bytes / 1e6:.1f} MB, hash {found.corpus_hash}")
-    for part, n_bytes in found.n_bytes_by_part.items():
-        roles = ", ".join(f"{role} {n / 1e6:.2f}" for role, n in found.n_bytes_by_part_and_role[part].items())
-        echo(f"  {part:<10} {found.n_documents_by_part[part]:>5,} documents {n_bytes / 1e6:6.2f} MB ({roles} MB)")
+    echo(f"{statistics.n_documents:,} documents, {statistics.n_bytes / 1e6:.1f} MB, hash {statistics.corpus_hash}")
+    for part, n_bytes in statistics.n_bytes_by_part.items():
+        roles = ", ".join(f"{role} {n / 1e6:.2f}" for role, n in statistics.n_bytes_by_part_and_role[part].items())
+        echo(f"  {part:<10} {statistics.n_documents_by_part[part]:>5,} documents {n_bytes / 1e6:6.2f} MB ({roles} MB)")

@@ -1,4 +1,4 @@
-"""The command `study`: questions put to language models, each one command that writes a table and a figure."""
+"""The command `study`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ FOLDER = Path("results/runs/studies")
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's command to the application."""
     app.command("study")(study)
 
 
@@ -47,18 +46,18 @@ def study(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
-    """Studies on language models: csv, md and png each; interrupted, the same command goes on."""
+    """Run a study on language models: csv, md and png each; after an interruption, the same command goes on."""
     if name == "list":
         echo(json.dumps(STUDIES, indent=2) if as_json else "\n".join(f"{n}  {q}" for n, q in STUDIES.items()))
         return
     if name not in STUDIES:
         raise ConfigError(f"study '{name}': no such study; there are: {', '.join(STUDIES)}")
     if name == published_f1.NAME:
-        found = published_f1.reanalyse(published_f1.read_table(path))
+        figures = published_f1.reanalyse(published_f1.read_table(path))
         if figure is not None:
             with needs_tensor_half("--figure"):
-                published_f1.draw(found, figure)
-        echo(json.dumps(found.to_json(), indent=2) if as_json else published_f1.render(found))
+                published_f1.draw(figures, figure)
+        echo(json.dumps(figures.to_json(), indent=2) if as_json else published_f1.render(figures))
         return
     tree = load_config(config, overrides or [])
     with needs_tensor_half("study"):
@@ -67,7 +66,9 @@ def study(
     chosen = [twin.strip() for twin in twins.split(",")] if twins else list(TWINS)
     folder = out or FOLDER / name
     progress = SilentProgress() if as_json else TerminalProgress()
-    found = run_study(tree, layers=_layers(layers) or [tree.subject.layer], twins=chosen, out=folder, progress=progress)
+    separations = run_study(
+        tree, layers=_layers(layers) or [tree.subject.layer], twins=chosen, out=folder, progress=progress
+    )
     options = [f"--layers {layers}"] if layers else []
     options += [f"--twins {twins}"] if twins else []
     shown = [text for text in overrides or [] if "/" not in text]
@@ -77,9 +78,9 @@ def study(
         f"{tree.corpus.evidence_tokens:,} tokens of evidence, judge {tree.score.judge}, seed {tree.seed}."
     )
     command = " ".join([f"autointerp study {name} --config {config}", *options, *(f"--set {s}" for s in shown)])
-    write_study(found, out=folder, command=command, about=about)
+    write_study(separations, out=folder, command=command, about=about)
     if as_json:
-        echo(json.dumps([asdict(each) for each in found], indent=2))
+        echo(json.dumps([asdict(each) for each in separations], indent=2))
     else:
         echo((folder / f"{name}.md").read_text(encoding="utf-8"))
 

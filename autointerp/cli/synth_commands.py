@@ -1,4 +1,4 @@
-"""The command `synth`: studies on synthetic ground truth, each one command that writes a table and a figure."""
+"""The command `synth`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ FOLDERS = {"full": Path("results/synth"), "quick": Path("results/runs/synth")}
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's command to the application."""
     app.command("synth")(synth)
 
 
@@ -38,7 +37,8 @@ def synth(
     fresh: Annotated[bool, typer.Option(help="Delete the cells that are done and start anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
-    """Synthetic studies with known features: csv, md and png each; interrupted, the same command goes on."""
+    """Run a study on synthetic data with known features: csv, md and png each; after an interruption, the same command
+    goes on."""
     from synthetic_studies.registry import STUDIES, open_study
 
     if study == "list":

@@ -1,9 +1,7 @@
-"""The published F1 of O'Neill et al. 2024 (arXiv 2411.13117), read again: intervals, trivial lines, and what n would
-settle it.
+"""The published F1 of O'Neill et al. 2024 (arXiv 2411.13117) with intervals, trivial lines and needed sample sizes.
 
-Takes their per-feature table (`encoder,row,f1`; 200 features each of an SAE and an MLP encoder on GPT-2 small, layer
-9). Their notebook averages the F1 of both answers (macro-F1), so the lines are macro-F1's. A value that no table of
-so few windows gives is counted: what such a value is, the paper does not say.
+The table `encoder,row,f1` has 200 features each of an SAE and an MLP encoder on GPT-2 small, layer 9. Values are
+macro-F1; those that no small table gives are counted.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ _UNDATED: dict[str, Any] = {"svg": {"Date": None}, "png": {"Software": None}}
 
 @dataclass(frozen=True, slots=True)
 class Attainable:
-    """How many values of one encoder some table of up to 5 firing and 5 silent windows gives, by metric."""
+    """How many values of an encoder tables of up to 5 + 5 windows give, by metric."""
 
     n: int
     macro_f1: int
@@ -55,11 +53,10 @@ class Attainable:
 
 @dataclass(frozen=True, slots=True)
 class PublishedF1:
-    """What the two columns say. `difference` is second minus first; `p_value` of a permutation test.
+    """Figures of two encoders; `difference` is second minus first, `p_value` by permutation.
 
-    `n_needed` features a side find a difference of the size seen with probability 0.8 at level 0.05, `smallest` is what
-    the n there is finds so; `n_equivalent` a side would show equality within `equivalence.margin` as often were there
-    no difference. `always_yes` and `coin` are macro-F1 at 5 firing and 5 silent windows; always-no equals always-yes.
+    `n_needed` features per side show the observed difference with power 0.8, these n show `smallest`, and
+    `n_equivalent` show equality within `equivalence.margin`. `always_yes` and `coin` are macro-F1 at 5 + 5 windows.
     """
 
     names: tuple[str, str]
@@ -82,7 +79,7 @@ class PublishedF1:
 
 
 def read_table(path: Path) -> dict[str, list[float]]:
-    """F1 per feature by encoder. Raises InputError where the file is missing, ArtefactError where it is not one."""
+    """F1 per feature by encoder. Raises InputError for a missing file, ArtefactError for another content."""
     if not path.is_file():
         raise InputError(
             f"{path} does not exist; it is published with arXiv 2411.13117 and not part of this repository: give the "
@@ -104,7 +101,7 @@ def read_table(path: Path) -> dict[str, list[float]]:
 
 
 def count_attainable(values: Sequence[float], *, n_windows: int = _N_WINDOWS) -> Attainable:
-    """How many values are the macro-F1 (the F1 of "fires") of some table of 1 to `n_windows` windows of each kind."""
+    """How many values are the macro-F1 (or F1) of some table of 1 to `n_windows` windows of each label."""
     sizes = range(1, n_windows + 1)
     tables = [
         Table(hits, alarms, n_positive - hits, n_negative - alarms)
@@ -119,7 +116,7 @@ def count_attainable(values: Sequence[float], *, n_windows: int = _N_WINDOWS) ->
 
 
 def reanalyse(values: dict[str, list[float]], *, seed: int = 0) -> PublishedF1:
-    """The figures. With `sae` among the encoders it is the first, so that the difference is the other's gain."""
+    """The figures; `sae` comes first, so the difference is the other's gain."""
     first, second = sorted(values, key=lambda name: (name != "sae", name))
     a, b = values[first], values[second]
     means = [
@@ -153,7 +150,6 @@ def reanalyse(values: dict[str, list[float]], *, seed: int = 0) -> PublishedF1:
 
 
 def render(found: PublishedF1) -> str:
-    """The figures as text."""
     d, e = found.difference, found.equivalence
     verdicts = {
         "equivalent": "equivalence is shown",
@@ -178,10 +174,8 @@ def render(found: PublishedF1) -> str:
 
 
 def draw(found: PublishedF1, path: Path) -> None:
-    """The paper's Figure 7, histograms of F1 per encoder, beside the trivial lines, as .svg or .png.
-
-    Raises ConfigError for another ending, and needs matplotlib.
-    """
+    """Figure 7 of the paper with trivial lines, as .svg or .png (needs matplotlib). Raises ConfigError for another
+    ending."""
     form = path.suffix[1:].lower()
     if form not in {"svg", "png"}:
         raise ConfigError(f"--figure {path}: the ending says the format; use .svg or .png")

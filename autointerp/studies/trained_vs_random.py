@@ -1,13 +1,7 @@
-"""Study `trained-vs-random`: which headline numbers tell the features of a trained model from those of one that learnt
-nothing?
+"""Study `trained-vs-random`: which headline numbers tell features of a trained model from those of a random twin?
 
-A score that a random model's features reach as well says nothing about the trained one (Heap, Lawson, Farnik and
-Aitchison 2025, arXiv 2501.17727, found that of judged scores). The same pipeline runs on the subject and on its random
-twins (`subject.twins`), at several layers; of every headline number the AUROC is given with which it tells a trained
-feature from a random one. 0.5: it cannot; 1.0: it always can.
-
-Takes a config, whose subject, layers and dictionaries are used; writes runs, a table and a figure. Resumes: a run that
-is done is not done again.
+After Heap, Lawson, Farnik and Aitchison 2025 (arXiv 2501.17727). The pipeline runs on subject and twins
+(`subject.twins`); each number's AUROC is 0.5 if it cannot tell them apart. Finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -46,7 +40,7 @@ HEADLINES = {
     "beyond token": "beyond_token",
     "near miss": "near_miss",
 }
-"""What is shown, by the column it comes from."""
+"""Headline numbers and their columns."""
 
 TWINS: tuple[Weights, ...] = ("permuted", "permuted_but_embeddings", "initial")
 _N_RESAMPLES = 1000
@@ -54,10 +48,10 @@ _N_RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """How well one number tells trained features from a twin's. `auroc` is None where either side has no value.
+    """How well a number tells trained features from a twin's; `auroc` is None without values on a side.
 
-    `lo` and `hi` bound the 95% interval (percentile bootstrap over the features of both sides); the means and the share
-    of features for which the number is defined stand beside.
+    `lo` and `hi` bound a 95% interval (percentile bootstrap over features); the `_frac` are shares of features with a
+    value.
     """
 
     layer: int
@@ -76,16 +70,15 @@ class Separation:
 def run_study(
     config: Config, *, layers: Sequence[int], twins: Sequence[str], out: Path, progress: Progress
 ) -> list[Separation]:
-    """Run the pipeline on the subject and its twins at every layer (below `out`/runs), and compare.
+    """Run the pipeline on subject and twins at every layer, below `out`/runs, and compare.
 
-    The config's dictionaries are used at each layer; one that reads another layer of its own keeps it. Raises
-    ConfigError for a twin that does not exist, and what the pipeline raises.
+    A dictionary with a layer of its own keeps it. Raises ConfigError for an unknown twin, and the pipeline's errors.
     """
     unknown = sorted(set(twins) - set(get_args(Weights)) | {t for t in twins if t == "trained"})
     if unknown:
         kinds = ", ".join(name for name in get_args(Weights) if name != "trained")
         raise ConfigError(f"--twins {unknown[0]}: no such twin; use some of {kinds}")
-    found = []
+    separations = []
     for layer in layers:
         runs = {}
         for weights in ("trained", *twins):
@@ -99,12 +92,12 @@ def run_study(
             values = {weights: feature_values(run, name) for weights, run in runs.items()}
             for twin in twins:
                 sides = values["trained"], values[twin]
-                found += compare_with_twins(*sides, layer=layer, dictionary=name, twin=twin, seed=config.seed)
-    return found
+                separations += compare_with_twins(*sides, layer=layer, dictionary=name, twin=twin, seed=config.seed)
+    return separations
 
 
 def feature_values(run: Run, dictionary: str) -> dict[str, list[float | None]]:
-    """Every headline number of each sampled feature of one dictionary, None where it is not defined."""
+    """Headline numbers of each sampled feature, None if undefined."""
     evidence = run.evidence(dictionary)
     values: dict[str, list[float | None]] = {
         "context": [None if e.context is None else e.context.auroc for e in evidence],
@@ -126,12 +119,11 @@ def compare_with_twins(
     twin: str,
     seed: int,
 ) -> list[Separation]:
-    """One row per headline number."""
-    found = []
+    separations = []
     for number, column in HEADLINES.items():
         sides = [[v for v in side[column] if v is not None] for side in (trained, twin_values)]
         lo, hi = _interval(*sides, rng=stream(seed, "twins", layer, dictionary, twin, number))
-        found.append(
+        separations.append(
             Separation(
                 layer=layer,
                 dictionary=dictionary,
@@ -146,7 +138,7 @@ def compare_with_twins(
                 twin_frac=len(sides[1]) / max(1, len(twin_values[column])),
             )
         )
-    return found
+    return separations
 
 
 def write_study(found: Sequence[Separation], *, out: Path, command: str, about: str) -> None:
