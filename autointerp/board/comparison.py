@@ -245,6 +245,8 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
 
 def _equal_density(found: EqualDensity) -> str:
     pairs = f"{found.n_pairs} of {found.n_possible} possible pairs within {CALIPER:g}x"
+    if found.medians is not None:
+        pairs += f"; median densities {found.medians[0]:.2g} and {found.medians[1]:.2g}"
     if found.matched is None:
         return f"at equal density: no number, the densities do not overlap ({pairs})"
     strata = "" if found.strata is None else f"; by strata {_signed(found.strata)}"

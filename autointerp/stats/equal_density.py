@@ -34,6 +34,8 @@ class EqualDensity(NamedTuple):
     n_pairs: int
     n_possible: int
     strata: Difference | None
+    medians: tuple[float, float] | None
+    """Of the rates of either side."""
 
 
 def equal_density_difference(
@@ -54,7 +56,8 @@ def equal_density_difference(
         slope = _slope((a[left], x[left]), (b[right], y[right]))
         values = a[left] - slope * (x[left] - y[right])
         matched = paired_difference(values.tolist(), b[right].tolist(), rng=rng, bounds=bounds)
-    return EqualDensity(matched, len(pairs), min(len(a), len(b)), _stratified(a, x, b, y))
+    medians = (float(np.exp(np.median(x))), float(np.exp(np.median(y)))) if len(x) and len(y) else None
+    return EqualDensity(matched, len(pairs), min(len(a), len(b)), _stratified(a, x, b, y), medians)
 
 
 def _by_density(values: Sequence[float], densities: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -84,7 +84,10 @@ def test_dictionaries_are_compared_at_equal_density_too() -> None:
     assert f"at equal density: {row.equal_density.matched.mean:+.3f} [" in text
     apart = rows.assign(density=rows["density"].where(rows["dictionary"] == "a", 0.9))
     (row,) = compare_within(apart, metric="f1", seed=0)
-    assert "no number, the densities do not overlap (0 of 150 possible pairs within 1.25x)" in render_comparisons([row])
+    assert (
+        "no number, the densities do not overlap (0 of 150 possible pairs within 1.25x; median densities"
+        in render_comparisons([row])
+    )
 
 
 def test_features_of_one_dictionary_are_not_matched_by_density() -> None:
