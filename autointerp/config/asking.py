@@ -1,4 +1,4 @@
-"""What is asked of judges, and within which limits: explaining, scoring, controls, ceilings."""
+"""Settings of explaining, scoring, controls and limits."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ Reasks = Annotated[int, Field(ge=0, le=3, strict=True)]
 
 
 class ExplainerConfig(Section):
-    """One explainer: what is shown so that a feature gets an explanation. One that has settings of its own declares
-    them in a subclass; an explainer that does not use one of these leaves it out of `uses`."""
+    """One explainer: what is shown so that a feature gets an explanation. A subclass declares further settings, and
+    lists in `uses` those of the common settings it uses."""
 
     uses: ClassVar[frozenset[str]] = frozenset({"n_windows", "sampling"})
 
     name: str = "windows"
-    """Which one: `windows`, `contrastive`, `best_of`, ... or a plug-in's."""
+    """The explainer: `windows`, `contrastive`, `best_of`, ... or a plug-in's."""
     label: str | None = None
-    """What it is called in the results; its name where left out. Two of one name need it."""
+    """Its name in the results; `name` if left out. Two of one name need it."""
     n_windows: Positive = 10
     """Firing windows shown."""
     sampling: Sampling = "range"
@@ -53,7 +53,7 @@ class ExplainerConfig(Section):
 
 
 class ExplainerEntry(ExplainerConfig, extra="allow"):
-    """One explainer: what is shown so that a feature gets an explanation. Beside these keys stand its own."""
+    """One explainer: what is shown so that a feature gets an explanation. Its own keys stand beside these."""
 
 
 class ExplainConfig(Section):
@@ -62,42 +62,42 @@ class ExplainConfig(Section):
     judge: str = "pattern"
     """`NAME` or `NAME:MODEL`; options under [judges.NAME]."""
     explainers: Annotated[tuple[ExplainerEntry, ...], Field(min_length=1)] = (ExplainerEntry(),)
-    """Each gives every feature an explanation of its own, and every scorer scores each of them."""
+    """Each explains every feature, and every scorer scores each of them."""
     max_tokens: Positive = 500
-    """Tokens of a reply at most."""
+    """Most tokens of a reply."""
     temperature: Amount = 0.0
-    """At which replies are drawn; 0 takes the likeliest."""
+    """Temperature of replies; 0 takes the likeliest."""
     reasks: Reasks = 1
-    """How often a reply that cannot be read is answered with what was wrong and asked for again; 0 is never."""
+    """How often an unreadable reply is asked for again, with its fault named; 0 is never."""
 
 
 class NegativesConfig(Section):
     """How many silent windows of each kind."""
 
     random: Count = 0
-    """Any silent windows. Only they tell how often the judge calls firing what is not."""
+    """Any silent windows. They alone give the rate of false alarms."""
     same_document: Count = 0
-    """Of documents in which the feature fires: what they are about tells nothing. Random ones where there are fewer."""
+    """From documents in which the feature fires, so that their topic tells nothing; random ones fill up."""
     same_family: Count = 0
-    """Random ones of the families of documents in which the firing windows stand: of one first folder of the ids."""
+    """Random ones from the families (first folders of the ids) of the firing windows' documents."""
     other: Count = 0
-    """The top windows of one other feature, as O'Neill et al. 2024 do; not verified silent."""
+    """Top windows of one other feature (O'Neill et al. 2024); not verified silent."""
     near_miss: Count = 0
-    """That hold a token the feature fires on. Scored apart from F1, as are the next two."""
+    """With a token the feature fires on. Scored apart from F1, as are the next two."""
     neighbour: Count = 0
-    """About a firing of a feature near by direction or by firing together; verified silent."""
+    """Around a firing of a feature similar in direction or firing together; verified silent."""
     embedding_near: Count = 0
-    """Of the random windows left over, those whose tokens are nearest to the firing windows' (TF-IDF)."""
+    """Remaining random windows whose tokens are nearest to the firing windows' (TF-IDF)."""
 
     @property
     def n_counted(self) -> int:
-        """Those that F1 is over."""
+        """The windows counted in F1."""
         return self.random + self.same_document + self.same_family + self.other
 
 
 class ScorerConfig(Section):
-    """One scorer: what is asked about how many windows of each kind. One that has settings of its own declares them in
-    a subclass; a scorer that does not use one of these leaves it out of `uses`."""
+    """One scorer: what is asked about how many windows of each kind. A subclass declares further settings, and lists in
+    `uses` those of the common settings it uses."""
 
     uses: ClassVar[frozenset[str]] = frozenset(
         {"n_positive", "n_negative", "n_near_miss", "sampling", "windows_per_request", "negatives", "heading"}
@@ -107,9 +107,9 @@ class ScorerConfig(Section):
     """Whether its score is about telling firing from silent windows."""
 
     name: str
-    """Which one: `detection`, `marked`, `fuzzing`, ... or a plug-in's."""
+    """The scorer: `detection`, `marked`, `fuzzing`, ... or a plug-in's."""
     label: str | None = None
-    """What it is called in the results; its name where left out. Two of one name need it."""
+    """Its name in the results; `name` if left out. Two of one name need it."""
     n_positive: Positive = 20
     """Firing windows asked about per feature."""
     n_negative: Count = 20
@@ -122,30 +122,30 @@ class ScorerConfig(Section):
     windows_per_request: Positive = 10
     """Windows, or entries of the vocabulary, asked about together."""
     negatives: Literal["domain", "random", "other_feature"] | NegativesConfig = "domain"
-    """Of which kind the `n_negative` are. `domain`: half of documents in which the feature fires, half from anywhere,
-    so that recognising what a text is about is not enough; `random`: from anywhere; `other_feature`: the top windows of
-    one other feature, as O'Neill et al. 2024 do. Or how many of each kind, such as {random = 20, near_miss = 10,
-    neighbour = 5}: all but near_miss, neighbour and embedding_near then make n_negative, and near_miss n_near_miss."""
+    """The kind of the `n_negative`. `domain`: half from documents in which the feature fires, half from anywhere, so
+    that the topic of a text is not enough; `random`: from anywhere; `other_feature`: top windows of one other feature
+    (O'Neill et al. 2024). Or counts by kind, such as {random = 20, near_miss = 10, neighbour = 5}: near_miss is
+    n_near_miss, and all but near_miss, neighbour and embedding_near make n_negative."""
     judge: str | None = None
-    """Who answers this scorer, where it is another than `score.judge`: `NAME` or `NAME:MODEL`."""
+    """Who answers this scorer, if not `score.judge`: `NAME` or `NAME:MODEL`."""
     heading: Literal["f1", "macro_f1"] | None = None
-    """The metric that entries are ranked by, of scorers headed by F1: `macro_f1` is the mean of the F1 of "fires" and
-    of "silent", as O'Neill et al. 2024 report. None is `f1`."""
+    """The metric that ranks entries of scorers headed by F1: `macro_f1` is the mean of the F1 of "fires" and of
+    "silent" (O'Neill et al. 2024). None is `f1`."""
 
     @model_validator(mode="before")
     @classmethod
     def _count_negatives(cls, data: Any) -> Any:
-        """Where negatives are counted by kind, n_negative and n_near_miss follow from it."""
+        """Set n_negative and n_near_miss from counts by kind."""
         if not isinstance(data, dict) or not isinstance(data.get("negatives"), dict | NegativesConfig):
             return data
         counted = NegativesConfig.model_validate(data["negatives"])
         if not counted.n_counted:
             raise ValueError("negatives: set random, same_document, same_family or other above 0; F1 is over those")
-        found = {"n_negative": counted.n_counted, "n_near_miss": counted.near_miss}
-        for key, n in found.items():
+        implied = {"n_negative": counted.n_counted, "n_near_miss": counted.near_miss}
+        for key, n in implied.items():
             if data.get(key, n) != n:
                 raise ValueError(f"{key} = {data[key]} stands beside negatives that say {n}; leave {key} out")
-        return {**data, **found, "negatives": counted}
+        return {**data, **implied, "negatives": counted}
 
     @model_validator(mode="after")
     def _need_silent(self) -> Self:
@@ -157,7 +157,7 @@ class ScorerConfig(Section):
 
     @property
     def counted_negatives(self) -> NegativesConfig:
-        """How many silent windows of each kind."""
+        """Silent windows of each kind."""
         if isinstance(self.negatives, NegativesConfig):
             return self.negatives
         n, near = self.n_negative, self.n_near_miss
@@ -168,23 +168,23 @@ class ScorerConfig(Section):
 
 
 class ScorerEntry(ScorerConfig, extra="allow"):
-    """One scorer: what is asked about how many windows of each kind. Beside these keys stand its own."""
+    """One scorer: what is asked about how many windows of each kind. Its own keys stand beside these."""
 
     needs_silent: ClassVar[bool] = False  # the scorer's own settings say
 
 
 class SequentialConfig(Section):
-    """Scoring in looks: features are asked about in shares, until enough is known of their dictionary."""
+    """Scoring in looks: a dictionary's features are asked about in shares, until its score is known well enough."""
 
     looks: Annotated[int, Field(ge=2, le=20, strict=True)] = 5
-    """Looks at most; each takes an equal share of a dictionary's features."""
+    """Most looks; each takes an equal share of a dictionary's features."""
     half_width: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
-    """Enough is known when the 95% interval, widened for the looks, is at most this wide to either side."""
+    """Stop when the 95% interval, widened for the looks, reaches at most this far to either side."""
     until: Literal["mean", "difference"] = "mean"
-    """`mean`: of each dictionary's score. `difference`: of each pair of dictionaries, which is settled, too, once its
-    interval excludes 0; a dictionary is asked about until all of its pairs are."""
+    """`mean`: the interval of each dictionary's score. `difference`: that of each pair of dictionaries, which is also
+    settled once its interval excludes 0; a dictionary goes on until all of its pairs are settled."""
     spending: Literal["pocock", "obrien_fleming"] = "pocock"
-    """How the error is spent: `pocock` about the same at each look, `obrien_fleming` almost nothing early."""
+    """How the error is spent: `pocock` about equally over the looks, `obrien_fleming` almost nothing early."""
 
 
 class ScoreConfig(Section):
@@ -194,35 +194,35 @@ class ScoreConfig(Section):
     """`NAME` or `NAME:MODEL`; options under [judges.NAME]."""
     scorers: Annotated[tuple[ScorerEntry, ...], Field(min_length=1)] = (ScorerEntry(name="detection"),)
     preset: Preset | None = None
-    """A published protocol, which fills in what the config leaves unsaid (see docs/measurement.md)."""
+    """A published protocol for keys the config leaves out (see docs/measurement.md)."""
     max_tokens: Positive = 300
-    """Tokens of a reply at most."""
+    """Most tokens of a reply."""
     temperature: Amount = 0.0
-    """At which replies are drawn; 0 takes the likeliest."""
+    """Temperature of replies; 0 takes the likeliest."""
     reasks: Reasks = 1
-    """How often a reply that cannot be read is answered with what was wrong and asked for again; 0 is never."""
+    """How often an unreadable reply is asked for again, with its fault named; 0 is never."""
     sequential: SequentialConfig | None = None
     """Stop asking about a dictionary once its score is known well enough; None asks about every feature."""
     want_logprobs: bool = False
-    """Ask for token probabilities, so that verdicts have the judge's probability where its replies allow it."""
+    """Ask for token probabilities, for verdicts with the judge's probability."""
 
     def judge_of(self, scorer: ScorerConfig) -> str:
-        """Who answers a scorer: its own judge, or the one of all."""
+        """The scorer's own judge, or the common one."""
         return scorer.judge or self.judge
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """Everybody who answers a scorer, in the order of the scorers."""
+        """All judges of scorers, in scorer order."""
         return tuple(dict.fromkeys(self.judge_of(scorer) for scorer in self.scorers))
 
 
 class ControlsConfig(Section):
-    """Controls that tell a score from what is reached without understanding."""
+    """Controls for scores reached without understanding."""
 
     shuffled: Fraction = 0.25
-    """Share of the features scored a second time with the explanation of another feature of like firing rate."""
+    """Share of features scored again with the explanation of another feature of like firing rate."""
     empty: Fraction = 0.1
-    """Share scored again with an explanation that says nothing at all: what a judge answers from the windows alone."""
+    """Share scored again with an empty explanation: what a judge answers from the windows alone."""
     generic: Fraction = 0.1
     """Share scored again with one sentence that is true of most features (`score.controls.GENERIC`)."""
 
@@ -231,22 +231,21 @@ class LimitsConfig(Section):
     """Ceilings and concurrency."""
 
     max_concurrent: Positive = 64
-    """Requests in flight at most. How many really are is learnt from the endpoint: it starts with 8 and falls back
-    whenever it is told to slow down, so this only bounds what one run may claim."""
+    """Most requests in flight. A run starts with 8, adapts to the endpoint and slows down when told to."""
     max_attempts: Positive = 6
     """Tries per request before it counts as an error."""
     timeout_s: Rate = 120.0
-    """Seconds until a request that was not answered is tried again."""
+    """Seconds until an unanswered request is tried again."""
     max_usd: Amount | None = None
-    """Stop before spending more; `--max-usd` sets it, too."""
+    """Stop before spending more; also `--max-usd`."""
     max_requests: Count | None = None
-    """Stop before sending more requests; `--max-requests` sets it, too."""
+    """Stop before sending more requests; also `--max-requests`."""
     cache: Path | None = None
-    """Directory of the reply cache that runs share; None is the user's cache directory."""
+    """Directory of the reply cache shared by runs; None is the user's cache directory."""
     reuse: bool = True
-    """Take replies from the cache that runs share. Without it every question is paid for anew, once in this run."""
+    """Take replies from the shared cache. Without it every question is paid for anew, once in this run."""
 
     @property
     def n_workers(self) -> int:
-        """Features worked on at once: a few more than may be in flight, as some wait for their next try."""
+        """Features worked on at once, more than requests in flight, as some wait for their next try."""
         return self.max_concurrent + self.max_concurrent // 4

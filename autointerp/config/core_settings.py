@@ -1,4 +1,4 @@
-"""Sections made of sae_core's configurations: each of their fields is a key, with its type, bounds and default."""
+"""Config sections with the fields of sae_core's configurations as keys."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["CoreSection", "core_default", "core_section"]
 
 
 class CoreSection(Section):
-    """A section with the fields of a configuration of sae_core among its keys."""
+    """A section with the fields of `core` among its keys."""
 
     core: ClassVar[type]
-    """The configuration."""
+    """A configuration of sae_core."""
 
     def stated(self, core: type) -> dict[str, Any]:
-        """Those of its keys that are fields of `core` and are not left out."""
-        found = {each.name: getattr(self, each.name, None) for each in fields(core)}
-        return {name: value for name, value in found.items() if value is not None}
+        """Its keys that are fields of `core` and not None."""
+        values = {each.name: getattr(self, each.name, None) for each in fields(core)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def core_section(
     core: type[DictionaryConfig] | type[TrainingConfig], *, without: Collection[str] = (), is_filled: bool = False
 ) -> type[CoreSection]:
-    """A base class with the fields of `core`; what is left out is None, or where `is_filled` its default."""
+    """A base class with the fields of `core`, by default None, or `core`'s defaults if `is_filled`."""
     hints = get_type_hints(core)
     keys: dict[str, Any] = {}
     for each in fields(core):
@@ -43,13 +43,13 @@ def core_section(
 
 
 def core_default(section: type, key: str) -> Any:
-    """What leaving a key out means to the configuration that it is a field of, None where it is of none."""
+    """The default of a key in its sae_core configuration, if it has one."""
     cores = [vars(base)["core"] for base in section.__mro__ if isinstance(vars(base).get("core"), type)]
     return next((each.default for core in cores for each in fields(core) if each.name == key), None)
 
 
 def _bounded(annotation: Any, bounds: dict[str, Any]) -> Any:
-    """The type as pydantic checks it: strict, and every number within bounds."""
+    """The type as pydantic checks it: strict, numbers within bounds."""
     if annotation in (int, float):
         return Annotated[annotation, Field(strict=True, **bounds)]
     if get_origin(annotation) in (Union, UnionType):

@@ -1,7 +1,4 @@
-"""One dictionary as the config spells it: an entry of the leaderboard.
-
-What a kind is built and trained with stands in sae_core.config; here is what only a run knows of it.
-"""
+"""One dictionary of the config, an entry of the leaderboard."""
 
 from __future__ import annotations
 
@@ -36,14 +33,14 @@ __all__ = [
 ]
 
 READY_KINDS = frozenset({"load", "plugin", "object"})
-"""Kinds that come from elsewhere as they are."""
+"""Kinds made elsewhere."""
 EVIDENCE_KIND = "evidence"
-"""The kind whose evidence alone is there."""
+"""The kind with evidence only."""
 _CORE_KINDS = frozenset[str](get_args(DictionaryKind))
 FIXED_KINDS = (_CORE_KINDS - TRAINED_KINDS) | READY_KINDS | {EVIDENCE_KIND}
-"""Kinds without weights to train."""
+"""Kinds without training."""
 DERIVED_KINDS = frozenset({"inferred", "shuffled"})
-"""Kinds made of another entry's directions."""
+"""Kinds with another entry's directions."""
 _KINDS = (*get_args(DictionaryKind), *sorted(READY_KINDS), EVIDENCE_KIND)
 _CORE_KEYS = {each.name for core in (DictionaryConfig, TrainingConfig) for each in fields(core)} - {"kind"}
 _DENSE_KINDS = frozenset({"identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS
@@ -58,24 +55,24 @@ _USERS: dict[str, frozenset[str]] = {
     "density": _DENSE_KINDS,
     "fires_above_zero": _DENSE_KINDS,
 }
-"""The kinds that use a key which is the run's own; all use the others."""
+"""Kinds that use a key of the run; all use keys not listed."""
 _NEEDED = {"load": ("path", "DIRECTORY"), "plugin": ("plugin", "NAME"), **dict.fromkeys(DERIVED_KINDS, ("of", "ENTRY"))}
-"""What a kind is nothing without, and what to write there."""
+"""Required keys by kind, and their placeholder in messages."""
 OF_THE_RUN = ("n_tokens", "batch_tokens", "seed")
-"""What is the same for all dictionaries trained on one stream, or follows from the run's seed."""
+"""Settings common to all dictionaries of a run."""
 
 
 class _RunKeys(Section):
-    """What the run alone knows of a dictionary."""
+    """Keys of a dictionary that sae_core lacks."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-    """What the entry is called on the board and in file names."""
+    """Name on the board and in file names."""
     kind: Literal[DictionaryKind, "load", "plugin", "object", "evidence"]
-    """What it is: see above."""
+    """Kind of dictionary: see above."""
     site: Site | None = None
-    """Read another site than the subject's default (neurons beside a residual-stream SAE)."""
+    """The site it reads, if not the subject's (neurons beside a residual-stream SAE)."""
     layer: Count | None = None
-    """The block it reads, where it is another than the subject's."""
+    """The block it reads, if not the subject's."""
     n_features: Positive | None = None
     """Defaults to 4 x the activation width; the width itself for `identity`, `pca` and `ica`."""
     of: str | None = None
@@ -85,12 +82,12 @@ class _RunKeys(Section):
     plugin: str | None = None
     """The name of the plug-in, an entry point of `autointerp.dictionaries`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What the plug-in is told."""
+    """Options for the plug-in."""
     force: bool = False
-    """Measure it here though it says it was made for another model or another place."""
+    """Measure it here even if it was made for another model or place."""
     match_density: str | None = None
-    """For dense coordinates: the trained dictionary whose feature densities the firing rule is matched to; that of the
-    entry `of` where left out."""
+    """For dense coordinates: the trained dictionary with the feature densities to match; that of the entry `of` if left
+    out."""
     density: Fraction | None = None
     """For dense coordinates without `match_density`: the share of tokens each feature fires on."""
     fires_above_zero: bool = False
@@ -105,23 +102,22 @@ class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
     """One dictionary: an entry of the leaderboard.
 
     Trained: `relu`, `topk`, `batchtopk`, `abstopk`, `jumprelu`, `gated`, `prolu`, `matryoshka`, `mlp` and
-    `sparse_coding`. Fixed: `identity` is the neurons or the basis of the site; `pca`, `ica` the components of a sample;
-    `random` random directions; `inferred` another entry's directions with codes found by optimisation; `shuffled`
-    another entry's directions, each coordinate's entries shuffled among the features; `load` reads one from a
-    directory, in any format `autointerp dictionaries inspect` knows; `plugin` takes what a plug-in makes, `object` an
-    object handed over in Python (see sae_core.adapter for what it must have); `evidence` is what `autointerp evidence
-    import` brought in, without weights. A key that the entry's kind does not use is refused; how trained kinds are
-    trained is said in [train] for all of them, and here for one.
+    `sparse_coding`. Fixed: `identity` is the neurons or the basis of the site; `pca`, `ica` components of a sample;
+    `random` random directions; `inferred` another entry's directions with optimised codes; `shuffled` another entry's
+    directions, each coordinate shuffled among the features. Ready: `load` reads a directory in any format `autointerp
+    dictionaries inspect` knows; `plugin` is made by a plug-in, `object` by Python code (see sae_core.adapter);
+    `evidence` comes from `autointerp evidence import`, without weights. A key that the kind does not use is refused.
+    [train] sets the training of all trained kinds, keys here that of one.
     """
 
     @property
     def dictionary_settings(self) -> dict[str, Any]:
-        """The fields of sae_core's DictionaryConfig that it states."""
+        """Its fields of sae_core's DictionaryConfig."""
         return self.stated(DictionaryConfig)
 
     @property
     def training_settings(self) -> dict[str, Any]:
-        """The fields of sae_core's TrainingConfig that it states."""
+        """Its fields of sae_core's TrainingConfig."""
         return self.stated(TrainingConfig)
 
     @model_validator(mode="after")
@@ -143,14 +139,14 @@ class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
 
 
 def takes(kind: str, key: str, *, output: str | None = None) -> bool:
-    """Whether a kind uses a key of its entry; `output` is that of an `mlp`."""
+    """Whether a kind uses a key; `output` is that of an `mlp`."""
     if key in _USERS:
         return kind in _USERS[key]
     return key not in _CORE_KEYS or uses(kind, key, output=output)
 
 
 def users_of(key: str) -> str:
-    """The kinds that use a key, in words; "" where all do."""
+    """The kinds that use a key, in words; "" for all."""
     kinds = _USERS.get(key) or (kinds_of(key) if key in _CORE_KEYS else frozenset[str]())
     words = ["trained kinds"] if kinds >= TRAINED_KINDS else [kind for kind in _KINDS if kind in kinds & TRAINED_KINDS]
     words += [kind for kind in _KINDS if kind in kinds - TRAINED_KINDS]

@@ -1,8 +1,4 @@
-"""What the `config.toml` of an earlier run says, as it is said now, so that the run goes on.
-
-Such a file spells out for every dictionary, explainer and scorer the settings of all kinds, used or not. A table that
-holds them all was written so: what is a default there, or of no use to the kind, was said by nobody.
-"""
+"""Reads the `config.toml` of an earlier run, which spells out the settings of all kinds for every table."""
 
 from __future__ import annotations
 
@@ -24,11 +20,11 @@ SPELT_OUT: dict[str, dict[str, Any]] = {
     },
     "scorers": {"at_once": True, "n_trials": 10, "intruders": "random", "marks": False},
 }
-"""By list of tables, the settings of some kinds that were written of all, with their defaults."""
+"""Settings of some kinds once written for all, with defaults, by list of tables."""
 
 
 def as_said_now(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree without what an earlier version spelt out; changed in place."""
+    """The tree without unused defaults of an earlier version, changed in place."""
     for section, name in ((tree, "dictionaries"), (tree.get("explain"), "explainers"), (tree.get("score"), "scorers")):
         tables = section.get(name) if isinstance(section, dict) else None
         if isinstance(section, dict) and isinstance(tables, list):

@@ -1,4 +1,4 @@
-"""From TOML to a checked Config: a file, then `--set key=<TOML literal>` overrides, then every key verified."""
+"""From TOML and `--set key=<TOML literal>` overrides to a checked Config."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = [
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a TOML file, or a shipped recipe by its bare name (`demo`), apply overrides and check it.
+    """The config of a TOML file, or of a shipped recipe by its bare name (`demo`), with overrides.
 
-    Raises ConfigError for a missing file, bad TOML, an unknown key or a bad value; each message names the key.
+    Raises ConfigError, naming the key, for a missing file, bad TOML, an unknown key or a bad value.
     """
     return parse_config(read_tree(path), overrides)
 
 
 def read_tree(path: str | Path) -> dict[str, Any]:
-    """The values of a TOML file or a shipped recipe, as they stand there. Raises ConfigError."""
+    """The raw values of a TOML file or shipped recipe. Raises ConfigError."""
     file = Path(path)
     if not file.is_file():
         shipped = resource(f"configs/{path}.toml")
@@ -52,7 +52,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
 
 
 def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:
-    """Check a tree of plain values, `--set` overrides applied first."""
+    """A checked config from plain values, after `--set` overrides."""
     merged: dict[str, Any] = as_said_now(_copy(tree))
     for override in overrides:
         _apply(merged, override)
@@ -63,17 +63,17 @@ def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Conf
 
 
 def render_config(config: Config) -> str:
-    """The config as TOML, defaults included: reading it back gives an equal Config."""
+    """The config as TOML with defaults; reading it gives an equal Config."""
     return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
 
 
 def render_override(key: str, value: str) -> str:
-    """An override that sets a key to this very text, whatever quotes it holds."""
+    """An override that sets a key to this exact text."""
     return f"{key}={tomli_w.dumps({'value': value}).removeprefix('value = ').rstrip()}"
 
 
 def differing_keys(before: Config, after: Config) -> list[str]:
-    """Dotted keys whose values differ, with both values, for the error that refuses a changed config."""
+    """Dotted keys with differing values, and both values, for an error message."""
     left, right = _flatten(before.model_dump(mode="json")), _flatten(after.model_dump(mode="json"))
     keys = [key for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)]
     return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in keys]
@@ -114,7 +114,7 @@ def _list_item(items: list[Any], part: str, override: str) -> Any:
 
 
 def explain_error(error: ValidationError, model: type[BaseModel], *, place: str = "") -> str:
-    """The first mistake in one line, with its key; `place` is the key of the table that `model` checked."""
+    """The first mistake in one line; `place` is the key of `model`'s table."""
     first = error.errors(include_url=False)[0]
     # pydantic adds the branch of a union to the path; it is no key of the user's.
     parts = [str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()]

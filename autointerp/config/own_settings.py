@@ -1,8 +1,4 @@
-"""The settings of a component (a scorer, an explainer): those that all have, and its own, which it declares.
-
-A component declares them by the annotation of its factory's first parameter, a subclass of what all have. Takes the
-table as the config holds it; a mistake is one line that names the key.
-"""
+"""Settings of a scorer or explainer: the type of its factory's first parameter, a subclass of the common settings."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ Settings = TypeVar("Settings", ScorerConfig, ExplainerConfig)
 
 
 def declared_settings(factory: Callable[..., Any], common: type[Settings]) -> type[Settings]:
-    """What a factory takes first, by its annotation; `common` where that says nothing narrower."""
+    """The settings class in a factory's annotation, or `common`."""
     try:
         hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     except (NameError, TypeError):  # names that only a type checker imports; a callable without annotations
@@ -32,7 +28,7 @@ def declared_settings(factory: Callable[..., Any], common: type[Settings]) -> ty
 
 
 def read_settings(entry: Settings, declared: type[Settings], *, place: str) -> Settings:
-    """The entry as its component declares it. Raises ConfigError for an unknown key or a bad value."""
+    """The entry as `declared`. Raises ConfigError for an unknown key or bad value."""
     try:
         return declared.model_validate(entry.model_dump(exclude_unset=True))
     except ValidationError as error:
@@ -40,8 +36,7 @@ def read_settings(entry: Settings, declared: type[Settings], *, place: str) -> S
 
 
 def refuse_unused(settings: Settings, common: type[Settings], *, place: str) -> None:
-    """Raise ConfigError for a setting that all have and this component does not use, where it says something. A count
-    of 0 says nothing: it asks for what is not there anyway."""
+    """Raise ConfigError for a common setting that is given but not used. A count of 0 is allowed."""
     for key in sorted(common.uses - type(settings).uses):
         value = getattr(settings, key)
         if value not in (common.model_fields[key].default, 0):

@@ -1,7 +1,4 @@
-"""A key in the config would end up in the run's files: it is found by the name it stands under, and by its look.
-
-Takes plain values as TOML gives them; says where a secret stands, never what it is.
-"""
+"""Finds keys in a config by name and shape, as the run's files would store them. Reports the place, never the value."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ __all__ = ["find_secret"]
 
 _ENDINGS = ("key", "token", "secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase")
 _ENDINGS += ("credential", "credentials", "authorization", "cookie", "bearer", "jwt")
-"""How the last word of a secret's name ends: `apiKey`, `HFTOKEN`, `client_secret`."""
+"""Last words of a secret's name: `apiKey`, `HFTOKEN`, `client_secret`."""
 _SEVERAL = re.compile(r"(?:api|access|auth|secret|private|client|refresh|session|bearer)(?:key|token)s$")
 """`max_tokens` are no secret."""
 _FILLERS = {"value", "string", "str", "text", "plain", "raw", "pem", "base", "header"}
@@ -39,8 +36,10 @@ _PAIR_NAMES = ("name", "header", "field")
 
 
 def find_secret(value: Any, path: str = "", *, by_name: bool = True) -> str | None:
-    """The dotted path of the first secret in a tree of plain values, or None. `by_name`: a text, number or tree under
-    `api_key`, `accessToken` and the like is one, whatever it looks like."""
+    """The dotted path of the first secret in plain values, or None.
+
+    `by_name` counts any text, number or tree under `api_key`, `accessToken` and the like.
+    """
     return next(_secrets(value, path, by_name), None)
 
 
@@ -55,8 +54,7 @@ def _secrets(value: Any, path: str, by_name: bool) -> Iterator[str]:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any, str]]:
-    """The keys of a tree with what stands under each and what it is called: a header may be a pair, or a table with
-    a name and a value."""
+    """Keys, values and names in a tree; headers may be pairs or tables with name and value."""
     if isinstance(value, Mapping):
         title = next((value[name] for name in _PAIR_NAMES if isinstance(value.get(name), str)), "")
         for key, item in value.items():
@@ -68,7 +66,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any, str]]:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """Whether what is called so is a secret, or stands where the name of an environment variable belongs."""
+    """Whether the named value is a secret instead of an environment variable's name."""
     words = [word.lower() for word in _WORD.findall(name)]
     while len(words) > 1 and words[-1] in _FILLERS:
         words.pop()

@@ -1,4 +1,4 @@
-"""What every section of the configuration tree is made of: closed, frozen models and the number types they share."""
+"""Base class and number types of config sections."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ Rate = Annotated[float, Field(gt=0.0, strict=True)]
 
 
 class Section(BaseModel):
-    """A part of the tree: frozen, and closed to unknown keys."""
+    """A part of the config: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())

@@ -1,7 +1,4 @@
-"""The one configuration tree, as TOML spells it. An unknown key anywhere is an error.
-
-Each section is the typed configuration of one stage. Defaults are safe: offline, free, small.
-"""
+"""The whole config as TOML spells it, one section per stage; defaults are offline, free and small."""
 
 from __future__ import annotations
 
@@ -29,21 +26,21 @@ class SubjectConfig(Section):
     weights: Literal[
         "trained", "permuted", "permuted_but_embeddings", "resampled", "resampled_but_embeddings", "initial"
     ] = "trained"
-    """All but `trained` study a random twin of the model, as a control (see `subject.twins`)."""
+    """All but `trained` are random twins of the model, as controls (see `subject.twins`)."""
     site: Site = "mlp_post"
-    """Where dictionaries read, unless they say otherwise: `mlp_post` are the neurons (see the README's words)."""
+    """Where dictionaries read by default; `mlp_post` are the neurons (see the README's words)."""
     layer: Count = 0
     """The block, counted from 0."""
     context_tokens: Annotated[int, Field(ge=8, strict=True)] = 128
-    """Length of a context in tokens, BOS included."""
+    """Tokens of a context, BOS included."""
     batch_contexts: Positive = 32
     """Contexts per forward pass."""
     packing: Literal["concatenate", "document"] = "concatenate"
-    """`concatenate` fills every context with one document after another; `document` gives each document (or each piece
-    of a long one) a context of its own, so that what comes before a text is never another one."""
+    """`concatenate` fills every context with one document after another; `document` gives each document (or piece of a
+    long one) its own context, so no other text precedes it."""
     sinks: Literal["mask", "keep"] = "mask"
-    """Attention sinks, the one token or so of a context whose activation is many times as long as all others:
-    `mask` leaves them out wherever text is counted, trained on, measured or shown; `keep` does not."""
+    """Attention sinks, tokens with an activation many times that of all others: `mask` leaves them out wherever text is
+    counted, trained on, measured or shown; `keep` does not."""
     skip_first: Count = 0
     """Text tokens left out likewise at the start of every context."""
 
@@ -58,29 +55,29 @@ class SubjectConfig(Section):
 
 
 class CorpusConfig(Section):
-    """The text. Documents are given their role (dictionary, explain, score) by a hash of their id."""
+    """The text. A hash of its id gives each document a role (dictionary, explain, score)."""
 
     path: str = "builtin"
-    """`builtin`; a .txt, .json, .jsonl, .csv, .parquet, .gz or .zip file or a directory of those; a folder that
-    `datasets` saved; or `hf:NAME` for the hub."""
+    """`builtin`; a .txt, .json, .jsonl, .csv, .parquet, .gz or .zip file or a directory of those; a folder saved by
+    `datasets`; or `hf:NAME` for the hub."""
     text_field: str = "text"
-    """The field that holds the text: a string, a conversation (messages with role and content, rendered by the model's
-    chat template where it has one) or token ids. Where there is no `text`, `messages` or `input_ids` are read."""
+    """The field with the text: a string, a conversation (messages with role and content, rendered by the model's chat
+    template if any) or token ids. Without `text`, `messages` or `input_ids` are read."""
     subset: str | None = None
     """The hub data set's configuration name."""
     split: str = "train"
     """The split of a data set from the hub, or saved."""
     max_file_mb: Positive = 2_000
-    """The most, in MB, that a packed file (a .gz, all members of a .zip), a .txt, a .json, or one line of a .jsonl or
-    .csv may come to; more is an error, before it fills the memory."""
+    """Limit in MB for the contents of a .gz or .zip, a .txt, a .json, or one line of a .jsonl or .csv; more is an
+    error, before it fills the memory."""
     dictionary_tokens: Positive = 1_000_000
-    """Tokens to train dictionaries on; documents are read again when the corpus is shorter."""
+    """Tokens to train dictionaries on; a shorter corpus is read repeatedly."""
     evidence_tokens: Positive = 400_000
-    """Tokens to collect evidence from, over the explain and score roles together, each read at most once."""
+    """Tokens to collect evidence from, explain and score roles together, each read at most once."""
 
 
 class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_filled=True)):
-    """How dictionaries are trained; all of them see the same activations in one pass per site."""
+    """Training of dictionaries; all see the same activations in one pass per site."""
 
     batch_tokens: Positive = 2048
     """Activations in one step."""
@@ -93,22 +90,22 @@ class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_
     resample_every_steps: Count = 0
     """Steps between resamplings of dead features (Bricken et al. 2023); 0 means four times in the first half."""
     resample_until_frac: Fraction = 0.55
-    """No resampling after this share of training, so that revived features can settle; 0 switches it off."""
+    """Share of training after which no feature is resampled, so that revived ones settle; 0 switches it off."""
     dead_after_tokens: Positive | None = None
-    """A feature silent for so many activations is dead; as many as lie between two resamplings where left out."""
+    """Activations of silence that make a feature dead; by default those between two resamplings."""
     published_decoder_norm: bool = False
     """Normalise the decoder over the input axis, as O'Neill et al.'s GPT-2 code does, instead of per feature."""
     checkpoint_every_s: Amount = 300.0
-    """Seconds between two states from which a killed training goes on; 0 writes one after every step."""
+    """Seconds between states from which a killed training goes on; 0 writes one after every step."""
     activations: Literal["stream", "disk"] = "stream"
-    """`disk` harvests the activations of each site once into files, and trains on those, shuffled over all of them."""
+    """`disk` stores the activations of each site in files first, and shuffles over all of them."""
     activations_dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """With `disk`: how they are stored."""
+    """With `disk`: number type of the files."""
     activations_dir: Path | None = None
-    """With `disk`: where they are kept for other runs of the same subject, corpus and site; None keeps them in the run
-    until its training is done."""
+    """With `disk`: a folder that runs of the same subject, corpus and site share; None keeps them until training is
+    done."""
     wandb_project: str | None = None
-    """Show the course of training on Weights & Biases, in this project."""
+    """The Weights & Biases project that shows the training."""
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -117,15 +114,15 @@ class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_
 
 
 class HarvestConfig(Section):
-    """Which evidence is collected about how many features."""
+    """Evidence to collect, and for how many features."""
 
     n_features: Positive | Literal["all"] = 200
     """Live features drawn per dictionary."""
     window_left: Count = 16
     """Tokens of a window before its maximum; see window_right."""
     window_right: Count = 15
-    """With `fixed_position` a window holds this many tokens left and right of its maximum; else window_left +
-    window_right + 1 tokens in all, with the maximum at a position that varies."""
+    """With `fixed_position`, tokens after the maximum; else a window has window_left + window_right + 1 tokens, with
+    the maximum at varying positions."""
     fixed_position: bool = False
     """Put the maximum at the same place in every window."""
     n_top: Positive = 20
@@ -139,33 +136,32 @@ class HarvestConfig(Section):
     n_near_miss: Count = 20
     """Same-token silent windows kept per feature and role."""
     n_same_document: Count = 20
-    """Silent windows kept per feature of the role score that are of documents in which it fires."""
+    """Silent windows kept per feature, role score, from documents in which it fires."""
     n_drawn: Count | None = None
-    """Firing windows kept per feature and role that are drawn from all of them, whatever their strength. None keeps as
-    many as the samplers of [explain] and [score] need."""
+    """Firing windows of any strength kept per feature and role. None keeps as many as the samplers need."""
     n_neighbour: Count | None = None
-    """Silent windows kept per feature of the role score that stand about a firing of a feature near by direction or by
-    firing together. None keeps as many as the scorers ask for."""
+    """Silent windows kept per feature, role score, around a firing of a feature similar in direction or firing
+    together. None keeps as many as the scorers ask for."""
     n_logits: Positive = 30
-    """Top and bottom logit effects kept. Explainers are shown the first 10; the rest is for `logit_weights`."""
+    """Top and bottom logit effects kept. Explainers see the first 10; `logit_weights` uses the rest."""
     pinned: Count = 0
-    """Prompts on which every feature is held high, to see what the subject then says: for the explainer `pinned` and
-    the scorer `intervention`. 0 does not; each feature takes some 16 short passes over as many prompts, say 16."""
+    """Prompts on which each feature is pinned high, for the explainer `pinned` and the scorer `intervention`. 0 is off;
+    each feature takes some 16 short passes over as many prompts, say 16."""
     pinned_kl: Rate = 0.5
-    """How strongly: so that the next token's distribution moves by this divergence on average, in nats."""
+    """Strength of pinning: mean divergence of the next token's distribution, in nats."""
     min_firing: Positive = 20
-    """Firings over the evidence below which a feature counts as dead and is not drawn."""
+    """Fewest firings over the evidence; a feature with fewer counts as dead and is not drawn."""
 
 
 class Config(Section):
-    """The whole of a run."""
+    """A whole run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
-    """What the run is called; it lies in results/runs/NAME unless --out says otherwise."""
+    """Name of the run, which lies in results/runs/NAME unless --out says otherwise."""
     seed: Count = 0
-    """What every draw of the run depends on."""
+    """The seed of every draw of the run."""
     device: str = "auto"
-    """`auto` is CUDA where there is one, else the CPU; or `cpu`, `cuda`, `cuda:1`."""
+    """`auto` is CUDA if available, else the CPU; or `cpu`, `cuda`, `cuda:1`."""
     subject: SubjectConfig = SubjectConfig()
     corpus: CorpusConfig = CorpusConfig()
     train: TrainConfig = TrainConfig()
@@ -200,7 +196,7 @@ class Config(Section):
         return self
 
     def _check_source(self, entry: DictionaryEntry) -> None:
-        """An inferred or shuffled dictionary takes the directions of another entry of the same site."""
+        """Check that an inferred or shuffled dictionary and its source share a site."""
         if entry.of is None:
             return
         source = next((other for other in self.dictionaries if other.name == entry.of), None)
@@ -215,8 +211,8 @@ class Config(Section):
 
 
 def _refuse_secrets(config: Config) -> None:
-    """A key in the config would end up in the run's files; only the NAME of an environment variable may stand there."""
-    found = find_secret(config.judges, "judges") or find_secret(config.model_dump(mode="json"), by_name=False)
-    if found is not None:
-        fix = "give its name: key_env = 'NAME'" if found.startswith("judges.") else "leave it out here"
-        raise ValueError(f"{found} holds a key itself; put the key into an environment variable and {fix}")
+    """Raise ValueError for a secret, as the config is written into the run's files."""
+    secret = find_secret(config.judges, "judges") or find_secret(config.model_dump(mode="json"), by_name=False)
+    if secret is not None:
+        fix = "give its name: key_env = 'NAME'" if secret.startswith("judges.") else "leave it out here"
+        raise ValueError(f"{secret} holds a key itself; put the key into an environment variable and {fix}")
