@@ -53,6 +53,8 @@ LONG = (
     "tests/chaos/test_damaged_journal.py",
     "tests/batch/test_whole_batch.py",
     "tests/audition/test_commands.py",
+    "tests/audition/test_hard_level.py",
+    "tests/audition/test_concepts.py",
     "tests/integration/test_probed_run.py",
     "tests/stages/test_train.py",
     "tests/stages/test_sinks.py",

@@ -18,6 +18,7 @@ _MIN_WIDTH = 40
 
 LEGEND = (
     "balanced: mean of sensitivity and specificity, told the right explanation; a lost answer is wrong. "
+    "easy, medium, hard: the same by level. "
     "ordered: concepts whose right explanation scores above the slightly wrong one, and that above the foreign one. "
     "obeys: answers as the wrong or foreign explanation says where the feature does otherwise. "
     "same, reordered: equal answers to a repeated question, and in reversed order. "
@@ -38,9 +39,11 @@ class Section(NamedTuple):
     @property
     def title(self) -> str:
         exam = self.exam
+        levels = f"{', '.join(exam['levels'])}, " if "levels" in exam else ""  # exam 1 had none
+        babel = f", Babel {exam['babel']}" if exam.get("babel") else ""
         return (
-            f"scorer {self.scorer}: exam {exam['version']}, {exam['size']}, {exam['n_concepts']} concepts, "
-            f"wording {exam['wording']}, hash {exam['hash']}, Python {exam['python']}"
+            f"scorer {self.scorer}: exam {exam['version']}, {exam['size']}, {levels}{exam['n_concepts']} concepts, "
+            f"wording {exam['wording']}, hash {exam['hash']}, Python {exam['python']}{babel}"
         )
 
 
@@ -82,6 +85,11 @@ def _interval(key: str, *, signed: bool = False) -> Callable[[Mapping[str, Any]]
     return cell
 
 
+def _level(name: str) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
+    """The figure of a level; none where the exam has no such."""
+    return lambda marks: _interval(name)({name: None, **marks.get("levels", {})})
+
+
 def _short(value: float, *, signed: bool) -> str:
     text = f"{value:{'+' if signed else ''}.2f}"
     return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
@@ -99,6 +107,9 @@ class _Mark(NamedTuple):
 
 _MARKS = (
     _Mark(Column("balanced"), _interval("balanced_accuracy")),
+    _Mark(Column("easy", 13), _level("easy")),
+    _Mark(Column("medium", 14), _level("medium")),
+    _Mark(Column("hard", 15), _level("hard")),
     _Mark(Column("sens."), _interval("sensitivity")),
     _Mark(Column("spec."), _interval("specificity")),
     _Mark(Column("AUROC", 9), _interval("auroc")),

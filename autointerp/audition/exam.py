@@ -21,7 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from autointerp.audition.concepts import Concept, Told, Wording, chosen, explanation, rule_of
+from autointerp.audition.concept import LEVELS, Concept, Level
+from autointerp.audition.concepts import CONCEPTS, Told, Wording, chosen, explanation, rule_of
+from autointerp.audition.names import babel_version
 from autointerp.audition.planting import Counts, plant
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.errors import ConfigError
@@ -33,13 +35,13 @@ from autointerp.seeds import stream
 
 __all__ = ["EXAM_VERSION", "SIZES", "Asked", "Balance", "Exam", "Sitting", "Size", "make_exam"]
 
-EXAM_VERSION = 1
+EXAM_VERSION = 2
 """Raise it with every change of concepts, texts or sheets: marks of different exams are not comparable."""
 SEED = 0
 
 Size = Literal["small", "standard", "large"]
-SIZES: dict[Size, tuple[int, int]] = {"small": (12, 1), "standard": (24, 1), "large": (46, 2)}
-"""Concepts, and how often each is examined, with windows of its own."""
+SIZES: dict[Size, tuple[int, int]] = {"small": (12, 1), "standard": (24, 1), "large": (len(CONCEPTS), 2)}
+"""Concepts, or all there are of the levels asked for, and how often each is examined, with windows of its own."""
 
 Balance = Literal["2+8", "5+5", "8+2"]
 """Firing and silent windows of a sheet."""
@@ -79,12 +81,15 @@ class Exam:
     """All requests, with the evidence they are about and a hash of everything a judge is asked."""
 
     size: Size
+    levels: tuple[Level, ...]
     wording: Wording
     scorers: tuple[Scorer, ...]
     evidences: tuple[Evidence, ...]
     asked: tuple[Asked, ...]
     hash: str
     python: str
+    babel: str | None
+    """Its version, where names of Babel's are asked about."""
 
     @property
     def n_concepts(self) -> int:
@@ -95,24 +100,32 @@ def make_exam(
     scorers: Sequence[str] = ("detection", "marked"),
     *,
     size: Size = "standard",
+    levels: Sequence[Level] = LEVELS,
     wording: Wording = "plain",
     score: ScoreConfig | None = None,
 ) -> Exam:
-    """The exam under the scorers named. Of `score` its temperature, max_tokens and want_logprobs count; a reply that
+    """The exam under the scorers named, on concepts of these levels. Told as rules, there is no level `hard`, since its
+    rules are no regular expressions. Of `score` its temperature, max_tokens and want_logprobs count; a reply that
     cannot be read is not asked for again, so that the number of requests is fixed.
 
-    Raises ConfigError for a scorer whose question is no yes or no about explained windows, PluginError for an unknown
-    one, InputError where this Python has too little text.
+    Raises ConfigError where no level is left and for a scorer whose question is no yes or no about explained windows,
+    PluginError for an unknown one, InputError where this Python has too little text.
     """
     settings = exam_settings(score)
     opened = [_open(name, settings) for name in scorers]
-    n_concepts, n_rounds = SIZES[size]
+    levels = tuple(level for level in LEVELS if level in levels and (wording == "plain" or level != "hard"))
+    if not levels:
+        raise ConfigError(
+            "--wording rule: the rules of level hard are no regular expressions; use --level easy or --level medium"
+        )
+    most, n_rounds = SIZES[size]
+    concepts = chosen(most, levels)
     taken: set[str] = set()
     evidences: list[Evidence] = []
     asked: list[Asked] = []
     for number in range(n_rounds):
-        for index, concept in enumerate(chosen(n_concepts)):
-            feature = number * n_concepts + index
+        for index, concept in enumerate(concepts):
+            feature = number * len(concepts) + index
             n_missed, n_false = (_N_WRONG, 0) if concept.wrong_is == "narrower" else (0, _N_WRONG)
             counts = Counts(_POOL, _POOL, n_missed, n_false)
             evidence = plant(concept, counts, feature=feature, seed=SEED + number, taken=taken)
@@ -121,12 +134,14 @@ def make_exam(
                 asked += _sheets(concept, evidence, forms, wording)
     return Exam(
         size=size,
+        levels=levels,
         wording=wording,
         scorers=tuple(forms["5+5"] for forms in opened),
         evidences=tuple(evidences),
         asked=tuple(asked),
         hash=_hash(asked),
         python=platform.python_version(),
+        babel=babel_version() if "hard" in levels else None,
     )
 
 

@@ -1,17 +1,25 @@
 """Strings that plain English text lacks, made up: words of other scripts, digests, dates, addresses, numbers.
 
-Each kind is a function of a random stream. Nothing here is a real address, key or person. Knows no rules.
+Each kind is a function of a random stream. Nothing here is a real address, key or person; names of countries and the
+like are real. Knows no rules.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 
 import numpy as np
 
-__all__ = ["KINDS", "draw_item"]
+from autointerp.audition.names import NAME_KINDS, NameKind, names_of
 
+__all__ = ["DAYS", "GAP", "KINDS", "draw_item"]
+
+GAP = "\x1f"
+"""Between the pieces of a string that go to several places of a text, in this order."""
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SCRIPTS = {
     "arabic": ((0x0627, 0x063A), (0x0641, 0x064A)),
     "hebrew": ((0x05D0, 0x05EA),),
@@ -152,6 +160,53 @@ def _path(rng: np.random.Generator) -> str:
     return "/".join([root, *(_pick(rng, _NAMES) for _ in range(int(rng.integers(1, 4))))])
 
 
+def _name(kind: NameKind) -> Callable[[np.random.Generator], str]:
+    return lambda rng: _pick(rng, names_of(kind))
+
+
+def _called_weekday(rng: np.random.Generator) -> str:
+    """Two people with weekdays for names, and one of the two or another weekday."""
+    days = [DAYS[place] for place in rng.permutation(len(DAYS))]
+    return GAP.join((f"someone called {days[0]}", f"someone called {days[1]}", days[int(rng.integers(4))]))
+
+
+def _around(*marks: str) -> Callable[[np.random.Generator], str]:
+    """The marks in this order, and a number anywhere among them, more often inside."""
+
+    def draw(rng: np.random.Generator) -> str:
+        places = (*range(len(marks) + 1), *range(1, len(marks), 2), *range(1, len(marks), 2))
+        place = places[int(rng.integers(len(places)))]
+        return GAP.join((*marks[:place], str(int(rng.integers(10, 100))), *marks[place:]))
+
+    return draw
+
+
+def _mentions(rng: np.random.Generator) -> str:
+    """Three people, or two of whom one is named twice."""
+    names = [_NAMES[place].capitalize() for place in rng.permutation(len(_NAMES))[:3]]
+    third = names[int(rng.integers(2))] if rng.random() < 0.5 else names[2]
+    order = [names[0], names[1], third] if rng.random() < 0.7 else [names[0], third, names[1]]
+    return GAP.join(f"Mr {name}" for name in order)
+
+
+def _semicolons(rng: np.random.Generator) -> str:
+    return GAP.join((*(";" * int(rng.integers(1, 7))), "!"))
+
+
+def _sum(rng: np.random.Generator) -> str:
+    first = int(rng.integers(21, 80))
+    return f"{first} + {int(rng.integers(82, 119)) - first}"
+
+
+def _date_pair(rng: np.random.Generator) -> str:
+    first = date(*_day(rng))
+    return f"{first} to {first + timedelta(days=int(rng.integers(42, 79)))}"
+
+
+def _list(rng: np.random.Generator) -> str:
+    return f"[{', '.join(str(int(n)) for n in rng.integers(10, 100, size=int(rng.integers(3, 9))))}]"
+
+
 KINDS: dict[str, Callable[[np.random.Generator], str]] = {
     **{name: _words(name) for name in SCRIPTS if name != "cyrillic"},
     "cyrillic": _cyrillic,
@@ -179,5 +234,15 @@ KINDS: dict[str, Callable[[np.random.Generator], str]] = {
     "path": _path,
     "such_as": lambda rng: f"such as {_pick(rng, _NAMES)}",
     "as_alone": lambda rng: f"as {_pick(rng, _NAMES)}",
+    **{f"name_{kind}": _name(kind) for kind in NAME_KINDS},
+    "called_weekday": _called_weekday,
+    "bracketed": _around("(", ")", "(", ")"),
+    "quoted": _around("“", "”", "“", "”"),
+    "mentions": _mentions,
+    "semicolons": _semicolons,
+    "sum": _sum,
+    "date_pair": _date_pair,
+    "brackets": lambda rng: GAP.join("()"),
+    "list": _list,
 }
 """What can be planted in a text, by name."""

@@ -15,6 +15,7 @@ from math import sqrt
 import numpy as np
 from scipy.special import ndtri
 
+from autointerp.audition.concept import LEVEL_OF, LEVELS
 from autointerp.audition.concepts import TOLD
 from autointerp.audition.resampling import resampled_interval
 from autointerp.audition.sitting import Answered, Bill
@@ -88,6 +89,8 @@ class Marks:
     tokens_per_1000: float
     fires: Rate | None
     silent: Rate | None
+    levels: dict[str, Interval | None]
+    """Balanced accuracy with the right explanation by level of concepts."""
     families: dict[str, float | None]
     """Balanced accuracy with the right explanation by family of concepts."""
     concepts: dict[str, dict[str, float | None]]
@@ -141,6 +144,10 @@ def mark(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Marks:
         tokens_per_1000=1000 * (bill.input_tokens + bill.output_tokens) / n,
         fires=_rate([row for row in right if row.is_firing and _is_read(row)]),
         silent=_rate([row for row in right if not row.is_firing and _is_read(row)]),
+        levels={
+            level: between.mean(f"level {level}", _by([r for r in right if LEVEL_OF[r.family] == level], _balanced))
+            for level in LEVELS
+        },
         families={f: _mean(_by([r for r in right if r.family == f], _balanced)) for f in _families(rows)},
         concepts={c: {t: by_concept[t].get(c) for t in TOLD} for c in dict.fromkeys(row.concept for row in rows)},
     )

@@ -15,8 +15,9 @@ from itertools import accumulate, islice
 
 import numpy as np
 
-from autointerp.audition.concepts import Concept, Rule
-from autointerp.audition.items import KINDS, draw_item
+from autointerp.audition.concept import Concept, Rule, Span
+from autointerp.audition.items import GAP, draw_item
+from autointerp.audition.plain_concepts import PLAIN
 from autointerp.audition.texts import read_passages
 from autointerp.errors import InputError
 from autointerp.records.document import Role
@@ -28,7 +29,10 @@ __all__ = ["DICTIONARY", "Counts", "plant", "split_tokens"]
 
 DICTIONARY = "audition"
 N_BINS = 5
-_TOKEN = re.compile(r" ?[^\W\d_]{1,10}| ?\d{1,3}| ?_+|[^\S ]+| ?[^\w\s]| +")
+_TOKEN = re.compile(r" ?[^\W\d_]+| ?\d+| ?_+|[^\S ]+| ?[^\w\s]| +")
+_STRANGERS = tuple(dict.fromkeys(kind for concept in PLAIN for kind in concept.plants))
+_OPENING, _CLOSING = "(“", ")”;!"
+"""Signs that touch the word behind them, or before."""
 _MOST_STRENGTH, _LEAST_STRENGTH = 10.0, 5.0
 _ONE_IN = 15
 _REACHES = (0, 1, 2, 4, 8, 16)
@@ -61,13 +65,14 @@ class _Found:
 
     name: str
     text: str
-    right: list[tuple[int, int]]
-    wrong: list[tuple[int, int]]
+    right: list[Span]
+    wrong: list[Span]
+    surface: list[Span]
 
 
 def split_tokens(text: str) -> list[str]:
-    """The text in pieces such as a model's vocabulary has: short words with the space before them, signs, digits by
-    threes. Joined they are the text."""
+    """The text in pieces such as a model's vocabulary has: words with the space before them, numbers, signs. None ends
+    inside a word or number. Joined they are the text."""
     return _TOKEN.findall(text)
 
 
@@ -130,7 +135,8 @@ def _gather(
         key = concept.right.fires(text), wrong.fires(text)
         if len(found[key]) == wanted[key]:
             continue
-        one = _Found(name, text, concept.right.spans(text), wrong.spans(text))
+        surface = concept.surface(text) if concept.surface else []
+        one = _Found(name, text, concept.right.spans(text), wrong.spans(text), surface)
         if key == (True, True) and not _shared(one, split_tokens(text)):
             continue
         found[key].append(one)
@@ -146,15 +152,26 @@ def _gather(
 
 
 def _iter_texts(concept: Concept, rng: np.random.Generator, taken: set[str]) -> Iterator[tuple[str, str]]:
-    """Passages in an order of the concept's own, every second with a string of its kinds put in, and every fourth with
-    one of another kind, so that an odd string is no sign of the feature by itself."""
-    passages = read_passages()
-    strangers = [kind for kind in KINDS if kind not in concept.plants]
+    """Passages in an order of the concept's own, with strings put in.
+
+    Without a surface every second has a string of the concept's kinds, and every fourth one of another kind, so that an
+    odd string is no sign of the feature by itself. With one, all match it, and where strings are put in, nothing else
+    of the passage does.
+    """
+    passages = read_passages(concept.genre)
+    strangers = [kind for kind in _STRANGERS if kind not in concept.plants]
     for number, place in enumerate(rng.permutation(len(passages)).tolist()):
         name, text = passages[place]
         if name in taken:
             continue
-        if concept.plants and number % 2:
+        if concept.surface is not None:
+            if concept.plants and not concept.surface(text):
+                text = _insert(text, draw_item(concept.plants[int(rng.integers(len(concept.plants)))], rng), rng)
+            elif concept.plants:
+                continue
+            if not concept.surface(text):
+                continue
+        elif concept.plants and number % 2:
             text = _insert(text, draw_item(concept.plants[number // 2 % len(concept.plants)], rng), rng)
         elif number % 4 == 0:
             text = _insert(text, draw_item(strangers[int(rng.integers(len(strangers)))], rng), rng)
@@ -162,13 +179,17 @@ def _iter_texts(concept: Concept, rng: np.random.Generator, taken: set[str]) -> 
 
 
 def _insert(text: str, item: str, rng: np.random.Generator) -> str:
-    """The text with an item between two of its words."""
-    gaps = [place for place, character in enumerate(text) if character == " "]
-    place = gaps[int(rng.integers(len(gaps)))] if gaps else len(text)
-    return f"{text[:place]} {item}{text[place:]}"
+    """The text with the item's pieces between its words, each at a place of its own where there are enough."""
+    pieces = item.split(GAP)
+    gaps = [place for place, character in enumerate(text) if character == " "] or [len(text)]
+    drawn = rng.choice(len(gaps), size=len(pieces), replace=len(pieces) > len(gaps)).tolist()
+    for place, piece in zip(sorted((gaps[one] for one in drawn), reverse=True), reversed(pieces), strict=True):
+        before = "" if piece in _CLOSING else " "
+        text = f"{text[:place]}{before}{piece}{text[place + (piece in _OPENING) :]}"
+    return text
 
 
-def _hits(tokens: list[str], spans: list[tuple[int, int]]) -> list[int]:
+def _hits(tokens: list[str], spans: list[Span]) -> list[int]:
     """The tokens that a match overlaps."""
     edges = [0, *accumulate(map(len, tokens))]
     return [
@@ -202,9 +223,11 @@ def _positive(one: _Found, role: Role, number: int, counts: Counts) -> Window:
 
 
 def _negative(one: _Found, role: Role, kind: Kind, rng: np.random.Generator) -> Window:
-    """A silent window; the token asked about is one that the wrong explanation fires on, where there is one."""
+    """A silent window; the token asked about is one that the wrong explanation fires on, where there is one, else the
+    first of a span of the surface."""
     tokens = split_tokens(one.text)
-    places = _hits(tokens, one.wrong) or [i for i, token in enumerate(tokens) if token.strip()]
+    heads = [(start, start + 1) for start, _ in one.surface]
+    places = _hits(tokens, one.wrong) or _hits(tokens, heads) or [i for i, token in enumerate(tokens) if token.strip()]
     candidate = places[int(rng.integers(len(places)))]
     return _window(one, role, kind, tokens, [0.0] * len(tokens), candidate, None)
 
@@ -255,7 +278,7 @@ def _near_misses(
         taken.add(name)
         role = counts.roles[len(made) % len(counts.roles)]
         candidate = places[int(rng.integers(len(places)))]
-        one = _Found(name, text, [], [])
+        one = _Found(name, text, [], [], [])
         made.append(_window(one, role, "near_miss", tokens, [0.0] * len(tokens), candidate, None))
     return made
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from autointerp.audition.concepts import TOLD, Family, Told, explanation
+from autointerp.audition.concept import Family
+from autointerp.audition.concepts import TOLD, Told, explanation
 from autointerp.audition.exam import Asked, Balance, Exam, Sitting
 from autointerp.audition.planting import DICTIONARY
 from autointerp.judges.engine.client import Failure

@@ -38,6 +38,14 @@ class SizeName(StrEnum):
     large = "large"
 
 
+class LevelName(StrEnum):
+    """Level of the concepts."""
+
+    easy = "easy"
+    medium = "medium"
+    hard = "hard"
+
+
 class WordingName(StrEnum):
     """Form of the explanations."""
 
@@ -60,6 +68,9 @@ def audition(
         "detection,marked"
     ),
     size: Annotated[SizeName, typer.Option(help="How many concepts are examined.")] = SizeName.standard,
+    levels: Annotated[
+        list[LevelName] | None, typer.Option("--level", help="Concepts of this level alone; repeat for several.")
+    ] = None,
     wording: Annotated[
         WordingName, typer.Option(help="Explanations in English, or as the rule that `literal` applies.")
     ] = WordingName.plain,
@@ -85,7 +96,8 @@ def audition(
     names = [name.strip() for name in scorers.split(",") if name.strip()]
     if not names:
         raise ConfigError("--scorer names no scorer; use detection, marked or both")
-    exam = make_exam(names, size=size.value, wording=wording.value, score=tree.score)
+    asked = [level.value for level in levels or LevelName]
+    exam = make_exam(names, size=size.value, levels=asked, wording=wording.value, score=tree.score)
     costs = [estimate(judge, exam, tree) for judge in dict.fromkeys(judges)]
     if is_counting:
         echo(json.dumps([asdict(cost) for cost in costs], indent=2) if as_json else _costs(costs, exam))
@@ -165,10 +177,11 @@ def _option(text: str, names: Sequence[str]) -> str:
 
 def _costs(costs: Sequence[Estimate], exam: Exam) -> str:
     """Costs of the exam, one line per judge and note."""
-    n_concepts, n_rounds = SIZES[exam.size]
+    n_rounds = SIZES[exam.size][1]
     rounds = f", {n_rounds} times" if n_rounds > 1 else ""
+    levels, scorers = ", ".join(exam.levels), ", ".join(scorer.name for scorer in exam.scorers)
     lines = [
-        f"exam {exam.hash}: {n_concepts} concepts{rounds}, scorers {', '.join(s.name for s in exam.scorers)}: "
+        f"exam {exam.hash}: {exam.n_concepts} concepts ({levels}){rounds}, scorers {scorers}: "
         f"{len(exam.asked):,} requests per judge"
     ]
     for cost in costs:

@@ -56,13 +56,34 @@ def test_the_board_keeps_exams_apart_and_has_other_forms(capsys: pytest.CaptureF
     assert audition(capsys, "coin", *SMALL, "--out", tmp_path / "a").code == 0
     assert audition(capsys, "literal", *SMALL, "--wording", "rule", "--out", tmp_path / "b").code == 0
     done = call(capsys, "judges", "board", tmp_path / "a", tmp_path / "b" / "literal" / "audition.json")
-    assert done.out.count("scorer detection: exam 1") == 2
+    assert done.out.count("scorer detection: exam 2") == 2
     markdown = call(capsys, "judges", "board", tmp_path / "a", "--format", "md").out
     row = next(line for line in markdown.splitlines() if line.startswith("| coin |"))
     assert row.count("|") == next(line for line in markdown.splitlines() if line.startswith("| judge")).count("|")
     plain = json.loads(call(capsys, "judges", "board", tmp_path / "a", "--format", "json").out)
     assert plain == [read_certificate(tmp_path / "a" / "coin")]
     one_line(call(capsys, "judges", "board", tmp_path / "a", "--format", "xml"), "--format xml", "table, md, json")
+
+
+def test_a_level_is_examined_alone_and_exams_of_before_stay_readable(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    done = audition(capsys, "coin", *SMALL, "--level", "easy", "--level", "medium", "--out", tmp_path / "a")
+    assert "12 concepts (easy, medium)" in done.err
+    assert "exam 2, small, easy, medium, 12 concepts" in done.out
+    old = read_certificate(tmp_path / "a" / "coin")
+    del old["exam"]["levels"], old["exam"]["babel"], old["marks"]["detection"]["levels"]
+    old["exam"] |= {"version": 1, "hash": "58e4ab0bf6427583"}
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "audition.json").write_text(json.dumps(old))
+    board = call(capsys, "judges", "board", tmp_path / "a", tmp_path / "old", "--format", "md").out
+    assert "exam 1, small, 12 concepts" in board
+    assert "exam 2, small, easy, medium, 12 concepts" in board
+    new, before = (line.split("|") for line in board.splitlines() if line.startswith("| coin |"))
+    assert {tuple(cell.strip() == "-" for cell in row[3:6]) for row in (new, before)} == {
+        (False, False, True),
+        (True, True, True),
+    }
 
 
 @pytest.mark.parametrize("columns", ["50", "80", "200"])
@@ -179,7 +200,7 @@ def test_options_are_a_judges_own(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_journal_shows_the_exam(capsys: pytest.CaptureFixture[str]) -> None:
     assert audition(capsys, "oracle", *SMALL).code == 0
     out = call(capsys, "journal", "results/auditions/oracle", "--feature", "audition/0").out
-    assert "The feature fires on Arabic letters." in out
+    assert "The feature fires on Arabic letters; each part fires." in out
     assert "Arabic or Hebrew" in out
 
 

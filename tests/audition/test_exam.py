@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from autointerp.audition.concept import LEVELS
 from autointerp.audition.concepts import CONCEPTS
 from autointerp.audition.exam import SIZES, Exam, make_exam
+from autointerp.audition.plain_concepts import PLAIN
 from autointerp.audition.planting import Counts, plant, split_tokens
 from autointerp.audition.texts import read_passages
 from autointerp.config.asking import ScoreConfig
@@ -24,7 +26,18 @@ def test_the_number_of_requests_is_the_one_stated(size: str) -> None:
     made = exam(size)  # type: ignore[arg-type]
     assert len(made.asked) == PER_CONCEPT * n_concepts * n_rounds * len(made.scorers)
     assert made.n_concepts == n_concepts
+    assert made.levels == LEVELS
     assert all(len(asked.question.items) == 10 for asked in made.asked)
+
+
+def test_an_exam_of_a_level_has_its_concepts_alone() -> None:
+    made = make_exam(("detection",), size="small", levels=("medium",))
+    assert made.n_concepts == 12
+    assert {asked.concept.level for asked in made.asked} == {"medium"}
+    assert (made.levels, made.babel) == (("medium",), None)
+    assert make_exam(("detection",), size="small", wording="rule").levels == ("easy", "medium")
+    with pytest.raises(ConfigError, match=r"--wording rule: the rules of level hard .* use --level easy"):
+        make_exam(("detection",), size="small", levels=("hard",), wording="rule")
 
 
 def test_the_large_exam_has_every_concept_twice_with_windows_of_its_own() -> None:
@@ -120,7 +133,7 @@ def test_tokens_join_to_the_text() -> None:
         assert "".join(split_tokens(text)) == text
 
 
-@pytest.mark.parametrize("concept", CONCEPTS[::5], ids=lambda concept: concept.name)
+@pytest.mark.parametrize("concept", PLAIN[::5], ids=lambda concept: concept.name)
 def test_planted_windows_fire_where_the_rule_does(concept) -> None:
     counts = Counts(6, 6, 2, 2, roles=("explain", "score"), n_top=3, n_near_miss=2, n_logits=12)
     evidence = plant(concept, counts, feature=7, seed=1, wrong=concept.shifted)

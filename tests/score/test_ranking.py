@@ -17,7 +17,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from autointerp.audition.concepts import CONCEPTS, Concept, chosen, foreign_of
+from autointerp.audition.concept import Concept, Level
+from autointerp.audition.concepts import chosen, foreign_of
+from autointerp.audition.plain_concepts import PLAIN
 from autointerp.audition.planting import DICTIONARY, Counts, plant
 from autointerp.audition.texts import read_passages
 from autointerp.board.scores import build_scores
@@ -39,6 +41,8 @@ COUNTS = Counts(
 )
 SCORE = ScoreConfig(want_logprobs=True)
 LEAST_FRAC = 0.95
+LEVELS: tuple[Level, ...] = ("easy", "medium")
+"""Of concepts whose rules the judge `literal` can apply."""
 N_SMALL = 20
 SEEDS_FULL = (0, 1)
 
@@ -74,7 +78,7 @@ def planted(n: int, seed: int) -> tuple[Evidence, ...]:
     taken: set[str] = set()  # so that no document serves one feature to explain and another to score
     return tuple(
         plant(concept, COUNTS, feature=feature, seed=seed, wrong=concept.shifted, taken=taken)
-        for feature, concept in enumerate(chosen(n))
+        for feature, concept in enumerate(chosen(n, LEVELS))
     )
 
 
@@ -104,7 +108,7 @@ def scores(name: str, evidences: Sequence[Evidence], told: Sequence[Explanation]
 
 def ranked(name: str, n: int, seed: int) -> list[str]:
     """The concepts that a scorer does not rank right > wrong > foreign; ties are failures, and so is no score."""
-    evidences, concepts = planted(n, seed), chosen(n)
+    evidences, concepts = planted(n, seed), chosen(n, LEVELS)
     table = scores(name, evidences, explanations(concepts), literal())
     by = {(row.feature, row.explainer): row.score for row in table.itertuples()}
     assert len(by) == n * len(TOLD)
@@ -116,7 +120,7 @@ def ranked(name: str, n: int, seed: int) -> list[str]:
 
 
 def test_the_wrong_explanation_errs_on_a_fifth_of_the_windows_at_least() -> None:
-    for concept, evidence in zip(chosen(N_SMALL), planted(N_SMALL, 0), strict=True):
+    for concept, evidence in zip(chosen(N_SMALL, LEVELS), planted(N_SMALL, 0), strict=True):
         windows = evidence.select("score")
         errs = [concept.shifted.fires(window.text) != window.is_firing for window in windows]
         assert sum(errs) / len(windows) >= 0.2
@@ -132,8 +136,8 @@ def test_right_scores_above_slightly_wrong_and_that_above_foreign(name: str) -> 
 @pytest.mark.full
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_the_ranking_holds_for_all_concepts_and_other_texts(name: str) -> None:
-    failed = [f"seed {seed}: {one}" for seed in SEEDS_FULL for one in ranked(name, len(CONCEPTS), seed)]
-    assert len(failed) <= (1 - LEAST_FRAC) * len(CONCEPTS) * len(SEEDS_FULL), failed
+    failed = [f"seed {seed}: {one}" for seed in SEEDS_FULL for one in ranked(name, len(PLAIN), seed)]
+    assert len(failed) <= (1 - LEAST_FRAC) * len(PLAIN) * len(SEEDS_FULL), failed
 
 
 class Expert:
@@ -147,7 +151,7 @@ class Expert:
         texts = [passage.text for passage in task.passages]
         n = len(texts)
         sizes = {n - 1} if isinstance(task, IntruderTask) else set(range(2, n - 1))
-        splits = [(c.name, [c.right.fires(text) for text in texts]) for c in CONCEPTS]
+        splits = [(c.name, [c.right.fires(text) for text in texts]) for c in PLAIN]
         fitting = [(surprise(name, split), split) for name, split in splits if sum(split) in sizes]
         best = max(fitting)[1] if fitting else [False] * n
         if isinstance(task, GroupTask):
@@ -158,7 +162,7 @@ class Expert:
 @cache
 def base_rates() -> dict[str, float]:
     texts = [passage.text for passage in read_passages()[::97]]
-    return {c.name: (1 + sum(c.right.fires(text) for text in texts)) / (2 + len(texts)) for c in CONCEPTS}
+    return {c.name: (1 + sum(c.right.fires(text) for text in texts)) / (2 + len(texts)) for c in PLAIN}
 
 
 def surprise(name: str, split: Sequence[bool]) -> float:
@@ -198,4 +202,4 @@ def test_a_planted_feature_scores_above_a_mixture(name: str) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("name", UNEXPLAINED)
 def test_all_planted_features_score_above_mixtures(name: str) -> None:
-    assert share_above(name, len(CONCEPTS), 1) >= LEAST_FRAC
+    assert share_above(name, len(PLAIN), 1) >= LEAST_FRAC
