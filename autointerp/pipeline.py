@@ -222,7 +222,7 @@ def _require_done(layout: RunLayout, stages: Sequence[str]) -> None:
 
 
 def _names(config: Config) -> list[str]:
-    return [entry.name for entry in config.dictionaries]
+    return [entry.name for entry in config.every_dictionary]
 
 
 def _load(name: str, progress: Progress) -> Stage:

@@ -145,7 +145,7 @@ def make_plan(
     if not config.harvest.pinned and _asks_for_outputs(config):
         notes.append("harvest.pinned = 0: nothing is held high, so 'pinned' and 'intervention' have nothing to ask")
     stages: list[PlannedStage] = []
-    for entry in config.dictionaries:
+    for entry in config.every_dictionary:
         n = (
             _n_features(config, entry)
             if begun is None

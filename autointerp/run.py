@@ -66,7 +66,7 @@ class Run:
 
     def evidence(self, dictionary: str | None = None) -> list[Evidence]:
         """Evidence of one dictionary, or of all in the config's order."""
-        names = [entry.name for entry in self.config.dictionaries]
+        names = [entry.name for entry in self.config.every_dictionary]
         if dictionary is None:
             return [evidence for name in names for evidence in self.evidence(name)]
         if dictionary not in names:

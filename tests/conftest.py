@@ -59,6 +59,7 @@ LONG = (
     "tests/stages/test_train.py",
     "tests/stages/test_sinks.py",
     "tests/integration/test_killed.py",
+    "tests/integration/test_seeds.py",
     "tests/sae_core/training/test_loop.py",
     "tests/sae_core/training/test_resume.py",
 )

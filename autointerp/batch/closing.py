@@ -47,7 +47,7 @@ def close_stage(config: Config, layout: RunLayout, stage: str, *, progress: Prog
             facts = run_stage(
                 config, layout, stage, client=collector, recorder=journal, progress=progress or SilentProgress()
             )
-        names = [entry.name for entry in config.dictionaries]
+        names = [entry.name for entry in config.every_dictionary]
         manifest, facts = open_run(layout, config), {**facts, "n_unanswered": n_missing}
         finish_stage(manifest, layout, stage, facts, dictionaries=names)
     return n_missing

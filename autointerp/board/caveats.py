@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from autointerp.board.columns import deviation_of, origin_of
 from autointerp.board.metrics import CUT, title_of
-from autointerp.board.standing import Section
+from autointerp.board.standing import Section, Standing
+from autointerp.stats.seed_effect import difference_spread
 from autointerp.stats.significance import smallest_difference
 
 __all__ = ["alarms", "caveats"]
@@ -56,7 +57,7 @@ def caveats(sections: Sequence[Section]) -> list[str]:
             "Ranks are ranges: two entries of a section are tied unless their difference is shown (Welch's t, 5%, Holm "
             "over the section's pairs)."
         )
-    lines += _about_windows(own)
+    lines += _about_windows(own) + _about_seeds(own)
     lines += _about_looks(own)
     return lines + _tasks(own) + _foreign(sections) + _smallest(own) + _unscored(sections) + _about_dictionaries(own)
 
@@ -124,6 +125,29 @@ def _about_windows(sections: Sequence[Section]) -> list[str]:
     ]
 
 
+def _about_seeds(sections: Sequence[Section]) -> list[str]:
+    seeded = [s for section in sections for s in section.standings if s.entry.get("n_seeds")]
+    if not seeded:
+        return []
+    counts = dict.fromkeys(f"{s.label} ({s.entry['n_seeds']})" for s in seeded)
+    lines = [
+        f"Trained with several seeds: {', '.join(counts)}. Such an entry is the mean over the features of all of them; "
+        "its interval and its ranks take in what another training would change (Student's t over seeds, and no "
+        "narrower than over features). `by_seed` in summary.json has the means of each."
+    ]
+    for section in sections:
+        parts = [
+            f"{s.label} {shares['seeds']:.0%} seeds, {shares['features']:.0%} features"
+            + ("" if shares["windows"] is None else f", {shares['windows']:.0%} windows")
+            for s in section.standings
+            if (shares := s.entry.get("variance_shares"))
+        ]
+        if parts:
+            figure = title_of(section.metric.removesuffix(CUT))
+            lines.append(f"Variance of one feature's {figure} ({section.scorer}): {'; '.join(parts)}.")
+    return lines
+
+
 def _about_looks(sections: Sequence[Section]) -> list[str]:
     looks = [entry["looks"] for section in sections for entry in section.entries if entry.get("looks")]
     if not looks:
@@ -152,13 +176,14 @@ def _foreign(sections: Sequence[Section]) -> list[str]:
 def _smallest(sections: Sequence[Section]) -> list[str]:
     lines = []
     for metric in dict.fromkeys(section.metric for section in sections):
+        standings = [s for section in sections for s in section.standings if section.metric == metric and s.score]
+        if any(s.entry.get("n_seeds") for s in standings):
+            lines += _smallest_over_seeds(standings, metric)
+            continue
         sizes = [
-            (standing.score["n"], deviation)
-            for section in sections
-            for standing in section.standings
-            if section.metric == metric
-            and standing.score
-            and (deviation := deviation_of(standing.entry, metric) or standing.entry.get("f1_deviation")) is not None
+            (s.score["n"], deviation)
+            for s in standings
+            if s.score and (deviation := deviation_of(s.entry, metric) or s.entry.get("f1_deviation")) is not None
         ]
         if sizes:
             # The widest spread and the fewest features: what is claimed holds for every pair of entries.
@@ -169,6 +194,18 @@ def _smallest(sections: Sequence[Section]) -> list[str]:
                 "(level 5%, power 80%)."
             )
     return lines
+
+
+def _smallest_over_seeds(standings: Sequence[Standing], metric: str) -> list[str]:
+    """The two widest spreads: what is claimed holds for every pair of entries."""
+    spreads = sorted((s.spread for s in standings if s.spread), key=lambda spread: spread.reach)[-2:]
+    spread = difference_spread(*spreads) if len(spreads) == 2 else None
+    if spread is None:
+        return []
+    return [
+        f"With these seeds and features, two entries must differ by {spread.detectable():.3f} in {title_of(metric)} to "
+        "be told apart (level 5%, power 80%)."
+    ]
 
 
 def _unscored(sections: Sequence[Section]) -> list[str]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtr
 
 from autointerp.board.metrics import bounds_of, metrics_in
+from autointerp.config.dictionary_name import entry_of, seed_of
 from autointerp.seeds import stream
 from autointerp.stats.equal_density import CALIPER, EqualDensity, equal_density_difference
 from autointerp.stats.intervals import Difference, paired_difference, two_sample_difference
+from autointerp.stats.seed_effect import Spread
+from autointerp.stats.seeded_difference import seeded_equal_density, seeded_spread, widen_difference
 from autointerp.stats.significance import (
     N_ARRANGEMENTS,
     Equivalence,
     difference_p_value,
+    equivalence_of,
     features_needed,
     find_equivalence,
     holm,
@@ -34,8 +39,14 @@ _MOST_ARRANGEMENTS = 99_999
 _MOST_PERMUTED = 4_000
 """Most values for a permutation test; above, the t-test agrees and is far quicker."""
 
-Method = Literal["permutation", "t"]
+Method = Literal["permutation", "t", "seeds"]
 By = Literal["dictionary", "explainer"]
+
+_TESTS: Mapping[Method, str] = {
+    "permutation": "permutation tests",
+    "t": "t-tests",
+    "seeds": "t-tests over seeds",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,9 @@ class Comparison:
     `p_value` is corrected by Holm over all rows, `p_uncorrected` is not. `smallest` is the difference these features
     show with power 0.8 at level 0.05; `n_needed` the features per side that would show the observed one.
     `equal_density` compares features that fire equally often, for unpaired sides.
+
+    Seeds are a random effect of interval, test, `smallest` and `equivalence` where a side has several; `n_needed` is
+    None then, as more features show no more about another seed.
     """
 
     scorer: str
@@ -77,12 +91,12 @@ def compare_within(
     """
     pairs = []
     if by == "explainer":
-        for (scorer, dictionary), rows in _groups(scores, ["scorer", "dictionary"]):
-            sides = [_Side(f"{dictionary}/{name}", group) for name, group in rows.groupby("explainer", sort=True)]
+        for (scorer, entry), rows in _groups(scores, ["scorer", "entry"]):
+            sides = [_Side(f"{entry}/{name}", group) for name, group in rows.groupby("explainer", sort=True)]
             pairs += [(scorer, "", a, b, True) for a, b in combinations(sides, 2)]
     else:
         for (scorer, explainer), rows in _groups(scores, ["scorer", "explainer"]):
-            sides = [_Side(str(name), group) for name, group in rows.groupby("dictionary", sort=True)]
+            sides = [_Side(str(name), group) for name, group in rows.groupby("entry", sort=True)]
             pairs += [(scorer, explainer, a, b, False) for a, b in combinations(sides, 2)]
     return _compare(pairs, metric=metric, seed=seed, margin=margin)
 
@@ -98,7 +112,7 @@ def compare_runs(
     margin: float | None = None,
 ) -> list[Comparison]:
     """Dictionaries of equal names in two runs; those in `shared` have the same evidence and are paired by feature."""
-    keys = ["scorer", "explainer", "dictionary"]
+    keys = ["scorer", "explainer", "entry"]
     theirs = dict(_groups(second, keys))
     pairs = [
         (
@@ -106,7 +120,7 @@ def compare_runs(
             explainer,
             _Side(f"{labels[0]}/{name}", rows),
             _Side(f"{labels[1]}/{name}", theirs[scorer, explainer, name]),
-            name in shared,
+            shared.issuperset([*rows["dictionary"], *theirs[scorer, explainer, name]["dictionary"]]),
         )
         for (scorer, explainer, name), rows in _groups(first, keys)
         if (scorer, explainer, name) in theirs
@@ -116,7 +130,7 @@ def compare_runs(
 
 def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[str, str]) -> list[str]:
     """Messages about entries of one run that the other lacks."""
-    keys = ["scorer", "explainer", "dictionary"]
+    keys = ["scorer", "explainer", "entry"]
     mine, theirs = ([key for key, _ in _groups(scores, keys)] for scores in (first, second))
     messages = []
     for side, (own, others) in enumerate(((mine, theirs), (theirs, mine))):
@@ -128,8 +142,9 @@ def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[st
 
 
 def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The rows of each group, in order; one group without explainers."""
+    """The rows of each group, in order; one group without explainers. `entry` is what a dictionary is of."""
     table = scores if "explainer" in scores else scores.assign(explainer="")
+    table = table.assign(entry=table["dictionary"].map(entry_of))
     return [(tuple(map(str, key)), rows) for key, rows in table.groupby(keys, sort=True)]  # type: ignore[arg-type]
 
 
@@ -138,26 +153,34 @@ def _compare(
 ) -> list[Comparison]:
     comparisons = []
     for scorer, explainer, first, second, is_shared in pairs:
-        a, b = _values(first, second, metric, is_shared=is_shared)
+        by_seed = _values(first, second, metric, is_shared=is_shared)
+        a, b = (np.concatenate(side) for side in by_seed)
+        has_seeds = max(map(len, by_seed)) > 1
         rng = stream(seed, "compare", scorer, explainer, first.label, second.label, metric)
-        reach = 2.0 if metric == "score" or bounds_of(metric)[0] < 0 else 1.0
+        limit = 2.0 if metric == "score" or bounds_of(metric)[0] < 0 else 1.0
+        bounds = (-limit, limit)
         test = paired_difference if is_shared else two_sample_difference
-        difference = test(a.tolist(), b.tolist(), rng=rng, bounds=(-reach, reach))
-        p_value, method = _test(a, b, is_shared=is_shared, rng=rng, n_rows=len(pairs))
-        smallest = n_needed = equivalence = None
-        if min(len(a), len(b)) > 1:
-            # paired: the spread of the gaps takes the place of one side's, so the other side adds none
-            spread = np.std(a - b, ddof=1) / 2**0.5 if is_shared else np.std(np.append(a - a.mean(), b - b.mean()))
-            smallest = smallest_difference(len(a), deviation=float(spread), n_other=len(b))
-            if difference is not None and abs(difference.mean) > _NEAR:
-                n_needed = features_needed(abs(difference.mean), deviation=float(spread))
-        adjusted = None
+        difference = test(a.tolist(), b.tolist(), rng=rng, bounds=bounds)
+        smallest = n_needed = equivalence = adjusted = None
+        if has_seeds:
+            spread = seeded_spread(*by_seed, is_paired=is_shared)
+            difference = difference and widen_difference(difference, spread, bounds=bounds)
+            p_value, method = _seeds_p(difference, spread), "seeds"
+            smallest = None if spread is None else spread.detectable()
+            if margin is not None and difference is not None and spread is not None:
+                equivalence = equivalence_of(difference.mean, *spread, margin=margin)
+        else:
+            p_value, method = _test(a, b, is_shared=is_shared, rng=rng, n_rows=len(pairs))
+            if min(len(a), len(b)) > 1:
+                # paired: the spread of the gaps takes the place of one side's, so the other side adds none
+                spread = np.std(a - b, ddof=1) / 2**0.5 if is_shared else np.std(np.append(a - a.mean(), b - b.mean()))
+                smallest = smallest_difference(len(a), deviation=float(spread), n_other=len(b))
+                if difference is not None and abs(difference.mean) > _NEAR:
+                    n_needed = features_needed(abs(difference.mean), deviation=float(spread))
+            if margin is not None:
+                equivalence = find_equivalence(a.tolist(), b.tolist(), margin=margin, is_paired=is_shared)
         if not is_shared and all("density" in side.rows for side in (first, second)):
-            adjusted = equal_density_difference(
-                *_with_density(first, metric), *_with_density(second, metric), rng=rng, bounds=(-reach, reach)
-            )
-        if margin is not None:
-            equivalence = find_equivalence(a.tolist(), b.tolist(), margin=margin, is_paired=is_shared)
+            adjusted = _at_equal_density(first, second, metric, rng=rng, bounds=bounds)
         comparisons.append(
             Comparison(
                 scorer=scorer,
@@ -193,19 +216,52 @@ def _test(
     return test(a.tolist(), b.tolist(), rng=rng, n_arrangements=n_arrangements), "permutation"
 
 
-def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The defined values; for shared features those defined on both sides, in one order."""
-    a, b = (dict(zip(side.rows["feature"], side.rows[metric], strict=True)) for side in (first, second))
-    a, b = ({feature: value for feature, value in values.items() if pd.notna(value)} for values in (a, b))
+def _seeds_p(difference: Difference | None, spread: Spread | None) -> float | None:
+    """By Student's t; None where the spread is not known or nothing varies."""
+    if difference is None or spread is None or not spread.error:
+        return None
+    return float(2 * stdtr(spread.freedom, -abs(difference.mean) / spread.error))
+
+
+def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The metric where it is defined, by seed; of shared features those that have it on both sides, in one order."""
+    sides = [
+        {
+            name: {feature: v for feature, v in zip(rows["feature"], rows[metric], strict=True) if pd.notna(v)}
+            for name, rows in _by_seed(side)
+        }
+        for side in (first, second)
+    ]
     if is_shared:
-        both = sorted(a.keys() & b.keys())
-        return np.array([a[f] for f in both], dtype=float), np.array([b[f] for f in both], dtype=float)
-    return np.array(list(a.values()), dtype=float), np.array(list(b.values()), dtype=float)
+        a, b = sides
+        both = [(a[name], b[name], sorted(a[name].keys() & b[name].keys())) for name in a if name in b]
+        left = [np.array([mine[feature] for feature in features], dtype=float) for mine, _, features in both]
+        right = [np.array([theirs[feature] for feature in features], dtype=float) for _, theirs, features in both]
+        return left, right
+    left, right = ([np.array(list(values.values()), dtype=float) for values in side.values()] for side in sides)
+    return left, right
 
 
-def _with_density(side: _Side, metric: str) -> tuple[list[float], list[float]]:
-    known = side.rows[pd.notna(side.rows[metric]) & (side.rows["density"] > 0)]
-    return known[metric].astype(float).tolist(), known["density"].astype(float).tolist()
+def _by_seed(side: _Side) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each of an entry's dictionaries, in the order of their seeds."""
+    groups = [(str(name), rows) for name, rows in side.rows.groupby("dictionary", sort=False)]
+    return sorted(groups, key=lambda group: seed_of(group[0]))
+
+
+def _at_equal_density(
+    first: _Side, second: _Side, metric: str, *, rng: np.random.Generator, bounds: tuple[float, float]
+) -> EqualDensity:
+    columns = [column for side in (first, second) for column in _with_density(side, metric)]
+    if max(map(len, columns)) > 1:
+        return seeded_equal_density(*columns, rng=rng, bounds=bounds)
+    return equal_density_difference(*(column[0].tolist() for column in columns), rng=rng, bounds=bounds)
+
+
+def _with_density(side: _Side, metric: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Values and densities of each seed, where there are both."""
+    known = [rows[pd.notna(rows[metric]) & (rows["density"] > 0)] for _, rows in _by_seed(side)]
+    values, densities = ([rows[column].to_numpy(dtype=float) for rows in known] for column in (metric, "density"))
+    return values, densities
 
 
 def render_comparisons(rows: Sequence[Comparison]) -> str:
@@ -232,12 +288,17 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
         if row.equivalence is not None:
             lines.append(f"    {_equivalence(row.equivalence)}")
     methods = sorted({row.method for row in rows})
-    tests = " or ".join({"permutation": "permutation tests", "t": "t-tests"}[method] for method in methods)
+    tests = " or ".join(_TESTS[method] for method in methods)
     lines.append(
         f"p is of {tests}, corrected by Holm over these {len(rows)} rows; 'can show' is the smallest difference found "
         "8 times in 10, 'needed' the features a side that would find the one seen as often. Intervals: 95%, features "
         "drawn, BCa where paired, percentile else, both expanded."
     )
+    if any(row.method == "seeds" for row in rows):
+        lines.append(
+            "Where a side was trained with several seeds, intervals, p and 'can show' are over seeds, and no narrower "
+            "than over features; more seeds find smaller differences, more features hardly do."
+        )
     if not any(row.equivalence for row in rows):
         lines.append("A difference that is not found shows no equality: --margin M tests whether it lies within M.")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from statistics import median
@@ -16,6 +16,8 @@ from autointerp.board.metrics import CUT, SILENT_KINDS, bounds_of, metrics_in
 from autointerp.board.protocol import hash_protocol
 from autointerp.board.score_row import UNSCORED
 from autointerp.board.scores import ScoreGroup, iter_rows
+from autointerp.board.seed_figures import Quality, Row, SeededRows, defined, mean_quality, seed_mean
+from autointerp.config.dictionary_name import entry_of, seed_of
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream
 from autointerp.stats.baselines import mean_baselines
@@ -23,14 +25,10 @@ from autointerp.stats.calibration import bins_of_counts, gap_of
 from autointerp.stats.intervals import Interval, mean_interval
 from autointerp.stats.levels import LEVELS
 from autointerp.stats.prevalence import Rates, pooled_at
+from autointerp.stats.seed_effect import SeedMean
 from autointerp.stats.sequential import repeated_interval
 
 __all__ = ["Dead", "Quality", "build_entries"]
-
-Row = Mapping[str, Any]
-
-Quality = Mapping[str, float | int | str | None]
-"""Figures of a dictionary on held-out activations by name: `normalised_mse`, `l0`, `loss_recovered`, ..."""
 
 Costs = Mapping[Account, float | None]
 """US dollars by purpose; None for an unknown price."""
@@ -77,8 +75,8 @@ def build_entries(
     groups: Mapping[ScoreGroup, str] | None = None,
     density: float | None = None,
 ) -> list[dict[str, Any]]:
-    """One entry per dictionary, explainer, scorer, judge and prompt, sorted by scorer, then dictionary, as plain
-    values.
+    """One entry per entry of the config, explainer, scorer, judge and prompt, sorted by scorer, then entry, as
+    plain values.
 
     Metrics are means over scored features with intervals (`board.metrics`), None if undefined; `score` repeats the one
     named in `metric`. Excesses are over features with that control. The `_frac` keys are shares of all answers about
@@ -89,23 +87,32 @@ def build_entries(
 
     `dead` dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others exist.
     `density` is the firing rate of metrics that cut features (`board.level_figures`).
+
+    Several seeds of an entry are pooled as a random effect (`stats.seed_effect`): `quality` is their mean, and
+    `n_seeds`, `by_seed` (means of each) and `variance_shares` of F1, else of `score`, are added.
     """
     place = {name: position for position, name in enumerate(order)}
     tables: dict[tuple[str, ...], list[Row]] = {}
     for row in iter_rows(scores):
-        tables.setdefault(tuple(row[column] for column in _KEY), []).append(row)
+        tables.setdefault((entry_of(row["dictionary"]), *(row[column] for column in _KEY[1:])), []).append(row)
     headings = {ScoreGroup(*key[1:]): _only(rows, "metric") for key, rows in tables.items()} or dict(groups or {})
-    tables |= {(name, *group): [] for name in dead or {} for group in headings}
+    for name in dead or {}:
+        for group in headings:
+            tables.setdefault((entry_of(name), *group), [])
     entries = []
     for key, rows in tables.items():
-        dictionary, explainer, scorer, judge, prompt_hash = key
-        looked = (looks or {}).get((judge, dictionary))
+        entry, explainer, scorer, judge, prompt_hash = key
+        group = ScoreGroup(*key[1:])
+        dead_seeds = {name: found for name, found in (dead or {}).items() if entry_of(name) == entry}
+        dictionaries = sorted({row["dictionary"] for row in rows} | dead_seeds.keys(), key=seed_of)
+        looked = (looks or {}).get((judge, entry))
         critical = None if looked is None else float(looked["critical_value"])
         protocol = dict((protocols or {}).get((explainer, scorer), {}))
-        metric = headings[ScoreGroup(*key[1:])]
+        metric = headings[group]
+        seeded = SeededRows(dictionaries, rows)
         facts = {
-            "name": dictionary,
-            "dictionary": dictionary,
+            "name": entry,
+            "dictionary": entry,
             "site": _only(rows, "site"),
             "metric": metric,
             "explainer": explainer,
@@ -114,24 +121,25 @@ def build_entries(
             "prompt_hash": prompt_hash,
             "explain_judge": _only(rows, "explain_judge"),
             "explain_prompt_hash": _only(rows, "explain_prompt_hash"),
-            "usd": None if costs is None else _usd(costs, dictionary, explainer, scorer),
+            "usd": None if costs is None else _usd(costs, dictionaries, explainer, scorer),
             "protocol": protocol,
             "protocol_hash": hash_protocol(protocol) if protocol else "",
-            "quality": _finite_or_none((quality or {}).get(dictionary, {})),
-            "window_share": (window_shares or {}).get((dictionary, ScoreGroup(explainer, scorer, judge, prompt_hash))),
+            "quality": _finite_or_none(mean_quality([(quality or {}).get(name, {}) for name in dictionaries])),
             "looks": None if looked is None else dict(looked),
             **_counts(rows),
             **_calibration(rows),
-            **_intervals(rows, metric=metric, seed=seed, names=key, critical_value=critical),
-            **_at_prevalence(rows, seed=seed, names=key),
+            **_intervals(seeded, metric=metric, seed=seed, names=key, critical_value=critical),
+            **_at_prevalence(seeded, seed=seed, names=key),
             "common_density": density,
-            **_by_level(rows, seed=seed, names=key),
+            **_by_level(seeded, seed=seed, names=key),
+            **seeded.shares(group, window_shares or {}, metric=metric),
+            **seeded.by_seed(tuple(_measures(metric))),
         }
-        if not rows:
-            facts |= _nothing_sampled((dead or {})[dictionary], facts["unscored"])
-        if origin := (origins or {}).get(dictionary):
+        if dead_seeds:
+            facts |= _nothing_sampled(dead_seeds.values(), facts)
+        if origin := (origins or {}).get(entry):
             facts["origin"] = dict(origin)
-        if site_sinks := (sinks or {}).get(dictionary):
+        if site_sinks := (sinks or {}).get(entry):
             facts["sinks"] = dict(site_sinks)
         entries.append({name: facts[name] for name in (*_ORDER, *(name for name in facts if name not in _ORDER))})
     return sorted(
@@ -144,21 +152,26 @@ def build_entries(
     )
 
 
-def _nothing_sampled(dead: Dead, unscored: Mapping[str, int]) -> dict[str, Any]:
-    """Counts for a dictionary without features."""
-    return {"site": dead.site, "n_sampled": dead.n_wanted, "unscored": {**unscored, "dead": dead.n_wanted}}
+def _nothing_sampled(dead: Iterable[Dead], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts with those of dictionaries without features."""
+    n_wanted, site = sum(each.n_wanted for each in dead), ", ".join(sorted({each.site for each in dead}))
+    return {
+        "site": facts["site"] or site,
+        "n_sampled": facts["n_sampled"] + n_wanted,
+        "unscored": {**facts["unscored"], "dead": n_wanted},
+    }
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, Any]:
     scored = [row for row in rows if row["unscored"] is None]
     n_answers = sum(row["n_positive"] + row["n_negative"] for row in rows)
-    f1, score = (np.array(_defined(rows, measure)) for measure in ("f1", "score"))
+    f1, score = (np.array(defined(rows, measure)) for measure in ("f1", "score"))
     quartiles = np.quantile(f1, [0.25, 0.5, 0.75]).tolist() if len(f1) else [None, None, None]
     return {
         "n_sampled": len(rows),
         "n_scored": len(scored),
         "unscored": {reason: sum(row["unscored"] == reason for row in rows) for reason in UNSCORED},
-        "chance": _mean(_defined(rows, "chance")),
+        "chance": _mean(defined(rows, "chance")),
         "baselines": asdict(mean_baselines((row["n_positive"], row["n_negative"]) for row in scored)),
         **{
             f"{loss}_frac": sum(row[loss] for row in rows) / max(1, n_answers)
@@ -171,20 +184,23 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _intervals(
-    rows: Sequence[Row], *, metric: str, seed: int, names: tuple[str, ...], critical_value: float | None = None
-) -> dict[str, Any]:
-    # a heading metric that can be negative makes `score` one
-    bounds = {each.name: each.bounds for each in metrics_in("entry")} | {"score": bounds_of(metric)}
+def _measures(metric: str) -> dict[str, tuple[float, float]]:
+    """The metrics of an entry with their bounds; a heading metric that can be negative makes `score` one."""
+    return {each.name: each.bounds for each in metrics_in("entry")} | {"score": bounds_of(metric)}
 
+
+def _intervals(
+    seeded: SeededRows, *, metric: str, seed: int, names: tuple[str, ...], critical_value: float | None = None
+) -> dict[str, Any]:
     def interval(measure: str, limits: tuple[float, float]) -> dict[str, Any] | None:
-        values = _defined(rows, measure)
+        values = defined(seeded.rows, measure)
         if critical_value is not None:
             return _plain(repeated_interval(values, critical_value=critical_value, bounds=limits))
         drawn_for = "score" if measure == metric else measure  # one number under two names has one interval
-        return _plain(mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits))
+        found = mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits)
+        return _plain(seeded.widen(found, seed_mean(lambda row: row[measure]), limits))
 
-    intervals = {measure: interval(measure, limits) for measure, limits in bounds.items()}
+    intervals = {measure: interval(measure, limits) for measure, limits in _measures(metric).items()}
     by_kind = {kind: intervals.pop(f"specificity_{kind}") for kind in SILENT_KINDS}
     return {**intervals, "specificity": {kind: value for kind, value in by_kind.items() if value is not None}}
 
@@ -193,24 +209,40 @@ def _plain(interval: Interval | None) -> dict[str, Any] | None:
     return None if interval is None else asdict(interval)
 
 
-def _at_prevalence(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
+def _at_prevalence(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
+    found = _pooled(seeded.rows, rng=stream(seed, "bootstrap", *names, "prevalence"))
+    parts: dict[str, Any] = {}
+    for place, name in enumerate(("precision_at_prevalence", "f1_at_prevalence")):
+
+        def mean(rows: Sequence[Row], place: int = place) -> SeedMean:
+            own = _pooled(rows, rng=stream(seed, "unused"))
+            return SeedMean(own[place].mean, own[place].n) if own else SeedMean(0.0, 0)
+
+        parts[name] = _plain(seeded.widen(found[place] if found else None, mean, (0.0, 1.0)))
+    return parts
+
+
+def _pooled(rows: Sequence[Row], *, rng: np.random.Generator) -> tuple[Interval, Interval] | None:
     known = [row for row in rows if row["precision_at_prevalence"] is not None or row["f1_at_prevalence"] is not None]
     rates = [Rates(row["prevalence"], row["population_recall"], 1 - row["specificity_random"]) for row in known]
-    pooled = pooled_at(rates, rng=stream(seed, "bootstrap", *names, "prevalence")) if rates else None
-    precision, f1 = pooled or (None, None)
-    return {"precision_at_prevalence": _plain(precision), "f1_at_prevalence": _plain(f1)}
+    return pooled_at(rates, rng=rng) if rates else None
 
 
-def _by_level(rows: Sequence[Row], *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
-    cut = _defined(rows, "f1_cut")
+def _by_level(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
+    cut = defined(seeded.rows, "f1_cut")
     curve = []
     for place, level in enumerate(LEVELS):
         point: dict[str, Any] = {"level": level, "density": None}
         for name in LEVEL_FIGURES:
-            known = [row for row in rows if row[f"level_{name}"] and row[f"level_{name}"][place] is not None]
-            values = [row[f"level_{name}"][place] for row in known]
-            rng = stream(seed, "bootstrap", *names, f"{name} at level {level}")
-            point[name] = _plain(mean_interval(values, rng=rng, bounds=bounds_of(f"{name}{CUT}")))
+
+            def value(row: Row, place: int = place, column: str = f"level_{name}") -> float | None:
+                return row[column][place] if row[column] else None
+
+            known = [row for row in seeded.rows if value(row) is not None]
+            values = [found for row in known if (found := value(row)) is not None]
+            rng, limits = stream(seed, "bootstrap", *names, f"{name} at level {level}"), bounds_of(f"{name}{CUT}")
+            found = mean_interval(values, rng=rng, bounds=limits)
+            point[name] = _plain(seeded.widen(found, seed_mean(value), limits))
             if name == "f1" and known:
                 point["density"] = level * median(row["density"] for row in known)
         curve.append(point)
@@ -224,10 +256,6 @@ def _calibration(rows: Sequence[Row]) -> dict[str, Any]:
     counts = [row["calibration"] for row in rows if row["calibration"] is not None]
     curve = bins_of_counts(np.sum(counts, axis=0).tolist()) if counts else ()
     return {"calibration_error": gap_of(curve), "calibration": [asdict(each) for each in curve]}
-
-
-def _defined(rows: Sequence[Row], measure: str) -> list[float]:
-    return [row[measure] for row in rows if row[measure] is not None]
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -245,6 +273,6 @@ def _finite_or_none(quality: Quality) -> dict[str, Any]:
     }
 
 
-def _usd(costs: Costs, dictionary: str, explainer: str, scorer: str) -> float | None:
-    parts = [costs.get(Account(dictionary, explainer, paid_for), 0.0) for paid_for in (None, scorer)]
+def _usd(costs: Costs, dictionaries: Sequence[str], explainer: str, scorer: str) -> float | None:
+    parts = [costs.get(Account(name, explainer, paid_for), 0.0) for name in dictionaries for paid_for in (None, scorer)]
     return None if None in parts else float(sum(part or 0.0 for part in parts))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from autointerp.config.dictionary_name import entry_of
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
 from autointerp.records.window import Window
@@ -26,11 +27,11 @@ Shown = Mapping[str, Window | None]
 
 
 def common_density(evidences: Sequence[Evidence]) -> float | None:
-    """The firing rate of comparisons, the lowest median rate of any dictionary; None for a single dictionary."""
+    """The firing rate of comparisons: the lowest median rate of any entry, its seeds pooled; None for one entry."""
     rates: dict[str, list[float]] = {}
     for evidence in evidences:
         if evidence.unscored is None:
-            rates.setdefault(evidence.dictionary, []).append(evidence.density)
+            rates.setdefault(entry_of(evidence.dictionary), []).append(evidence.density)
     return min(median(values) for values in rates.values()) if len(rates) > 1 else None
 
 

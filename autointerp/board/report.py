@@ -21,6 +21,7 @@ from autointerp.board.pareto import pareto_charts
 from autointerp.board.quality_file import DENSITY_DECADES
 from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
 from autointerp.board.standing import Section, build_sections
+from autointerp.config.dictionary_name import entry_of
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.layout import write_text
@@ -155,7 +156,7 @@ def _distributions(
     values: dict[tuple[str, ScoreGroup], list[float]] = {}
     for (dictionary, _, group), row in rows.items():
         if (score := row[_ranked_by(section)]) is not None:
-            values.setdefault((dictionary, group), []).append(score)
+            values.setdefault((entry_of(dictionary), group), []).append(score)
     samples = [values.get((s.entry["dictionary"], _group(s.entry)), []) for s in section.standings]
     bounds = bounds_of(section.metric)
     peak = charts.peak_share(samples, bounds=bounds)

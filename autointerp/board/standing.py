@@ -10,6 +10,7 @@ from autointerp.board.columns import deviation_of, interval_of, metric_of
 from autointerp.board.metrics import title_of
 from autointerp.board.protocol import FOREIGN, differences, protocol_of
 from autointerp.stats.ranking import Estimate, Places, rank_places
+from autointerp.stats.seed_effect import SeedMean, Spread, seed_spread, wider
 
 __all__ = ["Section", "Standing", "build_sections"]
 
@@ -43,6 +44,25 @@ class Standing:
     def score(self) -> Mapping[str, Any] | None:
         """The figure it is ranked by."""
         return self.entry.get(self.metric) if self.metric == _F1_CUT else interval_of(self.entry)
+
+    @property
+    def spread(self) -> Spread | None:
+        """That of its score over features, or over seeds where it has several and they reach further; None where it is
+        not known. That of an interval made for several looks is as much larger as the interval is."""
+        score = self.score
+        if score is None or score["n"] < 2:
+            return None
+        deviation = deviation_of(self.entry, self.metric)
+        if deviation is None or self.entry.get("looks"):
+            error = (score["hi"] - score["lo"]) / (2 * _Z95)
+        else:
+            error = deviation / score["n"] ** 0.5
+        features = Spread(error, score["n"] - 1.0)
+        if "by_seed" not in self.entry:
+            return features
+        figure = self.metric if self.metric == _F1_CUT else "score"
+        seeds = seed_spread([SeedMean(**each[figure]) for each in self.entry["by_seed"] if figure in each])
+        return seeds and wider(seeds, features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +186,8 @@ def _ranked(standings: Sequence[Standing]) -> tuple[Standing, ...]:
     metric = _metric_of([standing.entry for standing in standings])
     ordered = sorted((replace(standing, metric=metric) for standing in standings), key=_place)
     scored = [s for s in ordered if s.score is not None]
-    places = rank_places([_estimate(s) for s in scored]) if len(scored) > 1 else [None] * len(scored)
+    estimates = [Estimate(s.score["mean"], s.spread) for s in scored if s.score is not None]
+    places = rank_places(estimates) if len(scored) > 1 else [None] * len(scored)
     unscored = [s for s in ordered if s.score is None]
     return (*(replace(s, places=p) for s, p in zip(scored, places, strict=True)), *unscored)
 
@@ -176,16 +197,6 @@ def _metric_of(entries: Sequence[Mapping[str, Any]]) -> str:
     heading, densities = metric_of(entries[0]), {entry.get("common_density") for entry in entries}
     is_cut = heading == "f1" and len(densities) == 1 and None not in densities
     return _F1_CUT if is_cut and any(entry.get(_F1_CUT) for entry in entries) else heading
-
-
-def _estimate(standing: Standing) -> Estimate:
-    """Mean and standard error, as wide as the interval over several looks."""
-    interval, deviation = standing.score or {}, deviation_of(standing.entry, standing.metric)
-    if deviation is None or standing.entry.get("looks"):
-        error = (interval["hi"] - interval["lo"]) / (2 * _Z95)
-    else:
-        error = deviation / interval["n"] ** 0.5
-    return Estimate(interval["mean"], error, interval["n"])
 
 
 def _place(standing: Standing) -> tuple[bool, float, str]:

@@ -36,6 +36,9 @@ MaxUsd = Annotated[float | None, typer.Option(help="Stop before spending more th
 Cache = Annotated[Path | None, typer.Option(help="Directory of the reply cache that runs share.")]
 NoReuse = Annotated[bool, typer.Option("--no-reuse", help="Pay anew for replies that another run has already.")]
 MaxRequests = Annotated[int | None, typer.Option(help="Stop before sending more requests than this.")]
+Seeds = Annotated[
+    int | None, typer.Option(metavar="N", help="Train every trained dictionary N times, each with a seed of its own.")
+]
 ShardOf = Annotated[
     str | None,
     typer.Option(
@@ -66,7 +69,7 @@ def demo(
 ) -> None:
     """Measure the embedded subject end to end: offline, free, a few minutes."""
     chosen = [render_override(f"{role}.judge", judge) for role in ("explain", "score")] if judge else []
-    config = _config("demo", [*chosen, *(overrides or [])], max_usd, None, None)
+    config = _config("demo", [*chosen, *(overrides or [])], max_usd)
     _finish(_run(config, out=out, fresh=fresh, as_json=as_json), as_json)
 
 
@@ -76,6 +79,7 @@ def run(
     first: Annotated[str | None, typer.Option("--from", help="Do this stage and all after it again.")] = None,
     last: Annotated[str, typer.Option("--until", help="Stop after this stage.")] = pipeline.STAGES[-1],
     overrides: Set = None,
+    seeds: Seeds = None,
     max_usd: MaxUsd = None,
     max_requests: MaxRequests = None,
     cache: Cache = None,
@@ -85,7 +89,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a config from corpus to leaderboard; the same command again goes on where it stopped."""
-    tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse)
+    tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds)
     if shard is not None:
         _run_shard(tree, shard, out=out, first=first, last=last, fresh=fresh, as_json=as_json)
         return
@@ -123,6 +127,7 @@ def rescore(
 def plan(
     config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
     overrides: Set = None,
+    seeds: Seeds = None,
     detect: Annotated[
         float | None, typer.Option(metavar="D", help="Features needed to show a difference D in mean F1.")
     ] = None,
@@ -141,7 +146,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate requests, tokens, price and time of a config, or of what is left of its run: offline."""
-    tree = load_config(config, overrides or [])
+    tree = _config(config, overrides, seeds=seeds)
     made = planning.make_plan(
         tree,
         difference=detect,
@@ -169,6 +174,7 @@ def _stage_command(stage: str):
         config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
         out: Out = None,
         overrides: Set = None,
+        seeds: Seeds = None,
         max_usd: MaxUsd = None,
         max_requests: MaxRequests = None,
         cache: Cache = None,
@@ -176,7 +182,7 @@ def _stage_command(stage: str):
         shard: ShardOf = None,
         fresh: Fresh = False,
     ) -> None:
-        tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse)
+        tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds)
         if shard is None:
             _run(tree, out=out, last=stage, fresh=fresh)
         else:
@@ -190,13 +196,15 @@ def _whole_stage_command(stage: str):
         config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
         out: Out = None,
         overrides: Set = None,
+        seeds: Seeds = None,
         max_usd: MaxUsd = None,
         max_requests: MaxRequests = None,
         cache: Cache = None,
         no_reuse: NoReuse = False,
         fresh: Fresh = False,
     ) -> None:
-        _run(_config(config, overrides, max_usd, max_requests, cache, no_reuse), out=out, last=stage, fresh=fresh)
+        tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds)
+        _run(tree, out=out, last=stage, fresh=fresh)
 
     return command
 
@@ -204,16 +212,17 @@ def _whole_stage_command(stage: str):
 def _config(
     source: str | RunLayout,
     overrides: list[str] | None,
-    max_usd: float | None,
-    max_requests: int | None,
-    cache: Path | None,
+    max_usd: float | None = None,
+    max_requests: int | None = None,
+    cache: Path | None = None,
     no_reuse: bool = False,
+    seeds: int | None = None,
 ) -> Config:
     chosen = {"max_usd": max_usd, "max_requests": max_requests, "reuse": "false" if no_reuse else None}
     limits = [f"limits.{key}={value}" for key, value in chosen.items() if value is not None]
     if cache is not None:
         limits.append(render_override("limits.cache", str(cache)))
-    chosen_keys = [*(overrides or []), *limits]
+    chosen_keys = [*(overrides or []), *limits, *([] if seeds is None else [f"train.seeds={seeds}"])]
     return load_run_config(source, chosen_keys) if isinstance(source, RunLayout) else load_config(source, chosen_keys)
 
 

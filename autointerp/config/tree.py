@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from autointerp.config.asking import ControlsConfig, ExplainConfig, LimitsConfig, ScoreConfig
 from autointerp.config.core_settings import core_section
-from autointerp.config.dictionary_entry import DERIVED_KINDS, DictionaryEntry
+from autointerp.config.dictionary_entry import DERIVED_KINDS, FIXED_KINDS, DictionaryEntry
+from autointerp.config.dictionary_name import seeded_name
 from autointerp.config.secrets import find_secret
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
 from autointerp.config.sites import Site
@@ -79,6 +80,9 @@ class CorpusConfig(Section):
 class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_filled=True)):
     """Training of dictionaries; all see the same activations in one pass per site."""
 
+    seeds: Positive = 1
+    """Trainings of every trained dictionary, which differ in their seed alone: `sae`, `sae.seed2`, ... The board has
+    one entry for all, and its interval takes in what another training would change."""
     batch_tokens: Positive = 2048
     """Activations in one step."""
     buffer_tokens: Positive = 65_536
@@ -174,6 +178,16 @@ class Config(Section):
     judges: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Options of each judge by name: base_url, key_env (the NAME of an environment variable), ..."""
 
+    @property
+    def every_dictionary(self) -> tuple[DictionaryEntry, ...]:
+        """The run's dictionaries: each trained entry once for every seed, the others once. Entries that refer to a
+        trained one mean its first."""
+        return tuple(
+            entry.model_copy(update={"name": seeded_name(entry.name, seed)})
+            for entry in self.dictionaries
+            for seed in range(1, (1 if entry.kind in FIXED_KINDS else self.train.seeds) + 1)
+        )
+
     @model_validator(mode="after")
     def _check(self) -> Config:
         names = [entry.name for entry in self.dictionaries]
@@ -192,6 +206,11 @@ class Config(Section):
             twice = sorted({label for label in labels if labels.count(label) > 1})
             if twice:
                 raise ValueError(f"{key}: '{twice[0]}' stands twice; give one of them another label")
+        if self.train.seeds > 1 and self.score.sequential is not None:
+            raise ValueError(
+                f"train.seeds = {self.train.seeds} with score.sequential: looks widen intervals over features, not "
+                "over seeds; leave one of them out"
+            )
         _refuse_secrets(self)
         return self
 

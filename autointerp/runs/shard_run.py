@@ -36,7 +36,7 @@ def open_shard(layout: RunLayout, config: Config) -> Manifest:
 
 def evidence_hashes(layout: RunLayout, config: Config) -> dict[str, str]:
     """Hash per dictionary. Raises ArtefactError for a missing file."""
-    return {entry.name: _hash(layout.evidence_file(entry.name)) for entry in config.dictionaries}
+    return {entry.name: _hash(layout.evidence_file(entry.name)) for entry in config.every_dictionary}
 
 
 def require_same_evidence(shard: Mapping[str, str], run: Mapping[str, str], place: Path, root: Path) -> None:

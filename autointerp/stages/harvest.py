@@ -36,7 +36,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     """Write `evidence/<name>.parquet` for every dictionary."""
     start = time.monotonic()
     config = apply_preset(config)
-    require_files(layout, *(file for entry in config.dictionaries for file in dictionary_files(layout, entry.name)))
+    require_files(layout, *(file for entry in config.every_dictionary for file in dictionary_files(layout, entry.name)))
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
         bench = open_workbench(config, objects)
     dictionaries = {
@@ -46,7 +46,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             FiringRules.load(layout.dictionary(entry.name)),
             _longest(config, layout, entry.name),
         )
-        for entry in config.dictionaries
+        for entry in config.every_dictionary
     }
     evidences = harvest(
         bench.subject,

@@ -73,7 +73,7 @@ class _Findings:
                 journal.load_costs(),
                 looks,
                 {scorer.name: scorer.scale for scorer in opened},
-                {entry.name: load_quality(layout, entry.name) for entry in config.dictionaries},
+                {entry.name: load_quality(layout, entry.name) for entry in config.every_dictionary},
             )
 
 
@@ -165,7 +165,7 @@ def _dead(
     """The dictionaries without a feature that fires often enough to be sampled."""
     alive = {evidence.dictionary for evidence in evidences}
     dead = {}
-    for entry in config.dictionaries:
+    for entry in config.every_dictionary:
         if entry.name in alive:
             continue
         layer = config.subject.layer if entry.layer is None else entry.layer

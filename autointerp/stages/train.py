@@ -62,7 +62,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             progress.say(f"corpus: {bench.corpus.n_copies:,} documents left out, near copies of others")
         ready = _open_ready_ones(bench, objects or {}, progress if ranks.is_first else SilentProgress())
         points: dict[SitePoint, list[DictionaryEntry]] = {}
-        for entry in config.dictionaries:
+        for entry in config.every_dictionary:
             points.setdefault(bench.point(entry), []).append(entry)
         origin = {"subject_hash": bench.subject.content_hash(), "corpus_hash": bench.corpus.content_hash()}
         dictionaries: dict[str, Dictionary] = {}
@@ -76,7 +76,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         return {}
     with progress.bar("fit firing rules"):
         rules = _fit_rules(bench, dictionaries, {point: site.sample for point, site in sites.items()})
-    for entry in config.dictionaries:
+    for entry in config.every_dictionary:
         rules[entry.name].save(layout.dictionary(entry.name))
     for site in sites.values():
         del site.sample
@@ -92,7 +92,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
 
 
 def _shown_origins(config: Config, ready: Mapping[str, ReadyDictionary]) -> dict[str, dict[str, Any]]:
-    sources = {entry.name: ready.get(entry.of or entry.name) for entry in config.dictionaries}
+    sources = {entry.name: ready.get(entry.of or entry.name) for entry in config.every_dictionary}
     return {name: source.origin.shown(forced=source.forced) for name, source in sources.items() if source is not None}
 
 
@@ -153,7 +153,7 @@ def _train_at(
 def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> dict[str, ReadyDictionary]:
     """Dictionaries that come as they are, opened before anything is trained, so that a misfit is told early."""
     ready = {}
-    for entry in bench.config.dictionaries:
+    for entry in bench.config.every_dictionary:
         if entry.kind in READY_KINDS:
             ready[entry.name] = open_ready(entry, bench, objects)
             for warning in ready[entry.name].warnings:
@@ -184,7 +184,7 @@ def _fit_rules(
     bench: Workbench, dictionaries: dict[str, Dictionary], samples: dict[SitePoint, Tensor]
 ) -> dict[str, FiringRules]:
     """The firing rule of every dictionary: above 0 for sparse codes, a matched quantile for dense coordinates."""
-    entries = {entry.name: entry for entry in bench.config.dictionaries}
+    entries = {entry.name: entry for entry in bench.config.every_dictionary}
     rules = {
         name: FiringRules.above_zero(dictionary.n_features)
         for name, dictionary in dictionaries.items()

@@ -69,7 +69,7 @@ def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:
         subject = load_subject(config.subject, device=config.device, seed=config.seed)
     else:
         subject = held.open(config.subject, device=config.device, seed=config.seed)
-    for entry in config.dictionaries:
+    for entry in config.every_dictionary:
         subject.check(point_of(config, entry))
     texts = held_texts(objects or {})
     corpus = open_corpus(config.corpus) if texts is None else texts.open()

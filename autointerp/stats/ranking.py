@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from scipy.special import stdtr
 
+from autointerp.stats.seed_effect import Spread, difference_spread
 from autointerp.stats.significance import holm
 
 __all__ = ["Estimate", "Places", "rank_places"]
@@ -16,11 +17,10 @@ LEVEL = 0.05
 
 
 class Estimate(NamedTuple):
-    """Mean over `n` values, with standard error."""
+    """Mean, with its spread where that is known."""
 
     mean: float
-    error: float
-    n: int
+    spread: Spread | None
 
 
 class Places(NamedTuple):
@@ -51,8 +51,7 @@ def rank_places(estimates: Sequence[Estimate], *, level: float = LEVEL) -> list[
 
 
 def _p_value(a: Estimate, b: Estimate) -> float | None:
-    if min(a.n, b.n) < 2 or min(a.error, b.error) <= 0:
+    if a.spread is None or b.spread is None or min(a.spread.error, b.spread.error) <= 0:
         return None
-    parts = (a.error**2, b.error**2)
-    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (a.n - 1) + parts[1] ** 2 / (b.n - 1))
-    return float(2 * stdtr(freedom, -abs(a.mean - b.mean) / sum(parts) ** 0.5))
+    spread = difference_spread(a.spread, b.spread)
+    return spread and float(2 * stdtr(spread.freedom, -abs(a.mean - b.mean) / spread.error))

@@ -17,6 +17,7 @@ __all__ = [
     "N_ARRANGEMENTS",
     "Equivalence",
     "difference_p_value",
+    "equivalence_of",
     "features_needed",
     "find_equivalence",
     "holm",
@@ -160,6 +161,14 @@ def find_equivalence(
         mean, error = float(a.mean() - b.mean()), float(parts.sum()) ** 0.5
         below = (parts**2 / np.array([len(a) - 1, len(b) - 1])).sum()
         freedom = float(parts.sum() ** 2 / below) if below > 0 else 1.0
+    return equivalence_of(mean, error, freedom, margin=margin, level=level)
+
+
+def equivalence_of(
+    mean: float, error: float, freedom: float, *, margin: float, level: float = 0.05
+) -> Equivalence | None:
+    """The two one-sided t-tests of a difference whose standard error has these degrees of freedom; None where that
+    error is 0."""
     if error == 0:
         return None
     above_lower, below_upper = (mean + margin) / error, (margin - mean) / error

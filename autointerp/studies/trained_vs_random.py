@@ -87,7 +87,7 @@ def run_study(
             cell = config.model_copy(update={"subject": subject, "name": name})
             progress.say(f"{name}: begins")
             runs[weights] = Run(pipeline.run(cell, out=out / "runs" / name, progress=progress).root)
-        names = [entry.name for entry in config.dictionaries]
+        names = [entry.name for entry in config.every_dictionary]
         for name in names:
             values = {weights: feature_values(run, name) for weights, run in runs.items()}
             for twin in twins:

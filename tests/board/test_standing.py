@@ -13,6 +13,7 @@ from autointerp.board.protocol import describe_protocol, hash_protocol
 from autointerp.board.standing import Standing, build_sections
 from autointerp.config.loading import parse_config
 from autointerp.stats.ranking import Estimate, rank_places
+from autointerp.stats.seed_effect import Spread
 from tests.board.test_leaderboard import entry, interval, summary
 
 DICTIONARIES = [{"name": "sae", "kind": "identity"}]
@@ -135,7 +136,7 @@ def test_equal_means_are_ranked_apart_less_than_one_time_in_twenty() -> None:
     n_runs, n_apart = 400, 0
     for _ in range(n_runs):
         samples = rng.normal(0.6, 0.2, size=(5, 50))
-        found = rank_places([Estimate(s.mean(), s.std(ddof=1) / 50**0.5, 50) for s in samples])
+        found = rank_places([Estimate(s.mean(), Spread(s.std(ddof=1) / 50**0.5, 49)) for s in samples])
         n_apart += any(places != (1, 5) for places in found)
     assert n_apart / n_runs <= 0.065
 

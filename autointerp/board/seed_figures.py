@@ -1,0 +1,104 @@
+"""What an entry that was trained with several seeds says of them: intervals over seeds, shares of variance, each seed's
+own means.
+
+Takes the rows of one entry's table of scores; an entry of one seed is left as it is. Knows nothing of files or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autointerp.board.scores import ScoreGroup
+from autointerp.config.dictionary_name import seed_of
+from autointerp.stats.intervals import Interval
+from autointerp.stats.seed_effect import SeedMean, variance_shares, widen
+
+__all__ = ["Quality", "Row", "SeededRows", "defined", "mean_quality", "seed_mean"]
+
+Row = Mapping[str, Any]
+
+Quality = Mapping[str, float | int | str | None]
+"""Figures of a dictionary on held-out activations by name: `normalised_mse`, `l0`, `loss_recovered`, ..."""
+
+SeedMeanOf = Callable[[Sequence[Row]], SeedMean]
+
+
+class SeededRows:
+    """The rows of one entry, and how they divide among the dictionaries that were trained of it."""
+
+    def __init__(self, dictionaries: Sequence[str], rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self.by_dictionary = {name: [row for row in rows if row["dictionary"] == name] for name in dictionaries}
+
+    def widen(self, found: Interval | None, mean: SeedMeanOf, bounds: tuple[float, float]) -> Interval | None:
+        """An interval over features, made to hold the one over seeds where there are several."""
+        if found is None or len(self.by_dictionary) < 2:
+            return found
+        seeds = [mean(rows) for rows in self.by_dictionary.values()]
+        return widen(found, [seed for seed in seeds if seed.n], bounds=bounds)
+
+    def shares(
+        self, group: ScoreGroup, window_shares: Mapping[tuple[str, ScoreGroup], float], *, metric: str
+    ) -> dict[str, Any]:
+        """`window_share` of the spread over features; with several seeds `variance_shares`, too."""
+        told = [window_shares.get((name, group)) for name in self.by_dictionary]
+        if len(told) == 1:
+            return {"window_share": told[0]}
+        is_f1 = metric.removeprefix("macro_") == "f1"
+        by_seed = [defined(rows, "f1" if is_f1 else "score") for rows in self.by_dictionary.values()]
+        shares = variance_shares(by_seed, window_shares=told if is_f1 else None)
+        if shares is None:
+            return {"window_share": None, "variance_shares": None}
+        within = 1 - shares.seeds
+        share = shares.windows / within if shares.windows is not None and within else None
+        return {"window_share": share, "variance_shares": shares._asdict()}
+
+    def by_seed(self, measures: Sequence[str]) -> dict[str, Any]:
+        """`n_seeds`, and `by_seed`: each one's dictionary, counts, and mean of each measure over `n` features. Nothing
+        for one seed."""
+        if len(self.by_dictionary) < 2:
+            return {}
+        found = []
+        for name, rows in self.by_dictionary.items():
+            means = {measure: seed_mean(lambda row, column=measure: row[column])(rows) for measure in measures}
+            found.append(
+                {
+                    "seed": seed_of(name),
+                    "dictionary": name,
+                    "n_sampled": len(rows),
+                    "n_scored": sum(row["unscored"] is None for row in rows),
+                    **{measure: mean._asdict() for measure, mean in means.items() if mean.n},
+                }
+            )
+        return {"n_seeds": len(found), "by_seed": found}
+
+
+def seed_mean(value: Callable[[Row], float | None]) -> SeedMeanOf:
+    """How a seed's mean is had of its rows; 0.0 over none."""
+
+    def mean(rows: Sequence[Row]) -> SeedMean:
+        known = [found for row in rows if (found := value(row)) is not None]
+        return SeedMean(float(np.mean(known)) if known else 0.0, len(known))
+
+    return mean
+
+
+def defined(rows: Sequence[Row], measure: str) -> list[float]:
+    """The values of a measure where it has one."""
+    return [row[measure] for row in rows if row[measure] is not None]
+
+
+def mean_quality(seeds: Sequence[Quality]) -> Quality:
+    """The mean of each figure over seeds, None where one lacks it; what is the same for all is left as it is."""
+    if len(seeds) == 1:
+        return seeds[0]
+    found: dict[str, float | int | str | None] = {}
+    for name in dict.fromkeys(name for quality in seeds for name in quality):
+        values = [quality.get(name) for quality in seeds]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        mean = float(np.mean(numbers)) if len(numbers) == len(values) else None
+        found[name] = values[0] if len(set(values)) == 1 else mean
+    return found
