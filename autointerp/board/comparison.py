@@ -284,7 +284,7 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
         figure = f"{row.metric} {_signed(d)}{effect}{p}"
         lines.append(f"{head}: {figure} (n {sizes}{least}{needed})")
         if row.equal_density is not None:
-            lines.append(f"    {_equal_density(row.equal_density)}")
+            lines.append(f"    {_equal_density(row.equal_density, has_seeds=row.method == 'seeds')}")
         if row.equivalence is not None:
             lines.append(f"    {_equivalence(row.equivalence)}")
     methods = sorted({row.method for row in rows})
@@ -304,12 +304,13 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def _equal_density(found: EqualDensity) -> str:
+def _equal_density(found: EqualDensity, *, has_seeds: bool) -> str:
     pairs = f"{found.n_pairs} of {found.n_possible} possible pairs within {CALIPER:g}x"
     if found.medians is not None:
         pairs += f"; median densities {found.medians[0]:.2g} and {found.medians[1]:.2g}"
     if found.matched is None:
-        return f"at equal density: no number, the densities do not overlap ({pairs})"
+        why = "fewer than two seeds have 20 pairs" if has_seeds else "the densities do not overlap"
+        return f"at equal density: no number, {why} ({pairs})"
     strata = "" if found.strata is None else f"; by strata {_signed(found.strata)}"
     return f"at equal density: {_signed(found.matched)} ({pairs}){strata}"
 

@@ -63,11 +63,14 @@ def seeded_equal_density(
         )
         for seed in range(n)
     ]
+    rates = [np.concatenate(side) for side in (first_density, second_density)]
+    medians = [float(np.exp(np.median(np.log(side)))) for side in rates if len(side)]
     return EqualDensity(
         _mean_over_seeds([each.matched for each in found], shared, bounds),
         sum(each.n_pairs for each in found),
         sum(each.n_possible for each in found),
         _mean_over_seeds([each.strata for each in found], shared, bounds),
+        (medians[0], medians[1]) if len(medians) == 2 else None,
     )
 
 
