@@ -31,7 +31,7 @@ def with_protocol(name: str, f1: float, *overrides: str, **changes: Any) -> dict
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("score.scorers=[{name='detection', negatives='other_feature'}]", "scorer.negatives other_feature, not random"),
+        ("score.scorers=[{name='detection', negatives='other_feature'}]", "scorer.negatives other_feature, not domain"),
         ("score.scorers=[{name='detection', sampling='top'}]", "scorer.sampling top, not range"),
         ("score.scorers=[{name='detection', n_positive=5}]", "scorer.n_positive 5, not 20"),
         ("score.scorers=[{name='detection', windows_per_request=5}]", "scorer.windows_per_request 5, not 10"),
