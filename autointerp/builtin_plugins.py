@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from autointerp.judges.protocol import Capabilities
+from autointerp.judges.judge import Capabilities
 
 __all__ = ["BUILTIN", "EXPLAINERS", "JUDGES", "SCORERS", "Abilities", "Ability", "BuiltinJudge"]
 

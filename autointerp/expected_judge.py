@@ -18,8 +18,8 @@ from autointerp.judges.endpoint.heeding import room_to_think
 from autointerp.judges.endpoint.prices import Price, price_of
 from autointerp.judges.endpoint.probe_memory import recall
 from autointerp.judges.endpoint.token_counting import TokenCounter, find_counter
+from autointerp.judges.judge import Request
 from autointerp.judges.options import read_options
-from autointerp.judges.protocol import Request
 from autointerp.judges.tasks import (
     GroupTask,
     IntruderTask,

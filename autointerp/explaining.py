@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from autointerp.explain.protocol import Explainer, Reading
+from autointerp.explain.explainer import Explainer, Reading
 from autointerp.judges.engine.client import Failure, Outcome
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import NO_JUDGE, Explanation
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream
-from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps
+from autointerp.workers import Asker, Recorder, Tally, Work, guard, run_steps
 
 __all__ = ["explain_features"]
 
@@ -26,7 +26,7 @@ async def explain_features(
     seed: int,
     n_workers: int = 16,
     recorder: Recorder | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Tally], None] | None = None,
 ) -> tuple[Explanation, ...]:
     """Explanations by every explainer of every feature that can be scored, sorted by dictionary, feature and explainer.
 
@@ -34,7 +34,7 @@ async def explain_features(
     finished has been flushed; any other failure becomes the feature's record.
     """
     wanted = [evidence for evidence in evidences if evidence.unscored is None]
-    work = Work(client, judge, recorder, Progress(len(wanted) * len(explainers)), on_progress)
+    work = Work(client, judge, recorder, Tally(len(wanted) * len(explainers)), on_progress)
     steps = (partial(_explain_one, work, explainer, evidence, seed) for evidence in wanted for explainer in explainers)
     await run_steps(work, steps, n_workers)
     work.require_results()

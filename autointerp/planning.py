@@ -13,7 +13,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.expected_judge import ASSUMED, Assumptions, ExpectedJudge
 from autointerp.judges.endpoint.token_counting import TokenCounter
-from autointerp.judges.protocol import Request
+from autointerp.judges.judge import Request
 from autointerp.records.verdict import NO_EXPLAINER
 from autointerp.rehearsal import (
     needs_explanation,
@@ -23,7 +23,7 @@ from autointerp.rehearsal import (
     window_tokens,
 )
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import Unscorable
+from autointerp.score.scorer import Unscorable
 from autointerp.stats.significance import features_needed, smallest_difference
 
 __all__ = ["ASSUMED", "Assumptions", "Plan", "PlannedStage", "Power", "make_plan"]

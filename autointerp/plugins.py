@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.distribution import DISTRIBUTION
 from autointerp.errors import AutointerpError, PluginError
-from autointerp.judges.protocol import Judge
+from autointerp.judges.judge import Judge
 
 __all__ = [
     "PluginListing",

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from autointerp.config.asking import ExplainerConfig, ScorerConfig
 from autointerp.config.tree import Config, HarvestConfig
+from autointerp.explain.explainer import Reading
 from autointerp.explain.opening import check_explainer_settings, open_explainer
 from autointerp.explain.pairs import require_pairs
-from autointerp.explain.protocol import Reading
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence, FiringRule, PinnedEffect, TokenEffect
 from autointerp.records.window import ACTIVATING, Kind, Window
 from autointerp.score.opening import check_scorer_settings, open_scorer
-from autointerp.score.protocol import Unscorable
 from autointerp.score.sampling import N_OTHERS
+from autointerp.score.scorer import Unscorable
 from autointerp.seeds import stream
 
 __all__ = [

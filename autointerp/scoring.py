@@ -8,15 +8,15 @@ from functools import partial
 from types import MappingProxyType
 
 from autointerp.judges.engine.client import Failure
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score.controls import by_dictionary, fixed_controls, shuffled_partners
-from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.score.sampling import assert_apart, fixed_others
+from autointerp.score.scorer import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.seeds import stream
-from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps
+from autointerp.workers import Asker, Recorder, Tally, Work, guard, run_steps
 
 __all__ = ["Scoring", "score_features"]
 
@@ -52,7 +52,7 @@ async def score_features(
     n_workers: int = 16,
     recorder: Recorder | None = None,
     is_recorded_only: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Tally], None] | None = None,
 ) -> Scoring:
     """Hold every explainer's explanations against their features' windows under every scorer; all see the same windows.
 
@@ -71,7 +71,7 @@ async def score_features(
         and (wanted is None or (evidence.dictionary, evidence.feature) in wanted)
     ]
     n_each = sum(len(explainers) if scorer.scale.needs_explanation else 1 for scorer in scorers)
-    work = Work(client, judge, recorder, Progress(len(mine) * n_each), on_progress, is_recorded_only)
+    work = Work(client, judge, recorder, Tally(len(mine) * n_each), on_progress, is_recorded_only)
     features = _features(mine, tuple(told.values()), scorers, seed)
     steps = (partial(_score_one, work, feature, others[feature.evidence.dictionary]) for feature in features)
     await run_steps(work, steps, n_workers)
@@ -79,10 +79,10 @@ async def score_features(
     return Scoring(
         tuple(sorted(work.verdicts, key=_place)),
         tuple(sorted(work.unscored)),
-        n_verdicts=work.progress.n_verdicts,
-        n_unscored=work.progress.n_unscored,
-        n_reasked=work.progress.n_reasked,
-        n_requests=work.progress.n_requests,
+        n_verdicts=work.tally.n_verdicts,
+        n_unscored=work.tally.n_unscored,
+        n_reasked=work.tally.n_reasked,
+        n_requests=work.tally.n_requests,
     )
 
 

@@ -13,11 +13,11 @@ from typing import Protocol, TypeVar, runtime_checkable
 from autointerp.errors import ArtefactError, RunStopped
 from autointerp.event_loop import run_async
 from autointerp.judges.engine.client import Client, Failure, Outcome
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.records.verdict import NO_JUDGE, Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
 
-__all__ = ["Asker", "Progress", "Recorder", "Work", "guard", "run_steps", "run_with"]
+__all__ = ["Asker", "Recorder", "Tally", "Work", "guard", "run_steps", "run_with"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Recorder(Protocol):
 
 
 @dataclass(slots=True)
-class Progress:
+class Tally:
     """What is done: features (once per scorer), requests answered, and what their replies cost."""
 
     n_features: int
@@ -78,8 +78,8 @@ class Work:
     client: Asker
     judge: str
     recorder: Recorder | None
-    progress: Progress
-    on_progress: Callable[[Progress], None] | None
+    tally: Tally
+    on_progress: Callable[[Tally], None] | None
     # verdicts and unscored are only counted here, so that memory does not grow with the run
     is_recorded_only: bool = False
     explanations: list[Explanation] = field(default_factory=list)
@@ -94,8 +94,8 @@ class Work:
             self.recorder.save_explanations([explanation])
 
     def add_verdicts(self, verdicts: Sequence[Verdict]) -> None:
-        self.progress.n_verdicts += len(verdicts)
-        self.progress.n_unparsed += sum(verdict.answer == "unparsed" for verdict in verdicts)
+        self.tally.n_verdicts += len(verdicts)
+        self.tally.n_unparsed += sum(verdict.answer == "unparsed" for verdict in verdicts)
         if verdicts:
             kept = ["kept" if v.answer in ("fires", "silent") else v.answer for v in verdicts]
             self._note(verdicts[0].explainer, verdicts[0].scorer, kept)
@@ -105,7 +105,7 @@ class Work:
             self.recorder.save_verdicts(verdicts)
 
     def add_unscored(self, unscored: Unscored) -> None:
-        self.progress.n_unscored += 1
+        self.tally.n_unscored += 1
         if not self.is_recorded_only:
             self.unscored.append(unscored)
         if self.recorder is not None:
@@ -114,16 +114,16 @@ class Work:
     async def ask(self, request: Request, account: Account) -> Outcome:
         """The outcome, counted, its price booked to `account`."""
         outcome = await self.client.ask(request, account=account)
-        self.progress.n_requests += 1
+        self.tally.n_requests += 1
         if not isinstance(outcome, Failure):
-            self.progress.usd += outcome.usage.usd or 0.0
-            self.progress.n_unpriced += outcome.usage.usd is None
+            self.tally.usd += outcome.usage.usd or 0.0
+            self.tally.n_unpriced += outcome.usage.usd is None
         return outcome
 
     async def reask(self, request: Request, account: Account) -> Outcome:
         """As `ask`, again because a reply could not be read."""
         outcome = await self.ask(request, account)
-        self.progress.n_reasked += 1
+        self.tally.n_reasked += 1
         return outcome
 
     def note_reading(self, account: Account, request: Request, reply: Reply, *, is_readable: bool) -> None:
@@ -140,9 +140,9 @@ class Work:
             self.client.note_results(explainer, scorer, Counter(outcomes))
 
     def finish_one(self) -> None:
-        self.progress.n_done += 1
+        self.tally.n_done += 1
         if self.on_progress is not None:
-            self.on_progress(self.progress)
+            self.on_progress(self.tally)
 
 
 async def guard(name: str, step: Awaitable[T]) -> T | None:

@@ -18,16 +18,16 @@ from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure, Outcome
-from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
+from autointerp.judges.judge import Capabilities, Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 from autointerp.scoring import Scoring, score_features
-from autointerp.workers import Asker, Progress
+from autointerp.workers import Asker, Tally
 from tests.score.planted import fires_on, make_evidence
 
 EVIDENCE = [make_evidence(fires_on(token), feature=i, n_documents=250) for i, token in enumerate([" self", "ing"])]
@@ -114,7 +114,7 @@ async def ascore(
 def explain(client: Asker, **settings: object) -> tuple[tuple[Explanation, ...], int]:
     seen = [0]
 
-    def look(state: Progress) -> None:
+    def look(state: Tally) -> None:
         seen[0] = state.n_reasked
 
     explainer = open_explainer(ExplainerConfig(), ExplainConfig.model_validate(settings))

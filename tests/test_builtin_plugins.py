@@ -13,7 +13,7 @@ import pytest
 from autointerp.builtin_plugins import JUDGES, Abilities
 from autointerp.errors import AutointerpError
 from autointerp.judges.in_process import local, local_embedding
-from autointerp.judges.protocol import Capabilities
+from autointerp.judges.judge import Capabilities
 from autointerp.plugins import open_judge
 
 HERE = {"base_url": "http://localhost:1/v1", "key_env": ""}

@@ -17,8 +17,8 @@ from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure, Outcome
+from autointerp.judges.judge import Capabilities, Judge, Reply, Request, Usage
 from autointerp.judges.offline.pattern import open_judge as open_pattern
-from autointerp.judges.protocol import Capabilities, Judge, Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Unscored, Verdict
@@ -29,7 +29,7 @@ from autointerp.score import detection, marked
 from autointerp.score.controls import GENERIC
 from autointerp.score.listing import ListScorer
 from autointerp.scoring import Scoring, score_features
-from autointerp.workers import Progress
+from autointerp.workers import Tally
 from tests.score.planted import fires_on, make_evidence
 
 TOKENS = [" return", " class", " self", "ing", ":", " alpha"]
@@ -303,7 +303,7 @@ def test_a_stop_ends_the_run_and_keeps_what_is_done(error: Exception) -> None:
 def test_results_are_recorded_as_they_come_and_all_of_them() -> None:
     kept, seen = Kept(), []
 
-    def look(progress: Progress) -> None:
+    def look(progress: Tally) -> None:
         seen.append((progress.n_done, len({(v.dictionary, v.feature, v.scorer) for v in kept.verdicts})))
 
     scoring = score(Scripted(oracle), n_workers=1, recorder=kept, on_progress=look)

@@ -17,10 +17,10 @@ import pytest
 from autointerp.errors import Interrupted, JudgeStopped
 from autointerp.interruption import Interruption
 from autointerp.judges.engine.client import Client
-from autointerp.judges.protocol import Reply, Request, Usage
+from autointerp.judges.judge import Reply, Request, Usage
 from autointerp.runs.journal import open_journal
 from autointerp.runs.reply_cache import open_reply_cache
-from autointerp.workers import Progress, Work, run_steps
+from autointerp.workers import Tally, Work, run_steps
 from tests.judges.questions import limits, question
 from tests.judges.test_client import Budget, Handmade
 
@@ -136,7 +136,7 @@ def test_what_is_in_flight_is_journalled_and_nothing_more_is_sent(tmp_path: Path
 
                 steps = (lambda number=number: step(number) for number in range(100))
                 try:
-                    await run_steps(Work(client, "j", journal, Progress(100), None), steps, 20)
+                    await run_steps(Work(client, "j", journal, Tally(100), None), steps, 20)
                 except Interrupted:
                     asked.append(len(judge.asked))
                     raise

@@ -12,7 +12,7 @@ import pytest
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.errors import ConfigError, PluginError
 from autointerp.plugins import list_judges, list_plugins, load_plugin, open_judge, open_plugin, split_spec
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 
 _ROOT = Path(__file__).parents[1]
 
@@ -34,7 +34,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 
 _ECHO = """
-from autointerp.judges.protocol import Capabilities, Reply
+from autointerp.judges.judge import Capabilities, Reply
 class Echo:
     capabilities = Capabilities(endpoint="echo", model="m")
     def __init__(self, model, options): self.model, self.options = model, options
@@ -102,7 +102,7 @@ def test_what_is_no_scorer_is_named(install: Callable[..., None], tmp_path: Path
     install("half-scorer", "unused", "class make:\n    name = 'half'\n    def sample(self): ...")
     points = tmp_path / "half_scorer-1.0.dist-info" / "entry_points.txt"
     points.write_text("[autointerp.scorers]\nhalf = half_scorer:make\n")
-    with pytest.raises(PluginError, match=r"scorer 'half' of half-scorer: .* from autointerp\.score\.protocol\.Scorer"):
+    with pytest.raises(PluginError, match=r"scorer 'half' of half-scorer: .* from autointerp\.score\.scorer\.Scorer"):
         open_plugin("autointerp.scorers", "half", kind=Scorer)
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from autointerp.errors import JudgeStopped
 from autointerp.judges.engine.client import Failure, Outcome
-from autointerp.judges.protocol import Reply, Request, Usage
+from autointerp.judges.judge import Reply, Request, Usage
 from autointerp.records.verdict import Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
-from autointerp.workers import Progress, Work, guard, run_steps
+from autointerp.workers import Tally, Work, guard, run_steps
 from tests.judges.questions import question
 
 VERDICT = Verdict("sae", 0, "windows", "detection", "j", "h", None, "w0", "random", False, "silent")
@@ -50,7 +50,7 @@ class Echo:
 
 def make_work(recorder: Kept | None = None, *, outcome: Outcome | None = None, is_recorded_only: bool = False) -> Work:
     echo = Echo(outcome or Reply("yes", "m"))
-    return Work(echo, "j", recorder, Progress(10), None, is_recorded_only)
+    return Work(echo, "j", recorder, Tally(10), None, is_recorded_only)
 
 
 def test_no_more_steps_are_begun_than_there_are_workers_nor_made_before_their_turn() -> None:
@@ -106,8 +106,8 @@ def test_records_that_the_recorder_keeps_need_not_gather(is_recorded_only: bool)
     work.add_unscored(unscored)
     assert kept.kept == [*verdicts, unscored]
     assert (work.verdicts, work.unscored) == (([], []) if is_recorded_only else (verdicts, [unscored]))
-    progress = work.progress
-    assert (progress.n_verdicts, progress.n_unparsed, progress.n_unscored) == (2, 1, 1)
+    tally = work.tally
+    assert (tally.n_verdicts, tally.n_unparsed, tally.n_unscored) == (2, 1, 1)
 
 
 def test_requests_and_what_they_cost_are_counted() -> None:
@@ -116,8 +116,8 @@ def test_requests_and_what_they_cost_are_counted() -> None:
     lost = make_work(outcome=Failure("error", "busy"))
     for work in (paid, paid, lost):
         asyncio.run(work.ask(question(), account))
-    assert (paid.progress.n_requests, paid.progress.usd) == (2, 0.5)
-    assert (lost.progress.n_requests, lost.progress.usd) == (1, 0.0)
+    assert (paid.tally.n_requests, paid.tally.usd) == (2, 0.5)
+    assert (lost.tally.n_requests, lost.tally.usd) == (1, 0.0)
 
 
 def test_a_failing_step_becomes_none_and_a_stop_does_not() -> None:

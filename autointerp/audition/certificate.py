@@ -15,7 +15,7 @@ from typing import Any
 from autointerp.audition.exam import EXAM_VERSION, Exam
 from autointerp.audition.marks import Marks
 from autointerp.errors import ArtefactError, UnreadableFile
-from autointerp.judges.protocol import Capabilities
+from autointerp.judges.judge import Capabilities
 from autointerp.runs.layout import write_text
 from autointerp.small_files import read_json
 

@@ -30,7 +30,7 @@ from autointerp.errors import ConfigError
 from autointerp.judges.tasks import ScoreTask
 from autointerp.records.evidence import Evidence
 from autointerp.score.opening import open_scorer
-from autointerp.score.protocol import Question, Scorer, Unscorable
+from autointerp.score.scorer import Question, Scorer, Unscorable
 from autointerp.seeds import stream
 
 __all__ = ["EXAM_VERSION", "SIZES", "Asked", "Balance", "Exam", "Sitting", "Size", "make_exam"]

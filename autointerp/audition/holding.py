@@ -22,7 +22,7 @@ from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.tree import Config
 from autointerp.expected_judge import ASSUMED, Assumptions, ExpectedJudge
 from autointerp.judges.engine.client import Client
-from autointerp.judges.protocol import Capabilities
+from autointerp.judges.judge import Capabilities
 from autointerp.plugins import open_judge
 from autointerp.progress import Progress
 from autointerp.records.evidence_file import write_evidence
@@ -30,7 +30,7 @@ from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock
 from autointerp.stages.asking import ask_with, judge_options, n_workers
-from autointerp.workers import Progress as WorkProgress
+from autointerp.workers import Tally
 
 __all__ = ["Estimate", "audition_config", "check_judge", "estimate", "folder_name", "hold"]
 
@@ -101,7 +101,7 @@ def hold(judge: str, exam: Exam, *, config: Config, out: Path, progress: Progres
     layout = RunLayout(out)
     stated: list[Capabilities] = []
 
-    async def step(client: Client, journal: Journal, show: Callable[[WorkProgress], None]) -> Sat:
+    async def step(client: Client, journal: Journal, show: Callable[[Tally], None]) -> Sat:
         stated.append(client.capabilities)
         journal.forget_verdicts()
         journal.forget_explanations()

@@ -16,12 +16,12 @@ from autointerp.audition.concepts import TOLD, Told, explanation
 from autointerp.audition.exam import Asked, Balance, Exam, Sitting
 from autointerp.audition.planting import DICTIONARY
 from autointerp.judges.engine.client import Failure
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.records.verdict import Answer, Explanation, Verdict
 from autointerp.records.window import Kind
 from autointerp.runs.reply_record import Account
-from autointerp.score.protocol import AnswerRead
-from autointerp.workers import Asker, Progress, Recorder, Work, guard, run_steps
+from autointerp.score.scorer import AnswerRead
+from autointerp.workers import Asker, Recorder, Tally, Work, guard, run_steps
 
 __all__ = ["Answered", "Bill", "Sat", "sit"]
 
@@ -81,14 +81,14 @@ async def sit(
     judge: str,
     n_workers: int = 16,
     recorder: Recorder | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Tally], None] | None = None,
 ) -> Sat:
     """Put the exam to a judge, `n_workers` requests at a time.
 
     A request that fails gives answers `error` or `refused`. Raises RunStopped when a ceiling is reached or the judge
     cannot go on, and ArtefactError, after what is answered has been recorded.
     """
-    work = Work(client, judge, recorder, Progress(len(exam.evidences)), on_progress)
+    work = Work(client, judge, recorder, Tally(len(exam.evidences)), on_progress)
     left = Counter(asked.feature for asked in exam.asked)
     bills = {scorer.name: Bill() for scorer in exam.scorers}
     read: dict[int, tuple[AnswerRead, ...]] = {}

@@ -10,7 +10,7 @@ from autointerp.batch.rehearsing import run_stage
 from autointerp.batch.state import load_state
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
-from autointerp.judges.protocol import Request
+from autointerp.judges.judge import Request
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.digests import finish_stage
 from autointerp.runs.journal import open_journal

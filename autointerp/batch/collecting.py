@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from autointerp.errors import JudgeError
 from autointerp.judges.engine.client import Failure, Outcome
-from autointerp.judges.keys import reply_from_record, reply_key, shared_key
-from autointerp.judges.protocol import Capabilities, Request
+from autointerp.judges.judge import Capabilities, Request
+from autointerp.judges.reply_key import reply_from_record, reply_key, shared_key
 from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache
 from autointerp.runs.reply_record import Account, ReplyRecord

@@ -20,8 +20,8 @@ from autointerp.batch.request_files import FileLimits, RequestWriter
 from autointerp.batch.state import BatchState, Round, SubmittedFile, load_state
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
-from autointerp.judges.keys import request_to_record
-from autointerp.judges.protocol import Request
+from autointerp.judges.judge import Request
+from autointerp.judges.reply_key import request_to_record
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout, write_failure

@@ -21,7 +21,7 @@ from autointerp.batch.state import load_state
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, RunStopped
 from autointerp.interruption import Interruption
-from autointerp.judges.keys import request_of, shared_key, with_reply
+from autointerp.judges.reply_key import request_of, shared_key, with_reply
 from autointerp.judges.reply_rules import accept, is_price, judge_errors
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.digests import unsealed_journal

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
-from autointerp.judges.protocol import Capabilities, Reply, Request
+from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.plugins import open_judge, split_spec
 from autointerp.runs.layout import RunLayout
 from autointerp.stages.asking import judge_options

@@ -11,8 +11,7 @@ from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.stages import explain, score
 from autointerp.stages.asking import AskWith
-from autointerp.workers import Asker, Recorder
-from autointerp.workers import Progress as WorkProgress
+from autointerp.workers import Asker, Recorder, Tally
 
 __all__ = ["NOWHERE", "StageRecorder", "run_stage"]
 
@@ -45,7 +44,7 @@ def run_stage(
         async def work() -> T:
             with progress.bar(label, unit="features") as bar:
 
-                def show(state: WorkProgress) -> None:
+                def show(state: Tally) -> None:
                     bar.update(state.n_done, total=state.n_features, note=note())
 
                 return await step(client, recorder, show)

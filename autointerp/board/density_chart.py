@@ -24,7 +24,7 @@ _LEFT, _RIGHT = 7.0, 84.0
 _LINE_PX = 13.0
 
 
-class _Scales(NamedTuple):
+class _Axes(NamedTuple):
     x: tuple[float, float]
     y: tuple[float, float]
 
@@ -50,19 +50,18 @@ def draw_density(section: Section) -> Markup | None:
     densities = [point["density"] for point in points] + ([at] if at else [])
     highest = max(p["f1"]["hi"] for p in points)
     lowest = min(*(p["f1"]["lo"] for p in points), highest - 0.05)  # scores that are all the same need a scale, too
-    scales = _Scales((log10(min(densities)) - 0.05, log10(max(densities)) + 0.05), (lowest, highest))
+    axes = _Axes((log10(min(densities)) - 0.05, log10(max(densities)) + 0.05), (lowest, highest))
     parts = [f'<line class="floor" x1="{_LEFT}%" x2="{_RIGHT}%" y1="{_FLOOR}" y2="{_FLOOR}"/>']
     parts += [
-        f'<text x="{scales.across(tick)}" y="{_FLOOR + 16}" text-anchor="middle">{tick:g}</text>'
-        for tick in _ticks(scales)
+        f'<text x="{axes.across(tick)}" y="{_FLOOR + 16}" text-anchor="middle">{tick:g}</text>' for tick in _ticks(axes)
     ]
-    parts += [f'<text x="0%" y="{scales.up(score) + 4}">{score:.2f}</text>' for score in scales.y]
+    parts += [f'<text x="0%" y="{axes.up(score) + 4}">{score:.2f}</text>' for score in axes.y]
     if at:
-        x = scales.across(at)
+        x = axes.across(at)
         parts.append(f'<line class="coin" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_FLOOR}"/>')
-    heights = _apart([scales.up(curve[0]["f1"]["mean"]) for _, curve in curves if curve])
+    heights = _apart([axes.up(curve[0]["f1"]["mean"]) for _, curve in curves if curve])
     for place, (label, curve) in enumerate((label, curve) for label, curve in curves if curve):
-        parts += _line(curve, scales, colour=place % N_COLOURS)
+        parts += _line(curve, axes, colour=place % N_COLOURS)
         name = Markup('<text class="name k{}" x="{}%" y="{}" dy="4">{}</text>')
         parts.append(str(name.format(place % N_COLOURS, _RIGHT + 1, heights[place], label)))
     title = "F1 over firing rate"
@@ -71,25 +70,25 @@ def draw_density(section: Section) -> Markup | None:
     )
 
 
-def _line(curve: Sequence[dict[str, Any]], scales: _Scales, *, colour: int) -> list[str]:
-    places = [(scales.across(point["density"]), point["f1"]) for point in curve]
+def _line(curve: Sequence[dict[str, Any]], axes: _Axes, *, colour: int) -> list[str]:
+    places = [(axes.across(point["density"]), point["f1"]) for point in curve]
     parts = []
     for (x, score), (next_x, next_score) in pairwise(places):
-        ends = f'x1="{x}" x2="{next_x}" y1="{scales.up(score["mean"])}" y2="{scales.up(next_score["mean"])}"'
+        ends = f'x1="{x}" x2="{next_x}" y1="{axes.up(score["mean"])}" y2="{axes.up(next_score["mean"])}"'
         parts.append(f'<line class="curve k{colour}" {ends}/>')
     for (x, score), point in zip(places, curve, strict=True):
         said = f"strongest {point['level']:.0%} of firings: {score['mean']:.3f}, {score['n']} features"
         parts.append(
-            f'<line class="curve thin k{colour}" x1="{x}" x2="{x}" y1="{scales.up(score["lo"])}" '
-            f'y2="{scales.up(score["hi"])}"/>'
-            f'<circle class="k{colour}" cx="{x}" cy="{scales.up(score["mean"])}" r="3.5"><title>{said}</title></circle>'
+            f'<line class="curve thin k{colour}" x1="{x}" x2="{x}" y1="{axes.up(score["lo"])}" '
+            f'y2="{axes.up(score["hi"])}"/>'
+            f'<circle class="k{colour}" cx="{x}" cy="{axes.up(score["mean"])}" r="3.5"><title>{said}</title></circle>'
         )
     return parts
 
 
-def _ticks(scales: _Scales) -> list[float]:
+def _ticks(axes: _Axes) -> list[float]:
     """1, 2 and 5 times powers of ten within the axis."""
-    low, high = scales.x
+    low, high = axes.x
     ticks = [digit * 10.0**power for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
     return [tick for tick in ticks if low <= log10(tick) <= high]
 

@@ -10,7 +10,7 @@ from autointerp.board.metrics import SILENT_KINDS
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
 from autointerp.records.window import Window
-from autointerp.score.protocol import Measure
+from autointerp.score.scorer import Measure
 from autointerp.stats.prevalence import f1_at, precision_at, weighted_recall, window_prevalence
 
 __all__ = ["kind_figures", "population_figures"]

@@ -13,7 +13,7 @@ from autointerp.config.dictionary_name import entry_of
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
 from autointerp.records.window import Window
-from autointerp.score.protocol import Measure
+from autointerp.score.scorer import Measure
 from autointerp.stats.levels import LEVELS, CutScore, JudgedFiring, cut_score, threshold_at
 from autointerp.stats.lookup import TokenRule
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from autointerp.records.window import Kind
-from autointerp.score.protocol import Measure, Scale
+from autointerp.score.scorer import Measure, Scale
 
 __all__ = ["CUT", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "heading_of", "metrics_in", "title_of"]
 

@@ -14,7 +14,7 @@ from autointerp.board.token_figures import firing_figures, simulation_figures, s
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import HARD, WITHIN_DOMAIN, Window
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, always_yes_macro_f1, coin_f1
 from autointerp.stats.calibration import calibration_counts
 from autointerp.stats.confusion import Confusion, confusion_of

@@ -14,7 +14,7 @@ from autointerp.board.score_row import SCORE_SCHEMA, score_feature
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Unscored, Verdict
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 
 __all__ = ["ScoreGroup", "build_scores", "group_verdicts", "index_explanations", "iter_rows", "own_groups"]
 

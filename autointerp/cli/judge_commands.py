@@ -23,9 +23,9 @@ from autointerp.cli.judge_tables import render_findings, render_judges, render_p
 from autointerp.errors import AutointerpError, ConfigError
 from autointerp.explain.contract import check_explainer
 from autointerp.judges.endpoint.probing import Probed
+from autointerp.judges.judge import Judge
 from autointerp.judges.kit.contract import check_judge, count_questions
 from autointerp.judges.kit.findings import CheckResult
-from autointerp.judges.protocol import Judge
 from autointerp.plugins import list_judges, list_plugins, load_plugin, noun_of, open_judge, split_spec
 from autointerp.score.contract import check_scorer
 

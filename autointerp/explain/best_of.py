@@ -18,12 +18,12 @@ from autointerp.config.asking import ExplainConfig, ExplainerConfig, ExplainerEn
 from autointerp.config.section import Rate
 from autointerp.errors import ConfigError
 from autointerp.explain import opening
-from autointerp.explain.protocol import Explainer, Reading, Round
-from autointerp.judges.protocol import Reply, Request
+from autointerp.explain.explainer import Explainer, Reading, Round
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.records.evidence import Evidence
 from autointerp.score.opening import open_scorer
-from autointerp.score.protocol import AnswerRead, Item, Measure, Scorer, Unscorable
+from autointerp.score.scorer import AnswerRead, Item, Measure, Scorer, Unscorable
 from autointerp.stats.metrics import auroc
 from autointerp.stats.simulation import correlation
 

@@ -9,9 +9,9 @@ from functools import partial
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.config.own_settings import declared_settings
 from autointerp.errors import ConfigError
-from autointerp.explain.protocol import Explainer, Reading
+from autointerp.explain.explainer import Explainer, Reading
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.kit.findings import Broken, CheckResult, NotAsked, find_now
-from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import plant_evidence
@@ -43,7 +43,7 @@ def check_explainer(factory: Factory, name: str) -> list[CheckResult]:
         except ConfigError as error:
             raise NotAsked(f"default settings do not make it: {str(error).partition(': ')[2] or error}") from error
         if not isinstance(explainer, Explainer):
-            raise Broken("its class is not derived from autointerp.explain.protocol.Explainer")
+            raise Broken("its class is not derived from autointerp.explain.explainer.Explainer")
         return explainer
 
     checks: dict[str, Callable[[], str]] = {

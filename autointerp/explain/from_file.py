@@ -10,9 +10,9 @@ import numpy as np
 
 from autointerp.config.asking import ExplainConfig
 from autointerp.errors import ConfigError, InputError
+from autointerp.explain.explainer import Explainer, Reading
 from autointerp.explain.explanation_files import Explanations, read_explanation_file
 from autointerp.explain.prompted import WindowlessSettings
-from autointerp.explain.protocol import Explainer, Reading
 from autointerp.records.evidence import Evidence
 
 __all__ = ["FileExplainer", "FileSettings", "open_explainer"]

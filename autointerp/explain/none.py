@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig
+from autointerp.explain.explainer import Explainer, Reading
 from autointerp.explain.prompted import WindowlessSettings
-from autointerp.explain.protocol import Explainer, Reading
 from autointerp.records.evidence import Evidence
 
 __all__ = ["EmptyExplainer", "open_explainer"]

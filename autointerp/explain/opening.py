@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.config.own_settings import declared_settings, read_settings, refuse_unused
-from autointerp.explain.protocol import Explainer
+from autointerp.explain.explainer import Explainer
 from autointerp.plugins import load_plugin, open_plugin
 
 __all__ = ["EXPLAINERS", "check_explainer_settings", "explainer_settings", "open_explainer"]

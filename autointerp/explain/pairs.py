@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autointerp.errors import ConfigError
-from autointerp.explain.protocol import Explainer
-from autointerp.score.protocol import About, Scorer
+from autointerp.explain.explainer import Explainer
+from autointerp.score.scorer import About, Scorer
 
 __all__ = ["is_pair", "require_pairs"]
 

@@ -12,8 +12,8 @@ import hashlib
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig
+from autointerp.explain.explainer import Explainer, Reading
 from autointerp.explain.prompted import WindowlessSettings
-from autointerp.explain.protocol import Explainer, Reading
 from autointerp.judges.offline.pattern import ALGORITHM
 from autointerp.judges.offline.pattern_language import render_pattern
 from autointerp.judges.offline.pattern_learning import learn_pattern

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.explain.protocol import Explainer, reask_explanation
-from autointerp.judges.protocol import Reply, Request
+from autointerp.explain.explainer import Explainer, reask_explanation
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import About
+from autointerp.score.scorer import About
 
 __all__ = ["Ask", "PromptedExplainer", "Shown", "WindowlessSettings"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from autointerp.errors import JudgeError, JudgeRetry, RunStopped
-from autointerp.judges.protocol import RateLimits, Reply, Usage
+from autointerp.judges.judge import RateLimits, Reply, Usage
 from autointerp.judges.tasks import ExplainTask, LikelihoodTask, ScoreTask, SimilarityTask, Task
 from autointerp.runs.storable import storable_text
 from autointerp.safe_text import without_keys_in_use

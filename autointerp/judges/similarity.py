@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autointerp.errors import JudgeStopped
-from autointerp.judges.protocol import Reply, Request, Usage
+from autointerp.judges.judge import Reply, Request, Usage
 from autointerp.judges.tasks import SimilarityTask
 
 __all__ = ["compared_texts", "similarity_reply", "similarity_task"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from autointerp.judges.protocol import Message
+from autointerp.judges.judge import Message
 
 __all__ = ["fold_system", "refuses_system"]
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.prompting.numbers import Numbers
 from autointerp.prompting.probabilities import Tokens, squeeze, token_places
 

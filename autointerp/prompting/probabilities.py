@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Literal
 
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.prompting.lists import LABEL_WORDS, UNKNOWN_WORDS
 from autointerp.prompting.parsing import Answers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.prompting.reasoning import blank_reasoning
 from autointerp.prompting.templates import Prompt
 

@@ -18,7 +18,7 @@ import jinja2
 import jinja2.meta
 
 from autointerp.errors import InputError
-from autointerp.judges.protocol import Message
+from autointerp.judges.judge import Message
 from autointerp.resources import resource
 
 __all__ = ["Prompt", "joint_hash", "load_prompt", "read_prompt"]

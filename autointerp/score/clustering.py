@@ -12,7 +12,7 @@ from itertools import combinations, groupby
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import GroupTask
 from autointerp.prompting.choosing import distinct
 from autointerp.prompting.parsing import diagnose, parse_answers
@@ -21,8 +21,8 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 from autointerp.score.listing import reply_schema
 from autointerp.score.prompted import PromptedScorer
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
 from autointerp.score.sampling import MIN_WINDOWS, besides, choose_positives
+from autointerp.score.scorer import AnswerRead, Item, Question, Scale, Unscorable
 from autointerp.score.trials import WindowTrialSettings, as_passage, deal, render_passage
 
 __all__ = ["N_OTHER", "N_OWN", "ClusteringScorer", "open_scorer"]

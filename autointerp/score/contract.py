@@ -13,13 +13,13 @@ from functools import partial
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.config.own_settings import declared_settings
+from autointerp.judges.judge import Reply
 from autointerp.judges.kit.findings import Broken, CheckResult, NotAsked, find_now
-from autointerp.judges.protocol import Reply
 from autointerp.judges.tasks import ExplainTask, IntruderTask, PickEffectTask, ScoreTask, SimulateTask
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import TRAP, plant_evidence
 from autointerp.records.window import ACTIVATING, Kind, Window
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Scorer, Unscorable
+from autointerp.score.scorer import AnswerRead, Item, Question, Scale, Scorer, Unscorable
 from autointerp.seeds import stream
 
 __all__ = ["Factory", "check_scorer"]
@@ -44,7 +44,7 @@ def check_scorer(factory: Factory, name: str) -> list[CheckResult]:
         )
         scorer = factory(settings, ScoreConfig())
         if not isinstance(scorer, Scorer):
-            raise Broken("its class is not derived from autointerp.score.protocol.Scorer")
+            raise Broken("its class is not derived from autointerp.score.scorer.Scorer")
         return scorer
 
     checks: dict[str, Callable[[], str]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autointerp.config.asking import ScoreConfig
-from autointerp.judges.protocol import Message
+from autointerp.judges.judge import Message
 from autointerp.judges.tasks import Passage, SimilarityTask
 from autointerp.score.graded import GradedScorer, GradedSettings
 

@@ -18,8 +18,8 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.token_key import name_tokens, named_tokens
 from autointerp.records.window import Window
 from autointerp.score.listing import ListScorer
-from autointerp.score.protocol import Item, Unscorable
 from autointerp.score.sampling import choose_positives, too_few
+from autointerp.score.scorer import Item, Unscorable
 
 __all__ = ["FuzzingScorer", "open_scorer"]
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import Passage, Task
 from autointerp.prompting.templates import load_prompt
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
+from autointerp.score.scorer import AnswerRead, Item, Question, Scale, Scorer, Unscorable
 
 __all__ = ["GradedScorer", "GradedSettings"]
 

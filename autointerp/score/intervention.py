@@ -16,7 +16,7 @@ from autointerp.config.asking import ScoreConfig
 from autointerp.judges.tasks import PickEffectTask, ShownEffect
 from autointerp.prompting.marking import quote
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, PinnedEffect, TokenEffect
-from autointerp.score.protocol import Item, Scale, Unscorable
+from autointerp.score.scorer import Item, Scale, Unscorable
 from autointerp.score.trials import TrialScorer, TrialSettings
 
 __all__ = ["N_TOKENS", "InterventionScorer", "open_scorer"]

@@ -16,8 +16,8 @@ from autointerp.judges.tasks import IntruderTask
 from autointerp.prompting.choosing import distinct
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Kind, Window
-from autointerp.score.protocol import Item, Scale, Unscorable
 from autointerp.score.sampling import besides, choose_positives, too_few
+from autointerp.score.scorer import Item, Scale, Unscorable
 from autointerp.score.trials import TrialScorer, WindowTrialSettings, as_passage, deal, render_passage
 
 __all__ = ["N_SHOWN", "IntruderScorer", "IntruderSettings", "open_scorer"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.marking import mark, quote
 from autointerp.prompting.parsing import Bit, diagnose, find_answers
@@ -14,7 +14,7 @@ from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.prompting.refusals import is_refusal
 from autointerp.records.verdict import Answer
 from autointerp.score.prompted import PromptedScorer
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale
+from autointerp.score.scorer import AnswerRead, Item, Question, Scale
 
 __all__ = ["ListScorer", "reply_schema"]
 

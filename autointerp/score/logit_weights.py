@@ -16,8 +16,8 @@ from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, TokenEffect
 from autointerp.records.window import Kind, Window
 from autointerp.score.listing import ListScorer
-from autointerp.score.protocol import Item, Scale, Unscorable
 from autointerp.score.sampling import too_few
+from autointerp.score.scorer import Item, Scale, Unscorable
 
 __all__ = ["LogitWeightsScorer", "open_scorer"]
 

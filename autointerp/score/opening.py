@@ -5,7 +5,7 @@ from __future__ import annotations
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.config.own_settings import declared_settings, read_settings, refuse_unused
 from autointerp.plugins import load_plugin, open_plugin
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 
 __all__ = ["SCORERS", "check_scorer_settings", "open_scorer", "scorer_settings"]
 

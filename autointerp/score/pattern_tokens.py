@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autointerp.config.asking import ScoreConfig
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.parsing import diagnose, find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.score.listing import reply_schema
-from autointerp.score.protocol import Question, Scale
+from autointerp.score.scorer import Question, Scale
 from autointerp.score.token_by_token import TokenScorer, TokenSettings
 
 __all__ = ["PatternTokensScorer", "open_scorer"]

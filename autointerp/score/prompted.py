@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import Task
 from autointerp.prompting.reasking import reask
 from autointerp.prompting.templates import joint_hash, load_prompt
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import Item, Question, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
+from autointerp.score.scorer import Item, Question, Scorer, Unscorable
 
 __all__ = ["PromptedScorer"]
 

@@ -14,8 +14,8 @@ from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.prompting.choosing import spread_over_range
 from autointerp.records.evidence import Evidence
 from autointerp.score.listing import ListScorer
-from autointerp.score.protocol import Item, Scale, Unscorable
 from autointerp.score.sampling import besides, sample_items
+from autointerp.score.scorer import Item, Scale, Unscorable
 
 __all__ = ["RecallScorer", "open_scorer"]
 

@@ -17,7 +17,7 @@ from autointerp.records.document import family_of
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Kind, Window
 from autointerp.score.likeness import nearest_texts
-from autointerp.score.protocol import Item, Unscorable
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.seeds import derive
 
 __all__ = [

@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import HIGHEST, SimulateTask
 from autointerp.prompting.expectations import expected_values
 from autointerp.prompting.marking import mark, quote
 from autointerp.prompting.numbers import diagnose_numbers, find_numbers
 from autointerp.records.evidence import Evidence
 from autointerp.records.token_key import name_tokens, named_tokens
-from autointerp.score.protocol import Item, Question, Scale, Unscorable
+from autointerp.score.scorer import Item, Question, Scale, Unscorable
 from autointerp.score.token_by_token import TokenScorer, TokenSettings
 
 __all__ = ["OneByOneSimulation", "SimulationScorer", "SimulationSettings", "open_scorer"]

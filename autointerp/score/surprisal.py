@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from autointerp.config.asking import ScoreConfig
-from autointerp.judges.protocol import Message
+from autointerp.judges.judge import Message
 from autointerp.judges.tasks import LikelihoodTask, Passage
 from autointerp.score.graded import GradedScorer, GradedSettings
 

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autointerp.config.asking import ScorerConfig
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import ScoreTask, SimulateTask
 from autointerp.prompting.marking import quote
 from autointerp.prompting.refusals import is_refusal
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import HARD, Window
 from autointerp.score.prompted import PromptedScorer
-from autointerp.score.protocol import AnswerRead, Item, Question, Unscorable
+from autointerp.score.scorer import AnswerRead, Item, Question, Unscorable
 
 __all__ = ["FIRES_FROM", "ShownTokens", "TokenScorer", "TokenSettings", "shown_tokens"]
 

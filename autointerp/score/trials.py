@@ -10,14 +10,14 @@ import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.config.section import Positive
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import Passage, Task
 from autointerp.prompting.marking import firing_spans, mark, quote
 from autointerp.prompting.numbered import diagnose_number, number_schema, parse_number
 from autointerp.prompting.refusals import is_refusal
 from autointerp.records.window import Window
 from autointerp.score.prompted import PromptedScorer
-from autointerp.score.protocol import AnswerRead, Item, Question
+from autointerp.score.scorer import AnswerRead, Item, Question
 
 __all__ = ["TrialScorer", "TrialSettings", "WindowTrialSettings", "as_passage", "deal", "render_passage"]
 

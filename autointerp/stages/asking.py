@@ -16,7 +16,7 @@ from autointerp.interruption import Interruption
 from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
-from autointerp.judges.protocol import Capabilities, Judge
+from autointerp.judges.judge import Capabilities, Judge
 from autointerp.judges.reply_rules import judge_errors
 from autointerp.plugins import open_judge, split_spec
 from autointerp.progress import Progress
@@ -25,7 +25,7 @@ from autointerp.runs.journal_reader import JournalReader, Totals
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.reply_cache import default_cache_path, open_reply_cache
 from autointerp.stages.asking_display import AskingDisplay
-from autointerp.workers import Progress as WorkProgress
+from autointerp.workers import Tally
 
 __all__ = ["AskWith", "ask_with", "budget_of", "judge_options", "n_workers", "probe"]
 
@@ -33,7 +33,7 @@ _BEAT_S = 1.0
 
 T = TypeVar("T")
 
-Step = Callable[[Client, Journal, Callable[[WorkProgress], None]], Coroutine[Any, Any, T]]
+Step = Callable[[Client, Journal, Callable[[Tally], None]], Coroutine[Any, Any, T]]
 
 
 class AskWith(Protocol):

@@ -17,14 +17,14 @@ from autointerp.explain.pairs import require_pairs
 from autointerp.judges.endpoint.probing import Probed, told_when_silent
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
-from autointerp.judges.protocol import Capabilities, Judge, Message, Request
+from autointerp.judges.judge import Capabilities, Judge, Message, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow, SimilarityTask, Task
 from autointerp.plugins import open_judge
 from autointerp.progress import Progress
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.opening import check_scorer_settings, open_scorer
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 from autointerp.stages.asking import budget_of, judge_options, probe
 
 __all__ = ["check_judges", "check_settings", "greet_judges"]

@@ -10,7 +10,7 @@ from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
 from autointerp.judges.engine.limits import Waiting
 from autointerp.progress import WORTH_A_LINE_S, Bar, Progress, Speed
-from autointerp.workers import Progress as WorkProgress
+from autointerp.workers import Tally
 
 __all__ = ["AskingDisplay"]
 
@@ -40,13 +40,13 @@ class AskingDisplay:
         self._bar, self._client, self._budget = bar, client, budget
         self._progress, self._label, self._judge = progress, label, judge
         self._clock, self._speed = clock, Speed(clock=clock)
-        self._state = WorkProgress(n_features=0)
+        self._state = Tally(n_features=0)
         self._is_warned, self._n_unpriced = False, 0
         self._n_ended, self._ended_at = 0, clock()
         self._waiting_since: float | None = None
         self._said, self._said_at = "", -math.inf
 
-    def show(self, state: WorkProgress) -> None:
+    def show(self, state: Tally) -> None:
         self._state, self._n_unpriced = state, state.n_unpriced
         self._speed.note(self._n_fresh(state))
         self._draw()
@@ -94,12 +94,12 @@ class AskingDisplay:
         self._said, self._said_at = waiting.reason, now
         self._progress.say(f"{self._label}: {_pause(waiting)}: {waiting.reason}")
 
-    def _n_fresh(self, state: WorkProgress) -> int:
+    def _n_fresh(self, state: Tally) -> int:
         """Requests that the judge answered since this process began."""
         counters = self._client.counters
         return max(0, state.n_requests - counters.n_from_journal - counters.n_from_cache)
 
-    def _left_s(self, state: WorkProgress, per_s: float | None) -> float | None:
+    def _left_s(self, state: Tally, per_s: float | None) -> float | None:
         if per_s is None or not state.n_done:
             return None
         # the pace counts fresh answers only: what journal or cache answered says nothing about the rest
@@ -110,7 +110,7 @@ class AskingDisplay:
         more = f" + {self._n_unpriced:,} unpriced" if self._n_unpriced else ""
         return f"${self._budget.spent_usd:.2f}{more}"
 
-    def _warn(self, state: WorkProgress) -> None:
+    def _warn(self, state: Tally) -> None:
         if self._is_warned or state.n_verdicts < _ENOUGH_VERDICTS:
             return
         frac = state.n_unparsed / state.n_verdicts

@@ -17,7 +17,7 @@ from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.stages.asking import AskWith, ask_with, n_workers
-from autointerp.workers import Progress as WorkProgress
+from autointerp.workers import Tally
 
 __all__ = ["run"]
 
@@ -32,10 +32,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
 
     reasked: list[int] = [0]
 
-    async def explain(
-        client: Client, journal: Journal, show: Callable[[WorkProgress], None]
-    ) -> tuple[Explanation, ...]:
-        def look(state: WorkProgress) -> None:
+    async def explain(client: Client, journal: Journal, show: Callable[[Tally], None]) -> tuple[Explanation, ...]:
+        def look(state: Tally) -> None:
             reasked[:] = [state.n_reasked]
             show(state)
 

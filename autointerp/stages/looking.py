@@ -17,7 +17,7 @@ from autointerp.errors import ArtefactError
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
 from autointerp.score.controls import by_dictionary
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from autointerp.scoring import Scoring
 from autointerp.seeds import derive
 from autointerp.stats.looking import Looks, SettledPair, is_narrow, settle_pairs

@@ -30,7 +30,7 @@ from autointerp.runs.manifest import read_manifest
 from autointerp.runs.reply_record import Account
 from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from autointerp.stages.looking import asked_features
 
 __all__ = ["run"]

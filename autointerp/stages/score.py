@@ -15,12 +15,12 @@ from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
 from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 from autointerp.scoring import Scoring, score_features
 from autointerp.stages.asking import AskWith, ask_with, n_workers
 from autointerp.stages.explanations import load_explanations
 from autointerp.stages.looking import Looked, score_in_looks
-from autointerp.workers import Progress as WorkProgress
+from autointerp.workers import Tally
 
 __all__ = ["run"]
 
@@ -42,7 +42,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
         raise ConfigError("score.sequential looks at all features together; leave it out of runs in shards (--shard)")
     looked: dict[str, Looked] = {}
 
-    async def score(spec: str, client: Client, journal: Journal, show: Callable[[WorkProgress], None]) -> Scoring:
+    async def score(spec: str, client: Client, journal: Journal, show: Callable[[Tally], None]) -> Scoring:
         if spec == config.score.judges[0]:  # those of the other judges are added
             journal.forget_verdicts()
         some = partial(

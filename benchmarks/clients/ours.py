@@ -10,7 +10,7 @@ from pathlib import Path
 from autointerp.config.asking import LimitsConfig
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure
-from autointerp.judges.protocol import Message, Request
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.plugins import open_judge
 from autointerp.runs.journal import open_journal

@@ -11,8 +11,8 @@ from typing import Any
 from autointerp.audition.exam import Exam, Size, make_exam
 from autointerp.audition.marks import Marks, mark
 from autointerp.audition.sitting import Sat, sit
+from autointerp.judges.judge import Reply, Request, Usage
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Reply, Request, Usage
 from autointerp.judges.tasks import ScoreTask
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import unit_hash

@@ -18,8 +18,8 @@ from autointerp.audition.items import KINDS, SCRIPTS, draw_item
 from autointerp.audition.plain_concepts import PLAIN
 from autointerp.audition.planting import _iter_texts
 from autointerp.audition.texts import read_passages
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.offline.scripted import literal
-from autointerp.judges.protocol import Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.seeds import stream
 

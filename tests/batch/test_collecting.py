@@ -10,8 +10,8 @@ import pytest
 from autointerp.batch.collecting import Collector
 from autointerp.errors import ArtefactError, JudgeRejected
 from autointerp.judges.engine.client import Failure, Outcome
-from autointerp.judges.keys import reply_key, reply_to_record
-from autointerp.judges.protocol import Capabilities, Message, Reply, Request, Usage
+from autointerp.judges.judge import Capabilities, Message, Reply, Request, Usage
+from autointerp.judges.reply_key import reply_key, reply_to_record
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.reply_cache import ReplyCache, open_reply_cache

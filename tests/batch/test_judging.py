@@ -9,7 +9,7 @@ import pytest
 from autointerp.batch.judging import BatchJudge, judge_of, open_batch_judge
 from autointerp.errors import JudgeRejected
 from autointerp.judges.endpoint.openai import OpenAIJudge, open_judge
-from autointerp.judges.protocol import Message, Request
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.score.listing import reply_schema
 from tests.batch.world import World

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from autointerp.batch.lines import RawLine, custom_id, iter_lines, key_of, parse_result, render_request
 from autointerp.errors import InputError
 from autointerp.judges.endpoint.openai import OpenAIJudge, open_judge
-from autointerp.judges.protocol import Message, Request
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.score.listing import reply_schema
 

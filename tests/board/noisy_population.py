@@ -17,9 +17,9 @@ from scipy.stats import binom
 from autointerp.board.scores import build_scores
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.engine.client import Outcome
+from autointerp.judges.judge import Judge, Request
 from autointerp.judges.offline.scripted import noisy
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Judge, Request
 from autointerp.judges.tasks import Passage
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import plant_evidence

@@ -10,7 +10,7 @@ import pytest
 from autointerp.board.entries import build_entries
 from autointerp.board.score_row import SCORE_SCHEMA, score_feature
 from autointerp.records.verdict import Explanation, Verdict
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from autointerp.stats.calibration import calibration_curve, calibration_error
 from tests.score.planted import fires_on, make_evidence
 

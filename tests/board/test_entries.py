@@ -9,7 +9,7 @@ import pytest
 from autointerp.board.entries import build_entries
 from autointerp.board.scores import build_scores
 from autointerp.runs.reply_record import Account
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from autointerp.stats.baselines import coin_f1
 from tests.board.synthetic import make_run
 

@@ -19,7 +19,7 @@ from autointerp.board.scores import build_scores
 from autointerp.board.summary import build_summary
 from autointerp.records.evidence import TokenEffect
 from autointerp.records.verdict import Explanation
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from tests.board.synthetic import HOSTILE, Run, make_run
 
 N_FEATURES = 15

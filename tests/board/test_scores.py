@@ -13,7 +13,7 @@ from autointerp.errors import ArtefactError
 from autointerp.records.evidence import FiringCounts
 from autointerp.records.planted import plant_evidence
 from autointerp.records.verdict import Explanation, Unscored, Verdict
-from autointerp.score.protocol import Scale
+from autointerp.score.scorer import Scale
 from autointerp.stats.baselines import coin_f1, coin_macro_f1
 from autointerp.stats.confusion import Table
 from autointerp.stats.metrics import macro_f1

@@ -11,10 +11,10 @@ from autointerp.cli import judge_commands
 from autointerp.cli.judge_tables import render_findings, render_judges
 from autointerp.cli.main import _run
 from autointerp.errors import PluginError
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.kit.contract import FIRST_QUESTION
 from autointerp.judges.kit.findings import CheckResult
 from autointerp.judges.offline.scripted import coin
-from autointerp.judges.protocol import Reply, Request
 from autointerp.plugins import PluginListing
 
 BUILTIN_NAMES = set(BUILTIN["autointerp.judges"])

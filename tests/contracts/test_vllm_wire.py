@@ -20,7 +20,7 @@ from autointerp.batch.lines import parse_result, render_request
 from autointerp.config.asking import LimitsConfig, ScoreConfig
 from autointerp.judges.endpoint.decisions import MOST_QUESTIONS, decision_body, read_decisions
 from autointerp.judges.endpoint.openai import open_judge
-from autointerp.judges.protocol import Message, Request
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.plugins import open_judge as open_any
 from autointerp.score.listing import reply_schema

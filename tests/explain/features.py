@@ -9,12 +9,12 @@ from typing import Any
 
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ExplainConfig, ExplainerEntry
+from autointerp.explain.explainer import Explainer, Reading
 from autointerp.explain.opening import open_explainer
-from autointerp.explain.protocol import Explainer, Reading
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Outcome
+from autointerp.judges.judge import Request
 from autointerp.judges.offline.pattern import PatternJudge
-from autointerp.judges.protocol import Request
 from autointerp.records.evidence import Evidence, PinnedEffect, TokenEffect, TokenUse
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account

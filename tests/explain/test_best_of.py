@@ -12,10 +12,10 @@ import pytest
 from autointerp.config.asking import ExplainConfig
 from autointerp.errors import ConfigError, PluginError
 from autointerp.explain.best_of import BestOfExplainer, BestOfSettings, open_explainer, split_evidence
-from autointerp.explain.protocol import Reading
+from autointerp.explain.explainer import Reading
 from autointerp.judges.engine.client import Failure, Outcome
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.offline.pattern import PatternJudge
-from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import ExplainTask, ScoreTask, SimulateTask
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream

@@ -13,11 +13,11 @@ import pytest
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.explain.contract import check_explainer
+from autointerp.explain.explainer import Reading, Round
 from autointerp.explain.none import EmptyExplainer
 from autointerp.explain.prompted import PromptedExplainer
-from autointerp.explain.protocol import Reading, Round
 from autointerp.explain.windows import WindowsSettings, show_windows
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import ScoreTask
 from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence

@@ -20,7 +20,7 @@ from autointerp.explaining import explain_features
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Verdict
 from autointerp.score.opening import open_scorer
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 from autointerp.scoring import score_features
 from tests.explain.features import Direct, effects, make_feature, opened
 from tests.score.planted import fires_after, fires_on

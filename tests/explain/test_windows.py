@@ -5,9 +5,9 @@ import json
 import pytest
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.explain.explainer import Explainer
 from autointerp.explain.opening import open_explainer
-from autointerp.explain.protocol import Explainer
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.marking import unmark
 from autointerp.seeds import stream

@@ -19,7 +19,7 @@ import pytest
 
 from autointerp.board.score_file import read_scores
 from autointerp.judges.engine.budget import Budget
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.plugins import open_judge
 from autointerp.prompting.parsing import find_answers

@@ -6,7 +6,7 @@ from typing import Any
 
 from autointerp.config.asking import LimitsConfig
 from autointerp.judges.engine.limits import RetrySchedule
-from autointerp.judges.protocol import Message, Request
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 
 __all__ = ["FAST", "limits", "question"]

@@ -13,7 +13,7 @@ import pytest
 from autointerp.errors import JudgeRejected, JudgeRetry, JudgeStopped, LimitReached, RunStopped
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure
-from autointerp.judges.protocol import Capabilities, Message, Reply, Request, Usage
+from autointerp.judges.judge import Capabilities, Message, Reply, Request, Usage
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.reply_cache import ReplyCache, open_reply_cache
 from tests.judges.questions import FAST, limits, question
@@ -402,7 +402,7 @@ def test_a_closed_client_asks_no_more(tmp_path: Path) -> None:
 
 
 def test_the_request_is_kept_in_full(tmp_path: Path) -> None:
-    from autointerp.judges.keys import reply_key
+    from autointerp.judges.reply_key import reply_key
 
     judge = Handmade()
     run(tmp_path / "j", judge, lambda c: ask_many(c, 3))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autointerp.judges.engine.concurrency import Ending, Slots, Turn
 from autointerp.judges.engine.quota import Quota
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 from tests.drawing import examples
 
 OK, BUSY, FAILED, UNREACHED = Ending.ANSWERED, Ending.OVERLOADED, Ending.FAILED, Ending.UNREACHED

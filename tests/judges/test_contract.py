@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped, RunStopped
+from autointerp.judges.judge import Capabilities, Judge, Reply, Request, Usage
 from autointerp.judges.kit.contract import FIRST_QUESTION, CheckResult, check_judge, count_questions
-from autointerp.judges.protocol import Capabilities, Judge, Reply, Request, Usage
 from autointerp.judges.tasks import ScoreTask
 from autointerp.plugins import open_judge
 

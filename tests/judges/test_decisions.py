@@ -14,7 +14,7 @@ from autointerp.errors import JudgeRetry
 from autointerp.judges.endpoint.decisions import MOST_QUESTIONS, can_decide, decision_body, read_decisions
 from autointerp.judges.endpoint.openai import OpenAIJudge, open_judge
 from autointerp.judges.engine.budget import Budget
-from autointerp.judges.protocol import Request
+from autointerp.judges.judge import Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 from autointerp.prompting.parsing import parse_answers
 from tests.judges.fault_server import FaultServer, Said

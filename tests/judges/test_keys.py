@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key
-from autointerp.judges.protocol import Capabilities, Message, Reply, Usage
+from autointerp.judges.judge import Capabilities, Message, Reply, Usage
+from autointerp.judges.reply_key import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.reply_rules import accept
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.runs.journal import open_journal

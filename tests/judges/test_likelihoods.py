@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.errors import JudgeRejected
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import GroupTask, IntruderTask, LikelihoodTask, Passage
 from autointerp.plugins import open_judge
 from autointerp.prompting.numbered import number_schema, parse_number

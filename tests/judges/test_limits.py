@@ -9,7 +9,7 @@ import pytest
 
 from autointerp.errors import JudgeRetry, JudgeStopped, RunStopped
 from autointerp.judges.engine.limits import Limiter, RetrySchedule
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 
 
 def limiter(n_concurrent: int = 4, **schedule: object) -> Limiter:

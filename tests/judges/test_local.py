@@ -16,8 +16,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.kit.contract import check_judge
-from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 from autointerp.plugins import open_judge
 from autointerp.prompting.parsing import find_answers

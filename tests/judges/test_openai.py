@@ -16,8 +16,8 @@ from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeRetry
 from autointerp.judges.endpoint.openai import OpenAIJudge, open_judge
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.kit.contract import check_judge
-from autointerp.judges.protocol import Reply, Request
 from autointerp.runs.journal import open_journal
 from tests.judges.fault_server import Fault, FaultServer, a_share_fails, always, completion, content_hash
 from tests.judges.loops import LeapingLoop

@@ -12,10 +12,10 @@ from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig
 from autointerp.errors import ConfigError
 from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
+from autointerp.judges.judge import Judge, Reply, Request
 from autointerp.judges.offline.pattern import PatternJudge, open_judge
 from autointerp.judges.offline.pattern_language import Element, parse_pattern, render_pattern
 from autointerp.judges.offline.pattern_learning import MAX_ELEMENTS, learn_pattern
-from autointerp.judges.protocol import Judge, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
 from autointerp.records.verdict import Verdict
 from autointerp.runs.reply_record import Account

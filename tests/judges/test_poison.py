@@ -11,7 +11,7 @@ import pytest
 from autointerp.errors import JudgeRetry, JudgeStopped, LimitReached
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client, Failure
-from autointerp.judges.protocol import RateLimits, Reply, Request, Usage
+from autointerp.judges.judge import RateLimits, Reply, Request, Usage
 from autointerp.runs.journal import open_journal
 from tests.judges.questions import question
 from tests.judges.test_client import Handmade, Priced, ask_many, run

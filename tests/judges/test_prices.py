@@ -13,7 +13,7 @@ from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.endpoint import OpenAIOptions
 from autointerp.judges.endpoint.openai import OpenAIJudge
 from autointerp.judges.endpoint.prices import Price, _own_rows, price_of, user_price_path
-from autointerp.judges.protocol import Message, Request
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import ScoreTask
 
 OPENAI = "https://api.openai.com/v1"

@@ -15,7 +15,7 @@ from autointerp.judges.endpoint.dialects import DIALECTS
 from autointerp.judges.endpoint.openai import OpenAIJudge, open_judge
 from autointerp.judges.endpoint.probing import find_out
 from autointerp.judges.engine.budget import Budget
-from autointerp.judges.protocol import Capabilities, Reply
+from autointerp.judges.judge import Capabilities, Reply
 from autointerp.score.listing import reply_schema
 from tests.judges.fault_server import Fault, FaultServer, Said, always, completion
 from tests.judges.personalities import KINDS_OF_SERVER, SYSTEM_REFUSALS, Kind

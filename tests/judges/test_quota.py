@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autointerp.judges.engine.quota import Quota
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 
 
 class Clock:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autointerp.errors import JudgeRetry
 from autointerp.judges.endpoint.rate_limits import parse_reset_s, read_rate_limits, retry_after_s
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 
 NOW = 1_790_000_000.0
 

@@ -14,7 +14,7 @@ from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
-from autointerp.judges.protocol import Reply, Request, Usage
+from autointerp.judges.judge import Reply, Request, Usage
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.records.verdict import Explanation
 from autointerp.runs.journal import open_journal

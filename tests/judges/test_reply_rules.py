@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from autointerp.errors import JudgeRejected, JudgeRetry, JudgeStopped
-from autointerp.judges.protocol import RateLimits, Reply, Usage
+from autointerp.judges.judge import RateLimits, Reply, Usage
 from autointerp.judges.reply_rules import BrokenReply, accept, find_breaches, is_price, judge_errors
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from autointerp.errors import ConfigError
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.kit.contract import check_judge
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
 from autointerp.plugins import open_judge
 from autointerp.records.document import Role

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.similarity import similarity_reply
 from autointerp.judges.tasks import Passage, ScoreTask, SimilarityTask
 from autointerp.plugins import open_judge

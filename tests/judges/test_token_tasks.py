@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from autointerp.judges.judge import Judge, Message, Request
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Judge, Message, Request
 from autointerp.judges.tasks import Passage, ScoreTask, SimulateTask, Task
 from autointerp.records.evidence import TokenEffect
 from autointerp.records.window import Window

@@ -17,7 +17,7 @@ from autointerp.judges.endpoint import transport
 from autointerp.judges.endpoint.embedding import open_judge as open_embedding
 from autointerp.judges.endpoint.openai import open_judge
 from autointerp.judges.endpoint.transport import Proxy, find_proxy
-from autointerp.judges.protocol import Message, RateLimits, Reply, Request
+from autointerp.judges.judge import Message, RateLimits, Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask, SimilarityTask
 from tests.judges.fault_server import Fault, FaultServer, Said, always, completion
 from tests.judges.personalities import Kind

@@ -15,8 +15,8 @@ import pytest
 from autointerp.errors import AutointerpError, ConfigError, JudgeRejected, JudgeRetry, JudgeStopped, PluginError
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.client import Client
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.kit.contract import check_judge
-from autointerp.judges.protocol import Message, Reply, Request
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 from autointerp.plugins import open_judge
 from autointerp.prompting.parsing import find_answers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.prompting.expectations import expected_values
 from autointerp.prompting.numbers import Numbers, find_numbers
 

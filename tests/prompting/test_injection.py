@@ -14,7 +14,7 @@ from autointerp.config.asking import ExplainConfig, ExplainerConfig, ScoreConfig
 from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Outcome
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ExplainTask, ScoreTask
 from autointerp.prompting.marking import firing_spans, unmark
 from autointerp.records.evidence import Evidence, FiringRule, TokenEffect

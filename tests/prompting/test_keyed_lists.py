@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.prompting.numbered import parse_number
 from autointerp.prompting.parsing import diagnose, find_answers, parse_answers
 from autointerp.prompting.probabilities import answer_probabilities

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.prompting.parsing import Answers, find_answers
 from autointerp.prompting.probabilities import WIDEST, answer_probabilities
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import ScoreTask
 from autointerp.prompting.reasking import reask
 from autointerp.prompting.templates import load_prompt

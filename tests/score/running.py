@@ -8,12 +8,12 @@ from typing import Any
 
 from autointerp.board.score_row import score_feature
 from autointerp.config.asking import ScoreConfig, ScorerEntry
-from autointerp.judges.protocol import Judge, Reply, Request
+from autointerp.judges.judge import Judge, Reply, Request
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score import opening
-from autointerp.score.protocol import Item, Scorer, Unscorable
+from autointerp.score.scorer import Item, Scorer, Unscorable
 from autointerp.scoring import score_features
 from autointerp.seeds import stream
 

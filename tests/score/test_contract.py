@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from autointerp.builtin_plugins import BUILTIN
-from autointerp.judges.protocol import Message, Reply
+from autointerp.judges.judge import Message, Reply
 from autointerp.plugins import load_plugin
 from autointerp.records.evidence import Evidence
 from autointerp.score.contract import check_scorer
 from autointerp.score.listing import ListScorer
-from autointerp.score.protocol import AnswerRead, Item, Question, Scale, Unscorable
 from autointerp.score.sampling import sample_items
+from autointerp.score.scorer import AnswerRead, Item, Question, Scale, Unscorable
 
 
 class Fine(ListScorer):

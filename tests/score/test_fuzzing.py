@@ -9,7 +9,7 @@ from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.marking import unmark
 from autointerp.records.evidence import TokenUse
 from autointerp.records.token_key import named_tokens
-from autointerp.score.protocol import Item, Unscorable
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.seeds import stream
 from tests.score.planted import VOCABULARY, fires_on, make_evidence, make_window
 from tests.score.running import items_of, open_scorer

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.judges.judge import Judge, Reply
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.bag_of_words import BagOfWordsJudge
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Judge, Reply
 from autointerp.judges.tasks import LikelihoodTask, SimilarityTask
 from autointerp.score.embedding import EmbeddingScorer
 from autointerp.score.graded import GradedScorer
-from autointerp.score.protocol import Item, Unscorable
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.score.surprisal import SurprisalScorer
 from autointerp.seeds import stream
 from autointerp.stats.metrics import auroc

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from autointerp.config.asking import ScoreConfig
+from autointerp.judges.judge import Judge, Reply
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Judge, Reply
 from autointerp.judges.tasks import PickEffectTask
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.score.intervention import N_TOKENS, InterventionScorer, open_scorer
-from autointerp.score.protocol import Item, Unscorable
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.score.trials import TrialSettings
 from autointerp.seeds import stream
 

@@ -18,8 +18,8 @@ from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence, FiringCounts
 from autointerp.records.planted import plant_evidence
 from autointerp.records.window import Kind, Window
-from autointerp.score.protocol import Item, Unscorable
 from autointerp.score.sampling import assert_apart, sample_items
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.seeds import stream
 from tests.drawing import examples
 from tests.score.planted import make_window

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ScoreTask
 from autointerp.prompting.marking import unmark
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
-from autointerp.score.protocol import Item, Scorer
+from autointerp.score.scorer import Item, Scorer
 from autointerp.seeds import stream
 from tests.score.planted import fires_after, make_evidence, make_window
 

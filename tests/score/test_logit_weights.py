@@ -9,7 +9,7 @@ import pytest
 from autointerp.explain.rendering import render_effects, texts_of
 from autointerp.judges.tasks import ScoreTask
 from autointerp.records.evidence import N_SHOWN_LOGITS, TokenEffect
-from autointerp.score.protocol import Unscorable
+from autointerp.score.scorer import Unscorable
 from autointerp.seeds import stream
 from tests.score.planted import fires_on, make_evidence
 from tests.score.running import items_of, open_scorer

@@ -12,7 +12,7 @@ from autointerp.errors import ConfigError
 from autointerp.rehearsal import rehearse_explaining, rehearse_scoring, window_tokens
 from autointerp.score.opening import check_scorer_settings
 from autointerp.score.presets import apply_preset
-from autointerp.score.protocol import Unscorable
+from autointerp.score.scorer import Unscorable
 
 
 def config_of(**sections: Any) -> Config:

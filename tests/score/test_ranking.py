@@ -25,14 +25,14 @@ from autointerp.audition.texts import read_passages
 from autointerp.board.scores import build_scores
 from autointerp.builtin_plugins import BUILTIN
 from autointerp.config.asking import ScoreConfig, ScorerEntry
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.offline.scripted import literal
-from autointerp.judges.protocol import Reply, Request
 from autointerp.judges.tasks import GroupTask, IntruderTask
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation
 from autointerp.runs.reply_record import Account
 from autointerp.score.opening import open_scorer
-from autointerp.score.protocol import Scorer
+from autointerp.score.scorer import Scorer
 from autointerp.scoring import score_features
 
 TOLD = ("right", "wrong", "foreign")

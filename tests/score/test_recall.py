@@ -8,7 +8,7 @@ import pytest
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.truth import Truth
 from autointerp.judges.tasks import Passage
-from autointerp.score.protocol import Unscorable
+from autointerp.score.scorer import Unscorable
 from autointerp.seeds import stream
 from tests.score.planted import fires_on, make_evidence
 from tests.score.running import items_of, open_scorer, row_of

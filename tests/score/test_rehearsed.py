@@ -9,7 +9,7 @@ from autointerp.config.loading import parse_config
 from autointerp.config.tree import Config
 from autointerp.planning import make_plan
 from autointerp.rehearsal import rehearse_scoring, window_tokens
-from autointerp.score.protocol import Unscorable
+from autointerp.score.scorer import Unscorable
 
 
 def config_of(**settings: object) -> Config:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from autointerp.config.asking import ScorerConfig
 from autointerp.records.evidence import Evidence, FiringCounts
 from autointerp.score.likeness import nearest_texts
-from autointerp.score.protocol import Item, Unscorable
 from autointerp.score.sampling import MIN_WINDOWS, fixed_others, sample_items
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.seeds import stream
 from tests.score.planted import fires_after, fires_on, make_evidence, make_window
 

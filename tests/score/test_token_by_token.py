@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from autointerp.config.asking import ScoreConfig
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 from autointerp.judges.tasks import Passage, ScoreTask, SimulateTask
 from autointerp.prompting.marking import token_pieces, unmark
 from autointerp.records.token_key import named_tokens
 from autointerp.records.window import Window
-from autointerp.score.protocol import Item
+from autointerp.score.scorer import Item
 from autointerp.score.token_by_token import shown_tokens
 from tests.score.planted import fires_on, make_evidence, make_window
 from tests.score.running import items_of, open_scorer

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from autointerp.config.asking import ScoreConfig
+from autointerp.judges.judge import Judge, Reply
 from autointerp.judges.offline import scripted
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.protocol import Judge, Reply
 from autointerp.judges.tasks import GroupTask, IntruderTask
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import plant_evidence
 from autointerp.score.clustering import N_OTHER, N_OWN, ClusteringScorer
 from autointerp.score.intruder import N_SHOWN, IntruderScorer, IntruderSettings
-from autointerp.score.protocol import Item, Unscorable
+from autointerp.score.scorer import Item, Unscorable
 from autointerp.score.trials import WindowTrialSettings, deal
 from autointerp.seeds import stream, unit_hash
 from tests.score.planted import Rule, fires_on, make_evidence

@@ -9,7 +9,7 @@ from autointerp.judges.engine.client import Client, Counters
 from autointerp.judges.engine.limits import Waiting
 from autointerp.progress import SilentProgress
 from autointerp.stages.asking_display import AskingDisplay
-from autointerp.workers import Progress
+from autointerp.workers import Tally
 
 
 class Shown(SilentProgress):
@@ -57,7 +57,7 @@ def display() -> tuple[AskingDisplay, Shown, FakeClient, Clock]:
 def test_the_time_left_follows_from_this_sittings_pace_and_not_from_the_journals() -> None:
     """60 of 100 features are answered from the journal in a second; the 40 left take 5 requests each at 2 a second."""
     made, shown, client, clock = display()
-    state = Progress(n_features=100, n_done=60, n_requests=300)
+    state = Tally(n_features=100, n_done=60, n_requests=300)
     client.counters.n_from_journal = 300
     clock.now += 1.0
     made.show(state)
@@ -75,7 +75,7 @@ def test_the_time_left_follows_from_this_sittings_pace_and_not_from_the_journals
 
 def test_an_old_burst_is_forgotten() -> None:
     made, shown, _, clock = display()
-    state = Progress(n_features=10_000)
+    state = Tally(n_features=10_000)
     for n_new, n_steps in ((100, 10), (1, 100)):
         for _ in range(n_steps):
             clock.now += 1.0
@@ -87,7 +87,7 @@ def test_an_old_burst_is_forgotten() -> None:
 
 def test_money_without_a_price_is_not_shown_as_none() -> None:
     made, shown, _, _ = display()
-    made.show(Progress(n_features=10, n_done=1, n_requests=2, n_unpriced=2))
+    made.show(Tally(n_features=10, n_done=1, n_requests=2, n_unpriced=2))
     assert "$1.50 + 2 unpriced" in shown.updates[-1]["note"]
     assert made.money == "$1.50 + 2 unpriced"
 
@@ -95,7 +95,7 @@ def test_money_without_a_price_is_not_shown_as_none() -> None:
 def test_many_unreadable_answers_are_warned_of_once_and_with_the_fix() -> None:
     made, shown, _, _ = display()
     for n_verdicts, n_unparsed in ((49, 49), (50, 10), (60, 13), (70, 50)):
-        made.show(Progress(n_features=10, n_done=1, n_requests=2, n_verdicts=n_verdicts, n_unparsed=n_unparsed))
+        made.show(Tally(n_features=10, n_done=1, n_requests=2, n_verdicts=n_verdicts, n_unparsed=n_unparsed))
         assert f"{n_unparsed / n_verdicts:.0%} unparsed" in shown.updates[-1]["note"]
         assert len(shown.said) == (n_verdicts >= 60)
     assert shown.said[0].startswith(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autointerp.judges.endpoint.dialects import Wire
-from autointerp.judges.protocol import Request
+from autointerp.judges.judge import Request
 from autointerp.judges.system_message import fold_system
 
 __all__ = ["chat_body"]

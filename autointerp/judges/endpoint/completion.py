@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from autointerp.errors import JudgeError, JudgeRejected, JudgeRetry, JudgeStopped
 from autointerp.judges.endpoint.rate_limits import read_rate_limits, retry_after_s
-from autointerp.judges.protocol import Reply, Usage
+from autointerp.judges.judge import Reply, Usage
 
 __all__ = [
     "Price",

@@ -10,7 +10,7 @@ from typing import Any
 from autointerp.errors import JudgeRetry
 from autointerp.judges.endpoint.completion import Price, read_usage
 from autointerp.judges.endpoint.rate_limits import read_rate_limits
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ScoreTask
 
 __all__ = ["MOST_QUESTIONS", "can_decide", "decision_body", "read_decisions"]

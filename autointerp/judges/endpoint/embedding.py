@@ -18,8 +18,8 @@ from autointerp.judges.endpoint.identity import ask_identity, render_identity
 from autointerp.judges.endpoint.openai import decode_answer, key_header
 from autointerp.judges.endpoint.transport import Transport
 from autointerp.judges.engine.budget import Budget
+from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.similarity import compared_texts, similarity_reply, similarity_task
 
 __all__ = ["EmbeddingJudge", "EmbeddingOptions", "open_judge"]

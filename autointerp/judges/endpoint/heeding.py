@@ -6,7 +6,7 @@ import json
 from typing import Literal
 
 from autointerp.judges.endpoint.dialects import ReplyFormat
-from autointerp.judges.protocol import Reply
+from autointerp.judges.judge import Reply
 
 __all__ = ["COUNT_TOKENS", "Heeded", "format_heeded", "limit_heeded", "logprobs_heeded", "room_to_think"]
 

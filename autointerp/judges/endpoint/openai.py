@@ -30,8 +30,8 @@ from autointerp.judges.endpoint.probe_memory import Finding, recall, remember
 from autointerp.judges.endpoint.probing import PROBE_TOKENS, Refused, find_out, told_when_silent
 from autointerp.judges.endpoint.transport import Answer, Transport
 from autointerp.judges.engine.budget import Budget
+from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.judges.options import read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.system_message import refuses_system
 from autointerp.judges.tasks import ScoreTask
 

@@ -28,7 +28,7 @@ from autointerp.judges.endpoint.heeding import (
 )
 from autointerp.judges.endpoint.probe_memory import Finding
 from autointerp.judges.engine.budget import Budget
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.system_message import refuses_system
 from autointerp.judges.tasks import ScoreTask
 from autointerp.safe_text import safe_line

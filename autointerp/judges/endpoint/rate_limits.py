@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 
 __all__ = ["parse_reset_s", "read_rate_limits", "retry_after_s"]
 

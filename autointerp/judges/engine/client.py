@@ -19,8 +19,8 @@ from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.engine.limits import Limiter, RetrySchedule, Waiting
 from autointerp.judges.engine.readings import Readings
-from autointerp.judges.keys import reply_from_record, reply_key, reply_to_record, shared_key
-from autointerp.judges.protocol import Capabilities, Judge, RateLimits, Reply, Request
+from autointerp.judges.judge import Capabilities, Judge, RateLimits, Reply, Request
+from autointerp.judges.reply_key import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.reply_rules import BrokenReply
 from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache

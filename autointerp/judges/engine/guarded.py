@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from autointerp.errors import JudgeError, JudgeRetry
-from autointerp.judges.protocol import Capabilities, Judge, Reply, Request
+from autointerp.judges.judge import Capabilities, Judge, Reply, Request
 from autointerp.judges.reply_rules import accept, is_price, judge_errors
 
 __all__ = ["GuardedJudge"]

@@ -16,7 +16,7 @@ from autointerp.judges.engine.pace import Pace
 from autointerp.judges.engine.quota import Quota
 from autointerp.judges.engine.schedule import Patience, RetrySchedule
 from autointerp.judges.engine.warmup import Warmup
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 
 __all__ = ["Limiter", "RetrySchedule", "Waiting"]
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autointerp.judges.protocol import RateLimits
+from autointerp.judges.judge import RateLimits
 
 __all__ = ["Quota"]
 

@@ -17,8 +17,8 @@ from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeStopp
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.labels import by_text, is_answer_schema
 from autointerp.judges.in_process.local_model import Choice, Draw, Generated, LocalModel, logistic
+from autointerp.judges.judge import Capabilities, Reply, Request, Usage
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.judges.tasks import GroupTask, IntruderTask, LikelihoodTask, PickEffectTask, ScoreTask
 from autointerp.seeds import stream
 

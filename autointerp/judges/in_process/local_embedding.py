@@ -12,8 +12,8 @@ from autointerp.distribution import how_to_install
 from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError, UnreadableFile
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.local_files import ModelFiles, pick_device
+from autointerp.judges.judge import Capabilities, Reply, Request, Usage
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.judges.similarity import compared_texts, similarity_reply, similarity_task
 from autointerp.small_files import read_json
 

@@ -17,8 +17,8 @@ from autointerp.distribution import how_to_install
 from autointerp.errors import ConfigError, JudgeRejected, JudgeRetry, JudgeStopped, PluginError
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.labels import by_text, label_token_ids
+from autointerp.judges.judge import Capabilities, Reply, Request, Usage
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request, Usage
 from autointerp.judges.system_message import fold_system, refuses_system
 from autointerp.judges.tasks import ScoreTask
 from autointerp.seeds import derive

@@ -13,9 +13,9 @@ from dataclasses import replace
 from autointerp.errors import JudgeError, JudgeRejected, RunStopped
 from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.engine.budget import Budget
+from autointerp.judges.judge import Capabilities, Judge, Message, Reply, Request
 from autointerp.judges.kit.findings import Broken, NotAsked
 from autointerp.judges.kit.sitting import SCHEMA, WORDS, Sitting, score_question
-from autointerp.judges.protocol import Capabilities, Judge, Message, Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 
 __all__ = [

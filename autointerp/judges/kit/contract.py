@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
+from autointerp.judges.judge import Capabilities, Judge
 from autointerp.judges.kit import conduct_checks as conduct
 from autointerp.judges.kit import reply_checks as replies
 from autointerp.judges.kit.findings import CheckResult, find
 from autointerp.judges.kit.sitting import WORDS, Sitting
-from autointerp.judges.protocol import Capabilities, Judge
 
 __all__ = ["FIRST_QUESTION", "CheckResult", "check_judge", "count_questions"]
 

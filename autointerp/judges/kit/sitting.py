@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from autointerp.errors import JudgeRetry
+from autointerp.judges.judge import Capabilities, Judge, Message, Reply, Request
 from autointerp.judges.kit.findings import Broken
-from autointerp.judges.protocol import Capabilities, Judge, Message, Reply, Request
 from autointerp.judges.reply_rules import ESSENTIAL, find_words
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autointerp.errors import ConfigError
+from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.similarity import compared_texts, similarity_reply, similarity_task
 
 __all__ = ["BagOfWordsJudge", "open_judge"]

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from autointerp.errors import ConfigError
+from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.judges.offline.pattern_language import Element, parse_pattern, render_pattern
 from autointerp.judges.offline.pattern_learning import learn_pattern
 from autointerp.judges.offline.trial_answers import answer_trial, as_score_task, find_groups, find_odd_one
-from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.tasks import (
     HIGHEST,
     ExplainTask,

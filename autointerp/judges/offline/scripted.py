@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from autointerp.errors import ConfigError
+from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.judges.offline.trial_answers import Trial, answer_trial, as_score_task
 from autointerp.judges.offline.truth import Truth
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.protocol import Capabilities, Reply, Request
 from autointerp.judges.tasks import HIGHEST, ExplainTask, GroupTask, Passage, ScoreTask, SimulateTask
 from autointerp.seeds import unit_hash
 

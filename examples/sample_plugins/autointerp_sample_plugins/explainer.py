@@ -8,8 +8,8 @@ import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
 from autointerp.config.section import Count
-from autointerp.explain.protocol import Explainer
-from autointerp.judges.protocol import Message, Request
+from autointerp.explain.explainer import Explainer
+from autointerp.judges.judge import Message, Request
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.choosing import strongest
 from autointerp.prompting.marking import quote, show

@@ -9,15 +9,15 @@ import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.config.section import Count
-from autointerp.judges.protocol import Message, Reply, Request
+from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
 from autointerp.prompting.marking import quote
 from autointerp.prompting.parsing import parse_answers
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 from autointerp.score.listing import reply_schema
-from autointerp.score.protocol import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.score.sampling import sample_items
+from autointerp.score.scorer import AnswerRead, Item, Question, Scorer, Unscorable
 
 PROMPT = """A feature of a language model fires when: {explanation}
 Say for each text (quoted data) whether it fires on the last token: 1 if it does, 0 if not.

@@ -7,7 +7,7 @@ import json
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
-from autointerp.judges.protocol import Capabilities, Message, Reply, Request, Usage
+from autointerp.judges.judge import Capabilities, Message, Reply, Request, Usage
 from autointerp.judges.tasks import ScoreTask
 from autointerp.runs.reply_record import ReplyRecord
 from autointerp.runs.storable import storable_text

@@ -15,13 +15,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.prompting.parsing import parse_explanation
 from autointerp.prompting.reasking import reask
 from autointerp.prompting.refusals import is_refusal
 from autointerp.prompting.templates import Prompt
 from autointerp.records.evidence import Evidence
-from autointerp.score.protocol import About
+from autointerp.score.scorer import About
 
 __all__ = ["Explainer", "Reading", "Round", "read_explanation", "reask_explanation"]
 

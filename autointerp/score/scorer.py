@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
-from autointerp.judges.protocol import Reply, Request
+from autointerp.judges.judge import Reply, Request
 from autointerp.records.evidence import Evidence, PinnedEffect
 from autointerp.records.verdict import Answer, Reason
 from autointerp.records.window import Kind, Window
