@@ -12,8 +12,7 @@ from autointerp.stats.significance import smallest_difference
 
 __all__ = ["alarms", "caveats"]
 
-ALARMING_ERROR = 0.9
-"""Squared error over the activations' variance above which a dictionary's features mean nothing."""
+ALARMING_ERROR = 0.9  # squared error over the activations' variance above which a dictionary's features mean nothing
 
 _ABOUT = {
     "f1": "F1 is the mean over scored features; a lost answer (unparsed, refused, error) counts as wrong.",
@@ -222,7 +221,6 @@ def _unscored(sections: Sequence[Section]) -> list[str]:
 
 
 def _about_dictionaries(sections: Sequence[Section]) -> list[str]:
-    """Origins of dictionaries trained elsewhere, and dictionaries that hardly reconstruct."""
     origins, poor = {}, {}
     for standing in (standing for section in sections for standing in section.standings):
         quality = standing.entry.get("quality") or {}

@@ -1,7 +1,4 @@
-"""Small SVG charts for pages: dots with whiskers, distributions and axes.
-
-Horizontal positions are percentages, so charts fill any width and keep their text size; colours are CSS classes.
-"""
+"""Small SVG charts for pages: dots with whiskers, distributions and axes, which fill any width."""
 
 from __future__ import annotations
 

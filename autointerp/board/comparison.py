@@ -36,8 +36,7 @@ __all__ = ["COMPARED", "Comparison", "compare_runs", "compare_within", "find_unp
 COMPARED = tuple(metric.name for metric in metrics_in("compare"))
 _NEAR = 1e-9
 _MOST_ARRANGEMENTS = 99_999
-_MOST_PERMUTED = 4_000
-"""Most values for a permutation test; above, the t-test agrees and is far quicker."""
+_MOST_PERMUTED = 4_000  # most values for a permutation test; above, the t-test agrees and is far quicker
 
 Method = Literal["permutation", "t", "seeds"]
 By = Literal["dictionary", "explainer"]
@@ -53,10 +52,6 @@ _TESTS: Mapping[Method, str] = {
 class Comparison:
     """First minus second in one metric under one scorer and explainer.
 
-    `p_value` is corrected by Holm over all rows, `p_uncorrected` is not. `smallest` is the difference these features
-    show with power 0.8 at level 0.05; `n_needed` the features per side that would show the observed one.
-    `equal_density` compares features that fire equally often, for unpaired sides.
-
     Seeds are a random effect of interval, test, `smallest` and `equivalence` where a side has several; `n_needed` is
     None then, as more features show no more about another seed.
     """
@@ -67,13 +62,13 @@ class Comparison:
     second: str
     metric: str
     difference: Difference | None
-    p_value: float | None
+    p_value: float | None  # corrected by Holm over all rows
     p_uncorrected: float | None
     method: Method
-    smallest: float | None
-    n_needed: int | None
+    smallest: float | None  # difference that these features show with power 0.8 at level 0.05
+    n_needed: int | None  # features per side that would show the observed difference
     equivalence: Equivalence | None = None
-    equal_density: EqualDensity | None = None
+    equal_density: EqualDensity | None = None  # among features that fire equally often, for unpaired sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +80,7 @@ class _Side:
 def compare_within(
     scores: pd.DataFrame, *, metric: str, seed: int, margin: float | None = None, by: By = "dictionary"
 ) -> list[Comparison]:
-    """All pairs of dictionaries of one run per scorer and explainer, or of explainers, paired by feature.
-
-    `margin` adds a test of equivalence.
-    """
+    """All pairs of dictionaries of one run per scorer and explainer, or of explainers, paired by feature."""
     pairs = []
     if by == "explainer":
         for (scorer, entry), rows in _groups(scores, ["scorer", "entry"]):
@@ -142,7 +134,6 @@ def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[st
 
 
 def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The rows of each group, in order; one group without explainers. `entry` is what a dictionary is of."""
     table = scores if "explainer" in scores else scores.assign(explainer="")
     table = table.assign(entry=table["dictionary"].map(entry_of))
     return [(tuple(map(str, key)), rows) for key, rows in table.groupby(keys, sort=True)]  # type: ignore[arg-type]
@@ -205,7 +196,6 @@ def _compare(
 def _test(
     a: np.ndarray, b: np.ndarray, *, is_shared: bool, rng: np.random.Generator, n_rows: int
 ) -> tuple[float | None, Method]:
-    """The p-value and the name of its test."""
     if len(a) + len(b) > _MOST_PERMUTED:
         return difference_p_value(a.tolist(), b.tolist(), is_paired=is_shared), "t"
     if is_shared and len(a) and not np.ptp(a - b) and not np.any(a - b):

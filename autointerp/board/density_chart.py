@@ -1,7 +1,4 @@
-"""Score over firing rate: one line per entry, from all firings to the strongest twentieth.
-
-A vertical gap between lines is a difference in meaning; a shift along a line is one in firing rate.
-"""
+"""Score over firing rate: one line per entry, from all firings to the strongest twentieth."""
 
 from __future__ import annotations
 
@@ -16,8 +13,7 @@ from autointerp.board.standing import Section
 
 __all__ = ["N_COLOURS", "draw_density"]
 
-N_COLOURS = 8
-"""Colours of lines (CSS classes); names tell further lines apart."""
+N_COLOURS = 8  # colours of lines (CSS classes); names tell further lines apart
 
 _HEIGHT, _TOP, _FLOOR = 260.0, 10.0, 232.0
 _LEFT, _RIGHT = 7.0, 84.0
@@ -38,10 +34,7 @@ class _Axes(NamedTuple):
 
 
 def draw_density(section: Section) -> Markup | None:
-    """F1 with 95% interval over median firing rate (log scale); None with fewer than two points.
-
-    The upright is the density of the comparison.
-    """
+    """F1 with 95% interval over median firing rate (log scale); None with fewer than two points."""
     curves = [(s.label, s.entry.get("curve") or []) for s in section.standings]
     points = [point for _, curve in curves for point in curve]
     if len({point["density"] for point in points}) < 2:
@@ -87,7 +80,6 @@ def _line(curve: Sequence[dict[str, Any]], axes: _Axes, *, colour: int) -> list[
 
 
 def _ticks(axes: _Axes) -> list[float]:
-    """1, 2 and 5 times powers of ten within the axis."""
     low, high = axes.x
     ticks = [digit * 10.0**power for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
     return [tick for tick in ticks if low <= log10(tick) <= high]

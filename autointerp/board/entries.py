@@ -43,6 +43,7 @@ class Dead(NamedTuple):
 
 _KEY = ("dictionary", "explainer", "scorer", "judge", "prompt_hash")
 
+# The first keys of an entry in `summary.json`; keys of later metrics follow.
 # fmt: off
 _ORDER = (
     "name", "dictionary", "site", "explainer", "scorer", "judge", "n_sampled", "n_scored", "unscored", "f1",
@@ -56,7 +57,6 @@ _ORDER = (
     "score_deviation", "window_share", "protocol", "protocol_hash", "looks", "quality",
 )
 # fmt: on
-"""The first keys of an entry in `summary.json`; keys of later metrics follow."""
 
 
 def build_entries(
@@ -78,15 +78,11 @@ def build_entries(
     """One entry per entry of the config, explainer, scorer, judge and prompt, sorted by scorer, then entry, as
     plain values.
 
-    Metrics are means over scored features with intervals (`board.metrics`), None if undefined; `score` repeats the one
-    named in `metric`. Excesses are over features with that control. The `_frac` keys are shares of all answers about
-    firing and random windows, unscored features included. `calibration` and figures at prevalence pool all features.
-
-    `order` is the config's order of dictionaries; others follow by name. Empty `costs` mean free, None unknown.
-    `protocols` are by explainer and scorer, `looks` by judge and dictionary, whose `critical_value` widens intervals.
-
-    `dead` dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others exist.
-    `density` is the firing rate of metrics that cut features (`board.level_figures`).
+    Metrics are means over scored features with intervals (`board.metrics`), None if undefined. The `_frac` keys are
+    shares of all answers about firing and random windows. `order` is the config's order of dictionaries. Empty `costs`
+    mean free, None unknown. `protocols` are by explainer and scorer, `looks` by judge and dictionary. `dead`
+    dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others exist. `density` is
+    the firing rate of `board.level_figures`.
 
     Several seeds of an entry are pooled as a random effect (`stats.seed_effect`): `quality` is their mean, and
     `n_seeds`, `by_seed` (means of each) and `variance_shares` of F1, else of `score`, are added.
@@ -153,7 +149,6 @@ def build_entries(
 
 
 def _nothing_sampled(dead: Iterable[Dead], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts with those of dictionaries without features."""
     n_wanted, site = sum(each.n_wanted for each in dead), ", ".join(sorted({each.site for each in dead}))
     return {
         "site": facts["site"] or site,
@@ -263,7 +258,6 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _only(rows: Sequence[Row], column: str) -> str:
-    """The value all rows share; several are joined."""
     return ", ".join(sorted({row[column] for row in rows if row[column] is not None}))
 
 

@@ -124,7 +124,7 @@ def _known_to(
     scores: Mapping[ScoreGroup, Mapping[str, Any]],
     group: ScoreGroup,
 ) -> dict[str, Any]:
-    """The interval of the feature's F1; empty for other metrics and without observed errors."""
+    """The interval of the feature's F1, if that is its metric."""
     row = scores.get(group)
     if row is None or row["score"] is None or row["metric"] != "f1":
         return {}

@@ -14,16 +14,14 @@ __all__ = ["leaderboard_frame"]
 
 _GROUPING = ("scorer", "explainer", "judge")
 _DIGITS = 3
-_MINOR = 10
-"""Measures the terminal drops first are left to the summary."""
+_MINOR = 10  # measures the terminal drops first are left to the summary
 
 
 def leaderboard_frame(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Entries best first, by label.
 
-    The heading metric has its own column, or `score` beside `metric` if sections differ. `chance` is the score of
-    guessing, `n` the scored features, `dead_frac` the share that never fired. Columns with one value for all rows are
-    in `attrs`.
+    The heading metric has its own column, or `score` beside `metric` if sections differ. Columns with one value for all
+    rows are in `attrs`.
     """
     sections = build_sections(summaries)
     is_one_metric = len({section.metric for section in sections}) == 1

@@ -15,8 +15,8 @@ from autointerp.stats.prevalence import f1_at, precision_at, weighted_recall, wi
 
 __all__ = ["kind_figures", "population_figures"]
 
+# Measures with a yes or no about something firing or silent.
 _ANSWERED: frozenset[Measure] = frozenset({"windows", "marks", "strata", "tokens"})
-"""Measures with a yes or no about something firing or silent."""
 
 
 def kind_figures(verdicts: Sequence[Verdict], *, measure: Measure) -> dict[str, Any]:
@@ -40,8 +40,8 @@ def population_figures(
     """Recall, precision and F1 at the true rate; empty for scorers without windows or marks.
 
     `population_recall` weights each judged window by the share it stands for; None if the sampler does not tell
-    (`top`). `prevalence` is the share of firing windows, counted by the harvest or bounded by the density; for marks
-    the density. Precision follows by Bayes from the false-alarm rate on random windows. Lost answers are wrong.
+    (`top`). Precision follows by Bayes from `prevalence` and the false-alarm rate on random windows. Lost answers are
+    wrong.
     """
     if measure not in ("windows", "marks", "strata"):
         return {}

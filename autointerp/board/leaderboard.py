@@ -39,8 +39,8 @@ def render_leaderboard(
 ) -> str:
     """The leaderboard of one or several runs: sections of comparable entries, best first.
 
-    `width` is in terminal columns; `csv` and `json` have all digits. `is_together` ranks incomparable entries with a
-    warning; `is_explained` adds the meaning of columns to a table. Raises ConfigError for another format.
+    `is_together` ranks incomparable entries with a warning; `is_explained` adds the meaning of columns to a table.
+    Raises ConfigError for another format.
     """
     sections = build_sections(summaries, is_together=is_together)
     if format == "table":
@@ -98,7 +98,6 @@ def _with_interval(interval: Mapping[str, Any] | None, *, signed: bool = False) 
 
 
 def _plain(text: str) -> str:
-    """Text that stays within a Markdown cell."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
@@ -146,7 +145,6 @@ def _json(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> dict[str, Any]:
-    """The entries ranked together, with their ranges of ranks."""
     ranks = [
         {"run": s.run, "name": s.entry["name"], "label": s.label, "rank": s.places and list(s.places)}
         for s in section.standings

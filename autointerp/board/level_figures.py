@@ -1,7 +1,4 @@
-"""A feature's scores at every level of truncation, and at the common firing rate of a run's dictionaries.
-
-Answers do not depend on the level, so nothing is asked again.
-"""
+"""A feature's scores at every level of truncation, and at the common firing rate of a run's dictionaries."""
 
 from __future__ import annotations
 
@@ -19,9 +16,9 @@ from autointerp.stats.lookup import TokenRule
 
 __all__ = ["LEVEL_FIGURES", "common_density", "level_figures"]
 
+# Figures at every level: firing against silent windows (first two), against weaker firings, over another explanation
+# and over the token list.
 LEVEL_FIGURES = ("f1", "balanced_accuracy", "over_weak", "excess", "beyond_token")
-"""Figures at every level: truncated windows against silent ones (first two), against weaker firings (`over_weak`), over
-another feature's explanation (`excess`), over the token list (`beyond_token`)."""
 
 Shown = Mapping[str, Window | None]
 
@@ -94,7 +91,6 @@ def _scores(
 
 
 def _is_called(v: Verdict) -> bool:
-    """Whether the window is called firing; lost answers are wrong."""
     return v.answer == "fires" if v.is_firing else v.answer != "silent"
 
 

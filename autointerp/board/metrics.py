@@ -12,6 +12,7 @@ __all__ = ["CUT", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "heading_of"
 
 Where = Literal["entry", "compare", "csv", "page"]
 
+# Kinds of silent windows, in column order.
 SILENT_KINDS: tuple[Kind, ...] = (
     "random",
     "other",
@@ -23,7 +24,6 @@ SILENT_KINDS: tuple[Kind, ...] = (
     "same_document",
     "same_family",
 )
-"""Kinds of silent windows, in column order."""
 
 _HEADINGS: Mapping[Measure, str] = {
     "windows": "f1",
@@ -66,11 +66,11 @@ class Metric(NamedTuple):
         return next((self.beside[name] for name in (heading, stem, "") if name in self.beside), None)
 
 
-CUT = "_cut"
-"""Suffix of metrics whose features are cut to one firing rate (`board.level_figures`)."""
+CUT = "_cut"  # suffix of metrics whose features are cut to one firing rate (`board.level_figures`)
 
 _RECALL, _F1, _TOKEN, _CORRELATION = "recall", "f1", "token_f1", "correlation"
 
+# In column order of `scores.parquet`.
 METRICS: tuple[Metric, ...] = (
     Metric("score", "score", "entry compare csv page"),
     Metric("chance", "chance", "page", place=-1, card={"other": "chance"}),
@@ -255,7 +255,6 @@ METRICS: tuple[Metric, ...] = (
     Metric("beyond_token_cut", "beyond token at one density", "entry compare csv", is_signed=True),
     *(Metric(f"specificity_{kind}", f"silent kept silent, {kind}", "entry") for kind in SILENT_KINDS),
 )
-"""In column order of `scores.parquet`."""
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 

@@ -1,7 +1,4 @@
-"""Web pages in one file, with style and script inlined and nothing fetched.
-
-The page's policy (CSP) forbids requests and all scripts but the one with its hash.
-"""
+"""Web pages in one file; the page's policy (CSP) forbids requests and all scripts but the one with its hash."""
 
 from __future__ import annotations
 
@@ -55,10 +52,7 @@ def render_page(template: str, *, script: str | None, **values: Any) -> str:
 
 
 def embed_json(value: Any) -> Markup:
-    """JSON safe inside a script element: no character ends the element or reads as markup.
-
-    The page's script shows its texts as text.
-    """
+    """JSON safe inside a script element: no character ends the element or reads as markup."""
     text = without_keys_in_use(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -133,7 +127,6 @@ def _without_folders(text: str) -> str:
 
 
 def _spell(value: Any) -> str:
-    """A figure for a table cell."""
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -116,7 +116,6 @@ def _is_dominated(place: tuple[float, float], places: Sequence[tuple[float, floa
 
 
 def _draw(front: Front) -> Markup:
-    """Dots with whiskers, score upwards, the better figure to the right."""
     values = [point.other for point in front.points]
     low, high = min(values), max(values)
     bottom, top = min(p.lo for p in front.points), max(p.hi for p in front.points)

@@ -1,7 +1,6 @@
 """The protocol of an entry: all that a score depends on beside the dictionary, as plain values.
 
-Entries are comparable if protocol, judge and prompts are equal. Seeds, feature numbers, limits, controls, subjects and
-sites are left out.
+Seeds, feature numbers, limits, controls, subjects and sites are left out.
 """
 
 from __future__ import annotations
@@ -19,15 +18,14 @@ from autointerp.records.verdict import NO_EXPLAINER
 
 __all__ = ["FOREIGN", "describe_protocol", "differences", "hash_protocol", "protocol_of"]
 
-FOREIGN = "foreign"
-"""Key with the tool of results read from files."""
+FOREIGN = "foreign"  # key with the tool of results read from files
 
 _NOT_OF_SCORES = {"harvest": {"n_features", "n_logits"}, "scorer": {"label", "judge"}, "explainer": {"label"}}
+# Judge options that change answers, unlike address, speed or price.
 _OF_ANSWERS = (
     "reply_format", "decisions", "chat_template_kwargs", "revision", "dtype", "quantization", "sensitivity",
     "specificity", "heads",
 )  # fmt: skip
-"""Judge options that change answers, unlike address, speed or price."""
 _FIRST = ("name", "n_positive", "n_negative", "n_near_miss", "n_windows", "sampling", "windows_per_request", "at_once")
 _ASKED = ("max_tokens", "temperature", "reasks", "want_logprobs")
 
@@ -98,7 +96,7 @@ def _options(config: Config, judge: str) -> dict[str, Any]:
 
 
 def _spelt_out(settings: BaseModel, tables: str) -> dict[str, Any]:
-    """All settings in their original order, those of other components included, so old and new protocols are equal."""
+    """All settings in their original order, so old and new protocols are equal."""
     values = SPELT_OUT[tables] | settings.model_dump(mode="json")
     return {key: values[key] for key in (*_FIRST, *settings.model_dump(), *values) if key in values}
 

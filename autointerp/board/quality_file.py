@@ -13,8 +13,7 @@ from autointerp.small_files import read_json
 
 __all__ = ["DENSITY_DECADES", "FidelityRecord", "QualityRecord", "SinksRecord", "is_measured", "load_quality"]
 
-DENSITY_DECADES = (-7.0, 0.0)
-"""Range of the histogram of densities in powers of ten."""
+DENSITY_DECADES = (-7.0, 0.0)  # range of the histogram of densities in powers of ten
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=0)]

@@ -33,19 +33,15 @@ _HEADS = {
 
 @dataclass(frozen=True)
 class QualityRow:
-    """One dictionary on held-out activations; None for figures without meaning (dense coordinates).
-
-    `l0`: mean number of firing features; `explained_variance`: 1 - squared error over variance; `loss_recovered`: share
-    of the loss between zero ablation (0) and the subject (1); `dead_frac`: share of features that never fired.
-    """
+    """One dictionary on held-out activations; None for figures without meaning (dense coordinates)."""
 
     dictionary: str
     kind: str
     n_features: int
-    l0: float | None
-    explained_variance: float | None
-    loss_recovered: float | None
-    dead_frac: float | None
+    l0: float | None  # mean number of firing features
+    explained_variance: float | None  # 1 - squared error over variance
+    loss_recovered: float | None  # share of the loss between zero ablation (0) and the subject (1)
+    dead_frac: float | None  # share of features that never fired
 
 
 def read_quality(layout: RunLayout) -> list[QualityRow]:

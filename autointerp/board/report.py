@@ -28,8 +28,7 @@ from autointerp.runs.layout import write_text
 
 __all__ = ["render_report", "write_report"]
 
-WINDOW_BUDGET = 16_000
-"""Windows in one page, about 0.4 kB each."""
+WINDOW_BUDGET = 16_000  # windows in one page, about 0.4 kB each
 
 _FEATURES_PER_CHUNK = 20
 
@@ -46,8 +45,7 @@ def render_report(
 ) -> str:
     """The page as text, from one run's summary, scores and records in any order.
 
-    `density_histograms` are those of `quality_file`. All text from subject, corpus and judge is escaped, or is JSON
-    that the script shows as text nodes.
+    Text from subject, corpus and judge is escaped, or is JSON that the script shows as text nodes.
     """
     sections = build_sections([summary])
     ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
@@ -103,7 +101,6 @@ def _index(
     cards: Sequence[Mapping[str, Any]],
     metrics: Mapping[ScoreGroup, str],
 ) -> dict[str, Any]:
-    """Data of the feature list; the rest loads when a feature is opened."""
     features, groups = [], list(metrics)
     for evidence, card in zip(evidences, cards, strict=True):
         told = [explanations.get((evidence.dictionary, evidence.feature, group.explainer)) for group in groups]
@@ -125,7 +122,6 @@ def _index(
 def _metrics(
     groups: Sequence[ScoreGroup], rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
 ) -> dict[ScoreGroup, str]:
-    """The heading metric of each group."""
     known = {group: row["metric"] for (_, _, group), row in rows.items()}
     return {group: known.get(group) or "f1" for group in groups}
 
@@ -152,7 +148,6 @@ def _group(row: Mapping[str, Any]) -> ScoreGroup:
 def _distributions(
     section: Section, rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Rows of the chart of scores, in the section's order."""
     values: dict[tuple[str, ScoreGroup], list[float]] = {}
     for (dictionary, _, group), row in rows.items():
         if (score := row[_ranked_by(section)]) is not None:
@@ -176,7 +171,6 @@ def _ranked_by(section: Section) -> str:
 
 
 def _firing_rates(histograms: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
-    """Rows of the chart of firing rates, on one scale."""
     known = {name: counts for name, counts in histograms.items() if sum(counts)}
     peak = max((max(counts) / sum(counts) for counts in known.values()), default=1.0)
     return [
@@ -190,7 +184,6 @@ def _firing_rates(histograms: Mapping[str, Sequence[int]]) -> list[dict[str, Any
 
 
 def _quality(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Columns and rows of the table of quality figures."""
     by_dictionary = {
         entry["dictionary"]: {
             **(entry.get("quality") or {}),

@@ -36,8 +36,8 @@ from autointerp.stats.near_miss import Judged, near_miss_accuracy, near_miss_alo
 
 __all__ = ["COUNTS", "SCORE_SCHEMA", "UNSCORED", "score_feature"]
 
+# Reasons for no score: too little evidence of a label, or no explanation or answer from the judge.
 UNSCORED = ("too_few_positives", "too_few_negatives", "judge")
-"""Reasons for no score: too little evidence of a label, or no explanation or answer from the judge."""
 
 COUNTS = (
     "true_positive",
@@ -53,6 +53,8 @@ COUNTS = (
 
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
 
+# Columns of `scores.parquet`; undefined metrics are null. Counts are of the own explanation over firing and random (or
+# `other`) windows; `lost_positive + lost_negative = unparsed + refused + error`.
 SCORE_SCHEMA = pa.schema(
     [
         *((name, _TEXT) for name in ("dictionary",)),
@@ -77,8 +79,6 @@ SCORE_SCHEMA = pa.schema(
         *((f"n_{kind}", _COUNT) for kind in SILENT_KINDS if kind != "near_miss"),
     ]
 )
-"""Columns of `scores.parquet`; undefined metrics are null. Counts are of the own explanation over firing and random (or
-`other`) windows; `lost_positive + lost_negative = unparsed + refused + error`."""
 
 
 def score_feature(
@@ -94,8 +94,8 @@ def score_feature(
     """One row, without explainer, scorer, judge and prompt; metrics are null if `unscored` gives a reason.
 
     `verdicts` are of one feature and scorer, controls included, one per window. `borrowed` holds another feature's
-    windows by id; `unscorable` is the scorer's reason for not asking; `density` the common firing rate. `score` is the
-    metric named in `metric`; excesses are in balanced accuracy if defined, else in `score`.
+    windows by id; `unscorable` is the scorer's reason for not asking. Excesses are in balanced accuracy if defined,
+    else in `score`, the metric named in `metric`.
     """
     apart = HARD if scale.measure != "choices" else set[str]()  # of a trial the kind is the intruder's
     own = [v for v in verdicts if v.control is None and v.kind not in apart]
@@ -139,8 +139,7 @@ def score_feature(
 
 
 def _near_miss(rule: TokenRule, judged: Judged) -> dict[str, Any]:
-    """Firing against silent windows of the same token: judge, token list, their difference, and the judge where the
-    list is blind."""
+    """Firing against silent windows of the same token, by judge and token list."""
     own, listed = near_miss_accuracy(judged, task=rule.task), near_miss_of_list(judged, rule=rule)
     if own is None or listed is None:
         return {}
@@ -185,7 +184,6 @@ def _unscored(
 
 
 def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale) -> dict[str, Any]:
-    """Metrics defined for the scorer's measure, the heading one also as `score`."""
     if scale.measure == "choices":
         figures: dict[str, Any] = {"accuracy": accuracy(confusion_of(own).strict()), "chance": scale.chance}
     elif scale.measure == "activations":
@@ -203,14 +201,12 @@ def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale
 
 
 def _ranking(own: Sequence[Verdict]) -> dict[str, Any]:
-    """AUROC and Brier score over windows with a probability."""
     known = [v for v in own if v.probability is not None]
     truth, probabilities = [v.is_firing for v in known], [v.probability or 0.0 for v in known]
     return {"auroc": auroc(truth, probabilities), "brier": brier(truth, probabilities)}
 
 
 def _calibration(own: Sequence[Verdict]) -> tuple[float, ...] | None:
-    """The feature's part of the calibration curve (`stats.calibration.calibration_counts`)."""
     known = [v for v in own if v.probability is not None]
     if not known:
         return None
@@ -268,7 +264,7 @@ def _domain(
     shuffled: Sequence[Verdict],
     shown: Mapping[str, Window | None],
 ) -> dict[str, Any]:
-    """Balanced accuracy over the best rule by document kind, and within one domain."""
+    """Balanced accuracy beyond the document kind's, and within one domain."""
     figures: dict[str, Any] = {}
     labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
     if len(labelled) == len(own):

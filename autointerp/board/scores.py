@@ -42,9 +42,8 @@ def build_scores(
 ) -> pd.DataFrame:
     """Rows per dictionary, feature, explainer, scorer, judge and prompt, with columns `SCORE_SCHEMA`, sorted.
 
-    `explainers`, `scorers`, `judge` and `judges` (by scorer) are the run's own, so features without verdicts have rows;
-    they count as `judge` unless in `unscored`. `asked` limits rows to the features asked about, by judge and
-    dictionary. Raises ArtefactError for contradictory explanations or verdicts.
+    `explainers`, `scorers`, `judge` and `judges` (by scorer) are the run's own, so features without verdicts have rows,
+    `judge` unless in `unscored`. `asked` limits rows by judge and dictionary. Raises ArtefactError for contradictions.
     """
     told = index_explanations(explanations)
     grouped = group_verdicts(verdicts)
@@ -105,10 +104,7 @@ def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, i
 
 
 def group_verdicts(verdicts: Iterable[Verdict]) -> dict[tuple[str, int, ScoreGroup], tuple[Verdict, ...]]:
-    """Distinct verdicts by dictionary, feature and group, sorted by control and window.
-
-    Raises ArtefactError if two verdicts about a window differ.
-    """
+    """Distinct verdicts by dictionary, feature and group, sorted. Raises ArtefactError if two about a window differ."""
     cells: dict[tuple[str, int, ScoreGroup], dict[tuple[str, str], Verdict]] = {}
     for v in verdicts:
         key = ScoreGroup(v.explainer, v.scorer, v.judge, v.prompt_hash)

@@ -21,16 +21,13 @@ _MOST_SHOWN = 6
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An entry with its label, after the run's name if there are several runs.
+    """An entry with its label."""
 
-    `metric` ranks its section; `places` is the range of its ranks, None without a score or alone.
-    """
-
-    label: str
+    label: str  # after the run's name if there are several runs
     run: str
     entry: Mapping[str, Any]
-    metric: str = "f1"
-    places: Places | None = None
+    metric: str = "f1"  # ranks its section
+    places: Places | None = None  # range of its ranks, None without a score or alone
 
     @property
     def lost_frac(self) -> float:
@@ -67,18 +64,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Comparable standings (one scorer, explainer, judge and protocol), by score, unscored last.
-
-    `differs` lists differences from the first section of the scorer, or between entries if `is_mixed` put incomparable
-    ones together on request.
-    """
+    """Comparable standings (one scorer, explainer, judge and protocol), by score, unscored last."""
 
     scorer: str
     explainer: str
     judge: str
     standings: tuple[Standing, ...]
-    differs: tuple[str, ...] = ()
-    is_mixed: bool = False
+    differs: tuple[str, ...] = ()  # from the first section of the scorer, or between entries if mixed
+    is_mixed: bool = False  # incomparable entries ranked together on request
 
     @property
     def title(self) -> str:

@@ -68,7 +68,7 @@ def _first_fault(error: ValidationError) -> str:
 
 
 class _Part(BaseModel):
-    """A part of the file: known keys are checked, unknown ones allowed."""
+    """A part of the file; unknown keys are allowed."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -97,8 +97,6 @@ class _Baselines(_Part):
 
 
 class _Entry(_Part):
-    """The least an entry holds."""
-
     name: str
     dictionary: str
     site: str

@@ -47,7 +47,6 @@ def render_terminal(
 
 
 def _columns(section: Section, *, name_width: int) -> list[_Measured]:
-    """The columns of a section, heading figure and chance first."""
     columns = [
         _Measured(Column("entry", is_text=True, can_wrap=True, max_width=name_width), _name),
         _Measured(Column(f"{section.heading}\n95%"), _score),

@@ -26,8 +26,7 @@ from autointerp.stats.simulation import (
 
 __all__ = ["firing_figures", "simulation_figures", "strata_figures"]
 
-_FIRES_FROM = 0.5
-"""Predictions from here on are a yes: a probability, or a strength from 0 to 1."""
+_FIRES_FROM = 0.5  # predictions from here on are a yes: a probability, or a strength from 0 to 1
 
 
 def simulation_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[str, Any]:
@@ -102,7 +101,7 @@ def _token_figures(rows: Rows) -> dict[str, Any]:
 
 
 def _rows(own: Sequence[Verdict], windows: Mapping[str, Window]) -> list[tuple[Sequence[float], Sequence[float]]]:
-    """True and predicted activations by window, one pair per piece of text; another feature's windows are left out."""
+    """True and predicted activations by window, one pair per piece of text."""
     rows: list[tuple[Sequence[float], Sequence[float]]] = []
     gathered: dict[str, dict[int, float]] = {}
     for verdict in own:

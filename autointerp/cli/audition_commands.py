@@ -154,7 +154,6 @@ def _config(
     max_usd: float | None,
     max_requests: int | None,
 ) -> Config:
-    """The named config, or the defaults, with the command line's values."""
     names = list(dict.fromkeys(split_spec(judge)[0] for judge in judges))
     limits = {"max_usd": max_usd, "max_requests": max_requests}
     said = [f"limits.{key}={value}" for key, value in limits.items() if value is not None]
@@ -176,7 +175,6 @@ def _option(text: str, names: Sequence[str]) -> str:
 
 
 def _costs(costs: Sequence[Estimate], exam: Exam) -> str:
-    """Costs of the exam, one line per judge and note."""
     n_rounds = SIZES[exam.size][1]
     rounds = f", {n_rounds} times" if n_rounds > 1 else ""
     levels, scorers = ", ".join(exam.levels), ", ".join(scorer.name for scorer in exam.scorers)
@@ -197,7 +195,6 @@ def _costs(costs: Sequence[Estimate], exam: Exam) -> str:
 
 
 def _certificates(path: Path) -> list[dict[str, Any]]:
-    """The certificate at a path, or all below a folder."""
     if path.is_dir() and not (path / FILE).is_file():
         files = sorted(path.glob(f"*/{FILE}"))
         if files:

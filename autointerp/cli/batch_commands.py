@@ -129,7 +129,6 @@ def _progress(layout: RunLayout, as_json: bool) -> Progress:
 
 
 def _config(layout: RunLayout, *, cache: Path | None = None, **limits: float | None) -> Config:
-    """The run's config with other limits."""
     said = [f"limits.{key}={value}" for key, value in limits.items() if value is not None]
     if cache is not None:
         said.append(render_override("limits.cache", str(cache)))

@@ -121,7 +121,6 @@ def compare(
 
 
 def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-    """Say for each shared scorer and explainer how the protocols differ."""
     theirs = {(e["scorer"], e["explainer"]): protocol_of(e) for e in second["entries"]}
     seen = set()
     for entry in first["entries"]:
@@ -133,7 +132,6 @@ def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> No
 
 
 def _is_same(first: RunLayout, second: RunLayout, dictionary: str) -> bool:
-    """Whether two runs have the same evidence about a dictionary."""
     a, b = first.evidence_file(dictionary), second.evidence_file(dictionary)
     if not b.is_file():
         return False

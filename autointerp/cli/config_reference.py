@@ -40,6 +40,7 @@ __all__ = [
     "render_reference",
 ]
 
+# Options of the built-in judges.
 JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
     "openai": OpenAIOptions,
     "vllm": VllmOptions,
@@ -52,13 +53,12 @@ JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
     "coin": CoinOptions,
     "literal": LiteralOptions,
 }
-"""Options of the built-in judges."""
 
+# Lists of tables with keys of their own, by plug-in group, with their common settings.
 COMPONENTS: Mapping[str, tuple[str, Any]] = {
     "explain.explainers": ("autointerp.explainers", ExplainerConfig),
     "score.scorers": ("autointerp.scorers", ScorerConfig),
 }
-"""Lists of tables with keys of their own, by plug-in group, with their common settings."""
 
 _HEAD = """\
 # Configuration
@@ -73,8 +73,7 @@ _WIDTH = 118
 
 
 class Section(NamedTuple):
-    """One table of the file: dotted name ("" for the top level), schema, repetition, meaning if left out, common
-    settings."""
+    """One table of the file."""
 
     name: str
     model: type[BaseModel]
@@ -84,7 +83,6 @@ class Section(NamedTuple):
 
     @property
     def title(self) -> str:
-        """As TOML spells it."""
         if self.common is not None:
             place, _, name = self.name.rpartition(".")
             return f'[[{place}]] name = "{name}"'
@@ -164,7 +162,6 @@ def commented_config(tree: Mapping[str, Any]) -> str:
 
 
 def _tables(title: str, items: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A list of tables, each under its header."""
     lines: list[str] = []
     for item in items:
         lines += [title, *(f"{key} = {_literal(value)}" for key, value in item.items()), ""]
@@ -176,7 +173,6 @@ def _judges(judges: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _sections(section: Section) -> Iterator[Section]:
-    """A section and those within it."""
     yield section
     for key, field in section.model.model_fields.items():
         for inner in _models_in(field.annotation):
@@ -196,7 +192,6 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _is_table(field: FieldInfo) -> bool:
-    """Whether a key holds only a table, or a list of tables."""
     own = [part for part in _parts(field.annotation) if part is not NoneType]
     return all(_models_in(part) for part in own) or field.annotation == dict[str, dict[str, Any]]
 
@@ -266,7 +261,6 @@ def _names_of(annotation: Any) -> str:
 
 
 def _limits(part: Any) -> Iterator[str]:
-    """The bounds in a piece of metadata."""
     for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
         if getattr(part, name, None) is not None:
             yield f"{sign} {getattr(part, name):g}"
@@ -280,7 +274,6 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _literal(value: Any) -> str:
-    """A value as TOML spells it."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, tuple | list):
@@ -292,7 +285,6 @@ def _literal(value: Any) -> str:
 
 
 def _given(tree: Mapping[str, Any], name: str) -> Any:
-    """The table of that name, or None."""
     node: Any = tree
     for part in name.split(".") if name else ():
         node = node.get(part) if isinstance(node, Mapping) else None

@@ -20,12 +20,11 @@ from autointerp.safe_text import safe_line, safe_text
 
 __all__ = ["TerminalProgress", "echo", "show_bug", "tell"]
 
+# Without a terminal: seconds until the first line about a piece of work, and between later ones.
 PLAIN_FIRST_S, PLAIN_EVERY_S = 10.0, 60.0
-"""Without a terminal: seconds until the first line about a piece of work, and between later ones."""
 
 _ROOMY = 100
-_COUNT_AND_TIME = 26
-"""Columns of `12.3k/200.0k 75.6 h left` with its spaces."""
+_COUNT_AND_TIME = 26  # columns of `12.3k/200.0k 75.6 h left` with its spaces
 
 stderr = Console(stderr=True, highlight=False, emoji=False)
 
@@ -71,7 +70,6 @@ class _BesideBar(ProgressColumn):
         return line
 
     def _add(self, line: Text, text: str, style: str, *, gap: str) -> bool:
-        """Add the text if it fits, and say whether it did."""
         has_room = len(line) + len(gap) + len(text) <= self._room
         if text and has_room:
             line.append(gap if line else "").append(text, style)
@@ -108,7 +106,6 @@ class _PlainBar:
         self._note = note if note is not None else self._note
 
     def end(self) -> None:
-        """The last line; none for a short piece of work."""
         self._is_over.set()
         if self._done or time.monotonic() - self._start > WORTH_A_LINE_S:
             self._print_line()
@@ -172,7 +169,6 @@ def _count(done: float, total: float | None) -> str:
 
 
 def _waited(task: Task) -> str:
-    """The time without an estimate."""
     elapsed_s = task.elapsed or 0.0
     return _duration(elapsed_s) if elapsed_s >= WORTH_A_LINE_S else ""
 

@@ -13,8 +13,7 @@ from autointerp.tables import Column, Page
 
 __all__ = ["render_asked", "render_failures", "render_slowest", "render_summary"]
 
-_WIDE = 112
-"""Least width for a row of work on one line."""
+_WIDE = 112  # least width for a row of work on one line
 _N_KINDS = 5
 _INDENT = "    "
 
@@ -186,7 +185,6 @@ def _outcome(one: Asked, width: int) -> list[str]:
 
 
 def _block(text: str, width: int) -> list[str]:
-    """Indented text with its own line breaks."""
     room = max(20, width - 2 * len(_INDENT))
     lines: list[str] = []
     for line in text.splitlines() or [""]:

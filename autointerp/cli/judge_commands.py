@@ -35,8 +35,6 @@ app = typer.Typer(no_args_is_help=True, help="Judges: what there is, whether one
 
 
 class Kind(StrEnum):
-    """Kinds of plug-ins."""
-
     judge = "judge"
     explainer = "explainer"
     scorer = "scorer"
@@ -139,7 +137,6 @@ def _report(results: list[CheckResult], as_json: bool) -> None:
 
 
 def _opened(judge: Judge) -> Any:
-    """The judge's capabilities; it is closed again."""
     stated = judge.capabilities
     asyncio.run(judge.aclose())
     return stated
@@ -147,7 +144,6 @@ def _opened(judge: Judge) -> Any:
 
 @contextmanager
 def _dead_address() -> Iterator[str]:
-    """An address of this machine where nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"

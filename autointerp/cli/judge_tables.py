@@ -14,12 +14,9 @@ from autointerp.tables import Column, Page
 __all__ = ["render_findings", "render_judges", "render_plugins"]
 
 _MIN_WIDTH = 40
-_NARROW = 60
-"""Below this width names wrap."""
-_WIDE = 80
-"""From this width a check's name stays on one line."""
-_ABOUT_WIDTH = 120
-"""From this width judges have a description."""
+_NARROW = 60  # below this width names wrap
+_WIDE = 80  # from this width a check's name stays on one line
+_ABOUT_WIDTH = 120  # from this width judges have a description
 
 LEGEND = (
     "local: no network, no cost. probs: token log-probabilities. schema: replies keep a JSON schema. "
@@ -89,7 +86,6 @@ def _troubles(listings: Iterable[PluginListing]) -> list[str]:
 
 
 def _columns(heads: Sequence[str], *, width: int, n_folding: int = 1) -> list[Column]:
-    """Columns whose last ones wrap, on a narrow terminal the first, too."""
     last = len(heads) - n_folding
     return [
         Column(head, is_text=True, can_wrap=place >= last or (place == 0 and width < _NARROW))

@@ -38,8 +38,8 @@ from sae_core.errors import SaeCoreError
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+# Path errors that are no bug of ours.
 _UNUSABLE = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS}
-"""Path errors that are no bug of ours."""
 _LONG_PATH = 200
 # typer carries a click of its own or takes the installed one, as its release has it; this is the one it raises from
 UsageError: Any = typer.BadParameter.__base__
@@ -107,7 +107,6 @@ def _shortened(path: str) -> str:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning on one line, without its place in the code."""
     tell(f"warning: {safe_line(str(message))}")
 
 

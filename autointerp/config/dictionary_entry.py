@@ -32,18 +32,15 @@ __all__ = [
     "users_of",
 ]
 
-READY_KINDS = frozenset({"load", "plugin", "object"})
-"""Kinds made elsewhere."""
-EVIDENCE_KIND = "evidence"
-"""The kind with evidence only."""
+READY_KINDS = frozenset({"load", "plugin", "object"})  # kinds made elsewhere
+EVIDENCE_KIND = "evidence"  # the kind with evidence only
 _CORE_KINDS = frozenset[str](get_args(DictionaryKind))
-FIXED_KINDS = (_CORE_KINDS - TRAINED_KINDS) | READY_KINDS | {EVIDENCE_KIND}
-"""Kinds without training."""
-DERIVED_KINDS = frozenset({"inferred", "shuffled"})
-"""Kinds with another entry's directions."""
+FIXED_KINDS = (_CORE_KINDS - TRAINED_KINDS) | READY_KINDS | {EVIDENCE_KIND}  # kinds without training
+DERIVED_KINDS = frozenset({"inferred", "shuffled"})  # kinds with another entry's directions
 _KINDS = (*get_args(DictionaryKind), *sorted(READY_KINDS), EVIDENCE_KIND)
 _CORE_KEYS = {each.name for core in (DictionaryConfig, TrainingConfig) for each in fields(core)} - {"kind"}
 _DENSE_KINDS = frozenset({"identity", "pca", "ica", "random", "shuffled"}) | READY_KINDS
+# Kinds that use a key of the run; all use keys not listed.
 _USERS: dict[str, frozenset[str]] = {
     "n_features": _CORE_KINDS - DERIVED_KINDS,
     "of": DERIVED_KINDS,
@@ -55,11 +52,9 @@ _USERS: dict[str, frozenset[str]] = {
     "density": _DENSE_KINDS,
     "fires_above_zero": _DENSE_KINDS,
 }
-"""Kinds that use a key of the run; all use keys not listed."""
+# Required keys by kind, and their placeholder in messages.
 _NEEDED = {"load": ("path", "DIRECTORY"), "plugin": ("plugin", "NAME"), **dict.fromkeys(DERIVED_KINDS, ("of", "ENTRY"))}
-"""Required keys by kind, and their placeholder in messages."""
-OF_THE_RUN = ("n_tokens", "batch_tokens", "seed")
-"""Settings common to all dictionaries of a run."""
+OF_THE_RUN = ("n_tokens", "batch_tokens", "seed")  # settings common to all dictionaries of a run
 
 
 class _RunKeys(Section):

@@ -8,6 +8,7 @@ from autointerp.config.dictionary_entry import takes
 
 __all__ = ["SPELT_OUT", "as_said_now"]
 
+# Settings of some kinds once written for all, with defaults, by list of tables.
 SPELT_OUT: dict[str, dict[str, Any]] = {
     "dictionaries": {"k": 32, "hidden": [], "prefixes": []},
     "explainers": {
@@ -20,7 +21,6 @@ SPELT_OUT: dict[str, dict[str, Any]] = {
     },
     "scorers": {"at_once": True, "n_trials": 10, "intruders": "random", "marks": False},
 }
-"""Settings of some kinds once written for all, with defaults, by list of tables."""
 
 
 def as_said_now(tree: dict[str, Any]) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from autointerp.safe_text import KEY_SHAPE
 __all__ = ["find_secret"]
 
 _ENDINGS = ("key", "token", "secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase")
+# Last words of a secret's name: `apiKey`, `HFTOKEN`, `client_secret`.
 _ENDINGS += ("credential", "credentials", "authorization", "cookie", "bearer", "jwt")
-"""Last words of a secret's name: `apiKey`, `HFTOKEN`, `client_secret`."""
+# Plural names of secrets; `max_tokens` is none.
 _SEVERAL = re.compile(r"(?:api|access|auth|secret|private|client|refresh|session|bearer)(?:key|token)s$")
-"""`max_tokens` are no secret."""
+# Words that may follow in such a name.
 _FILLERS = {"value", "string", "str", "text", "plain", "raw", "pem", "base", "header"}
-"""Words that may follow in such a name."""
 _OF_TEXT = {"bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "start", "end", "image", "special", "think"}
+# `eos_token` is a token of text, `prompt_cache_key` the key of a cache.
 _OF_ORDER = {"cache", "isolation", "routing", "sort", "partition", "index"}
-"""`eos_token` is a token of text, `prompt_cache_key` the key of a cache."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _PLAIN_WORD = re.compile(r"[A-Za-z]+\d?")

@@ -1,7 +1,6 @@
 """Explainer `best_of`: several explanations per feature, of which a scorer keeps the best predictor.
 
-Candidates are judged on windows of role `explain`, from documents kept out of their prompts. The first candidate stands
-if there is nothing to choose, or too few windows to choose by.
+Candidates are judged on `explain` windows from documents kept out of their prompts.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ from autointerp.stats.simulation import correlation
 
 __all__ = ["BestOfExplainer", "BestOfSettings", "open_explainer", "split_evidence"]
 
-VALIDATION_FRAC = 0.4
-"""Share of the `explain` documents that candidates are judged on."""
-N_VALIDATION = 10
-"""Most windows per label that a candidate is judged on; near misses are half as many."""
+VALIDATION_FRAC = 0.4  # share of the `explain` documents that candidates are judged on
+N_VALIDATION = 10  # most windows per label that a candidate is judged on
 
 
 class BestOfSettings(ExplainerConfig, extra="allow"):
@@ -120,7 +117,7 @@ class BestOfExplainer(Explainer):
         return next((reading for reading in readings if reading.text is not None), readings[0])
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
-        """As the explainer of the candidates does; questions that choose are not repeated."""
+        """As the explainer of the candidates does."""
         return self._explainer.reask(request, replies) if isinstance(request.task, ExplainTask) else None
 
     def follow(
@@ -150,7 +147,6 @@ class BestOfExplainer(Explainer):
         return Reading(texts[int(np.argmax(values))])
 
     def _candidates(self, replies: Round) -> list[Reading]:
-        """One reading per candidate; an error if one of its replies is missing."""
         size = max(1, len(replies) // self._n_candidates)
         readings: list[Reading] = []
         for start in range(0, len(replies), size):
@@ -174,7 +170,7 @@ def split_evidence(evidence: Evidence, rng: np.random.Generator) -> tuple[Eviden
 
 
 def _value(measure: Measure, pairs: Sequence[tuple[Item, AnswerRead]]) -> float:
-    """How well a candidate predicts, higher is better; missing answers are wrong.
+    """How well a candidate predicts; missing answers are wrong.
 
     Correlation over tokens, AUROC of ranked windows (0 and 0.5 if undefined), else balanced accuracy.
     """

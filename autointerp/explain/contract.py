@@ -26,8 +26,8 @@ _LABEL = "a label"
 _MOST_ASKED = 10
 _MOST_ROUNDS = 10
 _EXPLAINED = "fires on the word lantern"
+# Replies without an explanation.
 _NOTHING = ("", "I would rather talk about the weather.", "[EXPLANATION]:", "\ud83d", "{}")
-"""Replies without an explanation."""
 
 
 def check_explainer(factory: Factory, name: str) -> list[CheckResult]:
@@ -121,7 +121,6 @@ def _asks(explainer: Explainer) -> str:
 
 
 def _keeps_held_out(explainer: Explainer) -> str:
-    """Requests do not depend on windows of role `score`."""
     evidence, other = plant_evidence(), plant_evidence(1)
     changed = replace(evidence, windows=(*evidence.select("explain"), *other.select("score")))
     without = replace(evidence, windows=evidence.select("explain"))
@@ -152,7 +151,6 @@ def _asks_nothing(explainer: Explainer) -> str:
 
 
 def _shows(request: Request) -> bool:
-    """Whether the request holds a window."""
     return not isinstance(request.task, ExplainTask) or bool(request.task.windows or request.task.silent_windows)
 
 
@@ -177,7 +175,6 @@ def _invents_nothing(explainer: Explainer) -> str:
 
 
 def _stays_with_question(explainer: Explainer) -> str:
-    """A repeated question is about the same windows, and repeats end."""
     _needs_judge(explainer)
     request = _requests(explainer, plant_evidence())[0]
     replies: list[Reply] = []
@@ -205,7 +202,6 @@ def _needs_judge(explainer: Explainer) -> None:
 
 
 def _read(explainer: Explainer, reply: Reply) -> Reading:
-    """The reading of `reply` as the answer to every request."""
     reading = explainer.read([reply] * len(_requests(explainer, plant_evidence())))
     if not isinstance(reading, Reading):
         raise Broken(f"read gave a {type(reading).__name__}, not a Reading")

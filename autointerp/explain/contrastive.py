@@ -1,7 +1,4 @@
-"""Explainer `contrastive`: firing windows beside silent ones that hold a token the feature fires on elsewhere.
-
-Other silent windows fill up to `n_silent`. All are of role `explain`.
-"""
+"""Explainer `contrastive`: firing windows beside silent ones that hold a token the feature fires on elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""Explainer `ensemble`: where the feature fires and what it does (raw ensemble of Gur-Arieh et al. 2025).
-
-Shows windows, logit effects and, if harvested, the change under pinning; the explanation must state both sides.
-"""
+"""Explainer `ensemble`: windows, logit effects and changes under pinning at once (raw ensemble of Gur-Arieh et al.
+2025)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The interface of explainers: requests about a feature, and the explanation read from replies. Explainers send
-nothing.
+"""The interface of explainers, which make requests and read replies, but send nothing.
 
 A factory `(ExplainerConfig, ExplainConfig) -> Explainer` is a row of `builtin_plugins.EXPLAINERS` or an entry point
 `autointerp.explainers`.
@@ -57,7 +56,7 @@ class Explainer(ABC):
 
     @property
     def name(self) -> str:
-        """Its name in the results: the label of its settings, or its own name."""
+        """The label of its settings, or its own name."""
         return self._settings.label or self._settings.name
 
     @property

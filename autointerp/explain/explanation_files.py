@@ -26,8 +26,7 @@ Explanations = dict[str | None, dict[int, str]]
 """Texts by feature, by source."""
 
 _LATENT = re.compile(r"(.+)_latent(\d+)\.txt")
-_MOST_BYTES = 1_000_000_000
-"""Limit for a file that is read whole."""
+_MOST_BYTES = 1_000_000_000  # limit for a file that is read whole
 _KINDS = ".csv, .json, .jsonl, .jsonl.gz or delphi's folder of NAME_latentN.txt"
 
 

@@ -33,8 +33,6 @@ def open_explainer(settings: FileSettings, config: ExplainConfig) -> FileExplain
 
 
 class FileExplainer(Explainer):
-    """Gives each feature its text from the file."""
-
     asks = "nobody"
 
     def __init__(self, settings: FileSettings, config: ExplainConfig) -> None:
@@ -56,7 +54,7 @@ class FileExplainer(Explainer):
 
 
 def _assign(settings: FileSettings, found: Explanations) -> dict[str, dict[int, str]]:
-    """Texts by dictionary of the run, named by the file or the settings."""
+    """Texts by dictionary of the run."""
     names = sorted(name or "(none)" for name in found)
     if settings.dictionary is None:
         if None in found or settings.source is not None:

@@ -1,5 +1,5 @@
 """Explainer `logits`: the tokens whose logits the feature raises and lowers most (vocabulary projection, Gur-Arieh et
-al. 2025). Where the feature fires is a guess from them."""
+al. 2025)."""
 
 from __future__ import annotations
 

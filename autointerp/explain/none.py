@@ -17,8 +17,6 @@ def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> Empty
 
 
 class EmptyExplainer(Explainer):
-    """Gives every feature the empty text."""
-
     asks = "nobody"
 
     @property

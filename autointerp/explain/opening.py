@@ -21,7 +21,7 @@ def explainer_settings(entry: ExplainerConfig) -> ExplainerConfig:
 
 
 def open_explainer(entry: ExplainerConfig, config: ExplainConfig) -> Explainer:
-    """The explainer of an entry of explain.explainers. Raises as `explainer_settings`."""
+    """The explainer of an entry. Raises as `explainer_settings`."""
     return open_plugin(EXPLAINERS, entry.name, explainer_settings(entry), config, kind=Explainer)
 
 

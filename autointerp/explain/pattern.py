@@ -1,8 +1,7 @@
 """Explainer `pattern`: n-grams and contexts a feature fires on, without a language model (Neuron2Graph, Foote et al.
 2023).
 
-The pattern is learnt from all `explain` windows, silent ones as counter-examples, in the language of
-`judges.pattern_language`.
+Learnt from all `explain` windows, silent ones as counter-examples.
 """
 
 from __future__ import annotations
@@ -30,8 +29,6 @@ def open_explainer(settings: WindowlessSettings, config: ExplainConfig) -> Patte
 
 
 class PatternExplainer(Explainer):
-    """Explains by a learnt pattern; the windows alone decide it."""
-
     asks = "nobody"
     tells = "firing"
 

@@ -1,7 +1,5 @@
-"""Explainer `pinned`: tokens that change when the feature is pinned high (Gur-Arieh et al. 2025).
-
-Needs `harvest.pinned`; a feature that was not pinned has no explanation.
-"""
+"""Explainer `pinned`: tokens that change when the feature is pinned high (Gur-Arieh et al. 2025). Needs
+`harvest.pinned`."""
 
 from __future__ import annotations
 

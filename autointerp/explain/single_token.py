@@ -1,7 +1,4 @@
-"""Explainer `single_token`: firing tokens without context, a baseline for explainers that see whole windows.
-
-Counts are over the whole role `explain` where known, strengths over its windows.
-"""
+"""Explainer `single_token`: firing tokens without context, a baseline for explainers that see whole windows."""
 
 from __future__ import annotations
 
@@ -19,10 +16,8 @@ from autointerp.records.evidence import Evidence
 
 __all__ = ["open_explainer"]
 
-MAX_TOKENS = 20
-"""Most tokens shown, by total activation."""
-MAX_FIRINGS = 5
-"""Most firings per token shown to a judge without prose."""
+MAX_TOKENS = 20  # most tokens shown, by total activation
+MAX_FIRINGS = 5  # most firings per token shown to a judge without prose
 
 
 class _Token(NamedTuple):

@@ -1,7 +1,4 @@
-"""Explainer `token_pairs`: every token with its strength from 0 to 10, as in Bills et al. 2023.
-
-Firing tokens are listed again below each window, as the paper does for sparse neurons.
-"""
+"""Explainer `token_pairs`: every token with its strength from 0 to 10 (Bills et al. 2023)."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def _show_pairs(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Ge
 
 
 def _render(window: ShownWindow, maximum: float) -> dict[str, list[str]]:
-    """The pairs, one per line, and those that fire; tokens without characters of their own are left out."""
+    """The pairs, one per line, and those that fire."""
     levels = quantise(window.activations, maximum=maximum).tolist()
     pairs = [(f"{quote(token)}\t{level}", level) for token, level in zip(window.tokens, levels, strict=True) if token]
     return {"pairs": [pair for pair, _ in pairs], "firings": [pair for pair, level in pairs if level]}

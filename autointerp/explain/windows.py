@@ -48,7 +48,7 @@ def show_windows(settings: ExplainerConfig, evidence: Evidence, rng: np.random.G
 
 
 def choose_windows(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> list[Window]:
-    """At most `n_windows` activating windows by `sampling`, strongest first."""
+    """At most `n_windows` activating windows, strongest first."""
     sampling, n = settings.sampling, settings.n_windows
     windows = evidence.select("explain", "top", "bin", *(("drawn",) if sampling in NEEDS_DRAWN else ()))
     bins = None if evidence.counts is None else evidence.counts.explain_bins

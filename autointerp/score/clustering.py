@@ -1,7 +1,6 @@
 """Scorer `clustering`: the judge sorts windows of this feature and of another into two groups, without an explanation.
 
-An item is a pair of windows. Same-feature and different-feature pairs are equally many, so an answer that ignores the
-windows is right half of the time.
+Half of the scored pairs of windows are of one feature, so chance is 0.5.
 """
 
 from __future__ import annotations
@@ -27,10 +26,9 @@ from autointerp.score.trials import WindowTrialSettings, as_passage, deal, rende
 
 __all__ = ["N_OTHER", "N_OWN", "ClusteringScorer", "open_scorer"]
 
+# Windows of a trial. With a and b windows of the two features, like pairs equal unlike ones if (a - b)^2 = a + b.
 N_OWN, N_OTHER = 6, 3
-"""Windows of a trial. With a and b windows of the two features, like pairs equal unlike ones if (a - b)^2 = a + b."""
-_N_PAIRS = 6
-"""Pairs of each sort that are scored per trial."""
+_N_PAIRS = 6  # pairs of each sort that are scored per trial
 
 
 def open_scorer(settings: WindowTrialSettings, score: ScoreConfig) -> ClusteringScorer:
@@ -121,7 +119,6 @@ class ClusteringScorer(PromptedScorer):
 
     @staticmethod
     def _groups(question: Question, reply: Reply) -> list[int] | None:
-        """The group of each window; None if one is missing."""
         n = len(question.items[0].shown)
         answers = parse_answers(reply.text, n, is_cut=reply.finish == "length")
         if answers is None or None in answers:

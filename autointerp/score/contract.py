@@ -113,7 +113,7 @@ def _draws_from_stream(scorer: Scorer) -> str:
 
 
 def _shuffles(scorer: Scorer) -> str:
-    """The order of firing and silent windows differs between random streams."""
+    """Firing windows stand in different places in different streams."""
     _require_yes_or_no(scorer)
     orders = {tuple(item.is_firing for item in _items(scorer, seed)) for seed in range(_N_STREAMS)}
     if not any(len(set(order)) > 1 for order in orders):
@@ -195,7 +195,6 @@ def _leaks_no_place(scorer: Scorer) -> str:
 
 
 def _moved(item: Item) -> Item:
-    """The trial with another right option and anonymous windows."""
     shown = [
         replace(shown, id="moved", document="moved", offset=0, kind="random", bin=None)
         if isinstance(shown, Window)
@@ -208,7 +207,6 @@ def _moved(item: Item) -> Item:
 
 
 def _turned(item: Item) -> Item:
-    """The item with the opposite label and anonymous windows."""
     kind: Kind = "random" if item.is_firing else "top"
     window = replace(
         item.window,
@@ -241,7 +239,7 @@ def _reads_each(scorer: Scorer) -> str:
 
 
 def _reads_each_trial(scorer: Scorer) -> str:
-    """The number of the right option is read as right, every other number as wrong."""
+    """Only the number of the right option is read as right."""
     questions = scorer.questions(_EXPLANATION, _items(scorer))
     if not all(isinstance(question.request.task, IntruderTask | PickEffectTask) for question in questions):
         raise NotAsked("its replies name no option")
@@ -290,7 +288,6 @@ def _pads_nothing(scorer: Scorer) -> str:
 
 
 def _stays_with_question(scorer: Scorer) -> str:
-    """A repeated question is about the same windows, and repeats end."""
     question = scorer.questions(_EXPLANATION, _items(scorer))[0]
     replies: list[Reply] = []
     while len(replies) < _MOST_ASKED:

@@ -11,11 +11,11 @@ from autointerp.seeds import derive
 
 __all__ = ["FIXED_TEXTS", "GENERIC", "by_dictionary", "fixed_controls", "shuffled_partners"]
 
+# True of most features, useful for none.
 GENERIC = "The feature fires on certain words and phrases, and on tokens that stand near them."
-"""True of most features, useful for none."""
 
+# Explanations that are the same for every feature, by control.
 FIXED_TEXTS: Mapping[str, str] = {"empty": "", "generic": GENERIC}
-"""Explanations that are the same for every feature, by control."""
 
 
 def by_dictionary(evidences: Sequence[Evidence]) -> dict[str, list[Evidence]]:
@@ -29,8 +29,8 @@ def shuffled_partners(
 ) -> dict[tuple[str, int], int]:
     """For a share `frac` of each dictionary's features, the feature that lends its explanation.
 
-    The partner has the nearest firing rate among the dictionary's other explained features; ties go to the lower index.
-    The draw depends on seed and feature only.
+    It has the nearest firing rate among explained features; ties go to the lower index. The draw depends on seed and
+    feature only.
     """
     partners: dict[tuple[str, int], int] = {}
     for name, group in by_dictionary(evidences).items():
@@ -54,10 +54,9 @@ def fixed_controls(
     seed: int,
     fracs: Mapping[str, float],
 ) -> dict[tuple[str, int], dict[str, str]]:
-    """Texts of `FIXED_TEXTS` by feature and control, for a share of each dictionary's features.
+    """Texts of `FIXED_TEXTS` by feature and control, for a share of each dictionary's features with an explanation.
 
-    Features without an explanation are left out. The draw depends on seed and feature only. Raises
-    ValueError for an unknown control.
+    Raises ValueError for an unknown control.
     """
     explained: dict[tuple[str, int], dict[str, str]] = {}
     for control, frac in fracs.items():

@@ -23,7 +23,6 @@ class EmbeddingScorer(GradedScorer):
         return SimilarityTask(explanation, passages)
 
     def words(self, explanation: str, passages: tuple[Passage, ...]) -> tuple[Message, ...]:
-        """The texts as the journal shows them."""
         return self._prompt.render(explanation=explanation, windows=[passage.text for passage in passages])
 
     def probability(self, number: float) -> float:

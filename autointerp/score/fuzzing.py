@@ -1,7 +1,7 @@
 """Scorer `fuzzing`: are the marked tokens of this window the firing ones? (Paulo et al. 2024, arXiv 2410.13928)
 
-All windows fire, as in delphi's `fuzz` of type `active`, and none is used twice. Wrong marks are as many as right ones
-and on tokens as frequent, so neither topic nor number nor rarity tells. An item's name holds its marks.
+All windows fire, as in delphi's `fuzz` of type `active`. Wrong marks are as many as right ones, on tokens as frequent.
+An item's name holds its marks.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from autointerp.score.scorer import Item, Unscorable
 
 __all__ = ["FuzzingScorer", "open_scorer"]
 
-_N_ROLES = 2
-"""Token uses are counted over one of two roles, of equal shares."""
+_N_ROLES = 2  # token uses are counted over one of two roles, of equal shares
 
 
 class FuzzingSettings(ScorerConfig):
@@ -92,7 +91,7 @@ def _counted(windows: Sequence[Window]) -> dict[int, float]:
 
 
 def _firing_places(window: Window) -> list[int]:
-    """The places of the firing tokens, by the token that shows each."""
+    """Places of the firing tokens."""
     owners = window.owners()
     return sorted({owners[index] for index, activation in enumerate(window.activations) if activation > 0})
 
@@ -100,10 +99,8 @@ def _firing_places(window: Window) -> list[int]:
 def _matched_places(
     window: Window, fired: Sequence[int], frequencies: _Frequencies, rng: np.random.Generator
 ) -> list[int] | None:
-    """One silent token of the nearest frequency class per firing token; None if there are too few.
-
-    Tokens that fire elsewhere in the window are not taken.
-    """
+    """One silent token of the nearest frequency class per firing token, or None; tokens that fire elsewhere are not
+    taken."""
     firing_ids = {token for token, value in zip(window.token_ids, window.activations, strict=True) if value > 0}
     left = [
         index

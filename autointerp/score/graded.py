@@ -42,7 +42,6 @@ class GradedScorer(Scorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The windows, shuffled."""
         return sample_items(evidence, self._settings, rng, others=others)
 
     def questions(self, explanation: str, items: Sequence[Item]) -> tuple[Question, ...]:

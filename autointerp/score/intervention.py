@@ -1,7 +1,7 @@
 """Scorer `intervention`: which of two lists of tokens changes when the feature is pinned high?
 
-The other list belongs to a feature pinned to a like divergence (`harvest.pinned_kl`). Tokens that an explainer may see
-are never shown. After the output-centric scoring of Gur-Arieh et al. 2025 (arXiv 2501.08319).
+The other feature is pinned to a like divergence; tokens that explainers see are never shown. After Gur-Arieh et al.
+2025 (arXiv 2501.08319).
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from autointerp.score.trials import TrialScorer, TrialSettings
 
 __all__ = ["N_TOKENS", "InterventionScorer", "open_scorer"]
 
-N_TOKENS = 8
-"""Tokens shown per list, drawn anew in each trial."""
-_FARTHEST = 1.5
-"""Largest ratio of the divergences of two matched effects."""
+N_TOKENS = 8  # tokens shown per list, drawn anew in each trial
+_FARTHEST = 1.5  # largest ratio of the divergences of two matched effects
 
 
 def open_scorer(settings: TrialSettings, score: ScoreConfig) -> InterventionScorer:
@@ -98,8 +96,6 @@ def _held_out(evidence: Evidence, effect: PinnedEffect) -> PinnedEffect:
 
 
 def _drawn(effect: PinnedEffect, rng: np.random.Generator) -> PinnedEffect:
-    """A draw of the tokens, in their order."""
-
     def draw(entries: tuple[TokenEffect, ...]) -> tuple[TokenEffect, ...]:
         places = sorted(rng.permutation(len(entries))[:N_TOKENS].tolist())
         return tuple(entries[place] for place in places)

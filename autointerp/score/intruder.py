@@ -22,8 +22,7 @@ from autointerp.score.trials import TrialScorer, WindowTrialSettings, as_passage
 
 __all__ = ["N_SHOWN", "IntruderScorer", "IntruderSettings", "open_scorer"]
 
-N_SHOWN = 5
-"""Windows of a trial, intruder included."""
+N_SHOWN = 5  # windows of a trial, intruder included
 
 
 class IntruderSettings(WindowTrialSettings):
@@ -97,7 +96,7 @@ class IntruderScorer(TrialScorer):
 
 
 def _with_marks(window: Window, n: int, rng: np.random.Generator) -> Window:
-    """The silent window with `n` marked tokens, its candidate among them, so marks do not tell it apart."""
+    """The silent window with `n` marked tokens, its candidate among them."""
     rest = [index for index in range(len(window.token_ids)) if index != window.candidate]
     marked = {window.candidate, *(rest[index] for index in rng.permutation(len(rest))[: n - 1])}
     return replace(window, activations=tuple(float(i in marked) for i in range(len(window.token_ids))))

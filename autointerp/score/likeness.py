@@ -13,9 +13,9 @@ __all__ = ["nearest_texts"]
 
 
 def nearest_texts(windows: Sequence[Window], to: Sequence[Window], n: int) -> list[Window]:
-    """The `n` windows nearest to the mean of `to`, nearest first, none overlapping or repeating another.
+    """The `n` windows nearest to the mean of `to`, nearest first, ties by id, none overlapping or repeating another.
 
-    Cosine of TF-IDF vectors of token ids (Sparck Jones 1972), rarity over both lists; ties by id.
+    Cosine of TF-IDF vectors of token ids (Sparck Jones 1972).
     """
     from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second to import, and few runs need it
 

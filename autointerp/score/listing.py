@@ -76,7 +76,6 @@ class ListScorer(PromptedScorer):
 
 
 def _marked(passage: Passage) -> str:
-    """The text with all its marks."""
     spans = passage.marks or ((passage.mark,) if passage.mark else ())
     return mark(passage.text, spans) if spans else passage.text
 

@@ -1,7 +1,7 @@
 """Scorer `logit_weights`: which vocabulary entries does the feature make more likely? (after Bricken et al. 2023)
 
-Positives follow the strongest entries, which explainers may see. Negatives alternate between entries made less likely
-(`suppressed`) and entries from random windows (`random`), or are promoted by another feature (`other`).
+Entries that explainers see are left out. Negatives alternate between suppressed entries and entries of random windows,
+or are promoted by another feature.
 """
 
 from __future__ import annotations
@@ -42,10 +42,7 @@ class LogitWeightsScorer(ListScorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The `n_positive` strongest promoted entries and `n_negative` others, shuffled.
-
-        Texts differ from each other and from those explainers see.
-        """
+        """The `n_positive` strongest promoted entries and `n_negative` others, shuffled, with distinct texts."""
         settings = self._settings
         if not evidence.top_logits:
             return Unscorable("too_few_positives", f"{evidence.site} has no linear way to the logits, so no effects")

@@ -20,7 +20,7 @@ def scorer_settings(entry: ScorerConfig) -> ScorerConfig:
 
 
 def open_scorer(entry: ScorerConfig, score: ScoreConfig) -> Scorer:
-    """The scorer of an entry of score.scorers. Raises as `scorer_settings`."""
+    """The scorer of an entry. Raises as `scorer_settings`."""
     return open_plugin(SCORERS, entry.name, scorer_settings(entry), score, kind=Scorer)
 
 

@@ -1,7 +1,7 @@
 """Published protocols as settings: the meaning of `score.preset`.
 
-A preset never overrides the config. It is idempotent, so a resolved config gives the same run. Published flaws stay
-out: documents are never shared between explaining and scoring, and a lost answer is a verdict.
+A preset never overrides the config, and applying it again changes nothing. Published flaws stay out: documents are
+never shared between explaining and scoring, and a lost answer is a verdict.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from autointerp.prompting.samplers import NEEDS_DRAWN
 
 __all__ = ["apply_preset"]
 
+# O'Neill et al. 2024: 10 top examples, half to explain and half to score, here of different documents. Negatives are
+# the top windows of one other feature (kind `other`), as published. Headed by their metric, macro-F1.
 _ONEILL2024: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 30, "window_right": 5, "fixed_position": True, "n_top": 10, "n_logits": 10},
     "explain": {"explainers": (ExplainerEntry(name="windows", n_windows=5, sampling="top"),)},
@@ -32,9 +34,10 @@ _ONEILL2024: dict[str, dict[str, Any]] = {
         )
     },
 }
-"""O'Neill et al. 2024: 10 top examples, half to explain and half to score, here of different documents. Negatives are
-the top windows of one other feature (kind `other`), as published. Headed by their metric, macro-F1."""
 
+# Bills et al. 2023: fragments of 64 tokens, 5 top ones to explain as token-activation pairs, 5 top and 5 random ones to
+# score by simulation. Here random fragments never fire, windows are centred on firings, and the halves are of different
+# documents instead of interleaved.
 _BILLS2023: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 32, "window_right": 31},
     "explain": {"explainers": (ExplainerEntry(name="token_pairs", n_windows=5, sampling="top"),)},
@@ -46,18 +49,15 @@ _BILLS2023: dict[str, dict[str, Any]] = {
         ),
     },
 }
-"""Bills et al. 2023: fragments of 64 tokens, 5 top ones to explain as token-activation pairs, 5 top and 5 random ones
-to score by simulation. Here random fragments never fire, windows are centred on firings, and the halves are of
-different documents instead of interleaved."""
 
+# Cunningham et al. 2023: as Bills et al., but every random fragment holds a firing (their code skips those without).
+# The correlation over top, over random and over all fragments stand side by side, as they report them.
 _CUNNINGHAM2023: dict[str, dict[str, Any]] = {
     **_BILLS2023,
     "score": {
         "scorers": (ScorerEntry(name="simulation", n_positive=10, n_negative=0, n_near_miss=0, sampling="top_random"),),
     },
 }
-"""Cunningham et al. 2023: as Bills et al., but every random fragment holds a firing (their code skips those without).
-The correlation over top, over random and over all fragments stand side by side, as they report them."""
 
 _DELPHI_WINDOWS: dict[str, Any] = {
     "n_positive": 50,
@@ -66,6 +66,9 @@ _DELPHI_WINDOWS: dict[str, Any] = {
     "sampling": "quantile",
     "windows_per_request": 5,
 }
+# Defaults of EleutherAI's delphi 0.1 (Paulo et al. 2024): 32 tokens, 40 examples to explain and 50 to score from ten
+# quantiles, 50 silent ones, 5 per question, at least 200 firings. There scored examples may have been explained
+# (tests/score/test_leak.py); here they may not.
 _DELPHI: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 16, "window_right": 15, "n_random": 60, "min_firing": 200},
     "explain": {"explainers": (ExplainerEntry(name="windows", n_windows=40, sampling="quantile"),)},
@@ -76,10 +79,10 @@ _DELPHI: dict[str, dict[str, Any]] = {
         )
     },
 }
-"""Defaults of EleutherAI's delphi 0.1 (Paulo et al. 2024): 32 tokens, 40 examples to explain and 50 to score from ten
-quantiles, 50 silent ones, 5 per question, at least 200 firings. There scored examples may have been explained
-(tests/score/test_leak.py); here they may not."""
 
+# SAEBench's autointerp (Karvonen et al. 2025): 10 tokens to either side; 10 top examples and 5 by importance to
+# explain; 2, 2 and 10 random ones to score in one question. Its accuracy has an always-no line of 10/14, shown here
+# (`always_no_accuracy`). Here the prompt hides the number of firing examples, and `mixed` replaces importance.
 _SAEBENCH: dict[str, dict[str, Any]] = {
     "harvest": {"window_left": 10, "window_right": 10, "fixed_position": True},
     "explain": {"explainers": (ExplainerEntry(name="windows", n_windows=15, sampling="mixed"),)},
@@ -97,9 +100,6 @@ _SAEBENCH: dict[str, dict[str, Any]] = {
         )
     },
 }
-"""SAEBench's autointerp (Karvonen et al. 2025): 10 tokens to either side; 10 top examples and 5 by importance to
-explain; 2, 2 and 10 random ones to score in one question. Its accuracy has an always-no line of 10/14, shown here
-(`always_no_accuracy`). Here the prompt hides the number of firing examples, and `mixed` replaces importance."""
 
 _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "default": {},  # what every section says by itself

@@ -36,7 +36,6 @@ class PromptedScorer(Scorer):
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]
     ) -> tuple[Item, ...] | Unscorable:
-        """The windows, shuffled."""
         return sample_items(evidence, self._settings, rng, others=others)
 
     def reask(self, question: Question, replies: Sequence[Reply]) -> Request | None:
@@ -48,7 +47,7 @@ class PromptedScorer(Scorer):
 
     @abstractmethod
     def _describe(self, question: Question, reply: Reply) -> Mapping[str, object]:
-        """Variables of the second prompt: the fault of the reply."""
+        """Variables of the second prompt."""
 
     def _ask(
         self, task: Task, messages: tuple[Message, ...], schema: Mapping[str, Any], *, min_tokens: int = 0

@@ -1,7 +1,6 @@
-"""Scorer `recall`: how many firing windows, weak and strong, does the explanation find?
+"""Scorer `recall`: mean recall over bins of the activation range, for weak and strong firings alike.
 
-The score is the mean recall over bins of the activation range. Silent windows are catch trials: the share of them
-called firing is chance. The question is that of `detection`.
+Chance is the share of silent windows called firing. The question is that of `detection`.
 """
 
 from __future__ import annotations

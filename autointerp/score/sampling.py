@@ -1,7 +1,4 @@
-"""The windows a scorer asks about, and their order.
-
-All are of role `score`, and none repeats a window of role `explain`. Misleading silent windows are scored apart.
-"""
+"""The windows a scorer asks about, and their order: of role `score`, none repeating one of role `explain`."""
 
 from __future__ import annotations
 
@@ -31,11 +28,9 @@ __all__ = [
     "too_few",
 ]
 
-MIN_WINDOWS = 5
-"""Fewest windows per label that are scored, or all that are asked for if fewer."""
+MIN_WINDOWS = 5  # fewest windows per label that are scored, or all that are asked for if fewer
 
-N_OTHERS = 8
-"""Fixed other features per dictionary."""
+N_OTHERS = 8  # fixed other features per dictionary
 
 
 def sample_items(
@@ -158,7 +153,7 @@ def fixed_others(evidences: Sequence[Evidence], *, seed: int) -> tuple[Evidence,
 
 
 def _tops_of_other(evidence: Evidence, n: int, others: Sequence[Evidence]) -> list[Window]:
-    """Top windows of the other feature that do not overlap a firing window of this one; else not verified silent."""
+    """Top windows of the other feature that do not overlap firing ones of this feature; not verified silent."""
     other = next((e for e in others if e.feature != evidence.feature), None)
     if other is None:
         return []

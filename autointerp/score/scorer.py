@@ -1,7 +1,7 @@
-"""The interface of scorers: windows to ask about, requests, and answers read from replies. Scorers send nothing.
+"""The interface of scorers, which choose windows, make requests and read replies, but send nothing.
 
-Windows are chosen apart from explanations, so a control is judged on the same windows in the same batches. A factory
-`(ScorerConfig, ScoreConfig) -> Scorer` is a row of `builtin_plugins.SCORERS` or an entry point `autointerp.scorers`.
+Windows are chosen apart from explanations, so controls are judged on the same windows. A factory `(ScorerConfig,
+ScoreConfig) -> Scorer` is a row of `builtin_plugins.SCORERS` or an entry point `autointerp.scorers`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from autointerp.records.window import Kind, Window
 
 __all__ = ["About", "AnswerRead", "Item", "Measure", "Question", "Scale", "Scorer", "Unscorable"]
 
-Measure = Literal["windows", "marks", "strata", "tokens", "firings", "activations", "ranks", "choices"]
-"""The subject of a verdict, which decides the heading metric.
-
-`windows`, `marks`: yes or no about a window or its marks (F1). `strata`: the same over bins of the activation range
-(mean recall). `tokens`: yes or no about vocabulary entries (F1). `firings`: a prediction per token, 0.5 or more is yes
-(F1 over tokens). `activations`: a number per token (correlation). `ranks`: a probability per window (AUROC). `choices`:
-`fires` is the right option of a trial, or of two options, the one that is true if `is_firing` (accuracy).
-"""
+Measure = Literal[
+    "windows",  # yes or no about a window (F1)
+    "marks",  # yes or no about its marks (F1)
+    "strata",  # yes or no about windows of every bin of the activation range (mean recall)
+    "tokens",  # yes or no about vocabulary entries (F1)
+    "firings",  # a prediction per token, 0.5 or more is yes (F1 over tokens)
+    "activations",  # a number per token (correlation)
+    "ranks",  # a probability per window (AUROC)
+    "choices",  # `fires` is the right option of a trial, or of two options, the one true if `is_firing` (accuracy)
+]
+"""The subject of a verdict, which decides the heading metric."""
 
 
 About = Literal["firing", "output"]
@@ -36,29 +39,24 @@ About = Literal["firing", "output"]
 
 
 class Scale(NamedTuple):
-    """How verdicts are read. `chance`: what guessing reaches in `choices`; `heading`: the metric if not the measure's
-    own."""
+    """How verdicts are read."""
 
     measure: Measure = "windows"
-    chance: float | None = None
+    chance: float | None = None  # of `choices`: the accuracy of guessing
     needs_explanation: bool = True
-    heading: str | None = None
+    heading: str | None = None  # the heading metric, if not that of the measure
 
 
 class Item(NamedTuple):
-    """A window to judge; its truth `is_firing` and its `kind` never enter a request.
-
-    `id` names items that share a window. `shown` is what a trial shows, in order, and `places` (from 0) are the right
-    option or the pair. `share` is the share of all firing windows that this one stands for, if known.
-    """
+    """A window to judge; its truth `is_firing` and its `kind` never enter a request."""
 
     window: Window
     kind: Kind
     is_firing: bool
-    id: str | None = None
-    shown: tuple[Window, ...] | tuple[PinnedEffect, ...] = ()
-    places: tuple[int, ...] = ()
-    share: float | None = None
+    id: str | None = None  # for items that share a window
+    shown: tuple[Window, ...] | tuple[PinnedEffect, ...] = ()  # what a trial shows, in order
+    places: tuple[int, ...] = ()  # from 0: the right option, or the pair of windows
+    share: float | None = None  # of all firing windows that this one stands for, if known
 
     @property
     def key(self) -> str:
@@ -83,22 +81,19 @@ class Question:
 
 
 class AnswerRead(NamedTuple):
-    """An answer about one item, with probability of firing and predicted activation per token if known."""
+    """An answer about one item."""
 
     answer: Answer
-    probability: float | None = None
-    predictions: tuple[float, ...] | None = None
+    probability: float | None = None  # of firing
+    predictions: tuple[float, ...] | None = None  # activation per token
 
 
 class Scorer(ABC):
     """A way to ask whether an explanation predicts a feature; a subclass chooses windows, words and how replies are
-    read.
-
-    `scale` is how verdicts are read, `about` the topic of the questions, `needed` the name of the capability a judge
-    must have.
-    """
+    read."""
 
     about: ClassVar[About] = "firing"
+    # The capability that a judge must have.
     needed: ClassVar[Literal["has_similarities", "has_likelihoods"] | None] = None
     scale: Scale = Scale()
 
@@ -108,7 +103,7 @@ class Scorer(ABC):
 
     @property
     def name(self) -> str:
-        """Its name in the results: the label of its settings, or its own name."""
+        """The label of its settings, or its own name."""
         return self._settings.label or self._settings.name
 
     @property
@@ -122,7 +117,7 @@ class Scorer(ABC):
     ) -> tuple[Item, ...] | Unscorable:
         """The windows to judge, of role `score` only, in order; random by `rng` alone.
 
-        `others` are the dictionary's fixed other features, a source of negatives.
+        `others` are the dictionary's fixed other features.
         """
 
     @abstractmethod

@@ -62,7 +62,7 @@ class SimulationScorer(TokenScorer):
 
 
 class OneByOneSimulation(SimulationScorer):
-    """One token per request, with the text up to it; an item is a token, its verdict one prediction."""
+    """One token per request, with the text up to it."""
 
     def sample(
         self, evidence: Evidence, rng: np.random.Generator, *, others: Sequence[Evidence]

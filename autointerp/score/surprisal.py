@@ -1,7 +1,6 @@
 """Scorer `surprisal`: does the explanation make firing windows likelier? (Paulo et al. 2024, arXiv 2410.13928)
 
-A language model reads each window after the explanation and after a sentence without content. The score is the AUROC of
-the gain in nats per token.
+The score is the AUROC of the gain, in nats per token, over a sentence without content.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from autointerp.score.graded import GradedScorer, GradedSettings
 
 __all__ = ["SurprisalScorer", "open_scorer"]
 
-_FARTHEST = 700.0
-"""Nats beyond which a logistic value is 0 or 1."""
+_FARTHEST = 700.0  # nats beyond which a logistic value is 0 or 1
 
 
 def open_scorer(settings: GradedSettings, score: ScoreConfig) -> SurprisalScorer:

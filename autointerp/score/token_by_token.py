@@ -23,11 +23,9 @@ from autointerp.score.scorer import AnswerRead, Item, Question, Unscorable
 
 __all__ = ["FIRES_FROM", "ShownTokens", "TokenScorer", "TokenSettings", "shown_tokens"]
 
-FIRES_FROM = 0.5
-"""Predictions from here on mean firing: a probability, or a strength from 0 to 1."""
+FIRES_FROM = 0.5  # predictions from here on mean firing: a probability, or a strength from 0 to 1
 
-_REPLY_TOKENS_AROUND, _REPLY_TOKENS_EACH = 32, 4
-"""Room for a reply in tokens: a fixed part, and for each entry."""
+_REPLY_TOKENS_AROUND, _REPLY_TOKENS_EACH = 32, 4  # room for a reply in tokens: a fixed part, and for each entry
 
 
 class ShownTokens(NamedTuple):

@@ -36,8 +36,7 @@ NAME = "published-f1"
 DEFAULT_PATH = Path("../shared/data/reference/oneill2024_gpt2_l9_f1.csv")
 _COLUMNS = ("encoder", "row", "f1")
 _N_WINDOWS = 5
-_ROUNDING = 2e-6
-"""The table has six decimals."""
+_ROUNDING = 2e-6  # the table has six decimals
 MARGIN = 0.05
 _UNDATED: dict[str, Any] = {"svg": {"Date": None}, "png": {"Software": None}}
 
@@ -53,11 +52,7 @@ class Attainable:
 
 @dataclass(frozen=True, slots=True)
 class PublishedF1:
-    """Figures of two encoders; `difference` is second minus first, `p_value` by permutation.
-
-    `n_needed` features per side show the observed difference with power 0.8, these n show `smallest`, and
-    `n_equivalent` show equality within `equivalence.margin`. `always_yes` and `coin` are macro-F1 at 5 + 5 windows.
-    """
+    """Figures of two encoders."""
 
     names: tuple[str, str]
     values: tuple[Sequence[float], Sequence[float]]
@@ -65,14 +60,14 @@ class PublishedF1:
     medians: tuple[float, float]
     deviations: tuple[float, float]
     attainable: tuple[Attainable, Attainable]
-    difference: Difference
-    p_value: float
-    always_yes: float
+    difference: Difference  # second minus first
+    p_value: float  # by permutation
+    always_yes: float  # macro-F1 at 5 + 5 windows, like `coin`
     coin: float
-    smallest: float
-    n_needed: int
+    smallest: float  # difference that these features show with power 0.8
+    n_needed: int  # features per side that show the observed difference with power 0.8
     equivalence: Equivalence
-    n_equivalent: int
+    n_equivalent: int  # features per side that show equality within `equivalence.margin`
 
     def to_json(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if key != "values"}

@@ -30,6 +30,7 @@ from autointerp.tables import markdown_table
 
 __all__ = ["HEADLINES", "Separation", "compare_with_twins", "run_study", "write_study"]
 
+# Headline numbers and their columns.
 HEADLINES = {
     "context predictability": "context",
     "shuffled control of it": "context_shuffled",
@@ -40,7 +41,6 @@ HEADLINES = {
     "beyond token": "beyond_token",
     "near miss": "near_miss",
 }
-"""Headline numbers and their columns."""
 
 TWINS: tuple[Weights, ...] = ("permuted", "permuted_but_embeddings", "initial")
 _N_RESAMPLES = 1000
@@ -48,22 +48,18 @@ _N_RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """How well a number tells trained features from a twin's; `auroc` is None without values on a side.
-
-    `lo` and `hi` bound a 95% interval (percentile bootstrap over features); the `_frac` are shares of features with a
-    value.
-    """
+    """How well a number tells trained features from a twin's."""
 
     layer: int
     dictionary: str
     twin: str
     number: str
-    auroc: float | None
-    lo: float | None
+    auroc: float | None  # None without values on a side
+    lo: float | None  # of the 95% interval, percentile bootstrap over features
     hi: float | None
     trained_mean: float | None
     twin_mean: float | None
-    trained_frac: float
+    trained_frac: float  # share of features with a value
     twin_frac: float
 
 

@@ -38,8 +38,8 @@ class DelphiLatent:
 def read_delphi(path: Path) -> list[dict[str, Any]]:
     """One entry per scorer and hookpoint of a run's folder, or its `scores` folder.
 
-    `f1` counts a lost answer as wrong, `f1_lenient` leaves it out as delphi does; the note adds delphi's own F1, pooled
-    over latents. Raises InputError without scores, ArtefactError for a damaged file.
+    `f1` counts a lost answer as wrong, `f1_lenient` leaves it out. Raises InputError without scores, ArtefactError for
+    a damaged file.
     """
     scores = path / "scores" if (path / "scores").is_dir() else path
     config = _read_config(scores.parent / "run_config.json")
@@ -111,7 +111,6 @@ def _entry(hookpoint: str, scorer: str, latents: Sequence[DelphiLatent], config:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a delphi config about windows and questions."""
     sections = {key: config[key] for key in ("sampler_cfg", "constructor_cfg") if isinstance(config.get(key), dict)}
     return sections | {key: config[key] for key in _CONFIG_KEYS if key in config}
 

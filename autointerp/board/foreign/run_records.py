@@ -11,27 +11,26 @@ from autointerp.records.window import Window
 
 __all__ = ["FeatureAnswers", "RunRecords", "gather"]
 
+# Measures with a yes or no per window, the only ones other formats have.
 WINDOW_MEASURES = ("windows", "marks", "strata")
-"""Measures with a yes or no per window, the only ones other formats have."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecords:
-    """A run's records; `measures` by scorer, `subject` the model's name."""
+    """A run's records."""
 
     name: str
-    subject: str
+    subject: str  # the model's name
     explain_judge: str
     evidences: Sequence[Evidence]
     explanations: Sequence[Explanation]
     verdicts: Sequence[Verdict]
-    measures: Mapping[str, str]
+    measures: Mapping[str, str]  # by scorer
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureAnswers:
-    """One feature under one explainer and scorer: explanation, and answers with windows by window id, near misses and
-    controls left out."""
+    """One feature under one explainer and scorer, with answers about firing and counted silent windows by window id."""
 
     evidence: Evidence
     explanation: str

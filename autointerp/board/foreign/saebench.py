@@ -96,7 +96,7 @@ def _confusion_values(counts: Sequence[Confusion]) -> dict[str, list[float]]:
 
 
 def _stated_interval(mean: float, deviation: float | None, n: int) -> Interval:
-    """Interval from the file's mean and deviation; the whole range if they do not suffice."""
+    """Interval from the file's mean and deviation, or the whole range."""
     if deviation is None or n < 2:
         return Interval(mean, 0.0, 1.0, max(1, n))
     reach = _Z95 * float(deviation) / n**0.5

@@ -237,7 +237,6 @@ def _of_explainer(out: Path, explainer: str, explainers: Sequence[str]) -> Path:
 
 
 def _safe(name: str) -> str:
-    """The name as one path component."""
     return _UNSAFE.sub("_", name).lstrip(".") or "_"
 
 
