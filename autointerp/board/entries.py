@@ -24,7 +24,7 @@ from autointerp.stats.baselines import mean_baselines
 from autointerp.stats.calibration import bins_of_counts, gap_of
 from autointerp.stats.intervals import Interval, mean_interval
 from autointerp.stats.levels import LEVELS
-from autointerp.stats.prevalence import Rates, pooled_at
+from autointerp.stats.prevalence import Rates, pooled_at, pooled_values
 from autointerp.stats.seed_effect import SeedMean
 from autointerp.stats.sequential import repeated_interval
 
@@ -205,22 +205,22 @@ def _plain(interval: Interval | None) -> dict[str, Any] | None:
 
 
 def _at_prevalence(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
-    found = _pooled(seeded.rows, rng=stream(seed, "bootstrap", *names, "prevalence"))
-    parts: dict[str, Any] = {}
+    pooled = pooled_at(_rates(seeded.rows), rng=stream(seed, "bootstrap", *names, "prevalence"))
+    figures: dict[str, Any] = {}
     for place, name in enumerate(("precision_at_prevalence", "f1_at_prevalence")):
 
         def mean(rows: Sequence[Row], place: int = place) -> SeedMean:
-            own = _pooled(rows, rng=stream(seed, "unused"))
-            return SeedMean(own[place].mean, own[place].n) if own else SeedMean(0.0, 0)
+            rates = _rates(rows)
+            own = pooled_values(rates)
+            return SeedMean(own[place], len(rates)) if own else SeedMean(0.0, 0)
 
-        parts[name] = _plain(seeded.widen(found[place] if found else None, mean, (0.0, 1.0)))
-    return parts
+        figures[name] = _plain(seeded.widen(pooled[place] if pooled else None, mean, (0.0, 1.0)))
+    return figures
 
 
-def _pooled(rows: Sequence[Row], *, rng: np.random.Generator) -> tuple[Interval, Interval] | None:
+def _rates(rows: Sequence[Row]) -> list[Rates]:
     known = [row for row in rows if row["precision_at_prevalence"] is not None or row["f1_at_prevalence"] is not None]
-    rates = [Rates(row["prevalence"], row["population_recall"], 1 - row["specificity_random"]) for row in known]
-    return pooled_at(rates, rng=rng) if rates else None
+    return [Rates(row["prevalence"], row["population_recall"], 1 - row["specificity_random"]) for row in known]
 
 
 def _by_level(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:

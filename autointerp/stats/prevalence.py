@@ -18,6 +18,7 @@ __all__ = [
     "Rates",
     "f1_at",
     "pooled_at",
+    "pooled_values",
     "precision_at",
     "rogan_gladen",
     "weighted_recall",
@@ -84,24 +85,35 @@ def pooled_at(features: Sequence[Rates], *, rng: np.random.Generator) -> tuple[I
     Sums are divided, not ratios averaged, so few windows per feature do not bias; frequent features weigh more. None
     where nothing fires or is called.
     """
-    table = np.array(features, dtype=float).reshape(-1, 3)
-    prevalence, recall, false_alarm = table.T
-    sums = np.stack([prevalence * recall, prevalence * recall + (1 - prevalence) * false_alarm, prevalence])
-    right, called, firing = sums.sum(axis=1)
-    if called == 0 or firing == 0:
+    pooled = pooled_values(features)
+    if pooled is None:
         return None
-    n = len(table)
+    sums, n = _sums(features), len(features)
     # per resample, how often each feature is drawn
     counts = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES)
     drawn_right, drawn_called, drawn_firing = sums @ counts.T
     precisions = np.divide(drawn_right, drawn_called, out=np.zeros(N_RESAMPLES), where=drawn_called > 0)
     scores = np.divide(2 * drawn_right, drawn_called + drawn_firing)
-    return _interval(right / called, precisions, n), _interval(2 * right / (called + firing), scores, n)
+    return _interval(pooled[0], precisions, n), _interval(pooled[1], scores, n)
+
+
+def pooled_values(features: Sequence[Rates]) -> tuple[float, float] | None:
+    """`pooled_at` without intervals."""
+    right, called, firing = _sums(features).sum(axis=1)
+    if called == 0 or firing == 0:
+        return None
+    return float(right / called), float(2 * right / (called + firing))
+
+
+def _sums(features: Sequence[Rates]) -> np.ndarray:
+    """[3, n_features] shares of windows called rightly, called and firing."""
+    prevalence, recall, false_alarm = np.array(features, dtype=float).reshape(-1, 3).T
+    return np.stack([prevalence * recall, prevalence * recall + (1 - prevalence) * false_alarm, prevalence])
 
 
 def _interval(value: float, drawn: np.ndarray, n: int) -> Interval:
     lo, hi = np.quantile(drawn, [0.025, 0.975]) if n > 1 else (0.0, 1.0)
-    return Interval(float(value), float(lo), float(hi), n)
+    return Interval(value, float(lo), float(hi), n)
 
 
 def rogan_gladen(
