@@ -19,10 +19,7 @@ class Borrowed:
         self._owners: dict[tuple[str, str], dict[int, Window]] | None = None
 
     def find(self, verdicts: Iterable[Verdict]) -> dict[str, Window]:
-        """One feature's windows of kind `other`, by id, as the lending feature holds them.
-
-        The lender is the first feature that holds them all. Empty without such verdicts or a lender.
-        """
+        """One feature's windows of kind `other`, by id, of the first feature that holds them all; empty without one."""
         borrowed = sorted({(v.dictionary, v.feature, v.window) for v in verdicts if v.kind == "other"})
         if not borrowed:
             return {}

@@ -196,7 +196,7 @@ def _smallest(sections: Sequence[Section]) -> list[str]:
 
 
 def _smallest_over_seeds(standings: Sequence[Standing], metric: str) -> list[str]:
-    """The two widest spreads: what is claimed holds for every pair of entries."""
+    # The two widest spreads: what is claimed holds for every pair of entries.
     spreads = sorted((s.spread for s in standings if s.spread), key=lambda spread: spread.reach)[-2:]
     spread = difference_spread(*spreads) if len(spreads) == 2 else None
     if spread is None:

@@ -24,10 +24,7 @@ Bounds = tuple[float, float]
 def whisker(
     interval: Mapping[str, float] | None, *, lines: Mapping[str, float | None], bounds: Bounds = UNIT
 ) -> Markup:
-    """A row with the mean as a dot, its interval as a line, and `lines` (class name to value) upright.
-
-    Only the lines if `interval` is None.
-    """
+    """A row with the mean as a dot, its interval as a line, and `lines` (class name to value) upright."""
     middle = _ROW_PX / 2
     parts = [_upright(name, value, _ROW_PX, bounds) for name, value in lines.items() if value is not None]
     if interval is not None:

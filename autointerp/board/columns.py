@@ -60,7 +60,6 @@ def chances_of(entry: Entry, metric: str) -> tuple[Chance, ...]:
 
 
 def marks_of(entry: Entry, metric: str) -> dict[str, float | None]:
-    """Chance lines of a chart by mark."""
     return {chance.mark: chance.value for chance in chances_of(entry, metric)}
 
 

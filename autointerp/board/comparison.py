@@ -50,11 +50,7 @@ _TESTS: Mapping[Method, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """First minus second in one metric under one scorer and explainer.
-
-    Seeds are a random effect of interval, test, `smallest` and `equivalence` where a side has several; `n_needed` is
-    None then, as more features show no more about another seed.
-    """
+    """First minus second in one metric under one scorer and explainer; several seeds are a random effect."""
 
     scorer: str
     explainer: str
@@ -66,7 +62,9 @@ class Comparison:
     p_uncorrected: float | None
     method: Method
     smallest: float | None  # difference that these features show with power 0.8 at level 0.05
-    n_needed: int | None  # features per side that would show the observed difference
+    # Features per side that would show the observed difference; None with several seeds, as more features tell nothing
+    # about another seed.
+    n_needed: int | None
     equivalence: Equivalence | None = None
     equal_density: EqualDensity | None = None  # among features that fire equally often, for unpaired sides
 
@@ -207,14 +205,14 @@ def _test(
 
 
 def _seeds_p(difference: Difference | None, spread: Spread | None) -> float | None:
-    """By Student's t; None where the spread is not known or nothing varies."""
+    """By Student's t; None if nothing varies."""
     if difference is None or spread is None or not spread.error:
         return None
     return float(2 * stdtr(spread.freedom, -abs(difference.mean) / spread.error))
 
 
 def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The metric where it is defined, by seed; of shared features those that have it on both sides, in one order."""
+    """Defined values by seed; for shared features those defined on both sides, in one order."""
     sides = [
         {
             name: {feature: v for feature, v in zip(rows["feature"], rows[metric], strict=True) if pd.notna(v)}
@@ -233,7 +231,7 @@ def _values(first: _Side, second: _Side, metric: str, *, is_shared: bool) -> tup
 
 
 def _by_seed(side: _Side) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of each of an entry's dictionaries, in the order of their seeds."""
+    """Rows of each of an entry's dictionaries, by seed."""
     groups = [(str(name), rows) for name, rows in side.rows.groupby("dictionary", sort=False)]
     return sorted(groups, key=lambda group: seed_of(group[0]))
 
@@ -248,7 +246,7 @@ def _at_equal_density(
 
 
 def _with_density(side: _Side, metric: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Values and densities of each seed, where there are both."""
+    """Values and densities by seed, where both are known."""
     known = [rows[pd.notna(rows[metric]) & (rows["density"] > 0)] for _, rows in _by_seed(side)]
     values, densities = ([rows[column].to_numpy(dtype=float) for rows in known] for column in (metric, "density"))
     return values, densities

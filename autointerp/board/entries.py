@@ -75,17 +75,13 @@ def build_entries(
     groups: Mapping[ScoreGroup, str] | None = None,
     density: float | None = None,
 ) -> list[dict[str, Any]]:
-    """One entry per entry of the config, explainer, scorer, judge and prompt, sorted by scorer, then entry, as
-    plain values.
+    """One entry per entry of the config, explainer, scorer, judge and prompt, sorted by scorer, then entry, as plain
+    values.
 
-    Metrics are means over scored features with intervals (`board.metrics`), None if undefined. The `_frac` keys are
-    shares of all answers about firing and random windows. `order` is the config's order of dictionaries. Empty `costs`
-    mean free, None unknown. `protocols` are by explainer and scorer, `looks` by judge and dictionary. `dead`
-    dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others exist. `density` is
-    the firing rate of `board.level_figures`.
-
-    Several seeds of an entry are pooled as a random effect (`stats.seed_effect`): `quality` is their mean, and
-    `n_seeds`, `by_seed` (means of each) and `variance_shares` of F1, else of `score`, are added.
+    Metrics are means over scored features with intervals (`board.metrics`), None if undefined. `order` is the config's
+    order. Empty `costs` mean free, None unknown. `protocols` are by explainer and scorer, `looks` by judge and
+    dictionary. `dead` dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others
+    exist. `density` is the firing rate of `board.level_figures`. Seeds of an entry are pooled (`stats.seed_effect`).
     """
     place = {name: position for position, name in enumerate(order)}
     tables: dict[tuple[str, ...], list[Row]] = {}
@@ -180,7 +176,8 @@ def _counts(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _measures(metric: str) -> dict[str, tuple[float, float]]:
-    """The metrics of an entry with their bounds; a heading metric that can be negative makes `score` one."""
+    """Metrics of an entry with their bounds."""
+    # A heading metric that can be negative makes `score` one.
     return {each.name: each.bounds for each in metrics_in("entry")} | {"score": bounds_of(metric)}
 
 

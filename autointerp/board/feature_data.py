@@ -141,5 +141,4 @@ def _rule(rule: FiringRule) -> str:
 
 
 def _round(value: float) -> float:
-    """Four significant digits."""
     return float(f"{value:.4g}")

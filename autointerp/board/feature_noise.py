@@ -31,10 +31,7 @@ def f1_interval(evidence: Evidence, verdicts: Sequence[Verdict], *, scorer: str)
 def window_shares(
     evidences: Iterable[Evidence], verdicts: Mapping[tuple[str, int, ScoreGroup], Sequence[Verdict]]
 ) -> dict[tuple[str, ScoreGroup], float]:
-    """Share of the variance of F1 over features due to the drawn windows and the judge, by dictionary and group.
-
-    Groups with too few features are left out.
-    """
+    """Share of the variance of F1 over features due to the drawn windows and the judge, by dictionary and group."""
     known = {(e.dictionary, e.feature): e for e in evidences}
     features: dict[tuple[str, ScoreGroup], list[Repeats]] = {}
     for (dictionary, feature, group), answers in sorted(verdicts.items()):

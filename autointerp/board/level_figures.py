@@ -24,7 +24,7 @@ Shown = Mapping[str, Window | None]
 
 
 def common_density(evidences: Sequence[Evidence]) -> float | None:
-    """The firing rate of comparisons: the lowest median rate of any entry, its seeds pooled; None for one entry."""
+    """The firing rate of comparisons: the lowest median rate of any entry, seeds pooled; None for one entry."""
     rates: dict[str, list[float]] = {}
     for evidence in evidences:
         if evidence.unscored is None:

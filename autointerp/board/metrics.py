@@ -265,7 +265,6 @@ def heading_of(scale: Scale) -> str:
 
 
 def metrics_in(where: Where) -> tuple[Metric, ...]:
-    """The metrics shown at a place, in table order."""
     return tuple(metric for metric in METRICS if metric.is_in(where))
 
 

@@ -26,7 +26,6 @@ _LOCAL = re.compile(r"(\w+:)?((?:~|\.{1,2})?/(?!/).+)")
 
 
 def render_board_page(sections: Sequence[Section], caveats: Sequence[str], *, title: str = "Leaderboard") -> str:
-    """The leaderboard alone as a page."""
     return render_page("board.html.j2", script=None, title=title, sections=sections, caveats=caveats)
 
 
@@ -101,7 +100,6 @@ def _environment() -> jinja2.Environment:
 
 
 def _safe(value: Any) -> Any:
-    """Text made safe to print, unless it is our markup."""
     return safe_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

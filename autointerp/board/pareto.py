@@ -102,7 +102,6 @@ def render_pareto(sections: Sequence[Section]) -> str:
 
 
 def pareto_charts(sections: Sequence[Section]) -> list[dict[str, Any]]:
-    """The fronts with drawings for the page."""
     return [{"front": front, "chart": _draw(front)} for front in find_fronts(sections)]
 
 
@@ -152,7 +151,7 @@ def _draw(front: Front) -> Markup:
 
 
 def _spread(places: Sequence[tuple[float, float]]) -> list[float]:
-    """Heights of dot names, at least a line apart on each side."""
+    """Heights of dot names, at least a line apart."""
     heights = [height for _, height in places]
     for is_right in (False, True):
         last = -_LINE_PX

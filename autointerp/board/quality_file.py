@@ -73,7 +73,6 @@ class QualityRecord(BaseModel):
 
 
 def is_measured(layout: RunLayout, name: str) -> bool:
-    """Whether the dictionary has a record, or had one."""
     path = layout.quality(name)
     return path.exists() or is_stated(layout, path)
 

@@ -94,8 +94,7 @@ def score_feature(
     """One row, without explainer, scorer, judge and prompt; metrics are null if `unscored` gives a reason.
 
     `verdicts` are of one feature and scorer, controls included, one per window. `borrowed` holds another feature's
-    windows by id; `unscorable` is the scorer's reason for not asking. Excesses are in balanced accuracy if defined,
-    else in `score`, the metric named in `metric`.
+    windows by id; `unscorable` is the scorer's reason for not asking. Excesses are in balanced accuracy if defined.
     """
     apart = HARD if scale.measure != "choices" else set[str]()  # of a trial the kind is the intruder's
     own = [v for v in verdicts if v.control is None and v.kind not in apart]

@@ -1,8 +1,4 @@
-"""What an entry that was trained with several seeds says of them: intervals over seeds, shares of variance, each seed's
-own means.
-
-Takes the rows of one entry's table of scores; an entry of one seed is left as it is. Knows nothing of files or pages.
-"""
+"""Figures of an entry trained with several seeds: intervals over seeds, shares of variance, and each seed's means."""
 
 from __future__ import annotations
 
@@ -27,14 +23,14 @@ SeedMeanOf = Callable[[Sequence[Row]], SeedMean]
 
 
 class SeededRows:
-    """The rows of one entry, and how they divide among the dictionaries that were trained of it."""
+    """The rows of one entry, divided by dictionary."""
 
     def __init__(self, dictionaries: Sequence[str], rows: Sequence[Row]) -> None:
         self.rows = rows
         self.by_dictionary = {name: [row for row in rows if row["dictionary"] == name] for name in dictionaries}
 
     def widen(self, found: Interval | None, mean: SeedMeanOf, bounds: tuple[float, float]) -> Interval | None:
-        """An interval over features, made to hold the one over seeds where there are several."""
+        """The interval over features, extended to hold the one over seeds."""
         if found is None or len(self.by_dictionary) < 2:
             return found
         seeds = [mean(rows) for rows in self.by_dictionary.values()]
@@ -43,7 +39,7 @@ class SeededRows:
     def shares(
         self, group: ScoreGroup, window_shares: Mapping[tuple[str, ScoreGroup], float], *, metric: str
     ) -> dict[str, Any]:
-        """`window_share` of the spread over features; with several seeds `variance_shares`, too."""
+        """`window_share` of the spread over features, and `variance_shares` for several seeds."""
         told = [window_shares.get((name, group)) for name in self.by_dictionary]
         if len(told) == 1:
             return {"window_share": told[0]}
@@ -57,8 +53,7 @@ class SeededRows:
         return {"window_share": share, "variance_shares": shares._asdict()}
 
     def by_seed(self, measures: Sequence[str]) -> dict[str, Any]:
-        """`n_seeds`, and `by_seed`: each one's dictionary, counts, and mean of each measure over `n` features. Nothing
-        for one seed."""
+        """`n_seeds`, and `by_seed` with dictionary, counts and means of each seed; empty for one seed."""
         if len(self.by_dictionary) < 2:
             return {}
         found = []
@@ -77,7 +72,7 @@ class SeededRows:
 
 
 def seed_mean(value: Callable[[Row], float | None]) -> SeedMeanOf:
-    """How a seed's mean is had of its rows; 0.0 over none."""
+    """A seed's mean over its rows; 0.0 without rows."""
 
     def mean(rows: Sequence[Row]) -> SeedMean:
         known = [found for row in rows if (found := value(row)) is not None]
@@ -87,12 +82,12 @@ def seed_mean(value: Callable[[Row], float | None]) -> SeedMeanOf:
 
 
 def defined(rows: Sequence[Row], measure: str) -> list[float]:
-    """The values of a measure where it has one."""
+    """The defined values of a measure."""
     return [row[measure] for row in rows if row[measure] is not None]
 
 
 def mean_quality(seeds: Sequence[Quality]) -> Quality:
-    """The mean of each figure over seeds, None where one lacks it; what is the same for all is left as it is."""
+    """Mean of each figure over seeds, None if one lacks it; equal values stay."""
     if len(seeds) == 1:
         return seeds[0]
     found: dict[str, float | int | str | None] = {}

@@ -44,8 +44,8 @@ class Standing:
 
     @property
     def spread(self) -> Spread | None:
-        """That of its score over features, or over seeds where it has several and they reach further; None where it is
-        not known. That of an interval made for several looks is as much larger as the interval is."""
+        """Standard error over features, or over seeds if larger; None if unknown. Looks widen it as they widen the
+        interval."""
         score = self.score
         if score is None or score["n"] < 2:
             return None

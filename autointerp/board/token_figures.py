@@ -48,7 +48,7 @@ def simulation_figures(own: Sequence[Verdict], windows: Mapping[str, Window]) ->
 
 
 def _by_strength(own: Sequence[Verdict], windows: Mapping[str, Window]) -> dict[str, Any]:
-    """The correlation over the strongest windows and over firing ones drawn at random, where both were asked about."""
+    """Correlations over the strongest windows and over random firing ones, if both were asked about."""
     top, drawn = ([v for v in own if v.kind == kind] for kind in ("top", "drawn"))
     if not top or not drawn:
         return {}

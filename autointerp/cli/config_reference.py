@@ -90,7 +90,7 @@ class Section(NamedTuple):
 
 
 def iter_sections() -> Iterator[Section]:
-    """All tables in schema order, then the judges' options."""
+    """All tables, then the judges' options."""
     place = ""
     for section in _sections(Section("", Config)):
         if place and not section.name.startswith(f"{place}."):
@@ -115,7 +115,7 @@ def component_section(place: str, name: str) -> Section:
 
 
 def render_reference(sections: Sequence[Section]) -> str:
-    """The sections as Markdown; several have a page head."""
+    """The sections as Markdown."""
     lines = [_HEAD] if len(sections) > 1 else []
     for section in sections:
         lines.append(f"## `{section.title}`\n" if section.name else "## Top level\n")

@@ -25,11 +25,10 @@ __all__ = [
 ]
 
 Sampling = Literal["top", "random", "range", "quantile", "mixed", "importance", "top_random"]
-"""Which firing windows are taken. `top`: the strongest. `random`: any, each as likely. `range`: equally many from each
-bin of the activation range. `quantile`: equally many from each tenth of all firing windows, ordered by strength.
-`mixed`: half the strongest, half over the range. `importance`: any, each as likely as it is strong. `top_random`: half
-the strongest, half any, as Cunningham et al. 2023 score. All but `top` and `top_random` tell what each window stands
-for, so that recall over all firing windows can be estimated."""
+"""Which firing windows are taken. `top`: the strongest. `random`: any, equally likely. `range`: equally many from each
+bin of the activation range. `quantile`: equally many from each tenth by strength. `mixed`: half the strongest, half
+over the range. `importance`: in proportion to strength. `top_random`: half the strongest, half any (Cunningham et al.
+2023). All but `top` and `top_random` allow an estimate of recall over all firing windows."""
 
 Preset = Literal["default", "oneill2024", "bills2023", "cunningham2023", "delphi", "saebench"]
 
@@ -104,7 +103,7 @@ class ScorerConfig(Section):
     )
 
     needs_silent: ClassVar[bool] = True
-    """Whether its score is about telling firing from silent windows."""
+    """Whether its score tells firing from silent windows."""
 
     name: str
     """The scorer: `detection`, `marked`, `fuzzing`, ... or a plug-in's."""
@@ -135,7 +134,6 @@ class ScorerConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _count_negatives(cls, data: Any) -> Any:
-        """Set n_negative and n_near_miss from counts by kind."""
         if not isinstance(data, dict) or not isinstance(data.get("negatives"), dict | NegativesConfig):
             return data
         counted = NegativesConfig.model_validate(data["negatives"])
@@ -157,7 +155,6 @@ class ScorerConfig(Section):
 
     @property
     def counted_negatives(self) -> NegativesConfig:
-        """Silent windows of each kind."""
         if isinstance(self.negatives, NegativesConfig):
             return self.negatives
         n, near = self.n_negative, self.n_near_miss
@@ -207,12 +204,11 @@ class ScoreConfig(Section):
     """Ask for token probabilities, for verdicts with the judge's probability."""
 
     def judge_of(self, scorer: ScorerConfig) -> str:
-        """The scorer's own judge, or the common one."""
         return scorer.judge or self.judge
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """All judges of scorers, in scorer order."""
+        """All judges of scorers, in order."""
         return tuple(dict.fromkeys(self.judge_of(scorer) for scorer in self.scorers))
 
 

@@ -19,7 +19,6 @@ class CoreSection(Section):
     """A section with the fields of `core` among its keys."""
 
     core: ClassVar[type]
-    """A configuration of sae_core."""
 
     def stated(self, core: type) -> dict[str, Any]:
         """Its keys that are fields of `core` and not None."""
@@ -43,13 +42,11 @@ def core_section(
 
 
 def core_default(section: type, key: str) -> Any:
-    """The default of a key in its sae_core configuration, if it has one."""
     cores = [vars(base)["core"] for base in section.__mro__ if isinstance(vars(base).get("core"), type)]
     return next((each.default for core in cores for each in fields(core) if each.name == key), None)
 
 
 def _bounded(annotation: Any, bounds: dict[str, Any]) -> Any:
-    """The type as pydantic checks it: strict, numbers within bounds."""
     if annotation in (int, float):
         return Annotated[annotation, Field(strict=True, **bounds)]
     if get_origin(annotation) in (Union, UnionType):

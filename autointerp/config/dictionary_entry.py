@@ -107,12 +107,12 @@ class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
 
     @property
     def dictionary_settings(self) -> dict[str, Any]:
-        """Its fields of sae_core's DictionaryConfig."""
+        """Its fields of DictionaryConfig."""
         return self.stated(DictionaryConfig)
 
     @property
     def training_settings(self) -> dict[str, Any]:
-        """Its fields of sae_core's TrainingConfig."""
+        """Its fields of TrainingConfig."""
         return self.stated(TrainingConfig)
 
     @model_validator(mode="after")

@@ -1,7 +1,4 @@
-"""What the trainings of one entry are called: `sae`, then `sae.seed2`, `sae.seed3`, one for each seed.
-
-An entry's own name holds no dot, so which entry a dictionary belongs to is in its name.
-"""
+"""Names of an entry's trainings: `sae`, `sae.seed2`, `sae.seed3`; entry names hold no dot."""
 
 from __future__ import annotations
 
@@ -11,17 +8,17 @@ _MARK = ".seed"
 
 
 def seeded_name(entry: str, seed: int) -> str:
-    """The name of an entry's dictionary, seeds counted from 1; the first has the entry's own."""
+    """The name for a seed, counted from 1; the first is the entry's own."""
     return entry if seed == 1 else f"{entry}{_MARK}{seed}"
 
 
 def entry_of(dictionary: str) -> str:
-    """The entry that a dictionary is a training of."""
+    """The entry of a dictionary."""
     return _parts(dictionary)[0]
 
 
 def seed_of(dictionary: str) -> int:
-    """Which of its entry's seeds, counted from 1, a dictionary was trained with."""
+    """The seed of a dictionary, counted from 1."""
     return _parts(dictionary)[1]
 
 

@@ -52,7 +52,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
 
 
 def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:
-    """A checked config from plain values, after `--set` overrides."""
+    """A checked config from plain values and overrides."""
     merged: dict[str, Any] = as_said_now(_copy(tree))
     for override in overrides:
         _apply(merged, override)
@@ -73,7 +73,7 @@ def render_override(key: str, value: str) -> str:
 
 
 def differing_keys(before: Config, after: Config) -> list[str]:
-    """Dotted keys with differing values, and both values, for an error message."""
+    """Dotted keys with differing values, and both values."""
     left, right = _flatten(before.model_dump(mode="json")), _flatten(after.model_dump(mode="json"))
     keys = [key for key in sorted(left.keys() | right.keys()) if left.get(key) != right.get(key)]
     return [f"{key}: {left.get(key)!r} -> {right.get(key)!r}" for key in keys]

@@ -54,7 +54,7 @@ def _secrets(value: Any, path: str, by_name: bool) -> Iterator[str]:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any, str]]:
-    """Keys, values and names in a tree; headers may be pairs or tables with name and value."""
+    """Keys, values and names in a tree."""
     if isinstance(value, Mapping):
         title = next((value[name] for name in _PAIR_NAMES if isinstance(value.get(name), str)), "")
         for key, item in value.items():
@@ -66,7 +66,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any, str]]:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """Whether the named value is a secret instead of an environment variable's name."""
     words = [word.lower() for word in _WORD.findall(name)]
     while len(words) > 1 and words[-1] in _FILLERS:
         words.pop()

@@ -81,8 +81,8 @@ class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_
     """Training of dictionaries; all see the same activations in one pass per site."""
 
     seeds: Positive = 1
-    """Trainings of every trained dictionary, which differ in their seed alone: `sae`, `sae.seed2`, ... The board has
-    one entry for all, and its interval takes in what another training would change."""
+    """Trainings of every trained dictionary with different seeds: `sae`, `sae.seed2`, ... They share one entry on the
+    board, whose interval covers the seeds."""
     batch_tokens: Positive = 2048
     """Activations in one step."""
     buffer_tokens: Positive = 65_536
@@ -180,8 +180,7 @@ class Config(Section):
 
     @property
     def every_dictionary(self) -> tuple[DictionaryEntry, ...]:
-        """The run's dictionaries: each trained entry once for every seed, the others once. Entries that refer to a
-        trained one mean its first."""
+        """The run's dictionaries, trained ones once per seed. References to a trained entry mean its first seed."""
         return tuple(
             entry.model_copy(update={"name": seeded_name(entry.name, seed)})
             for entry in self.dictionaries
@@ -215,7 +214,6 @@ class Config(Section):
         return self
 
     def _check_source(self, entry: DictionaryEntry) -> None:
-        """Check that an inferred or shuffled dictionary and its source share a site."""
         if entry.of is None:
             return
         source = next((other for other in self.dictionaries if other.name == entry.of), None)

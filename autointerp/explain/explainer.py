@@ -81,7 +81,7 @@ class Explainer(ABC):
     ) -> tuple[Request, ...] | Reading:
         """The next requests after at least one round, or the explanation.
 
-        `rng` is the stream of `requests`, from its beginning. A refused request counts as a refused reply.
+        `rng` is the stream of `requests`, from its beginning.
         """
         replies = [reply for reply in rounds[0] if reply is not None]
         return self.read(replies) if len(replies) == len(rounds[0]) else Reading(None, "error")

@@ -1,7 +1,4 @@
-"""delphi's score folders as entries: its F1, and F1 with the lost answers it leaves out.
-
-Reads `scores/SCORER/HOOKPOINT_latentN.txt` of 0.1.x, JSON lists of windows; nothing is executed.
-"""
+"""delphi's score folders as entries: its F1, and F1 with the lost answers it leaves out (files of 0.1.x)."""
 
 from __future__ import annotations
 
