@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -101,12 +101,17 @@ def _kinds_by_name() -> dict[str, set[NameKind]]:
 def _iter_names(locale: Locale) -> Iterator[tuple[NameKind, str]]:
     from babel.units import get_unit_name
 
-    yield from (
-        ("country", name) for code, name in locale.territories.items() if len(code) == 2 and code not in _NOWHERE
-    )
-    yield from (("currency", name) for name in locale.currencies.values())
-    yield from (("month", name) for name in locale.months["stand-alone"]["wide"].values())
-    yield from (("language", name) for code, name in locale.languages.items() if len(code) == 2)
-    units: tuple[tuple[NameKind, tuple[str, ...]], ...] = (("length", _LENGTHS), ("measure", _MEASURES))
-    for kind, codes in units:
-        yield from ((kind, name) for code in codes if (name := get_unit_name(code, "long", locale)))
+    def units(codes: Sequence[str]) -> list[str]:
+        return [name for code in codes if (name := get_unit_name(code, "long", locale))]
+
+    names: dict[NameKind, Iterable[str]] = {
+        "country": [name for code, name in locale.territories.items() if len(code) == 2 and code not in _NOWHERE],
+        "currency": locale.currencies.values(),
+        "month": locale.months["stand-alone"]["wide"].values(),
+        "language": [name for code, name in locale.languages.items() if len(code) == 2],
+        "length": units(_LENGTHS),
+        "measure": units(_MEASURES),
+    }
+    for kind, known in names.items():
+        for name in known:
+            yield kind, name

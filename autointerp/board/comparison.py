@@ -248,7 +248,7 @@ def _at_equal_density(
 def _with_density(side: _Side, metric: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Values and densities by seed, where both are known."""
     known = [rows[pd.notna(rows[metric]) & (rows["density"] > 0)] for _, rows in _by_seed(side)]
-    values, densities = ([rows[column].to_numpy(dtype=float) for rows in known] for column in (metric, "density"))
+    values, densities = ([np.asarray(rows[column], dtype=float) for rows in known] for column in (metric, "density"))
     return values, densities
 
 
@@ -275,8 +275,8 @@ def render_comparisons(rows: Sequence[Comparison]) -> str:
             lines.append(f"    {_equal_density(row.equal_density, has_seeds=row.method == 'seeds')}")
         if row.equivalence is not None:
             lines.append(f"    {_equivalence(row.equivalence)}")
-    methods = sorted({row.method for row in rows})
-    tests = " or ".join(_TESTS[method] for method in methods)
+    methods = {row.method for row in rows}
+    tests = " or ".join(words for method, words in sorted(_TESTS.items()) if method in methods)
     lines.append(
         f"p is of {tests}, corrected by Holm over these {len(rows)} rows; 'can show' is the smallest difference found "
         "8 times in 10, 'needed' the features a side that would find the one seen as often. Intervals: 95%, features "

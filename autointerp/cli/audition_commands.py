@@ -96,7 +96,7 @@ def audition(
     names = [name.strip() for name in scorers.split(",") if name.strip()]
     if not names:
         raise ConfigError("--scorer names no scorer; use detection, marked or both")
-    asked = [level.value for level in levels or LevelName]
+    asked: list[Any] = [level.value for level in levels or LevelName]
     exam = make_exam(names, size=size.value, levels=asked, wording=wording.value, score=tree.score)
     costs = [estimate(judge, exam, tree) for judge in dict.fromkeys(judges)]
     if is_counting:

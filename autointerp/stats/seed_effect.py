@@ -1,8 +1,7 @@
 """Means over features of several trainings, the training's seed being a random effect.
 
 Features of one training share its seed: what another seed would have found moves all of them together, and an interval
-over features alone is blind to it. Seeds are the clusters here, as features are in `intervals`. Takes values by seed;
-knows nothing of what they measure.
+over features alone is blind to it. Seeds are the clusters here, as features are in `intervals`. Takes values by seed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Differences of means over the features of several trainings, the training's seed being a random effect.
 
-Takes values by seed, one seed where a side was not trained or trained once; knows nothing of what they measure.
+Takes values by seed, one seed where a side was not trained or trained once.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _mean_over_seeds(found: Sequence[Difference | None], shared: BySeed, bounds:
     own = float(np.sqrt(np.sum((weights * [(each.hi - each.lo) / 2 for each in known]) ** 2)))
     for values in shared:
         fixed = mean_spread([values.tolist()])
-        spread = fixed and (difference_spread(spread, fixed) or spread)
+        if fixed is not None and spread is not None:
+            spread = difference_spread(spread, fixed) or spread
     n_first, n_second = (sum(column) for column in zip(*((d.n_first, d.n_second) for d in known), strict=True))
     plain = Difference(mean, mean - own, mean + own, n_first, n_second, False, None)
     return widen_difference(plain, spread, bounds=bounds)

@@ -1,7 +1,7 @@
 """The builtin corpus: standard-library text, CLDR text in many scripts, generated base64, hex, DNA, dates, URLs.
 
 Made at run time from what every installation has, so no text of others is shipped. Deterministic for a given
-Python and Babel. Gives documents and their roles; does not know tokens or models.
+Python and Babel. Gives documents and their roles.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Generated documents of five kinds: base64, hex, DNA, dates and URLs, bare and inside English sentences.
 
 They make the known case studies (a feature for base64, for DNA, for hexadecimal) exist without any download.
-Every document has a random stream of its own, named by its kind and number. Does not know roles or models.
+Every document has a random stream of its own, named by its kind and number.
 """
 
 from __future__ import annotations

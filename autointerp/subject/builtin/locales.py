@@ -1,7 +1,6 @@
 """CLDR text in many scripts from the Babel package, as documents: names, dates, amounts, durations.
 
 Several documents per locale, with ids such as `cldr/ar/languages/03`. Takes nothing but Babel's own data.
-Does not know roles, tokens or models.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The running Python's own standard library as documents: English prose and code, about 10 MB.
 
 One document per source file, with an id such as `stdlib/json/decoder.py`, so that a file's role is the role of
-its whole text. Takes nothing but the interpreter it runs under. Does not know roles, tokens or models.
+its whole text. Takes nothing but the interpreter it runs under.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Local text: .txt, .json, .jsonl, .csv and .parquet files, packed as .gz or .zip or not, or a directory of those.
 
 Ids are relative to the path given (never absolute), so they and the roles drawn from them are equal on every
-machine. Gives documents in the order of their file names and rows; does not know roles or tokens.
+machine. Gives documents in the order of their file names and rows.
 """
 
 from __future__ import annotations

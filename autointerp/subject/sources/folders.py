@@ -1,7 +1,7 @@
 """The files of a folder, in one order on every machine: none outside it, and none that is no file.
 
 A link may lead out of a corpus that came from somebody else, to what was never meant to be shown to a judge; a pipe
-or a device would be read for ever. Does not know what is in the files.
+or a device would be read for ever.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Text of a HuggingFace data set, streamed through `datasets`: by hub name, or a local directory in its layout.
-
-Does not know roles or tokens; never downloads more than is read.
-"""
+"""Text of a HuggingFace data set, streamed through `datasets`: by hub name, or a local directory in its layout."""
 
 from __future__ import annotations
 

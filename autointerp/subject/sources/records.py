@@ -1,7 +1,6 @@
 """Rows out of JSON, JSON lines, CSV and parquet, each what `sources.rows` reads.
 
 Takes an open file; lines and row groups are read one after another.
-Does not know paths beyond the place named in an error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a row of a corpus holds: a text, a conversation, or the ids of a text that was tokenised before.
 
-A row is a string, a list of messages or ids, or an object with a field of any of these. Does not know files.
+A row is a string, a list of messages or ids, or an object with a field of any of these.
 """
 
 from __future__ import annotations

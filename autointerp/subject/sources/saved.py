@@ -1,7 +1,4 @@
-"""A data set that the library `datasets` saved to a folder (`save_to_disk`): one table of rows, or one per split.
-
-Does not know roles or tokens; rows are read from the disk as they are needed.
-"""
+"""A data set that the library `datasets` saved to a folder (`save_to_disk`): one table of rows, or one per split."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An open file of a corpus, unpacked where it is packed, and never more of it than `corpus.max_file_mb` says.
 
 A few kilobytes may unpack to as many gigabytes; so what comes out is counted, and what must be held at once (a whole
-.txt or .json, one line of a .jsonl or .csv) has the same bound. Does not know rows or documents.
+.txt or .json, one line of a .jsonl or .csv) has the same bound.
 """
 
 from __future__ import annotations

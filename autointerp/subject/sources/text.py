@@ -1,4 +1,4 @@
-"""Plain text: bytes decoded, a long text cut into documents, half characters mended. Knows no files."""
+"""Plain text: bytes decoded, a long text cut into documents, half characters mended."""
 
 from __future__ import annotations
 
