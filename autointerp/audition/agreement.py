@@ -1,8 +1,4 @@
-"""How far the judges of several runs agree about the same windows: Krippendorff's alpha, and kappa for each pair.
-
-The runs have to be of the same evidence, and only features count whose explanation is the same in all of them: a judge
-that is told something else may well answer otherwise. Who is right plays no part. Takes runs' directories.
-"""
+"""How far judges of several runs agree about the same evidence, over features with the same explanation in all runs."""
 
 from __future__ import annotations
 
@@ -34,12 +30,12 @@ Feature = tuple[str, int, str]
 Answers = Mapping[tuple[str, Feature], Mapping[str, Verdict]]
 """By scorer, feature and window."""
 Units = Mapping[Feature, Sequence[tuple[int | None, ...]]]
-"""The answers about each window, one per judge: 1, 0, or None where none could be read."""
+"""Per window one answer per judge: 1, 0, or None (unreadable)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairAgreement:
-    """Two judges: the share of windows both answered alike, and Cohen's kappa, of windows both answered."""
+    """Share of windows answered alike, and Cohen's kappa, where both answered."""
 
     first: str
     second: str
@@ -50,8 +46,7 @@ class PairAgreement:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """All judges under one scorer. Intervals are from resampling features; `n_left_out` features were told different
-    explanations in different runs."""
+    """Intervals resample features. `alpha`: Krippendorff's. `n_left_out`: features with differing explanations."""
 
     scorer: str
     judges: tuple[str, ...]
@@ -63,10 +58,10 @@ class Agreement:
 
 
 def judges_agree(runs: Sequence[Path], *, seed: int = 0) -> list[Agreement]:
-    """The agreement under every scorer that all runs have.
+    """One per scorer that all runs have.
 
-    Raises ConfigError for fewer than two runs, ArtefactError where a run has no journal or evidence, where their
-    evidence differs, or where they share no scorer or explanation.
+    Raises ConfigError for fewer than two runs, ArtefactError for a missing journal, missing or differing evidence, no
+    shared scorer or explanation.
     """
     if len(runs) < 2:
         raise ConfigError("judges agree takes two runs at least: RUN_A RUN_B")
@@ -77,18 +72,18 @@ def judges_agree(runs: Sequence[Path], *, seed: int = 0) -> list[Agreement]:
         raise ArtefactError(f"{_listed(runs)} share no scorer; score them with the same [[score.scorers]]")
     told = [_told(run) for run in runs]
     names = _names(runs, answers)
-    found = []
+    agreements = []
     for scorer in shared:
         features = sorted(set.intersection(*({feature for name, feature in own if name == scorer} for own in answers)))
         same = [f for f in features if f[2] == NO_EXPLAINER or len({own.get(f) for own in told}) == 1]
         units = {feature: _units([own[scorer, feature] for own in answers]) for feature in same}
-        found.append(_agreement(scorer, names, units, n_left_out=len(features) - len(same), seed=seed))
-    if not any(one.n_windows for one in found):
+        agreements.append(_agreement(scorer, names, units, n_left_out=len(features) - len(same), seed=seed))
+    if not any(one.n_windows for one in agreements):
         raise ArtefactError(
             f"{_listed(runs)} share no window with the same explanation; rescore one run's evidence with the other "
             "judge as score.judge and the same explain.judge"
         )
-    return found
+    return agreements
 
 
 def _require_same_evidence(runs: Sequence[Path]) -> None:
@@ -106,13 +101,12 @@ def _require_same_evidence(runs: Sequence[Path]) -> None:
 
 
 def _answers(run: Path) -> Answers:
-    """The answers of a run by scorer, feature and window."""
-    found: dict[tuple[str, Feature], dict[str, Verdict]] = defaultdict(dict)
+    answers: dict[tuple[str, Feature], dict[str, Verdict]] = defaultdict(dict)
     with Run(run).open_journal() as journal:
         for given in journal.load_verdicts():
             if given.control is None:
-                found[given.scorer, (given.dictionary, given.feature, given.explainer)][given.window] = given
-    return found
+                answers[given.scorer, (given.dictionary, given.feature, given.explainer)][given.window] = given
+    return answers
 
 
 def _told(run: Path) -> dict[Feature, str | None]:
@@ -123,7 +117,7 @@ def _told(run: Path) -> dict[Feature, str | None]:
 def _names(
     runs: Sequence[Path], answers: Sequence[Mapping[tuple[str, Feature], Mapping[str, Verdict]]]
 ) -> tuple[str, ...]:
-    """The judges' names, or the runs' where two have the same judge."""
+    """Of judges; with the run's path where two runs have the same judge."""
     judges = [sorted({given.judge for windows in own.values() for given in windows.values()}) for own in answers]
     names = [", ".join(own) or run.name for own, run in zip(judges, runs, strict=True)]
     if len(set(names)) == len(names):
@@ -132,7 +126,7 @@ def _names(
 
 
 def _units(answers: Sequence[Mapping[str, Verdict]]) -> list[tuple[int | None, ...]]:
-    """The windows that all runs asked about: what their scorers drew depends on the seed alone."""
+    # the same in all runs of a seed: what a scorer draws depends on the seed alone
     windows = sorted(set.intersection(*(set(own) for own in answers)))
     return [tuple(_ANSWERS.get(own[window].answer) for own in answers) for window in windows]
 
@@ -166,7 +160,7 @@ def _agreement(scorer: str, names: tuple[str, ...], units: Units, *, n_left_out:
 
 
 def _table(units: Sequence[tuple[int | None, ...]], a: int, b: int) -> tuple[int, int, int, int]:
-    """Both fires, first alone, second alone, both silent."""
+    """Counts: both fire, the first, the second, neither."""
     cells = [0, 0, 0, 0]
     for unit in units:
         one, other = unit[a], unit[b]
@@ -185,7 +179,7 @@ def _kappa(cells: np.ndarray) -> float | None:
 
 
 def _coincidences(units: Sequence[tuple[int | None, ...]]) -> tuple[float, float, float]:
-    """A feature's part of the coincidence table: disagreements, ones, zeros (see `stats.agreement`)."""
+    """A feature's part of the coincidence table: disagreements, ones, zeros."""
     disagreements = ones = zeros = 0.0
     for unit in units:
         said = [answer for answer in unit if answer is not None]
@@ -197,7 +191,6 @@ def _coincidences(units: Sequence[tuple[int | None, ...]]) -> tuple[float, float
 
 
 def _alpha(sums: np.ndarray) -> float | None:
-    """Krippendorff's alpha of two answers from the sums of a table."""
     disagreements, ones, zeros = sums
     if ones + zeros == 0:
         return None
@@ -209,7 +202,6 @@ def _listed(runs: Sequence[Path]) -> str:
 
 
 def render_agreements(found: Sequence[Agreement]) -> str:
-    """As lines of text."""
     lines = []
     for one in found:
         left_out = f", {one.n_left_out} left out: their explanations differ" if one.n_left_out else ""

@@ -1,8 +1,4 @@
-"""Certificates side by side: the leaderboard of judges, as a table for a terminal, Markdown or JSON.
-
-Judges are ranked by balanced accuracy with the right explanation, in one section per exam and scorer: marks of
-different exams are never put in one list. Takes certificates; knows nothing of files.
-"""
+"""The leaderboard of judges, one section per exam and scorer."""
 
 from __future__ import annotations
 
@@ -30,7 +26,7 @@ LEGEND = (
 
 
 class Section(NamedTuple):
-    """Judges that sat the same exam under the same scorer, best first. `rows` are (judge, marks)."""
+    """Judges best first; `rows` are (judge, grades)."""
 
     exam: Mapping[str, Any]
     scorer: str
@@ -48,7 +44,6 @@ class Section(NamedTuple):
 
 
 def build_sections(certificates: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """The certificates by exam and scorer."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for certificate in certificates:
         for scorer in certificate["marks"]:
@@ -86,7 +81,7 @@ def _interval(key: str, *, signed: bool = False) -> Callable[[Mapping[str, Any]]
 
 
 def _level(name: str) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
-    """The figure of a level; none where the exam has no such."""
+    # exam 1 had no levels
     return lambda marks: _interval(name)({name: None, **marks.get("levels", {})})
 
 
@@ -102,7 +97,7 @@ def _number(key: str, form: str) -> Callable[[Mapping[str, Any]], tuple[str, str
 class _Mark(NamedTuple):
     column: Column
     cell: Callable[[Mapping[str, Any]], tuple[str, str]]
-    """The figure and its bounds."""
+    """Figure and bounds."""
 
 
 _MARKS = (
@@ -128,7 +123,7 @@ _MARKS = (
 
 
 def render_board(certificates: Sequence[Mapping[str, Any]], format: str = "table", *, width: int = 100) -> str:
-    """The board. `format` is one of `FORMATS`; raises ValueError for another."""
+    """Raises ValueError for a format not in `FORMATS`."""
     sections = build_sections(certificates)
     if format == "table":
         return _terminal(sections, max(width, _MIN_WIDTH))

@@ -1,8 +1,4 @@
-"""What an audition leaves behind: one JSON file per judge, `audition.json`, that boards and corrections read.
-
-It names the judge, the exam with its version and hash, and holds the marks under every scorer. Knows nothing of how
-they were come by.
-"""
+"""The certificate of a judge: its exam and grades, in one JSON file."""
 
 from __future__ import annotations
 
@@ -28,7 +24,6 @@ _FIX = "hold the audition anew: autointerp judges audition JUDGE"
 
 
 def build_certificate(judge: str, stated: Capabilities, exam: Exam, marks: list[Marks]) -> dict[str, Any]:
-    """The certificate as JSON values."""
     hashes = {scorer.name: scorer.prompt_hash for scorer in exam.scorers}
     return {
         "schema_version": CERTIFICATE_SCHEMA,
@@ -51,15 +46,13 @@ def build_certificate(judge: str, stated: Capabilities, exam: Exam, marks: list[
 
 
 def write_certificate(path: Path, certificate: Mapping[str, Any]) -> None:
-    """Write it in one step. Raises ArtefactError where that cannot be."""
+    """Atomic. Raises ArtefactError where it cannot be written."""
     write_text(path, json.dumps(certificate, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_certificate(path: Path) -> dict[str, Any]:
-    """The certificate in a file, or in the directory of an audition.
-
-    Raises ArtefactError when there is none, it is damaged or of another schema version.
-    """
+    """From a file or an audition's directory. Raises ArtefactError for one missing, damaged or of another schema
+    version."""
     file = path / FILE if path.is_dir() else path
     try:
         content = read_json(file)

@@ -1,6 +1,6 @@
-"""What a stretch of Python text plays which part, from Python's own grammar: names, values, comments, expressions.
+"""Roles in Python text: names, values, comments, expressions.
 
-Each function takes ASCII text and gives spans of characters, none where the text is no Python by itself.
+Every function finds spans of characters, none in text that is not ASCII or no Python by itself.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ _BRACES = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)(!r)?\}(?!\})")
 
 
 class _Module:
-    """A text's syntax tree, the way from its nodes to their parents, and its comments."""
-
     def __init__(self, text: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -59,14 +57,14 @@ class _Module:
         return start, end
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The nodes round it, from within, as far as the function it stands in."""
+        """Nodes around it, innermost first, up to its function."""
         while (node := self.parents.get(node)) is not None:  # type: ignore[assignment]
             yield node
             if isinstance(node, _FUNCTIONS):
                 return
 
     def comments(self) -> Iterator[tuple[int, Span, bool]]:
-        """Line, span, and whether code stands before it on its line."""
+        """Line, span, whether code precedes it on the line."""
         for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
             if token.type == tokenize.COMMENT:
                 span = self.place(*token.start), self.place(*token.end)
@@ -82,7 +80,7 @@ def _parsed(text: str) -> _Module | None:
 
 
 def _role(find: Callable[[_Module], Iterator[Span]], sign: str = "") -> Truth:
-    """Sorted spans. A text without the sign is known to have none, so that few are parsed."""
+    """Sorted spans. Only texts that contain `sign` are parsed."""
 
     def spans(text: str) -> list[Span]:
         module = _parsed(text) if sign in text else None
@@ -92,7 +90,7 @@ def _role(find: Callable[[_Module], Iterator[Span]], sign: str = "") -> Truth:
 
 
 def function_names(is_told: Callable[[bool, Function], bool]) -> Truth:
-    """Names of functions at their def, where `is_told` says so of whether another function is round it."""
+    """Names at their def. `is_told` takes whether a function encloses it, and its node."""
 
     def find(module: _Module) -> Iterator[Span]:
         for node in module.nodes:
@@ -106,12 +104,12 @@ def function_names(is_told: Callable[[bool, Function], bool]) -> Truth:
 
 
 def is_constant(value: ast.expr) -> bool:
-    """Whether it is True, False, a number or a text; None is what most parameters have, so it would tell."""
+    """True, False, a number or a string."""
+    # None is the commonest default, so it would give the answer away
     return isinstance(value, ast.Constant) and value.value is not None
 
 
 def default_values(is_told: Callable[[ast.expr], bool]) -> Truth:
-    """Default values of parameters, where `is_told` says so."""
 
     def find(module: _Module) -> Iterator[Span]:
         for node in module.nodes:
@@ -123,7 +121,7 @@ def default_values(is_told: Callable[[ast.expr], bool]) -> Truth:
 
 
 def constants_after_equals(text: str) -> list[Span]:
-    """Constants that are default values or arguments by keyword, in a text that has a def with parameters."""
+    """Default values and keyword arguments, in texts where a def has parameters."""
 
     def find(module: _Module) -> Iterator[Span]:
         if any(isinstance(node, _FUNCTIONS) and node.args.args for node in module.nodes):
@@ -135,21 +133,20 @@ def constants_after_equals(text: str) -> list[Span]:
 
 
 def names_in_f_strings(*, is_parameter: bool = False, is_converted: bool = False) -> Truth:
-    """Names that stand alone in the braces of f-strings, or before !r there, in texts with a parameter; of those, the
-    parameters, and those before !r."""
+    """Names alone in braces, or before !r (`is_converted`: only these), in texts with a parameter."""
 
     def find(module: _Module) -> Iterator[Span]:
         given = {node.arg for node in module.nodes if isinstance(node, ast.arg)}
         for string in _F_STRING.finditer(module.text):
-            for found in _BRACES.finditer(string[0]) if given else ():
-                if (found[1] in given or not is_parameter) and (found[2] or not is_converted):
-                    yield string.start() + found.start(1), string.start() + found.end(1)
+            for braces in _BRACES.finditer(string[0]) if given else ():
+                if (braces[1] in given or not is_parameter) and (braces[2] or not is_converted):
+                    yield string.start() + braces.start(1), string.start() + braces.end(1)
 
     return _role(find, "{")
 
 
 def third_arguments(is_told: Callable[[ast.expr], bool] = lambda value: True) -> Truth:
-    """Third arguments of calls, of those without a name."""
+    """Third positional arguments of calls."""
 
     def find(module: _Module) -> Iterator[Span]:
         for node in module.nodes:
@@ -160,17 +157,17 @@ def third_arguments(is_told: Callable[[ast.expr], bool] = lambda value: True) ->
 
 
 def arguments_or_members(text: str) -> list[Span]:
-    """What stands third in a call, by name or not, in a tuple, a list or the parameters of a def."""
+    """The third in a call, tuple, list or parameter list."""
     module = _parsed(text)
-    found: list[ast.AST] = []
+    thirds: list[ast.AST] = []
     for node in module.nodes if module else ():
         if isinstance(node, ast.Call):
-            found += [*node.args, *(keyword.value for keyword in node.keywords)][2:3]
+            thirds += [*node.args, *(keyword.value for keyword in node.keywords)][2:3]
         elif isinstance(node, ast.Tuple | ast.List):
-            found += node.elts[2:3]
+            thirds += node.elts[2:3]
         elif isinstance(node, ast.arguments):
-            found += node.args[2:3]
-    return sorted({module.span(node) for node in found}) if module else []
+            thirds += node.args[2:3]
+    return sorted({module.span(node) for node in thirds}) if module else []
 
 
 def _has_loop(module: _Module) -> bool:
@@ -178,8 +175,7 @@ def _has_loop(module: _Module) -> bool:
 
 
 def comments_after_code(within: tuple[type[ast.AST], ...] = ()) -> Truth:
-    """Comments on lines that begin with code, of those in a statement of the kinds given where any are; in texts with
-    a loop."""
+    """In texts with a loop. `within`: only in bodies of such statements."""
 
     def find(module: _Module) -> Iterator[Span]:
         inside = {
@@ -196,7 +192,7 @@ def comments_after_code(within: tuple[type[ast.AST], ...] = ()) -> Truth:
 
 
 def returns(within: tuple[type[ast.AST], ...] = ()) -> Truth:
-    """The word return, of those in a statement of the kinds given where any are; in texts with a loop."""
+    """The word return, in texts with a loop; `within` likewise."""
 
     def find(module: _Module) -> Iterator[Span]:
         for node in module.nodes if _has_loop(module) else ():
@@ -209,7 +205,7 @@ def returns(within: tuple[type[ast.AST], ...] = ()) -> Truth:
 
 
 def parameters(most_uses: int | None = None) -> Truth:
-    """Parameters, of those that the function's body names so many times at most where a number is given."""
+    """`most_uses`: how often the function's body may name them."""
 
     def find(module: _Module) -> Iterator[Span]:
         for node in module.nodes:

@@ -1,8 +1,7 @@
-"""What a planted feature is: what it fires on, and two explanations of it, one right and one slightly wrong.
+"""A planted feature: the rule it fires by, and a slightly wrong one.
 
-A rule says in plain English what a regular expression or a function of the text computes; the right rule IS the
-feature, and what it says of a window depends on that window's text alone. The slightly wrong one is broader (it also
-fires on windows the feature is silent in) or narrower (it is silent in windows the feature fires in). Knows no texts.
+The right rule depends on a window's text alone. The wrong one is broader (fires in some silent windows) or narrower
+(silent in some firing ones).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ __all__ = ["LEVELS", "LEVEL_OF", "Concept", "Family", "Genre", "Level", "Rule", 
 
 Span = tuple[int, int]
 Truth = Callable[[str], list[Span]]
-"""Where in a text a rule fires, as spans of characters."""
+"""Spans of characters where a rule fires."""
 
 Level = Literal["easy", "medium", "hard"]
 LEVELS: tuple[Level, ...] = ("easy", "medium", "hard")
@@ -41,20 +40,18 @@ LEVEL_OF: dict[Family, Level] = {
     "mixture": "hard",
 }
 Genre = Literal["passage", "prose", "code"]
-"""`passage`: code and English as they come. `prose`: sentences without digits, brackets and quotation marks. `code`:
-whole Python statements."""
+"""`passage`: code and English mixed. `prose`: sentences without digits, brackets and quotation marks. `code`: whole
+Python statements."""
 
 
 def regex_spans(pattern: str, group: int = 0) -> Truth:
-    """The matches of a regular expression, or of one group of it."""
     compiled = re.compile(pattern)
     return lambda text: [match.span(group) for match in compiled.finditer(text)]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An explanation and its meaning, a regular expression or a function: the feature fires on every token that one of
-    its spans overlaps."""
+    """An explanation and its meaning: tokens that overlap a span fire."""
 
     text: str
     truth: str | Truth
@@ -68,12 +65,10 @@ class Rule:
         return regex_spans(self.truth) if isinstance(self.truth, str) else self.truth
 
     def fires(self, text: str) -> bool:
-        """Whether it fires anywhere in the text."""
         return bool(self.spans(text))
 
     def holds(self, passage: Passage) -> bool:
-        """The right answer about a passage for a judge that is told this explanation; of several marks at least half
-        have to be right, as in the scripted judges."""
+        """The answer of a faultless judge that is told this rule. Of several marked places half have to fire."""
         marks = passage.marks or ((passage.mark,) if passage.mark is not None else ())
         if not marks:
             return self.fires(passage.text)
@@ -84,11 +79,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Concept:
-    """One planted feature. `plants` are the kinds of strings to put into text, where text alone has too few.
-
-    `surface` is what one who reads no further than tokens and their neighbours takes for the feature: every window of
-    a concept that has it matches it, firing or silent, and the token asked about in a silent window is one of it.
-    """
+    """`plants`: kinds of strings put into text. `surface`: what tokens and their neighbours suggest; every window
+    matches it, and in silent ones the token asked about belongs to a match."""
 
     name: str
     family: Family
@@ -110,8 +102,7 @@ class Concept:
 
     @property
     def shifted(self) -> Rule:
-        """The wrong explanation made to err both ways, for whoever shows windows of one label alone. Of concepts whose
-        rules are regular expressions."""
+        """Wrong both ways, for tasks that show one label only. Rules have to be regular expressions."""
         if self.wrong_is == "narrower":
             return Rule(f"{self.wrong.text}; also the words 'for' and 'in'", rf"{self.wrong.pattern}|\b(?:for|in)\b")
         return Rule(
@@ -129,7 +120,6 @@ def concept(
     narrower: tuple[str, str | Truth] | None = None,
     surface: Truth | None = None,
 ) -> Concept:
-    """A row of a table of concepts."""
     wrong = broader or narrower
     assert wrong is not None
     return Concept(name, family, Rule(*right), Rule(*wrong), "broader" if broader else "narrower", plants, surface)

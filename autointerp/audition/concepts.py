@@ -1,6 +1,4 @@
-"""All planted features by level, and what a judge is told of one: the right explanation, the slightly wrong one or a
-foreign one, which is the right explanation of a feature of another family. Knows no texts.
-"""
+"""All planted features, and the explanations of them that a judge is told."""
 
 from __future__ import annotations
 
@@ -15,16 +13,16 @@ from autointerp.audition.plain_concepts import PLAIN
 __all__ = ["CONCEPTS", "TOLD", "Told", "Wording", "chosen", "explanation", "foreign_of", "rule_of"]
 
 Told = Literal["right", "wrong", "foreign"]
-"""Which explanation of a feature a judge is told."""
+"""`foreign`: right explanation of a feature of another family."""
 TOLD: tuple[Told, ...] = ("right", "wrong", "foreign")
 Wording = Literal["plain", "rule"]
-"""`plain`: an explanation in English. `rule`: `regex: PATTERN`, which the judge `literal` applies."""
+"""`plain`: English. `rule`: `regex: PATTERN`, which the judge `literal` applies."""
 
 CONCEPTS: tuple[Concept, ...] = (*PLAIN, *HARD)
 
 
 def chosen(n: int, levels: Sequence[Level] = LEVELS) -> tuple[Concept, ...]:
-    """`n` concepts, or all there are: the levels in turn, and in each the families in turn."""
+    """`n` concepts, or all: levels in turn, in each the families in turn."""
     by_family = {family: [one for one in CONCEPTS if one.family == family] for family in LEVEL_OF}
     by_level = [_in_turn([by_family[f] for f in LEVEL_OF if LEVEL_OF[f] == level]) for level in levels]
     return tuple(_in_turn(by_level)[:n])
@@ -35,20 +33,17 @@ def _in_turn(groups: Sequence[Sequence[Concept]]) -> list[Concept]:
 
 
 def foreign_of(concept: Concept) -> Concept:
-    """The concept whose right explanation is the foreign one here: always the same, of another family, and a regular
-    expression where this one's is."""
+    """A fixed concept of another family; a regular expression if this one is."""
     own = HARD if concept in HARD else PLAIN
     return own[(own.index(concept) + len(own) // 2) % len(own)]
 
 
 def explanation(concept: Concept, told: Told, wording: Wording = "plain") -> str:
-    """What a judge is told."""
     rule = rule_of(concept, told)
     return f"regex: {rule.pattern}" if wording == "rule" else f"The feature fires on {rule.text}; each part fires."
 
 
 def rule_of(concept: Concept, told: Told) -> Rule:
-    """The meaning of what a judge is told."""
     if told == "foreign":
         return foreign_of(concept).right
     return concept.right if told == "right" else concept.wrong

@@ -1,8 +1,6 @@
-"""What a run's shares of windows called firing would be with a judge that makes no errors (Rogan and Gladen 1978).
+"""A run's shares called firing, corrected for the judge's errors (Rogan and Gladen 1978).
 
-A judge's sensitivity and specificity are known from its audition. So of a run's windows, those that fire and those that
-do not, it can be said which share its explanations really cover, in place of which share the judge said they do. It
-supposes that the judge errs about the run as often as it erred in the exam. Takes a run and a certificate.
+Assumes that it errs in the run as often as in its audition.
 """
 
 from __future__ import annotations
@@ -27,12 +25,8 @@ Of = Literal["all", "firing", "silent"]
 
 @dataclass(frozen=True, slots=True)
 class CorrectedShare:
-    """The windows of one entry: `called` is the share that the judge called firing, of those answers that could be
-    read; `corrected` the share that a judge without error would have called so.
-
-    Over `firing` windows the corrected share is what the explanations cover (recall), over `silent` ones what they
-    falsely cover. None where the audition found the judge no better than chance.
-    """
+    """`called`: share of readable answers. `corrected`: a faultless judge's share, which is recall over `firing`
+    windows, false alarm rate over `silent` ones; None for a judge no better than chance."""
 
     dictionary: str
     explainer: str
@@ -45,11 +39,8 @@ class CorrectedShare:
 
 
 def correct_run(run: Path, certificate: Mapping[str, Any]) -> list[CorrectedShare]:
-    """The shares of every dictionary, explainer and scorer of a run that the audition examined.
-
-    Raises ConfigError where the run's judge is another than the audition's, ArtefactError where the run has no answers
-    under a scorer that was examined.
-    """
+    """Raises ConfigError where run and audition have different judges, ArtefactError where the run has no answers under
+    an examined scorer."""
     groups: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
     judges: set[str] = set()
     scorers: set[str] = set()
@@ -70,14 +61,14 @@ def correct_run(run: Path, certificate: Mapping[str, Any]) -> list[CorrectedShar
             f"{run} has no answers under {', '.join(certificate['marks'])} (its scorers: "
             f"{', '.join(sorted(scorers)) or 'none'}); hold the audition with --scorer"
         )
-    found = []
+    shares = []
     for (dictionary, explainer, scorer), given in sorted(groups.items()):
         marks = certificate["marks"][scorer]
         for of in ("all", "firing", "silent"):
             share = _share(given, of, marks)
             if share is not None:
-                found.append(CorrectedShare(dictionary, explainer, scorer, of, *share))
-    return found
+                shares.append(CorrectedShare(dictionary, explainer, scorer, of, *share))
+    return shares
 
 
 def _share(
@@ -106,13 +97,12 @@ def _share(
 
 
 def _n_effective(share: float, by_feature: Sequence[float], n: int) -> float:
-    """Independent windows that would leave the share as uncertain as these, which come in clusters by feature."""
+    """Independent windows with the same standard error; windows cluster by feature."""
     spread = float(np.var(by_feature, ddof=1) / len(by_feature)) if len(by_feature) > 1 else 0.0
     return min(float(n), share * (1 - share) / spread) if spread > 0 else float(n)
 
 
 def render_corrections(shares: Sequence[CorrectedShare], certificate: Mapping[str, Any]) -> str:
-    """As lines of text."""
     lines = []
     title = None
     for one in shares:

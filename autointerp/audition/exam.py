@@ -1,15 +1,14 @@
-"""The exam: which questions a judge is asked, the same for everybody on the same Python, and how many there are.
+"""The exam: the questions that a judge is asked, fixed for a Python version.
 
-For each concept and scorer a judge gets seven sheets of ten windows:
+Seven sheets of ten windows per concept and scorer:
 
     told     firing + silent  asked
     right    5 + 5            once, once more unchanged, once in reversed order
-    right    2 + 8, 8 + 2     once each
-    wrong    5 + 5            once, on the same windows in the same order
+    right    2 + 8, 8 + 2     once each, sharing windows
+    wrong    5 + 5            once, same windows, same order
     foreign  5 + 5            once, likewise
 
-The three `right` sheets of different balance share windows. The slightly wrong explanation errs on two windows of every
-sheet. Questions are written by the real scorers. Knows no judges and sends nothing.
+The slightly wrong explanation errs on two windows of a sheet.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ from autointerp.seeds import stream
 __all__ = ["EXAM_VERSION", "SIZES", "Asked", "Balance", "Exam", "Sitting", "Size", "make_exam"]
 
 EXAM_VERSION = 2
-"""Raise it with every change of concepts, texts or sheets: marks of different exams are not comparable."""
+"""Raise it with every change of concepts, texts or sheets: grades of different exams are not comparable."""
 SEED = 0
 
 Size = Literal["small", "standard", "large"]
 SIZES: dict[Size, tuple[int, int]] = {"small": (12, 1), "standard": (24, 1), "large": (len(CONCEPTS), 2)}
-"""Concepts, or all there are of the levels asked for, and how often each is examined, with windows of its own."""
+"""Concepts at most, and rounds, each with windows of its own."""
 
 Balance = Literal["2+8", "5+5", "8+2"]
 """Firing and silent windows of a sheet."""
 Sitting = Literal["first", "repeated", "reversed"]
-"""`repeated`: the same request with another sample index. `reversed`: the same windows in the opposite order."""
+"""`repeated`: another sample index. `reversed`: windows in the opposite order."""
 
 _BALANCES: dict[Balance, tuple[int, int]] = {"2+8": (2, 8), "5+5": (5, 5), "8+2": (8, 2)}
 _POOL, _PER_SHEET, _N_WRONG = 8, 10, 2
@@ -63,8 +62,7 @@ _PLAN: tuple[tuple[Told, Balance, Sitting], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of the exam. `says` are the answers of a judge that applies what it is told without error, one per
-    window of the question."""
+    """`says`: per window, the answer of a faultless judge that is told this."""
 
     concept: Concept
     feature: int
@@ -78,7 +76,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """All requests, with the evidence they are about and a hash of everything a judge is asked."""
+    """All requests, their evidence, and a hash of everything asked."""
 
     size: Size
     levels: tuple[Level, ...]
@@ -89,7 +87,7 @@ class Exam:
     hash: str
     python: str
     babel: str | None
-    """Its version, where names of Babel's are asked about."""
+    """Its version, where Babel's names are asked about."""
 
     @property
     def n_concepts(self) -> int:
@@ -104,12 +102,11 @@ def make_exam(
     wording: Wording = "plain",
     score: ScoreConfig | None = None,
 ) -> Exam:
-    """The exam under the scorers named, on concepts of these levels. Told as rules, there is no level `hard`, since its
-    rules are no regular expressions. Of `score` its temperature, max_tokens and want_logprobs count; a reply that
-    cannot be read is not asked for again, so that the number of requests is fixed.
+    """Wording `rule` drops level `hard`, whose rules are no regular expressions. Of `score`, temperature, max_tokens
+    and want_logprobs count.
 
-    Raises ConfigError where no level is left and for a scorer whose question is no yes or no about explained windows,
-    PluginError for an unknown one, InputError where this Python has too little text.
+    Raises ConfigError where no level is left or a scorer asks no yes or no about explained windows, PluginError for an
+    unknown scorer, InputError where this Python has too little text.
     """
     settings = exam_settings(score)
     opened = [_open(name, settings) for name in scorers]
@@ -146,12 +143,10 @@ def make_exam(
 
 
 def exam_settings(score: ScoreConfig | None) -> ScoreConfig:
-    """The settings of an exam's questions."""
     return (score or ScoreConfig(want_logprobs=True)).model_copy(update={"reasks": 0, "preset": None})
 
 
 def _open(name: str, score: ScoreConfig) -> dict[Balance, Scorer]:
-    """The scorer for sheets of each balance."""
 
     def opened(n_positive: int, n_negative: int) -> Scorer:
         settings = ScorerConfig(
@@ -218,7 +213,7 @@ def _asked(
 
 
 def _hash(asked: Sequence[Asked]) -> str:
-    """Of everything a judge is asked and what is right, over all requests in order."""
+    """Over questions and right answers, in order."""
     digest = hashlib.blake2b(digest_size=8)
     for one in asked:
         request = one.question.request

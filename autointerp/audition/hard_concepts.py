@@ -1,7 +1,4 @@
-"""The hard concepts: what no token and no neighbour of one decides, though grammar, knowledge or counting does.
-
-Every window of such a concept, firing or silent, matches the concept's surface. Knows no texts.
-"""
+"""The hard concepts: decided by grammar, knowledge or counting, not by neighbouring tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _ANY_NAME = named(*NAME_KINDS)
 
 
 def _name(name: str, text: str, kind: NameKind, other: NameKind, other_text: str) -> Concept:
-    """Names of one kind; `other` is the kind that the slightly wrong explanation takes in."""
+    """`other`: the kind that the slightly wrong explanation takes in."""
     return concept(
         name,
         "meaning",
@@ -238,8 +235,7 @@ def _either(first: Truth, second: Truth) -> Truth:
 
 
 def _mixture(first: Concept, second: Concept) -> Concept:
-    """Fires where one of two features does that have nothing to do with one another. Either brings half of the
-    plants."""
+    """Fires where either of two unrelated features does; each brings half of the plants."""
     assert first.surface is not None
     assert second.surface is not None
     either = (f"{first.right.text}; and on {second.right.text}", _either(first.right.spans, second.right.spans))
@@ -266,4 +262,3 @@ _MIXTURES = tuple(
 )
 
 HARD: tuple[Concept, ...] = (*_CODE, *_MEANING, *_LONG_RANGE, *_GRADED, *_MIXTURES)
-"""Family by family."""

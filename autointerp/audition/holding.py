@@ -1,7 +1,6 @@
-"""Holding an audition: exam, journal, cache, budget and judge brought together, and the certificate written last.
+"""The holding of an audition, in a directory laid out as a run's.
 
-An audition's directory is laid out as a run's (`evidence/`, `journal.sqlite`), so `autointerp journal` reads it, and
-the same command goes on where it stopped. Prints nothing itself.
+The certificate is written last; the same call goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ __all__ = ["Estimate", "audition_config", "check_judge", "estimate", "folder_nam
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an exam asks of a judge. `usd` and `usd_max` (replies as long as they may be) are None where no price is
-    known; tokens are estimated as `autointerp plan` does."""
+    """`usd` and `usd_max` (longest replies) are None without a price; tokens are estimated as by `autointerp plan`."""
 
     judge: str
     n_requests: int
@@ -51,7 +49,7 @@ class Estimate:
 
 
 def audition_config(config: Config) -> Config:
-    """The config of an audition: the judges' options, limits and reply settings of a run's, and nothing else of it."""
+    """Judges, limits and reply settings of a run, nothing else."""
     return Config(
         name="audition",
         dictionaries=(DictionaryEntry(name=DICTIONARY, kind="identity"),),
@@ -62,7 +60,7 @@ def audition_config(config: Config) -> Config:
 
 
 def estimate(judge: str, exam: Exam, config: Config, *, assumed: Assumptions = ASSUMED) -> Estimate:
-    """What the exam costs at most, before anything is sent. Raises PluginError or ConfigError for a wrong judge."""
+    """Before anything is sent. Raises PluginError or ConfigError for a wrong judge."""
     expected = ExpectedJudge.of(judge, config)
     requests = [asked.question.request for asked in exam.asked]
     said = expected.expect(DICTIONARY, "right", exam.scorers[0].name, len(requests), requests, assumed)
@@ -79,7 +77,7 @@ def estimate(judge: str, exam: Exam, config: Config, *, assumed: Assumptions = A
 
 
 def check_judge(judge: str, *, config: Config, out: Path) -> None:
-    """Open and close a judge, so that a wrong name, option or key is told before any other is asked."""
+    """Open and close a judge; raises for a wrong name, option or key."""
 
     async def check() -> None:
         await open_judge(judge, judge_options(config, RunLayout(out), judge)).aclose()
@@ -88,15 +86,13 @@ def check_judge(judge: str, *, config: Config, out: Path) -> None:
 
 
 def folder_name(judge: str) -> str:
-    """A judge's specification as the name of a folder."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", judge).strip("-.") or "judge"
 
 
 def hold(judge: str, exam: Exam, *, config: Config, out: Path, progress: Progress) -> dict[str, Any]:
-    """Let a judge sit the exam in the directory `out`; gives the certificate, which is written there.
+    """The certificate, also written in `out`.
 
-    Raises RunStopped when a ceiling is reached or the judge cannot go on: what is answered is kept, no certificate is
-    written, and the same call goes on.
+    Raises RunStopped when a ceiling is reached or the judge cannot go on; answers are kept.
     """
     layout = RunLayout(out)
     stated: list[Capabilities] = []

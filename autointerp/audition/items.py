@@ -1,7 +1,6 @@
-"""Strings that plain English text lacks, made up: words of other scripts, digests, dates, addresses, numbers.
+"""Made-up strings that plain English lacks: words of other scripts, digests, dates, addresses.
 
-Each kind is a function of a random stream. Nothing here is a real address, key or person; names of countries and the
-like are real. Knows no rules.
+No address, key or person is real.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from autointerp.audition.names import NAME_KINDS, NameKind, names_of
 __all__ = ["DAYS", "GAP", "KINDS", "draw_item"]
 
 GAP = "\x1f"
-"""Between the pieces of a string that go to several places of a text, in this order."""
+"""Between pieces of a string that go to several places of a text."""
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SCRIPTS = {
@@ -28,7 +27,7 @@ SCRIPTS = {
     "armenian": ((0x0561, 0x0586),),
     "georgian": ((0x10D0, 0x10F0),),
 }
-"""Letters as ranges of code points, both ends included. Words are letters in any order: no language is meant."""
+"""Letters as inclusive ranges of code points; their order in a word means nothing."""
 
 _ACCENTED = "áàâäéèêëíìîïóòôöúùûüñç"
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -42,7 +41,7 @@ _NAMES = (
 
 
 def draw_item(kind: str, rng: np.random.Generator) -> str:
-    """A string of that kind. Raises KeyError for a kind that is not in `KINDS`."""
+    """Raises KeyError for a kind not in `KINDS`."""
     return KINDS[kind](rng)
 
 
@@ -81,7 +80,7 @@ def _number(least: int, most: int) -> Callable[[np.random.Generator], str]:
 
 
 def _prefixed_hex(rng: np.random.Generator) -> str:
-    """With letters of one case, and a letter at its head, so that the case can be seen."""
+    # the first is a letter, so that the case can be seen
     letters = "abcdef"
     body = _pick(rng, letters) + _letters(rng, _DIGITS + letters, 3, 9)
     return "0x" + (body.upper() if rng.random() < 0.5 else body)
@@ -96,7 +95,7 @@ def _mixed_run(rng: np.random.Generator) -> str:
 
 
 def _base64(rng: np.random.Generator) -> str:
-    """Padded with one equals sign or two."""
+    # a length that leaves one or two bytes over, for equals signs at the end
     return base64.b64encode(rng.bytes(3 * int(rng.integers(5, 10)) + int(rng.integers(1, 3)))).decode()
 
 
@@ -165,13 +164,13 @@ def _name(kind: NameKind) -> Callable[[np.random.Generator], str]:
 
 
 def _called_weekday(rng: np.random.Generator) -> str:
-    """Two people with weekdays for names, and one of the two or another weekday."""
+    """Two people named after weekdays, and one of both or another weekday."""
     days = [DAYS[place] for place in rng.permutation(len(DAYS))]
     return GAP.join((f"someone called {days[0]}", f"someone called {days[1]}", days[int(rng.integers(4))]))
 
 
 def _around(*marks: str) -> Callable[[np.random.Generator], str]:
-    """The marks in this order, and a number anywhere among them, more often inside."""
+    """The signs in order, a number among them, more often inside."""
 
     def draw(rng: np.random.Generator) -> str:
         places = (*range(len(marks) + 1), *range(1, len(marks), 2), *range(1, len(marks), 2))
@@ -182,7 +181,7 @@ def _around(*marks: str) -> Callable[[np.random.Generator], str]:
 
 
 def _mentions(rng: np.random.Generator) -> str:
-    """Three people, or two of whom one is named twice."""
+    """Three people, or two, one of them named twice."""
     names = [_NAMES[place].capitalize() for place in rng.permutation(len(_NAMES))[:3]]
     third = names[int(rng.integers(2))] if rng.random() < 0.5 else names[2]
     order = [names[0], names[1], third] if rng.random() < 0.7 else [names[0], third, names[1]]
@@ -245,4 +244,3 @@ KINDS: dict[str, Callable[[np.random.Generator], str]] = {
     "brackets": lambda rng: GAP.join("()"),
     "list": _list,
 }
-"""What can be planted in a text, by name."""

@@ -1,8 +1,4 @@
-"""The marks of a judge under one scorer: how good, how steady and how biased, each with a 95% interval.
-
-Concepts are the clusters of every interval: a judge that does not know Hebrew fails all Hebrew windows. Takes answers
-and a bill; knows nothing of judges, files or requests.
-"""
+"""A judge's grades under one scorer, with 95% intervals over concepts."""
 
 from __future__ import annotations
 
@@ -34,8 +30,7 @@ Values = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of `n` windows, of answers that could be read. `n_effective` is how many independent windows would leave
-    it as uncertain as these, which come in clusters by concept."""
+    """Share right of readable answers. `n_effective`: independent windows with the same standard error."""
 
     value: float
     n: int
@@ -44,14 +39,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """All marks; a mark that cannot be computed is None. See docs/judges.md, Audition.
+    """None where undefined. See docs/judges.md, Audition.
 
-    Told the right explanation: `sensitivity`, `specificity`, `balanced_accuracy` (a lost answer is wrong), `auroc` (of
-    stated probabilities, else of the share of times a window was called firing: `auroc_from`), `calibration_error`,
-    `brier` and `curve` (of stated probabilities), `fires` and `silent` (both errors of answers that could be read).
-    `told` has the balanced accuracy by explanation, `ordered` the share of concepts where right > wrong > foreign,
-    `obeys` the share answered as the wrong or foreign explanation says where that is not what the feature does: the
-    mean of where it says that a silent window fires and where it says that a firing one is silent.
+    Told the right explanation, except `told` (balanced accuracy by explanation), `ordered` (share of concepts with
+    right > wrong > foreign), `obeys` (share answered as a wrong or foreign explanation says where the feature does
+    otherwise), lost answers and cost. Lost answers are wrong in `sensitivity`, `specificity` and balanced accuracy,
+    left out in `fires` and `silent`.
     """
 
     scorer: str
@@ -71,15 +64,15 @@ class Marks:
     ordered: Interval | None
     obeys: Interval | None
     position_bias: Interval | None
-    """Windows in the first half of a list against the same windows in its second half: share called firing, the gap."""
+    """Share called firing in the first half of a list minus in the second, same windows."""
     by_place: tuple[float | None, ...]
-    """Share called firing at each place of the list, the labels weighted alike."""
+    """Share called firing at each place, labels weighted alike."""
     yes_bias: Interval | None
-    """Share called firing minus share firing, where half of the windows fire."""
+    """Share called firing minus share firing, on 5+5."""
     balance_pull: Interval | None
-    """Windows that stand on both lopsided sheets: share called firing on 2+8 minus that on 8+2."""
+    """Share called firing on 2+8 minus on 8+2, same windows."""
     even_frac: Interval | None
-    """Share of the 2+8 and 8+2 sheets answered with as many ones as zeros: never by a judge without error."""
+    """Share of 2+8 and 8+2 sheets answered half and half."""
     repeat_agreement: Interval | None
     order_agreement: Interval | None
     unparsed_frac: float
@@ -90,15 +83,15 @@ class Marks:
     fires: Rate | None
     silent: Rate | None
     levels: dict[str, Interval | None]
-    """Balanced accuracy with the right explanation by level of concepts."""
+    """Balanced accuracy by level, right explanation."""
     families: dict[str, float | None]
-    """Balanced accuracy with the right explanation by family of concepts."""
+    """By family, likewise."""
     concepts: dict[str, dict[str, float | None]]
     """Balanced accuracy by concept and explanation."""
 
 
 def mark(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Marks:
-    """The marks of the answers under one scorer. Raises ValueError for none, or for those of several scorers."""
+    """Raises ValueError for no answers, or those of several scorers."""
     rows = list(answers)
     names = {row.scorer for row in rows}
     if len(names) != 1:
@@ -154,8 +147,6 @@ def mark(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Marks:
 
 
 class _Intervals:
-    """Means over concepts, each figure with a random stream of its own."""
-
     def __init__(self, scorer: str, seed: int) -> None:
         self._scorer, self._seed = scorer, seed
 
@@ -164,31 +155,30 @@ class _Intervals:
         return mean_interval(list(values.values()), rng=rng, bounds=bounds)
 
     def hits(self, name: str, rows: Rows) -> Interval | None:
-        """The share answered right. Where it is the same in every concept the interval is Wilson's over windows, since
-        a resample cannot show what was never seen."""
         interval = self.mean(name, _by(rows, lambda own: _over_windows(own, _hit)))
         if interval is None or interval.lo < interval.hi:
             return interval
+        # equal in every concept: a resample cannot show what was never seen, so over windows
         return _wilson(interval.mean, len({(row.feature, row.window) for row in rows}), n_clusters=interval.n)
 
     def obeys(self, rows: Rows) -> Interval | None:
-        """Of all concepts together: one of them alone often says only one of the two."""
+        # of all concepts together: a single one often errs in one direction only
         concepts = list(dict.fromkeys(row.concept for row in rows))
         sums = np.array([_obeyed([row for row in rows if row.concept == concept]) for concept in concepts])
         rng = stream(self._seed, "audition", "marks", self._scorer, "obeys")
         return resampled_interval(sums.reshape(-1, 4), _obedience, rng=rng)
 
     def balanced(self, rows: Rows, sensitivity: Interval | None, specificity: Interval | None) -> Interval | None:
-        """Likewise, with the middle of both shares' bounds where nothing varies."""
         interval = self.mean("balanced_accuracy", _by(rows, _balanced))
         if interval is None or interval.lo < interval.hi or sensitivity is None or specificity is None:
             return interval
+        # equal in every concept, as in `hits`
         lo, hi = (sensitivity.lo + specificity.lo) / 2, (sensitivity.hi + specificity.hi) / 2
         return Interval(interval.mean, lo, hi, interval.n)
 
 
 def _wilson(share: float, n: int, *, n_clusters: int) -> Interval:
-    """Wilson's 95% interval of a share of `n` windows (Wilson 1927)."""
+    """95% interval of a share of `n` windows (Wilson 1927)."""
     z = float(ndtri(0.975))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     reach = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -196,12 +186,12 @@ def _wilson(share: float, n: int, *, n_clusters: int) -> Interval:
 
 
 def _by(rows: Rows, value: Callable[[Rows], float | None]) -> dict[str, float]:
-    """A figure per concept, where it is defined."""
+    """A figure per concept, where defined."""
     groups: dict[str, list[Answered]] = defaultdict(list)
     for row in rows:
         groups[row.concept].append(row)
     values = {concept: value(own) for concept, own in groups.items()}
-    return {concept: float(found) for concept, found in values.items() if found is not None}
+    return {concept: float(figure) for concept, figure in values.items() if figure is not None}
 
 
 def _mean(values: Values) -> float | None:
@@ -225,7 +215,7 @@ def _called(row: Answered) -> float:
 
 
 def _over_windows(rows: Rows, value: Callable[[Answered], float]) -> float | None:
-    """The mean over windows, each of which counts once, however often it was asked about."""
+    """A window counts once, however often it is asked about."""
     windows: dict[tuple[int, str], list[float]] = defaultdict(list)
     for row in rows:
         windows[row.feature, row.window].append(value(row))
@@ -233,19 +223,19 @@ def _over_windows(rows: Rows, value: Callable[[Answered], float]) -> float | Non
 
 
 def _balanced(rows: Rows) -> float | None:
-    """Balanced accuracy; a lost answer is wrong."""
+    """Lost answers are wrong."""
     firing = _over_windows([row for row in rows if row.is_firing], _hit)
     silent = _over_windows([row for row in rows if not row.is_firing], _hit)
     return None if firing is None or silent is None else (firing + silent) / 2
 
 
 def _told_probabilities(rows: Rows) -> tuple[list[bool], list[float]]:
-    found = [(row.is_firing, row.probability) for row in rows if row.probability is not None]
-    return [truth for truth, _ in found], [probability for _, probability in found]
+    pairs = [(row.is_firing, row.probability) for row in rows if row.probability is not None]
+    return [truth for truth, _ in pairs], [probability for _, probability in pairs]
 
 
 def _auroc(rows: Rows) -> float | None:
-    """Of each window's mean probability, or of the share of times it was called firing; lost answers are left out."""
+    """Of mean probabilities, else shares called firing; lost answers are left out."""
     has_probabilities = any(row.probability is not None for row in rows)
     windows: dict[tuple[int, str], tuple[bool, list[float]]] = {}
     for row in rows:
@@ -263,8 +253,7 @@ def _ordered(by_concept: Mapping[str, Values]) -> dict[str, float]:
 
 
 def _obeyed(rows: Rows) -> list[float]:
-    """Windows answered as told, and all of them: first of those told to fire, then of the others. A lost answer obeys
-    nothing."""
+    """Windows told to fire: answered so, and all; then the same of windows told to be silent."""
     hits = [
         [row.answer == ("fires" if says else "silent") for row in rows if row.says is says] for says in (True, False)
     ]
@@ -277,7 +266,7 @@ def _obedience(sums: np.ndarray) -> float | None:
 
 
 def _pairs(rows: Rows, sitting: str) -> list[tuple[Answered, Answered]]:
-    """The first answer about a window with that of another sitting of the same sheet, where both could be read."""
+    """First answers and those of another sitting, both readable."""
     sheet = [row for row in rows if row.balance == "5+5" and _is_read(row)]
     first = {(row.feature, row.window): row for row in sheet if row.sitting == "first"}
     others = ((first.get((row.feature, row.window)), row) for row in sheet if row.sitting == sitting)
@@ -294,7 +283,7 @@ def _is_early(row: Answered) -> bool:
 
 
 def _position_gap(rows: Rows) -> float | None:
-    """Each window against itself: called firing where it stood in the first half, minus where in the second."""
+    """Each window against itself."""
     gaps = [
         (_called(one) - _called(other)) * (1 if _is_early(one) else -1)
         for one, other in _pairs(rows, "reversed")
@@ -318,7 +307,7 @@ def _yes_gap(rows: Rows) -> float | None:
 
 
 def _pull(rows: Rows) -> float | None:
-    """Of the windows that stand on both lopsided sheets, each against itself: only whom it stands beside differs."""
+    """Windows on both lopsided sheets, each against itself."""
     few = {(row.feature, row.window): row for row in rows if row.balance == "2+8" and _is_read(row)}
     many = [row for row in rows if row.balance == "8+2" and _is_read(row)]
     gaps = [_called(few[row.feature, row.window]) - _called(row) for row in many if (row.feature, row.window) in few]
@@ -326,7 +315,7 @@ def _pull(rows: Rows) -> float | None:
 
 
 def _even(rows: Rows) -> float | None:
-    """Over sheets, where all answers could be read."""
+    """Over fully readable sheets."""
     order = sorted(rows, key=lambda row: (row.feature, row.balance))
     sheets = [list(sheet) for _, sheet in groupby(order, key=lambda row: (row.feature, row.balance))]
     evens = [2 * sum(map(_called, sheet)) == len(sheet) for sheet in sheets if all(map(_is_read, sheet))]
@@ -334,7 +323,6 @@ def _even(rows: Rows) -> float | None:
 
 
 def _rate(rows: Rows) -> Rate | None:
-    """A share called right with the number of independent windows it is worth, from the spread over concepts."""
     if not rows:
         return None
     n = len({(row.feature, row.window) for row in rows})

@@ -1,7 +1,4 @@
-"""Names of countries, currencies, months, languages and units in many languages, from Unicode's CLDR.
-
-Takes them from the package Babel. A name that stands for things of two kinds anywhere is left out.
-"""
+"""Names of countries, currencies, months, languages and units in many languages, from Babel's copy of CLDR."""
 
 from __future__ import annotations
 
@@ -37,14 +34,13 @@ _MEASURES = (
     "duration-week", "duration-century", "power-watt", "power-horsepower", "energy-joule", "energy-calorie",
 )  # fmt: skip
 _NOWHERE = ("EU", "EZ", "UN", "QO", "XA", "XB", "ZZ")
-"""Codes of unions, of what has no name and of test locales."""
+"""Unions, nameless places, test locales."""
 _WORD = re.compile(r"[\w'’-]+")
 _NAME = re.compile(r"[^\W\d_][^\d_()\[\],;:/]*")
 _MOST_WORDS = 6
 
 
 def babel_version() -> str:
-    """The version of Babel: another one may have other names."""
     from babel import __version__
 
     return __version__
@@ -52,12 +48,12 @@ def babel_version() -> str:
 
 @cache
 def names_of(kind: NameKind) -> tuple[str, ...]:
-    """All names of a kind that no other kind has in any of the languages, sorted, each with a capital at its head."""
+    """Sorted and capitalised, without names that another kind has in any language."""
     return tuple(sorted(name for name in _gathered()[kind] if len(_kinds_by_name()[name.casefold()]) == 1))
 
 
 def named(*kinds: NameKind) -> Truth:
-    """Names of these kinds, whatever letters of theirs are capitals, the longest where several begin at a place."""
+    """Spans of such names in any case; the longest where several begin together."""
     return lambda text: _find(text, _names_of_any(kinds))
 
 
@@ -68,13 +64,13 @@ def _names_of_any(kinds: tuple[NameKind, ...]) -> frozenset[str]:
 
 def _find(text: str, names: frozenset[str]) -> list[Span]:
     words = [match.span() for match in _WORD.finditer(text)]
-    found: list[Span] = []
+    spans: list[Span] = []
     for first, (start, _) in enumerate(words):
-        if found and start < found[-1][1]:
+        if spans and start < spans[-1][1]:
             continue
         ends = [end for _, end in words[first : first + _MOST_WORDS] if text[start:end].casefold() in names]
-        found += [(start, ends[-1])] if ends else []
-    return found
+        spans += [(start, ends[-1])] if ends else []
+    return spans
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The easy and medium concepts: what a regular expression over a few characters decides. Knows no texts."""
+"""The easy and medium concepts: decided by a regular expression over a few characters."""
 
 from __future__ import annotations
 
@@ -366,4 +366,3 @@ PLAIN: tuple[Concept, ...] = (
         narrower=("runs of eight or more letters ending in -ing", r"[A-Za-z]{5,}ing(?![A-Za-z])"),
     ),
 )
-"""Family by family."""

@@ -1,9 +1,4 @@
-"""Evidence of planted features: windows of real text whose label is known because the feature is a rule.
-
-Takes a concept and how many windows of which kind; gives an `Evidence` like any other, so that every explainer and
-scorer can be asked about it. A stated share of the windows is one on which the slightly wrong explanation errs. Every
-window is of a passage of its own. Knows nothing of judges or exams.
-"""
+"""Evidence of planted features: real text with labels known from rules, one window per passage."""
 
 from __future__ import annotations
 
@@ -32,19 +27,17 @@ N_BINS = 5
 _TOKEN = re.compile(r" ?[^\W\d_]+| ?\d+| ?_+|[^\S ]+| ?[^\w\s]| +")
 _STRANGERS = tuple(dict.fromkeys(kind for concept in PLAIN for kind in concept.plants))
 _OPENING, _CLOSING = "(“", ")”;!"
-"""Signs that touch the word behind them, or before."""
+"""Signs that touch the next word, or the previous one."""
 _MOST_STRENGTH, _LEAST_STRENGTH = 10.0, 5.0
 _ONE_IN = 15
 _REACHES = (0, 1, 2, 4, 8, 16)
 _MOST_TRIED = 2_000
-"""Texts looked at for near misses: what is not found among them is too rare."""
+"""Texts searched for near misses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Windows per role: `n_missed` of the positives and `n_false` of the silent ones are those that the slightly wrong
-    explanation errs on.
-    """
+    """Windows per role; on `n_missed` positives and `n_false` silent ones the slightly wrong explanation errs."""
 
     n_positive: int
     n_negative: int
@@ -52,16 +45,16 @@ class Counts:
     n_false: int
     roles: tuple[Role, ...] = ("score",)
     n_top: int = 0
-    """Of the positives, those of kind `top`; the others are of kind `bin`."""
+    """Positives of kind `top`; the others are `bin`."""
     n_near_miss: int = 0
-    """Silent windows beside, that hold a token the feature fires on elsewhere."""
+    """Further silent windows, with a token that fires elsewhere."""
     n_logits: int = 0
-    """Entries of the vocabulary that the feature raises, and as many that it lowers; also when it is pinned."""
+    """Vocabulary entries raised, and as many lowered; also when pinned."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A text and where the rules fire in it."""
+    """A text, and where rules fire in it."""
 
     name: str
     text: str
@@ -71,8 +64,7 @@ class _Found:
 
 
 def split_tokens(text: str) -> list[str]:
-    """The text in pieces such as a model's vocabulary has: words with the space before them, numbers, signs. None ends
-    inside a word or number. Joined they are the text."""
+    """Words with the space before them, numbers, signs. Joined they are the text."""
     return _TOKEN.findall(text)
 
 
@@ -85,11 +77,10 @@ def plant(
     wrong: Rule | None = None,
     taken: set[str] | None = None,
 ) -> Evidence:
-    """The evidence of a concept. `wrong` is the slightly wrong explanation, the concept's own where it is left out;
-    `taken` are names of passages not to be used, and gets those that are.
+    """`taken`: names of passages not to use, grows by those used.
 
-    The windows of a role are in this order: positives, silent ones; and first among either those that the wrong
-    explanation errs on. Near misses come last. Raises InputError where the text has too few of a kind.
+    Order in a role: positives, silent ones, in each first those that the wrong explanation errs on; near misses last.
+    Raises InputError where text has too few of a kind.
     """
     rng = stream(seed, "audition", "plant", concept.name)
     taken, wrong = set() if taken is None else taken, wrong or concept.wrong
@@ -100,9 +91,9 @@ def plant(
         (False, True): n_roles * counts.n_false,
         (False, False): n_roles * (counts.n_negative - counts.n_false),
     }
-    found = _gather(concept, wrong, wanted, rng, taken)
-    positives = [_Pool(found[True, False]), _Pool(found[True, True])]
-    negatives = [_Pool(found[False, True]), _Pool(found[False, False])]
+    texts = _gather(concept, wrong, wanted, rng, taken)
+    positives = [_Pool(texts[True, False]), _Pool(texts[True, True])]
+    negatives = [_Pool(texts[False, True]), _Pool(texts[False, False])]
     windows: list[Window] = []
     for role in counts.roles:
         chosen = [*positives[0].take(counts.n_missed), *positives[1].take(counts.n_positive - counts.n_missed)]
@@ -116,7 +107,7 @@ def plant(
 
 
 class _Pool:
-    """Texts that are handed out once each."""
+    """Texts, handed out once each."""
 
     def __init__(self, items: list[_Found]) -> None:
         self._items = iter(items)
@@ -128,23 +119,23 @@ class _Pool:
 def _gather(
     concept: Concept, wrong: Rule, wanted: dict[tuple[bool, bool], int], rng: np.random.Generator, taken: set[str]
 ) -> dict[tuple[bool, bool], list[_Found]]:
-    """Texts by whether the feature and the wrong explanation fire in them, as many as wanted of each."""
-    found: dict[tuple[bool, bool], list[_Found]] = {key: [] for key in wanted}
+    """Texts by whether feature and wrong explanation fire."""
+    texts: dict[tuple[bool, bool], list[_Found]] = {key: [] for key in wanted}
     missing = sum(wanted.values())
     for name, text in _iter_texts(concept, rng, taken):
         key = concept.right.fires(text), wrong.fires(text)
-        if len(found[key]) == wanted[key]:
+        if len(texts[key]) == wanted[key]:
             continue
         surface = concept.surface(text) if concept.surface else []
         one = _Found(name, text, concept.right.spans(text), wrong.spans(text), surface)
         if key == (True, True) and not _shared(one, split_tokens(text)):
             continue
-        found[key].append(one)
+        texts[key].append(one)
         taken.add(name)
         missing -= 1
         if not missing:
-            return found
-    lacking = {key: f"{len(found[key])} of {n}" for key, n in wanted.items() if len(found[key]) < n}
+            return texts
+    lacking = {key: f"{len(texts[key])} of {n}" for key, n in wanted.items() if len(texts[key]) < n}
     raise InputError(
         f"this Python's library has too few passages for '{concept.name}' (feature and wrong explanation firing: "
         f"{lacking}); use a Python that is installed with all its .py files"
@@ -152,12 +143,7 @@ def _gather(
 
 
 def _iter_texts(concept: Concept, rng: np.random.Generator, taken: set[str]) -> Iterator[tuple[str, str]]:
-    """Passages in an order of the concept's own, with strings put in.
-
-    Without a surface every second has a string of the concept's kinds, and every fourth one of another kind, so that an
-    odd string is no sign of the feature by itself. With one, all match it, and where strings are put in, nothing else
-    of the passage does.
-    """
+    """Passages in the concept's own order, with strings put in."""
     passages = read_passages(concept.genre)
     strangers = [kind for kind in _STRANGERS if kind not in concept.plants]
     for number, place in enumerate(rng.permutation(len(passages)).tolist()):
@@ -165,6 +151,7 @@ def _iter_texts(concept: Concept, rng: np.random.Generator, taken: set[str]) -> 
         if name in taken:
             continue
         if concept.surface is not None:
+            # all match the surface, and where a string is put in, nothing else of the passage does
             if concept.plants and not concept.surface(text):
                 text = _insert(text, draw_item(concept.plants[int(rng.integers(len(concept.plants)))], rng), rng)
             elif concept.plants:
@@ -173,13 +160,13 @@ def _iter_texts(concept: Concept, rng: np.random.Generator, taken: set[str]) -> 
                 continue
         elif concept.plants and number % 2:
             text = _insert(text, draw_item(concept.plants[number // 2 % len(concept.plants)], rng), rng)
-        elif number % 4 == 0:
+        elif number % 4 == 0:  # so that an odd string is no sign of the feature
             text = _insert(text, draw_item(strangers[int(rng.integers(len(strangers)))], rng), rng)
         yield name, text
 
 
 def _insert(text: str, item: str, rng: np.random.Generator) -> str:
-    """The text with the item's pieces between its words, each at a place of its own where there are enough."""
+    """The item's pieces between words, at different places where there are enough."""
     pieces = item.split(GAP)
     gaps = [place for place, character in enumerate(text) if character == " "] or [len(text)]
     drawn = rng.choice(len(gaps), size=len(pieces), replace=len(pieces) > len(gaps)).tolist()
@@ -190,7 +177,7 @@ def _insert(text: str, item: str, rng: np.random.Generator) -> str:
 
 
 def _hits(tokens: list[str], spans: list[Span]) -> list[int]:
-    """The tokens that a match overlaps."""
+    """Tokens that overlap a span."""
     edges = [0, *accumulate(map(len, tokens))]
     return [
         index
@@ -200,19 +187,18 @@ def _hits(tokens: list[str], spans: list[Span]) -> list[int]:
 
 
 def _shared(one: _Found, tokens: list[str]) -> list[int]:
-    """The tokens that both rules fire on."""
+    """Tokens that both rules fire on."""
     wrong = set(_hits(tokens, one.wrong))
     return [index for index in _hits(tokens, one.right) if index in wrong]
 
 
 def _positive(one: _Found, role: Role, number: int, counts: Counts) -> Window:
-    """A window the feature fires in; its maximum is on a token the wrong explanation fires on, too, where it does in
-    this window at all."""
     tokens = split_tokens(one.text)
     firing = _hits(tokens, one.right)
     level = derive(0, "audition", "strength", one.name) / 2.0**63
     bin_index = min(N_BINS - 1, int(level * N_BINS))
     strength = _LEAST_STRENGTH + (_MOST_STRENGTH - _LEAST_STRENGTH) * level
+    # the maximum is on a token that both rules fire on, where there is one
     best = (_shared(one, tokens) or firing)[0]
     activations = [0.0] * len(tokens)
     for index in firing:
@@ -223,9 +209,8 @@ def _positive(one: _Found, role: Role, number: int, counts: Counts) -> Window:
 
 
 def _negative(one: _Found, role: Role, kind: Kind, rng: np.random.Generator) -> Window:
-    """A silent window; the token asked about is one that the wrong explanation fires on, where there is one, else the
-    first of a span of the surface."""
     tokens = split_tokens(one.text)
+    # asked about: a token the wrong explanation fires on, else the first of a span of the surface
     heads = [(start, start + 1) for start, _ in one.surface]
     places = _hits(tokens, one.wrong) or _hits(tokens, heads) or [i for i, token in enumerate(tokens) if token.strip()]
     candidate = places[int(rng.integers(len(places)))]
@@ -259,7 +244,7 @@ def _window(
 def _near_misses(
     concept: Concept, windows: list[Window], counts: Counts, rng: np.random.Generator, taken: set[str]
 ) -> list[Window]:
-    """Silent windows that hold a token the feature fires on; fewer, or none, where text has no such."""
+    """Silent windows with a token that fires elsewhere; possibly fewer."""
     firing = {
         text
         for window in windows
@@ -315,10 +300,7 @@ def _evidence(concept: Concept, feature: int, windows: list[Window]) -> Evidence
 
 
 def _with_logits(evidence: Evidence, concept: Concept, wrong: Rule, n: int) -> Evidence:
-    """Logit effects that fit the feature: raised are bits of text the rule fires on, lowered are others.
-
-    The wrong explanation errs on every second of them on one side, as far as the windows go.
-    """
+    """Bits of text the rule fires on are raised. The wrong explanation errs on every second entry of one side."""
     says = {window.id: (concept.right.fires(window.text), wrong.fires(window.text)) for window in evidence.windows}
     bits: dict[tuple[bool, bool], dict[str, None]] = {(a, b): {} for a in (True, False) for b in (True, False)}
     for reach in _REACHES:
@@ -348,21 +330,21 @@ def _with_logits(evidence: Evidence, concept: Concept, wrong: Rule, n: int) -> E
 
 
 def _mostly(missed: dict[str, None], found: dict[str, None], shown: list[str], n: int) -> list[str]:
-    """Up to `n` texts besides those shown, one in fifteen of which the wrong explanation finds: lists are told apart by
-    a few entries, so with more it would be as good as the right one."""
+    """Up to `n` further texts, one in fifteen found by the wrong explanation."""
     told = set(shown[:N_SHOWN_LOGITS])
     rare, common = ([text for text in texts if text not in told] for texts in (found, missed))
+    # few entries tell lists apart: with more the wrong explanation would be as good as the right one
     common = common[: n - n // _ONE_IN]
     return [*common, *rare[: max(1, round(len(common) / (_ONE_IN - 1)))]]
 
 
 def _bit(window: Window, reach: int) -> str:
-    """What of a window could be an entry of a vocabulary: the token asked about, with so many on either side."""
+    """A possible vocabulary entry: the token asked about and `reach` neighbours either side."""
     return "".join(window.token_texts()[max(0, window.candidate - reach) : window.candidate + reach + 1])
 
 
 def _alternate(first: dict[str, None], second: dict[str, None], n: int) -> list[str]:
-    """`n` texts, from both in turn as long as both last."""
+    """`n` texts, from both in turn while both last."""
     a, b = list(first), list(second)
     turns = [one for pair in zip(a, b, strict=False) for one in pair]
     rest = a[len(b) :] or b[len(a) :]

@@ -1,6 +1,4 @@
-"""Rules that look back over a text or weigh what they find: pairs of brackets and quotation marks, what came before,
-how many, how long, how much. Each gives the spans of a text that it fires on.
-"""
+"""Rules that look back over a text or weigh matches."""
 
 from __future__ import annotations
 
@@ -30,22 +28,22 @@ _DAY = re.compile(rf"(\bcalled )?\b({'|'.join(DAYS)})\b")
 
 
 def inside(opening: str, closing: str, n_words: int = 0) -> Truth:
-    """Numbers between such marks with at least so many words, cut at white space, between them and the opening one."""
+    """Numbers at least `n_words` words after an opening sign not yet closed."""
 
     def spans(text: str) -> list[Span]:
-        found = []
+        numbers = []
         for match in _NUMBER.finditer(text):
             opened = text.rfind(opening, 0, match.start())
             is_open = opened > text.rfind(closing, 0, match.start())
             if is_open and len(text[opened + 1 : match.start()].split()) >= n_words:
-                found.append(match.span())
-        return found
+                numbers.append(match.span())
+        return numbers
 
     return spans
 
 
 def holds_words(n_words: int) -> Truth:
-    """Closing round brackets with at least so many words, cut at white space, between them and the opening one."""
+    """Closing round brackets, `n_words` words or more inside."""
 
     def spans(text: str) -> list[Span]:
         pairs = re.finditer(r"\(([^()]*)\)", text)
@@ -55,8 +53,7 @@ def holds_words(n_words: int) -> Truth:
 
 
 def later_mentions(kind: str = "any") -> Truth:
-    """Mentions of a Mr Name who is not the first: `again`, of those mentioned before; `last`, of the one mentioned last
-    before."""
+    """Mentions of a Mr Name but the first. `again`: named before. `last`: named last before."""
 
     def spans(text: str) -> list[Span]:
         mentions = list(_MENTION.finditer(text))
@@ -72,24 +69,23 @@ def later_mentions(kind: str = "any") -> Truth:
 
 
 def is_called_so(days: tuple[str, ...] = DAYS, *, is_any: bool = False) -> Truth:
-    """Words for these days of the week where 'called' with the same word stands before in the text; with `is_any`,
-    with any such word."""
+    """Days of the week after 'called' with the same day; with `is_any`, with any day."""
 
     def spans(text: str) -> list[Span]:
         called: set[str] = set()
-        found = []
+        named = []
         for match in _DAY.finditer(text):
             if match[1]:
                 called.add(match[2])
             elif match[2] in days and (match[2] in called or (is_any and called)):
-                found.append(match.span(2))
-        return found
+                named.append(match.span(2))
+        return named
 
     return spans
 
 
 def after_odd_count(least: int = 1) -> Truth:
-    """Exclamation marks with an odd number of semicolons before them, at least so many."""
+    """Exclamation marks after an odd number of semicolons, at least `least`."""
 
     def spans(text: str) -> list[Span]:
         counts = [(match.span(), text.count(";", 0, match.start())) for match in re.finditer("!", text)]
@@ -99,12 +95,10 @@ def after_odd_count(least: int = 1) -> Truth:
 
 
 def sum_above(limit: int) -> Truth:
-    """Two numbers joined by a plus sign whose sum is above the limit."""
     return lambda text: [m.span() for m in _SUM.finditer(text) if int(m[1]) + int(m[2]) > limit]
 
 
 def dates_apart(n_days: int) -> Truth:
-    """Two dates joined by 'to' that lie more than so many days apart."""
     return lambda text: [
         m.span()
         for m in _DATES.finditer(text)
@@ -113,5 +107,4 @@ def dates_apart(n_days: int) -> Truth:
 
 
 def list_of(n_members: int) -> Truth:
-    """Lists in square brackets with at least so many members between their commas."""
     return lambda text: [m.span() for m in _LIST.finditer(text) if m[0].count(",") + 1 >= n_members]

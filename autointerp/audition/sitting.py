@@ -1,7 +1,6 @@
-"""A judge sits the exam: every request put to it once, in any order, and what it answered.
+"""The taking of an exam: every request put to a judge once.
 
-Takes an exam and a client. Answers are also recorded as verdicts and explanations, so that `autointerp journal` shows
-the exam as it shows a run; a sitting that is broken off goes on from the journal. Knows nothing of marks.
+A sitting that is broken off goes on from the journal.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ __all__ = ["Answered", "Bill", "Sat", "sit"]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One answer about one window. `is_firing` is what the feature does, `says` what a judge would answer that applies
-    the explanation it was told without error. `place` counts from 0 among the `n_places` windows of the request."""
+    """`is_firing`: what the feature does. `says`: the answer of a faultless judge that is told this. `place`: from 0,
+    among the request's `n_places` windows."""
 
     concept: str
     family: Family
@@ -49,7 +48,7 @@ class Answered:
 
 @dataclass(slots=True)
 class Bill:
-    """What the replies of one scorer's requests took. Those from a journal or cache count with what they cost once."""
+    """Cost of one scorer's replies, of cached ones too."""
 
     n_requests: int = 0
     n_unpriced: int = 0
@@ -58,7 +57,6 @@ class Bill:
     usd: float = 0.0
 
     def add(self, reply: Reply) -> None:
-        """Book a reply."""
         self.n_requests += 1
         self.n_unpriced += reply.usage.usd is None
         self.input_tokens += reply.usage.input_tokens
@@ -68,7 +66,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Sat:
-    """All answers, in the exam's order, and a bill per scorer."""
+    """Answers in the exam's order, a bill per scorer."""
 
     answers: tuple[Answered, ...]
     bills: dict[str, Bill]
@@ -83,11 +81,8 @@ async def sit(
     recorder: Recorder | None = None,
     on_progress: Callable[[Tally], None] | None = None,
 ) -> Sat:
-    """Put the exam to a judge, `n_workers` requests at a time.
-
-    A request that fails gives answers `error` or `refused`. Raises RunStopped when a ceiling is reached or the judge
-    cannot go on, and ArtefactError, after what is answered has been recorded.
-    """
+    """A failed request gives answers `error` or `refused`. Raises RunStopped when a ceiling is reached or the judge
+    cannot go on, and ArtefactError; what is answered is recorded first."""
     work = Work(client, judge, recorder, Tally(len(exam.evidences)), on_progress)
     left = Counter(asked.feature for asked in exam.asked)
     bills = {scorer.name: Bill() for scorer in exam.scorers}
@@ -152,7 +147,7 @@ def _answered(asked: Asked, read: tuple[AnswerRead, ...]) -> list[Answered]:
 
 
 def _control(asked: Asked) -> str | None:
-    """How the journal calls a sheet: the first one of each explanation has no name."""
+    """A sheet's name in the journal; None for an explanation's first."""
     names = [name for name in (asked.balance, asked.sitting) if name not in ("5+5", "first")]
     return " ".join(names) or None
 
@@ -176,7 +171,7 @@ def _verdict(one: Answered, asked: Asked, judge: str) -> Verdict:
 
 
 def _explanations(exam: Exam, judge: str) -> list[Explanation]:
-    """What the judge is told, as explanations by three explainers."""
+    """Right, wrong and foreign, as by three explainers."""
     concepts = {asked.feature: asked.concept for asked in exam.asked}
     return [
         Explanation(DICTIONARY, feature, told, judge, exam.hash, explanation(concept, told, exam.wording))

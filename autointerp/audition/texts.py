@@ -1,8 +1,4 @@
-"""The exam's text: short passages of the running Python's own documentation and library, of three genres.
-
-Made at run time, so no text of others is shipped and the base install has it all. The same Python version gives the
-same passages in the same order everywhere, whatever else is installed. Knows nothing of concepts or tokens.
-"""
+"""The exam's text: passages of the running Python's documentation and library, the same for the same version."""
 
 from __future__ import annotations
 
@@ -64,7 +60,7 @@ _FEWEST = 500
 
 
 class Passage(NamedTuple):
-    """A stretch of text and where it comes from."""
+    """A stretch of text and its origin."""
 
     name: str
     text: str
@@ -72,22 +68,22 @@ class Passage(NamedTuple):
 
 @cache
 def read_passages(genre: Genre = "passage") -> tuple[Passage, ...]:
-    """All passages, none twice. Raises InputError where this Python has neither documentation nor sources."""
+    """Without repeats. Raises InputError where this Python has too little documentation and source."""
     pieces = {"passage": _passages, "prose": _prose, "code": _statements}[genre]
-    found: dict[str, Passage] = {}
+    passages: dict[str, Passage] = {}
     for name, text in _iter_documents():
         for start, piece in pieces(text, name):
-            found.setdefault(piece, Passage(f"{name}:{genre}:{start}", piece))
-    if len(found) < _FEWEST:
+            passages.setdefault(piece, Passage(f"{name}:{genre}:{start}", piece))
+    if len(passages) < _FEWEST:
         raise InputError(
-            f"this Python's library has text for {len(found)} passages of {genre}, and an exam takes {_FEWEST}: use a "
-            "Python that is installed with its .py files"
+            f"this Python's library has text for {len(passages)} passages of {genre}, and an exam takes {_FEWEST}: use "
+            "a Python that is installed with its .py files"
         )
-    return tuple(found.values())
+    return tuple(passages.values())
 
 
 def _iter_documents() -> Iterator[tuple[str, str]]:
-    """The language reference as `help()` shows it, then the modules' sources; what is missing is passed over."""
+    """The language reference of `help()`, then modules; missing ones are skipped."""
     with suppress(ImportError):
         from pydoc_data.topics import topics
 
@@ -101,19 +97,19 @@ def _iter_documents() -> Iterator[tuple[str, str]]:
 
 
 def _passages(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """Code and English as they come; runs of spaces and of line ends are one each, to spare a judge's tokens."""
+    # runs of spaces and of line ends become one each, to spare a judge's tokens
     return _cut(_LINES.sub("\n", _BLANKS.sub(" ", text)).strip(), name, *LENGTHS["passage"])
 
 
 def _prose(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """Sentences on one line, without the signs that hard concepts plant."""
+    """Sentences without signs that hard concepts plant."""
     for match in _PROSE.finditer(" ".join(text.split())):
         for start, piece in _cut(match[0].strip(), name, *LENGTHS["prose"]):
             yield match.start() + start, piece
 
 
 def _statements(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """Whole statements that stand behind one another, as many as there is room for, from a module's source."""
+    """Consecutive whole statements of a module, as many as fit."""
     if name.startswith("topics/"):
         return
     with warnings.catch_warnings():
@@ -127,7 +123,7 @@ def _statements(text: str, name: str) -> Iterator[tuple[int, str]]:
 
 
 def _runs(body: list[ast.stmt], lines: list[str]) -> Iterator[tuple[int, int]]:
-    """First and last lines of statements that fit together; of one that does not fit, those of its body."""
+    """First and last lines of statements that fit; of one too long, those of its body."""
     run: tuple[int, int] | None = None
     for statement in body:
         first = min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", ()))])
@@ -150,7 +146,7 @@ def _n_characters(lines: list[str], run: tuple[int, int]) -> int:
 
 
 def _cut(text: str, name: str, least: int, most: int) -> Iterator[tuple[int, str]]:
-    """The text in pieces, cut at white space."""
+    """Pieces cut at white space."""
     rng = stream(SEED, "audition", "cut", name)
     start = 0
     while len(text) - start > least:
