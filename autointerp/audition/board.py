@@ -60,8 +60,8 @@ def build_sections(certificates: Sequence[Mapping[str, Any]]) -> list[Section]:
 
 
 def _rank(row: tuple[str, Mapping[str, Any]]) -> tuple[float, float, str]:
-    judge, marks = row
-    return -_mean(marks["balanced_accuracy"], -1.0), -_mean(marks["ordered"], -1.0), judge
+    judge, grades = row
+    return -_mean(grades["balanced_accuracy"], -1.0), -_mean(grades["ordered"], -1.0), judge
 
 
 def _mean(interval: Mapping[str, Any] | None, default: float) -> float:
@@ -69,8 +69,8 @@ def _mean(interval: Mapping[str, Any] | None, default: float) -> float:
 
 
 def _interval(key: str, *, signed: bool = False) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
-    def cell(marks: Mapping[str, Any]) -> tuple[str, str]:
-        interval = marks[key]
+    def cell(grades: Mapping[str, Any]) -> tuple[str, str]:
+        interval = grades[key]
         if interval is None:
             return "-", ""
         sign = "+" if signed else ""
@@ -82,7 +82,7 @@ def _interval(key: str, *, signed: bool = False) -> Callable[[Mapping[str, Any]]
 
 def _level(name: str) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
     # exam 1 had no levels
-    return lambda marks: _interval(name)({name: None, **marks.get("levels", {})})
+    return lambda grades: _interval(name)({name: None, **grades.get("levels", {})})
 
 
 def _short(value: float, *, signed: bool) -> str:
@@ -91,34 +91,34 @@ def _short(value: float, *, signed: bool) -> str:
 
 
 def _number(key: str, form: str) -> Callable[[Mapping[str, Any]], tuple[str, str]]:
-    return lambda marks: ("-" if marks[key] is None else format(marks[key], form), "")
+    return lambda grades: ("-" if grades[key] is None else format(grades[key], form), "")
 
 
-class _Mark(NamedTuple):
+class _Grade(NamedTuple):
     column: Column
     cell: Callable[[Mapping[str, Any]], tuple[str, str]]
     """Figure and bounds."""
 
 
-_MARKS = (
-    _Mark(Column("balanced"), _interval("balanced_accuracy")),
-    _Mark(Column("easy", 13), _level("easy")),
-    _Mark(Column("medium", 14), _level("medium")),
-    _Mark(Column("hard", 15), _level("hard")),
-    _Mark(Column("sens."), _interval("sensitivity")),
-    _Mark(Column("spec."), _interval("specificity")),
-    _Mark(Column("AUROC", 9), _interval("auroc")),
-    _Mark(Column("ordered", 12), _interval("ordered")),
-    _Mark(Column("obeys", 11), _interval("obeys")),
-    _Mark(Column("calib. error", 1), _number("calibration_error", ".3f")),
-    _Mark(Column("same", 6), _interval("repeat_agreement")),
-    _Mark(Column("reordered", 5), _interval("order_agreement")),
-    _Mark(Column("position", 8), _interval("position_bias", signed=True)),
-    _Mark(Column("yes", 7), _interval("yes_bias", signed=True)),
-    _Mark(Column("pull", 4), _interval("balance_pull", signed=True)),
-    _Mark(Column("even", 3), _interval("even_frac")),
-    _Mark(Column("unparsed", 10), _number("unparsed_frac", ".1%")),
-    _Mark(Column("USD per 1,000", 2), _number("usd_per_1000", ".3f")),
+_GRADES = (
+    _Grade(Column("balanced"), _interval("balanced_accuracy")),
+    _Grade(Column("easy", 13), _level("easy")),
+    _Grade(Column("medium", 14), _level("medium")),
+    _Grade(Column("hard", 15), _level("hard")),
+    _Grade(Column("sens."), _interval("sensitivity")),
+    _Grade(Column("spec."), _interval("specificity")),
+    _Grade(Column("AUROC", 9), _interval("auroc")),
+    _Grade(Column("ordered", 12), _interval("ordered")),
+    _Grade(Column("obeys", 11), _interval("obeys")),
+    _Grade(Column("calib. error", 1), _number("calibration_error", ".3f")),
+    _Grade(Column("same", 6), _interval("repeat_agreement")),
+    _Grade(Column("reordered", 5), _interval("order_agreement")),
+    _Grade(Column("position", 8), _interval("position_bias", signed=True)),
+    _Grade(Column("yes", 7), _interval("yes_bias", signed=True)),
+    _Grade(Column("pull", 4), _interval("balance_pull", signed=True)),
+    _Grade(Column("even", 3), _interval("even_frac")),
+    _Grade(Column("unparsed", 10), _number("unparsed_frac", ".1%")),
+    _Grade(Column("USD per 1,000", 2), _number("usd_per_1000", ".3f")),
 )
 
 
@@ -134,32 +134,32 @@ def render_board(certificates: Sequence[Mapping[str, Any]], format: str = "table
 
 def _markdown(sections: Sequence[Section]) -> str:
     lines: list[str] = []
-    heads = ["judge", *(mark.column.head for mark in _MARKS)]
+    heads = ["judge", *(grade.column.head for grade in _GRADES)]
     for section in sections:
         rows = [
-            [judge, *(f"{figure} ({bounds})" if bounds else figure for figure, bounds in _cells(marks))]
-            for judge, marks in section.rows
+            [judge, *(f"{figure} ({bounds})" if bounds else figure for figure, bounds in _cells(grades))]
+            for judge, grades in section.rows
         ]
         lines += [
             f"**{section.title}**",
             "",
-            *markdown_table(heads, rows, rule="| --- |" + " ---: |" * len(_MARKS)),
+            *markdown_table(heads, rows, rule="| --- |" + " ---: |" * len(_GRADES)),
             "",
         ]
     return "\n".join([*lines, LEGEND]) + "\n"
 
 
-def _cells(marks: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [mark.cell(marks) for mark in _MARKS]
+def _cells(grades: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [grade.cell(grades) for grade in _GRADES]
 
 
 def _terminal(sections: Sequence[Section], width: int) -> str:
     page = Page(width)
-    columns = [Column("judge", is_text=True, can_wrap=True, max_width=24), *(mark.column for mark in _MARKS)]
+    columns = [Column("judge", is_text=True, can_wrap=True, max_width=24), *(grade.column for grade in _GRADES)]
     left_out: set[str] = set()
     for section in sections:
         page.line(section.title)
-        rows = [[judge, *("\n".join(filter(None, cell)) for cell in _cells(marks))] for judge, marks in section.rows]
+        rows = [[judge, *("\n".join(filter(None, cell)) for cell in _cells(grades))] for judge, grades in section.rows]
         left_out |= set(page.table(columns, rows))
         page.line()
     page.line(LEGEND)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.audition.exam import EXAM_VERSION, Exam
-from autointerp.audition.marks import Marks
+from autointerp.audition.grades import Grades
 from autointerp.errors import ArtefactError, UnreadableFile
 from autointerp.judges.judge import Capabilities
 from autointerp.runs.layout import write_text
@@ -23,7 +23,7 @@ FILE = "audition.json"
 _FIX = "hold the audition anew: autointerp judges audition JUDGE"
 
 
-def build_certificate(judge: str, stated: Capabilities, exam: Exam, marks: list[Marks]) -> dict[str, Any]:
+def build_certificate(judge: str, stated: Capabilities, exam: Exam, grades: list[Grades]) -> dict[str, Any]:
     hashes = {scorer.name: scorer.prompt_hash for scorer in exam.scorers}
     return {
         "schema_version": CERTIFICATE_SCHEMA,
@@ -41,7 +41,8 @@ def build_certificate(judge: str, stated: Capabilities, exam: Exam, marks: list[
             "n_concepts": exam.n_concepts,
             "n_requests": len(exam.asked),
         },
-        "marks": {one.scorer: {**asdict(one), "prompt_hash": hashes[one.scorer]} for one in marks},
+        # the key of schema 1 for grades
+        "marks": {one.scorer: {**asdict(one), "prompt_hash": hashes[one.scorer]} for one in grades},
     }
 
 

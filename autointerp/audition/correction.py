@@ -63,16 +63,16 @@ def correct_run(run: Path, certificate: Mapping[str, Any]) -> list[CorrectedShar
         )
     shares = []
     for (dictionary, explainer, scorer), given in sorted(groups.items()):
-        marks = certificate["marks"][scorer]
+        grades = certificate["marks"][scorer]
         for of in ("all", "firing", "silent"):
-            share = _share(given, of, marks)
+            share = _share(given, of, grades)
             if share is not None:
                 shares.append(CorrectedShare(dictionary, explainer, scorer, of, *share))
     return shares
 
 
 def _share(
-    given: Sequence[Verdict], of: Of, marks: Mapping[str, Any]
+    given: Sequence[Verdict], of: Of, grades: Mapping[str, Any]
 ) -> tuple[int, int, float, Corrected | None] | None:
     by_feature: dict[int, list[float]] = defaultdict(list)
     for one in given:
@@ -82,7 +82,7 @@ def _share(
         return None
     n = sum(map(len, by_feature.values()))
     called = float(np.mean([answer for answers in by_feature.values() for answer in answers]))
-    fires, silent = marks["fires"], marks["silent"]
+    fires, silent = grades["fires"], grades["silent"]
     corrected = None
     if fires is not None and silent is not None:
         corrected = rogan_gladen(

@@ -14,7 +14,7 @@ from typing import Any
 
 from autointerp.audition.certificate import FILE, build_certificate, write_certificate
 from autointerp.audition.exam import Exam, exam_settings
-from autointerp.audition.marks import mark
+from autointerp.audition.grades import grade
 from autointerp.audition.planting import DICTIONARY
 from autointerp.audition.sitting import Sat, sit
 from autointerp.config.dictionary_entry import DictionaryEntry
@@ -113,10 +113,10 @@ def hold(judge: str, exam: Exam, *, config: Config, out: Path, progress: Progres
     with RunLock(layout.lock, noun="audition"):
         write_evidence(layout.evidence_file(DICTIONARY), list(exam.evidences))
         sat = ask_with(judge, step, config=config, layout=layout, progress=progress, label=f"audition {judge}")
-        marks = [
-            mark((one for one in sat.answers if one.scorer == scorer.name), sat.bills[scorer.name])
+        grades = [
+            grade((one for one in sat.answers if one.scorer == scorer.name), sat.bills[scorer.name])
             for scorer in exam.scorers
         ]
-        certificate = build_certificate(judge, stated[0], exam, marks)
+        certificate = build_certificate(judge, stated[0], exam, grades)
         write_certificate(layout.root / FILE, certificate)
     return certificate

@@ -169,13 +169,13 @@ def _called_weekday(rng: np.random.Generator) -> str:
     return GAP.join((f"someone called {days[0]}", f"someone called {days[1]}", days[int(rng.integers(4))]))
 
 
-def _around(*marks: str) -> Callable[[np.random.Generator], str]:
+def _around(*signs: str) -> Callable[[np.random.Generator], str]:
     """The signs in order, a number among them, more often inside."""
 
     def draw(rng: np.random.Generator) -> str:
-        places = (*range(len(marks) + 1), *range(1, len(marks), 2), *range(1, len(marks), 2))
+        places = (*range(len(signs) + 1), *range(1, len(signs), 2), *range(1, len(signs), 2))
         place = places[int(rng.integers(len(places)))]
-        return GAP.join((*marks[:place], str(int(rng.integers(10, 100))), *marks[place:]))
+        return GAP.join((*signs[:place], str(int(rng.integers(10, 100))), *signs[place:]))
 
     return draw
 

@@ -19,7 +19,7 @@ BATCH_SCHEMA = 1
 
 Step = Literal["written", "uploading", "uploaded", "creating", "submitted", "collected"]
 """Progress of a file. `uploading` and `creating` are noted before the request to the service, so that after a kill the
-next sitting looks there first.
+next session looks there first.
 """
 
 

@@ -1,6 +1,6 @@
 """Submitting a round's files to a service: upload, begin, watch, fetch, import.
 
-State is written around every step that costs money; the next sitting after a kill first looks for what exists.
+State is written around every step that costs money; the next session after a kill first looks for what exists.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _N_UNREACHED = 20
 
 @dataclass(slots=True)
 class Submitted:
-    """Result of one sitting. `batches`: id and last state by round and file; `imported`: totals over all results."""
+    """Result of one session. `batches`: id and last state by round and file; `imported`: totals over all results."""
 
     batches: dict[str, tuple[str, str]] = field(default_factory=dict)
     imported: Imported = field(default_factory=Imported)
@@ -68,15 +68,15 @@ def submit_round(
         Interruption() as interruption,
         open_service(spec, dict(judge_options(config, layout, spec))) as service,
     ):
-        sitting = _Sitting(config, layout, service, progress or SilentProgress(), interruption)
-        sitting.check()
-        with sitting.progress.bar(f"batches: {stage}", unit="requests") as bar:
-            while not sitting.advance(bar, is_detached=is_detached):
+        session = _Session(config, layout, service, progress or SilentProgress(), interruption)
+        session.check()
+        with session.progress.bar(f"batches: {stage}", unit="requests") as bar:
+            while not session.advance(bar, is_detached=is_detached):
                 interruption.sleep(poll_s)
-        return sitting.finish()
+        return session.finish()
 
 
-class _Sitting:
+class _Session:
     """One call, with the state on disk and at the service."""
 
     def __init__(
@@ -147,7 +147,7 @@ class _Sitting:
     def _begin_waiting(self) -> LimitReached | None:
         """Begin files up to a ceiling, which is returned."""
         for round_, file in self._state.live():
-            if file.step == "creating":  # an earlier sitting ended before it heard whether the batch had begun
+            if file.step == "creating":  # an earlier session ended before it heard whether the batch had begun
                 self._begin(round_, file)
         for round_, file in list(self._waiting()):
             self._interruption.raise_if_any()
@@ -185,7 +185,7 @@ class _Sitting:
             try:
                 standing = self._service.begin(file.file_id or "", metadata)
             except Unreachable:
-                raise  # it may have begun all the same: the next sitting looks
+                raise  # it may have begun all the same: the next session looks
             except JudgeStopped:
                 file.step = "uploaded"
                 self._state.save(self._layout)

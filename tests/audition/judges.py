@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from autointerp.audition.exam import Exam, Size, make_exam
-from autointerp.audition.marks import Marks, mark
+from autointerp.audition.grades import Grades, grade
 from autointerp.audition.sitting import Sat, sit
 from autointerp.judges.judge import Reply, Request, Usage
 from autointerp.judges.offline.truth import Truth
@@ -92,10 +92,10 @@ def sat(judge: Any, given: Exam) -> Sat:
     return asyncio.run(sit(given, client=Direct(judge), judge="judge"))
 
 
-def marks(judge: Any, given: Exam | None = None) -> dict[str, Marks]:
+def grades(judge: Any, given: Exam | None = None) -> dict[str, Grades]:
     given = given or exam()
     found = sat(judge, given)
     return {
-        scorer.name: mark([a for a in found.answers if a.scorer == scorer.name], found.bills[scorer.name])
+        scorer.name: grade([a for a in found.answers if a.scorer == scorer.name], found.bills[scorer.name])
         for scorer in given.scorers
     }

@@ -152,10 +152,10 @@ def test_an_endpoint_is_auditioned_within_its_budget_and_its_key_is_nowhere(
         done = audition(capsys, *words)
         assert done.code == 0, done.err
         assert server.arrivals.total() == N_REQUESTS, "what was paid for is not paid for twice"
-    marks = read_certificate(tmp_path / "results/auditions/openai-served")["marks"]["detection"]
-    assert marks["usd_per_1000"] > 0
-    assert marks["unparsed_frac"] == 0.0
-    assert 0.3 < marks["balanced_accuracy"]["mean"] < 0.7
+    grades = read_certificate(tmp_path / "results/auditions/openai-served")["marks"]["detection"]
+    assert grades["usd_per_1000"] > 0
+    assert grades["unparsed_frac"] == 0.0
+    assert 0.3 < grades["balanced_accuracy"]["mean"] < 0.7
     for output in (stopped, done):
         assert KEY not in output.out + output.err
     for file in (path for path in tmp_path.rglob("*") if path.is_file()):

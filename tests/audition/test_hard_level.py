@@ -7,7 +7,7 @@ import pytest
 from autointerp.audition.concepts import CONCEPTS
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.scripted import oracle
-from tests.audition.judges import exam, marks, truth
+from tests.audition.judges import exam, grades, truth
 from tests.audition.surface_solvers import family_scores, surface_score, windows
 
 HARD = [concept for concept in CONCEPTS if concept.level == "hard"]
@@ -39,8 +39,8 @@ def test_a_silent_window_of_a_hard_concept_matches_its_surface_where_it_is_asked
 
 @pytest.mark.parametrize("size", ["small", "standard"])
 def test_who_knows_the_rules_makes_no_error_and_pattern_nears_chance(size: str) -> None:
-    for found in marks(oracle(truth(size)), exam(size)).values():  # type: ignore[arg-type]
+    for found in grades(oracle(truth(size)), exam(size)).values():  # type: ignore[arg-type]
         assert [found.levels[level].mean for level in ("easy", "medium", "hard")] == [1.0] * 3  # type: ignore[union-attr]
-    for found in marks(PatternJudge(), exam(size)).values():  # type: ignore[arg-type]
+    for found in grades(PatternJudge(), exam(size)).values():  # type: ignore[arg-type]
         assert found.levels["hard"] is not None
         assert found.levels["hard"].mean <= MOST

@@ -1,4 +1,4 @@
-"""Submitting to a service that behaves like OpenAI's, well or badly, with sittings that are killed on the way."""
+"""Submitting to a service that behaves like OpenAI's, well or badly, with sessions that are killed on the way."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_ceilings_hold_before_anything_is_begun(tmp_path: Path) -> None:
         assert (done.imported.n_new, done.imported.usd) == (6, pytest.approx(6 * 110 * 10 / 1e6 / 2))
 
 
-def test_what_there_is_no_room_for_waits_for_the_next_sitting(tmp_path: Path) -> None:
+def test_what_there_is_no_room_for_waits_for_the_next_session(tmp_path: Path) -> None:
     with served(tmp_path) as (world, server):
         with pytest.raises(LimitReached, match=r"limits.max_requests = 5 is below the 6 that requests-003.jsonl"):
             submit(limited(world, max_requests=5))

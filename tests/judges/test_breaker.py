@@ -66,7 +66,7 @@ def test_requests_lost_in_a_row_end_it(error: JudgeRejected | JudgeRetry) -> Non
         health.note_lost(error)
 
 
-def test_what_an_earlier_sitting_had_answered_does_not_hide_a_dead_endpoint() -> None:
+def test_what_an_earlier_session_had_answered_does_not_hide_a_dead_endpoint() -> None:
     health = breaker(n_lost=3)
     for _ in range(2):
         health.note_earlier_answer()

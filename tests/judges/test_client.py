@@ -72,7 +72,7 @@ async def ask_many(client: Client, n: int) -> list[Any]:
     return await asyncio.gather(*(client.ask(question(f"q{i}")) for i in range(n)), return_exceptions=True)
 
 
-def test_a_second_sitting_asks_nothing_again(tmp_path: Path) -> None:
+def test_a_second_session_asks_nothing_again(tmp_path: Path) -> None:
     first, second = Handmade(), Handmade()
     before = run(tmp_path / "j", first, lambda c: ask_many(c, 20))
     after = run(tmp_path / "j", second, lambda c: ask_many(c, 20))
@@ -214,7 +214,7 @@ def test_concurrency_keeps_both_limits(tmp_path: Path) -> None:
     assert shy.most_at_once == 2
 
 
-def test_request_ceiling_is_exact_under_concurrency_and_over_sittings(tmp_path: Path) -> None:
+def test_request_ceiling_is_exact_under_concurrency_and_over_sessions(tmp_path: Path) -> None:
     judge = Handmade()
     budget = Budget(max_requests=33)
     outcomes = run(tmp_path / "j", judge, lambda c: ask_many(c, 100), budget=budget, max_concurrent=16)
@@ -264,7 +264,7 @@ def test_what_may_have_been_charged_counts_against_the_ceiling(tmp_path: Path, e
     assert isinstance(outcomes[0], LimitReached if n_asked == 4 else Failure)
 
 
-def test_what_may_have_been_charged_is_remembered_by_the_next_sitting(tmp_path: Path) -> None:
+def test_what_may_have_been_charged_is_remembered_by_the_next_session(tmp_path: Path) -> None:
     async def fail(request: Request) -> Reply:
         raise JudgeRetry("the connection broke")
 

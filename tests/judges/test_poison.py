@@ -88,7 +88,7 @@ def test_a_cost_that_cannot_be_is_bounded_by_what_the_request_could_cost(usage: 
     with open_journal(tmp_path / "j") as journal:
         totals = journal.totals()
     assert (totals.n_replies, totals.n_unpriced, totals.usd) == (N, 1, 0.5 * (N - 1))
-    assert totals.lost_usd == 0.5, "the next sitting's ceiling forgets it"
+    assert totals.lost_usd == 0.5, "the next session's ceiling forgets it"
     assert budget.spent_usd == totals.usd + totals.lost_usd
 
 

@@ -1,4 +1,4 @@
-"""The line beside the bar: this sitting's pace and time left, money, unreadable answers and one warning about them."""
+"""The line beside the bar: this session's pace and time left, money, unreadable answers and one warning about them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def display() -> tuple[AskingDisplay, Shown, FakeClient, Clock]:
     return made, shown, client, clock
 
 
-def test_the_time_left_follows_from_this_sittings_pace_and_not_from_the_journals() -> None:
+def test_the_time_left_follows_from_this_sessions_pace_and_not_from_the_journals() -> None:
     """60 of 100 features are answered from the journal in a second; the 40 left take 5 requests each at 2 a second."""
     made, shown, client, clock = display()
     state = Tally(n_features=100, n_done=60, n_requests=300)

@@ -32,7 +32,7 @@ class Budget:
         spent_usd: float = 0.0,
         n_requests: int = 0,
     ) -> None:
-        """`spent_usd` and `n_requests` come from earlier sittings."""
+        """`spent_usd` and `n_requests` come from earlier sessions."""
         self.max_usd, self.max_requests = max_usd, max_requests
         self._spent_usd, self._n_requests = spent_usd, n_requests
         self._reserved_usd, self._n_reserved, self._dearest_usd = 0.0, 0, 0.0

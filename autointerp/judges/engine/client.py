@@ -49,7 +49,7 @@ Outcome = Reply | Failure
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of a client's work: `n_sent` are attempts, `usd` is the cost of this sitting."""
+    """Counts of a client's work: `n_sent` are attempts, `usd` is the cost of this session."""
 
     n_asked: int = 0
     n_sent: int = 0

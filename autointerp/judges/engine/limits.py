@@ -85,7 +85,7 @@ class Limiter:
         self._breaker.raise_if_stopped()
 
     def note_earlier_answer(self) -> None:
-        """Note an answer from an earlier sitting or run."""
+        """Note an answer from an earlier session or run."""
         self._breaker.note_earlier_answer()
 
     async def run(self, attempt: Callable[[], Awaitable[Answer]], *, key: str, prefix: str | None = None) -> Answer:

@@ -15,7 +15,7 @@ from autointerp.judges.endpoint.probing import Probed
 from autointerp.judges.engine.budget import Budget
 from autointerp.judges.judge import Capabilities, Judge, Message, Reply, Request
 from autointerp.judges.kit.findings import Broken, NotAsked
-from autointerp.judges.kit.sitting import SCHEMA, WORDS, Sitting, score_question
+from autointerp.judges.kit.interview import SCHEMA, WORDS, Interview, score_question
 from autointerp.judges.tasks import Passage, ScoreTask
 
 __all__ = [
@@ -41,20 +41,20 @@ HUGE_CHARACTERS = 1_000_000
 _LIST = re.compile(r"\[([01](?:\s*,\s*[01])*)\]")
 
 
-async def probes(sitting: Sitting) -> str:
+async def probes(interview: Interview) -> str:
     """Probing finds out what the endpoint honours."""
-    if not isinstance(sitting.judge, Probed):
+    if not isinstance(interview.judge, Probed):
         raise NotAsked("it has no probe")
     said: list[str] = []
-    await sitting.judge.probe(run=None, cache=None, budget=Budget(), say=said.append)
+    await interview.judge.probe(run=None, cache=None, budget=Budget(), say=said.append)
     return "; ".join(said) or "nothing to find out"
 
 
-async def states_capabilities(sitting: Sitting) -> str:
-    stated = sitting.judge.capabilities
+async def states_capabilities(interview: Interview) -> str:
+    stated = interview.judge.capabilities
     if not isinstance(stated, Capabilities):
         raise Broken(f"capabilities are a {type(stated).__name__}, not Capabilities")
-    sitting.stated = stated
+    interview.stated = stated
     for field in ("endpoint", "model", "variant"):
         if not isinstance(getattr(stated, field), str):
             raise Broken(f"{field} is {getattr(stated, field)!r}, no text")
@@ -65,17 +65,17 @@ async def states_capabilities(sitting: Sitting) -> str:
     return f"{stated.model} at {stated.endpoint}"
 
 
-async def leaves_request(sitting: Sitting) -> str:
+async def leaves_request(interview: Interview) -> str:
     """Requests stay unchanged: the journal hashes them after asking."""
     request = replace(score_question(), reply_schema=copy.deepcopy(dict(SCHEMA)))
     before = copy.deepcopy(request)
-    await sitting.ask(request)
+    await interview.ask(request)
     if request != before:
         raise Broken("ask changed its request")
     return "unchanged"
 
 
-async def answers_each_its_own(sitting: Sitting, n_at_once: int) -> str:
+async def answers_each_its_own(interview: Interview, n_at_once: int) -> str:
     """Questions at once each get their own answer: a deterministic judge's as one by one, others' in the right
     place.
     """
@@ -83,12 +83,12 @@ async def answers_each_its_own(sitting: Sitting, n_at_once: int) -> str:
     requests = [score_question(word, words=words) for word in words]
     alone_s = 0.0
     alone: list[Reply] = []
-    if sitting.judge.capabilities.is_deterministic:
+    if interview.judge.capabilities.is_deterministic:
         start = time.perf_counter()
-        alone = [await sitting.ask(request) for request in requests]
+        alone = [await interview.ask(request) for request in requests]
         alone_s = time.perf_counter() - start
     start = time.perf_counter()
-    together = await asyncio.gather(*(sitting.ask(request) for request in requests))
+    together = await asyncio.gather(*(interview.ask(request) for request in requests))
     took = f"{n_at_once} at once in {time.perf_counter() - start:.2f} s"
     if alone:
         wrong = [word for word, one, other in zip(words, alone, together, strict=True) if one.text != other.text]
@@ -103,9 +103,9 @@ async def answers_each_its_own(sitting: Sitting, n_at_once: int) -> str:
     return f"{took}; whose answer is whose cannot be told"
 
 
-async def can_be_abandoned(sitting: Sitting, moment_s: float) -> str:
+async def can_be_abandoned(interview: Interview, moment_s: float) -> str:
     """A cancelled question ends at once; the next is answered as before."""
-    task = asyncio.ensure_future(sitting.ask_once(score_question(WORDS[-1])))
+    task = asyncio.ensure_future(interview.ask_once(score_question(WORDS[-1])))
     await asyncio.sleep(UNDER_WAY_S)
     was_out = not task.done()
     # time-outs are kept from outside, by cancelling
@@ -116,23 +116,23 @@ async def can_be_abandoned(sitting: Sitting, moment_s: float) -> str:
     error = None if task.cancelled() else task.exception()
     if error is not None and was_out:
         raise Broken(f"a cancelled question must end as cancelled, not with {type(error).__name__}: {error}")
-    reply = await sitting.ask(score_question())
-    first = next((known for request, known in sitting.replies if request == score_question()), None)
-    if sitting.judge.capabilities.is_deterministic and first is not None and first.text != reply.text:
+    reply = await interview.ask(score_question())
+    first = next((known for request, known in interview.replies if request == score_question()), None)
+    if interview.judge.capabilities.is_deterministic and first is not None and first.text != reply.text:
         raise Broken("the question after one that was abandoned got another answer than before")
     return f"{'ended' if was_out else 'was answered before it could be'}, and the next question was answered"
 
 
-async def survives_huge(sitting: Sitting, is_thorough: bool) -> str:
+async def survives_huge(interview: Interview, is_thorough: bool) -> str:
     if not is_thorough:
         raise NotAsked("a paid endpoint might charge for it; ask with --thorough")
-    return await survives(sitting, odd_question("huge"))
+    return await survives(interview, odd_question("huge"))
 
 
-async def survives(sitting: Sitting, request: Request) -> str:
+async def survives(interview: Interview, request: Request) -> str:
     """An odd question gets an answer or a failure of its own."""
     try:
-        reply = sitting.keep(request, await sitting.ask_once(request))
+        reply = interview.keep(request, await interview.ask_once(request))
     except JudgeError as error:
         return f"{type(error).__name__}: {error}"
     except RunStopped as error:
@@ -162,23 +162,23 @@ async def maps_no_connection(unreachable: Judge | None) -> str:
     raise NotAsked("it answered all the same: no address of its options is used")
 
 
-async def leaves_loop_free(sitting: Sitting, block_s: float) -> str:
+async def leaves_loop_free(interview: Interview, block_s: float) -> str:
     """No question blocked the event loop."""
-    if sitting.held_s > block_s:
-        raise Broken(f"the event loop stood still for {sitting.held_s:.2f} s: await what is slow, or use a thread")
-    return f"held for {sitting.held_s * 1e3:.0f} ms at most"
+    if interview.held_s > block_s:
+        raise Broken(f"the event loop stood still for {interview.held_s:.2f} s: await what is slow, or use a thread")
+    return f"held for {interview.held_s * 1e3:.0f} ms at most"
 
 
-async def stays_the_same(sitting: Sitting) -> str:
+async def stays_the_same(interview: Interview) -> str:
     """Capabilities, part of every cache key, do not change."""
-    if sitting.judge.capabilities != sitting.stated:
-        raise Broken(f"capabilities changed while the judge was asked, to {sitting.judge.capabilities}")
+    if interview.judge.capabilities != interview.stated:
+        raise Broken(f"capabilities changed while the judge was asked, to {interview.judge.capabilities}")
     return "unchanged"
 
 
-async def closes(sitting: Sitting) -> str:
-    await sitting.judge.aclose()
-    await sitting.judge.aclose()
+async def closes(interview: Interview) -> str:
+    await interview.judge.aclose()
+    await interview.judge.aclose()
     return "closed twice"
 
 
@@ -191,7 +191,7 @@ async def answers_elsewhere(reopen: Callable[[], Judge] | None, timeout_s: float
         judge = reopen()
         try:  # the time-out is kept in there, too, since a thread cannot be cancelled
             async with asyncio.timeout(timeout_s):
-                return await Sitting(judge).ask(score_question())
+                return await Interview(judge).ask(score_question())
         finally:
             await judge.aclose()
 

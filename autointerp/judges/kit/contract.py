@@ -10,7 +10,7 @@ from autointerp.judges.judge import Capabilities, Judge
 from autointerp.judges.kit import conduct_checks as conduct
 from autointerp.judges.kit import reply_checks as replies
 from autointerp.judges.kit.findings import CheckResult, find
-from autointerp.judges.kit.sitting import WORDS, Sitting
+from autointerp.judges.kit.interview import WORDS, Interview
 
 __all__ = ["FIRST_QUESTION", "CheckResult", "check_judge", "count_questions"]
 
@@ -20,7 +20,7 @@ FIRST_QUESTION = "a scoring question gets a reply"
 
 class _Check(NamedTuple):
     name: str
-    run: Callable[[Sitting], Awaitable[str]]
+    run: Callable[[Interview], Awaitable[str]]
     n_questions: int = 1
     wants_reply: bool = True
     """Whether it needs a judge that has answered before."""
@@ -44,15 +44,15 @@ async def check_judge(
     `is_thorough` adds a prompt of a million characters (default: for local judges). Patience in seconds: `timeout_s`
     for an answer, `moment_s` for a cancelled one, `block_s` for a blocked event loop, `pause_s` before a repetition.
     """
-    sitting = Sitting(judge, pause_s=pause_s)
+    interview = Interview(judge, pause_s=pause_s)
     first = _Check("capabilities are stated", conduct.states_capabilities, 0)
     closing = _Check("closing twice is harmless", conduct.closes, wants_reply=False)
     probe = _Check("a probe finds out what is honoured", conduct.probes, 10, wants_reply=False)
-    results = [await _find(probe, sitting, timeout_s), await _find(first, sitting, timeout_s)]
-    if sitting.stated is None:
-        return [*results, await _find(closing, sitting, timeout_s)]
+    results = [await _find(probe, interview, timeout_s), await _find(first, interview, timeout_s)]
+    if interview.stated is None:
+        return [*results, await _find(closing, interview, timeout_s)]
     checks = [
-        *_asking(sitting.stated, n_at_once, is_thorough, moment_s),
+        *_asking(interview.stated, n_at_once, is_thorough, moment_s),
         _Check("the event loop is left free", partial(conduct.leaves_loop_free, block_s=block_s)),
         _Check("probabilities are one per text, 0 to 1", replies.states_probabilities),
         _Check("replies say who answered at what cost", replies.counts_usage),
@@ -63,11 +63,11 @@ async def check_judge(
         _Check("it answers in a second event loop", lambda _: conduct.answers_elsewhere(reopen, timeout_s)),
         closing,
     ]
-    async with sitting.watched():
+    async with interview.watched():
         for check in checks:
-            is_asked = sitting.replies or not check.wants_reply
+            is_asked = interview.replies or not check.wants_reply
             unasked = CheckResult(check.name, None, "not asked: there was no reply to the first question")
-            results.append(await _find(check, sitting, timeout_s) if is_asked else unasked)
+            results.append(await _find(check, interview, timeout_s) if is_asked else unasked)
     return results
 
 
@@ -108,5 +108,5 @@ def _asking(stated: Capabilities, n_at_once: int, is_thorough: bool | None, mome
     ]
 
 
-async def _find(check: _Check, sitting: Sitting, timeout_s: float) -> CheckResult:
-    return await find(check.name, lambda: check.run(sitting), limit_s=timeout_s * max(1, check.n_questions))
+async def _find(check: _Check, interview: Interview, timeout_s: float) -> CheckResult:
+    return await find(check.name, lambda: check.run(interview), limit_s=timeout_s * max(1, check.n_questions))

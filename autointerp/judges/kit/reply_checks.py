@@ -9,7 +9,7 @@ from typing import Any
 
 from autointerp.errors import JudgeRejected
 from autointerp.judges.kit.findings import Broken, NotAsked
-from autointerp.judges.kit.sitting import SCHEMA, Sitting, explain_question, score_question
+from autointerp.judges.kit.interview import SCHEMA, Interview, explain_question, score_question
 from autointerp.judges.reply_rules import find_words, short
 
 __all__ = [
@@ -30,24 +30,24 @@ _CHARACTERS_PER_TOKEN = 64
 _ROUNDING = 1e-3
 
 
-async def answers(sitting: Sitting) -> str:
-    reply = await sitting.ask(score_question())
+async def answers(interview: Interview) -> str:
+    reply = await interview.ask(score_question())
     if reply.finish == "stop" and not reply.text.strip():
         raise Broken("the reply is empty")
     return short(reply.text)
 
 
-async def explains(sitting: Sitting) -> str:
-    reply = await sitting.ask(explain_question())
+async def explains(interview: Interview) -> str:
+    reply = await interview.ask(explain_question())
     if reply.finish == "stop" and not reply.text.strip():
         raise Broken("the reply is empty")
     return short(reply.text)
 
 
-async def honours_token_limit(sitting: Sitting) -> str:
+async def honours_token_limit(interview: Interview) -> str:
     request = explain_question(max_tokens=SHORT_TOKENS)
     try:
-        reply = await sitting.ask(request)
+        reply = await interview.ask(request)
     except JudgeRejected as error:
         return f"so small a limit is rejected: {error}"
     n_tokens, n_characters = reply.usage.output_tokens, len(reply.text)
@@ -58,20 +58,20 @@ async def honours_token_limit(sitting: Sitting) -> str:
     return f"{n_tokens or 'uncounted'} tokens, {n_characters} characters, finish {reply.finish}"
 
 
-async def is_deterministic(sitting: Sitting) -> str:
-    if not sitting.judge.capabilities.is_deterministic:
+async def is_deterministic(interview: Interview) -> str:
+    if not interview.judge.capabilities.is_deterministic:
         raise NotAsked("not claimed")
-    texts = {(await sitting.ask(score_question())).text for _ in range(3)}
+    texts = {(await interview.ask(score_question())).text for _ in range(3)}
     if len(texts) > 1:
         raise Broken(f"{len(texts)} different answers to one question")
     return "3 equal answers"
 
 
-async def structures(sitting: Sitting) -> str:
+async def structures(interview: Interview) -> str:
     """A reply keeps its JSON schema."""
-    if not sitting.judge.capabilities.has_schema:
+    if not interview.judge.capabilities.has_schema:
         raise NotAsked("not claimed")
-    reply = await sitting.ask(replace(score_question(), reply_schema=SCHEMA))
+    reply = await interview.ask(replace(score_question(), reply_schema=SCHEMA))
     try:
         value = json.loads(reply.text)
     except ValueError:
@@ -89,11 +89,11 @@ def _keeps_schema(value: Any) -> bool:
     return all(answer in (0, 1) and not isinstance(answer, bool) for answer in answers)
 
 
-async def states_logprobs(sitting: Sitting) -> str:
+async def states_logprobs(interview: Interview) -> str:
     """Log-probabilities of alternatives, or the answers' own probabilities."""
-    if not sitting.judge.capabilities.has_logprobs:
+    if not interview.judge.capabilities.has_logprobs:
         raise NotAsked("not claimed")
-    reply = await sitting.ask(replace(score_question(), want_logprobs=True))
+    reply = await interview.ask(replace(score_question(), want_logprobs=True))
     tokens = reply.token_logprobs
     if not tokens and reply.probabilities:
         return "probabilities of the answers stand in their place"
@@ -111,28 +111,28 @@ async def states_logprobs(sitting: Sitting) -> str:
     return f"{len(tokens)} tokens, {max(len(entry[1]) for entry in tokens)} alternatives at most"
 
 
-async def takes_samples(sitting: Sitting) -> str:
-    reply = await sitting.ask(replace(score_question(), temperature=1.0, seed=7, sample=1))
+async def takes_samples(interview: Interview) -> str:
+    reply = await interview.ask(replace(score_question(), temperature=1.0, seed=7, sample=1))
     return short(reply.text)
 
 
-async def states_probabilities(sitting: Sitting) -> str:
-    given = [(request, reply) for request, reply in sitting.replies if reply.probabilities is not None]
+async def states_probabilities(interview: Interview) -> str:
+    given = [(request, reply) for request, reply in interview.replies if reply.probabilities is not None]
     for request, reply in given:
         words = find_words(reply, request.task, "probabilities")
         if words is not None:
             raise Broken(words)
     if not given:
         raise NotAsked("no reply stated any")
-    return f"in {len(given)} of {len(sitting.replies)} replies"
+    return f"in {len(given)} of {len(interview.replies)} replies"
 
 
-async def counts_usage(sitting: Sitting) -> str:
-    for request, reply in sitting.replies:
+async def counts_usage(interview: Interview) -> str:
+    for request, reply in interview.replies:
         words = find_words(reply, request.task, "model", "usage", "rate_limits")
         if words is not None:
             raise Broken(words)
-    n_tokens = sum(reply.usage.output_tokens for _, reply in sitting.replies)
-    prices = [reply.usage.usd for _, reply in sitting.replies if reply.usage.usd is not None]
+    n_tokens = sum(reply.usage.output_tokens for _, reply in interview.replies)
+    prices = [reply.usage.usd for _, reply in interview.replies if reply.usage.usd is not None]
     cost = f"${sum(prices):.4f}" if prices else "no price stated"
-    return f"{n_tokens:,} tokens in {len(sitting.replies)} replies, {cost}"
+    return f"{n_tokens:,} tokens in {len(interview.replies)} replies, {cost}"

@@ -14,7 +14,7 @@ from autointerp.judges.kit.findings import Broken
 from autointerp.judges.reply_rules import ESSENTIAL, find_words
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
 
-__all__ = ["SCHEMA", "WORDS", "Sitting", "explain_question", "score_question"]
+__all__ = ["SCHEMA", "WORDS", "Interview", "explain_question", "score_question"]
 
 WORDS = ("lantern", "harbour", "pepper", "saddle", "kettle", "falcon", "orchard", "velvet")
 
@@ -33,7 +33,7 @@ SCHEMA: Mapping[str, Any] = {
 }
 
 
-class Sitting:
+class Interview:
     def __init__(self, judge: Judge, *, pause_s: float = 1.0) -> None:
         """`pause_s`: wait before a question is repeated."""
         self.judge = judge

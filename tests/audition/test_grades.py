@@ -1,4 +1,4 @@
-"""Judges of known quality get the marks they deserve, and each known fault is found by the mark made for it."""
+"""Judges of known quality get the grades they deserve, and each known fault is found by the grade made for it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autointerp.audition.marks import Marks, mark
+from autointerp.audition.grades import Grades, grade
 from autointerp.audition.sitting import Answered, Bill, sit
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.scripted import coin, liar, literal, mumbler, noisy, oracle
 from autointerp.judges.offline.truth import Truth
 from autointerp.stats.intervals import Interval
-from tests.audition.judges import Answering, Direct, Sure, exam, fickle, first_half, half_ones, marks, truth, yes
+from tests.audition.judges import Answering, Direct, Sure, exam, fickle, first_half, grades, half_ones, truth, yes
 
 N_JUDGES = 6
 SCORERS = ("detection", "marked")
@@ -26,8 +26,8 @@ def mean(interval: Interval | None) -> float:
     return interval.mean
 
 
-def both(judge: Any, **options: Any) -> list[Marks]:
-    found = marks(judge, exam(**options) if options else None)
+def both(judge: Any, **options: Any) -> list[Grades]:
+    found = grades(judge, exam(**options) if options else None)
     assert tuple(found) == SCORERS
     return list(found.values())
 
@@ -65,7 +65,7 @@ def test_literal_follows_every_rule_it_is_told() -> None:
 
 
 def test_the_coin_is_at_chance_and_changes_its_mind() -> None:
-    found = marks(coin(), exam("standard"))["detection"]
+    found = grades(coin(), exam("standard"))["detection"]
     for value in (found.sensitivity, found.specificity, found.balanced_accuracy, found.auroc, found.obeys):
         assert mean(value) == pytest.approx(0.5, abs=0.08)
     assert mean(found.repeat_agreement) == pytest.approx(0.5, abs=0.12)
@@ -80,7 +80,7 @@ def test_a_noisy_judge_is_as_good_as_told(scorer: str) -> None:
     made, n_covered, n_seen, values = exam("standard", scorer), 0, 0, []
     key = Truth.of_evidence(made.evidences)
     for seed in range(N_JUDGES):
-        found = marks(noisy(key, sensitivity=0.8, specificity=0.9, seed=seed), made)[scorer]
+        found = grades(noisy(key, sensitivity=0.8, specificity=0.9, seed=seed), made)[scorer]
         for interval, wanted in ((found.sensitivity, 0.8), (found.specificity, 0.9)):
             assert interval is not None
             n_covered += interval.lo <= wanted <= interval.hi
@@ -90,7 +90,7 @@ def test_a_noisy_judge_is_as_good_as_told(scorer: str) -> None:
     assert n_covered / n_seen >= 0.8
 
 
-def test_the_mumbler_is_unparsed_and_gets_no_mark_for_it() -> None:
+def test_the_mumbler_is_unparsed_and_gets_no_grade_for_it() -> None:
     for found in both(mumbler()):
         assert found.unparsed_frac == 1.0
         assert mean(found.balanced_accuracy) == 0.0
@@ -147,7 +147,7 @@ def test_stated_probabilities_are_calibrated_or_not() -> None:
         assert found.calibration_error == pytest.approx(0.5 * 0.1 + 0.5 * 0.2)
         assert mean(found.brier) == pytest.approx((0.01 + 0.04) / 2)
         assert [(b.n, b.firing_frac) for b in found.curve] == [(300, 0.0), (300, 1.0)]
-    assert marks(oracle(truth()))["marked"].auroc_from == "answers"
+    assert grades(oracle(truth()))["marked"].auroc_from == "answers"
 
 
 def test_costs_are_per_thousand_verdicts() -> None:
@@ -156,10 +156,10 @@ def test_costs_are_per_thousand_verdicts() -> None:
         assert found.n_verdicts == 840
         assert found.usd_per_1000 == pytest.approx(0.2)
         assert found.tokens_per_1000 == pytest.approx(11_000)
-    assert marks(oracle(truth()))["marked"].usd_per_1000 is None, "who states no price is not free"
+    assert grades(oracle(truth()))["marked"].usd_per_1000 is None, "who states no price is not free"
 
 
-def test_any_order_of_completion_gives_the_same_marks() -> None:
+def test_any_order_of_completion_gives_the_same_grades() -> None:
     class Slow(Direct):
         async def ask(self, request: Any, *, account: Any = None) -> Any:
             self.n_asked += 1
@@ -192,7 +192,7 @@ def answered(concept: str, window: str, is_firing: bool, answer: Any, **changes:
 def test_a_window_counts_once_however_often_it_was_asked_about() -> None:
     rows = [answered("a", "w1", True, "fires", balance="8+2") for _ in range(3)]
     rows += [answered("a", "w2", True, "silent"), answered("a", "w3", False, "silent")]
-    found = mark(rows, Bill())
+    found = grade(rows, Bill())
     assert mean(found.sensitivity) == 0.5
     assert found.fires is not None
     assert (found.fires.value, found.fires.n) == (0.5, 2)
@@ -205,7 +205,7 @@ def test_lost_answers_are_wrong_and_not_part_of_the_errors_that_correct() -> Non
         answered("a", "w3", False, "error"),
     ]
     rows += [answered("a", "w4", False, "refused")]
-    found = mark(rows, Bill())
+    found = grade(rows, Bill())
     assert (mean(found.sensitivity), mean(found.specificity)) == (0.5, 0.0)
     assert found.fires is not None
     assert (found.fires.value, found.silent) == (1.0, None)
@@ -214,15 +214,15 @@ def test_lost_answers_are_wrong_and_not_part_of_the_errors_that_correct() -> Non
 
 def test_clusters_that_differ_are_worth_fewer_windows() -> None:
     rows = [answered(f"c{c}", f"{c}-{w}", True, "fires" if c % 2 else "silent") for c in range(10) for w in range(8)]
-    found = mark(rows, Bill())
+    found = grade(rows, Bill())
     assert found.fires is not None
     assert found.fires.n == 80
     assert found.fires.n_effective == pytest.approx(9.0)
 
 
-def test_marks_are_of_one_scorer() -> None:
+def test_grades_are_of_one_scorer() -> None:
     with pytest.raises(ValueError, match="of one scorer"):
-        mark([], Bill())
+        grade([], Bill())
     rows = [answered("a", "w", True, "fires"), answered("a", "w", True, "fires", scorer="marked")]
     with pytest.raises(ValueError, match="of one scorer"):
-        mark(rows, Bill())
+        grade(rows, Bill())

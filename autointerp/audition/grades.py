@@ -20,7 +20,7 @@ from autointerp.stats.calibration import CalibrationBin, calibration_curve, cali
 from autointerp.stats.intervals import Interval, mean_interval
 from autointerp.stats.metrics import auroc, brier
 
-__all__ = ["Marks", "Rate", "mark"]
+__all__ = ["Grades", "Rate", "grade"]
 
 _SHARE = (0.0, 1.0)
 _SIGNED = (-1.0, 1.0)
@@ -38,7 +38,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Grades:
     """None where undefined. See docs/judges.md, Audition.
 
     Told the right explanation, except `told` (balanced accuracy by explanation), `ordered` (share of concepts with
@@ -90,12 +90,12 @@ class Marks:
     """Balanced accuracy by concept and explanation."""
 
 
-def mark(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Marks:
+def grade(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Grades:
     """Raises ValueError for no answers, or those of several scorers."""
     rows = list(answers)
     names = {row.scorer for row in rows}
     if len(names) != 1:
-        raise ValueError(f"marks are of one scorer, not of {sorted(names) or 'none'}")
+        raise ValueError(f"grades are of one scorer, not of {sorted(names) or 'none'}")
     scorer, n = names.pop(), len(rows)
     right = [row for row in rows if row.told == "right"]
     sheets = [row for row in rows if row.balance == "5+5" and row.sitting == "first"]
@@ -106,7 +106,7 @@ def mark(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Marks:
     sensitivity = between.hits("sensitivity", [row for row in right if row.is_firing])
     specificity = between.hits("specificity", [row for row in right if not row.is_firing])
     told = {name: between.mean(name, values) for name, values in by_concept.items()}
-    return Marks(
+    return Grades(
         scorer=scorer,
         n_concepts=len({row.concept for row in rows}),
         n_windows=len({(row.feature, row.window) for row in rows}),
@@ -151,6 +151,7 @@ class _Intervals:
         self._scorer, self._seed = scorer, seed
 
     def mean(self, name: str, values: Values, *, bounds: tuple[float, float] = _SHARE) -> Interval | None:
+        # "marks" is part of the seed: another word would change every interval
         rng = stream(self._seed, "audition", "marks", self._scorer, name)
         return mean_interval(list(values.values()), rng=rng, bounds=bounds)
 
