@@ -17,8 +17,8 @@ from tests.integration.commands import call, one_line
 from tests.integration.conftest import World
 
 SCORERS = ("detection", "marked")
-OWN_WINDOWS = tuple(f"score.scorers.{scorer}.negatives='random'" for scorer in SCORERS)
-"""A test judge knows a feature by its windows; features that fire in the same documents share those silent there."""
+NAMED = "explain.judge='oracle'"
+"""Explanations that name the feature: two that fire in the same windows are told apart by nothing else."""
 
 
 def entries(run: RunLayout) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def scored(run: RunLayout, scorer: str) -> pd.DataFrame:
 
 
 def test_the_oracle_scores_one(world: World, tmp_path: Path) -> None:
-    run = world.rescored(tmp_path / "oracle", "score.judge='oracle'", *OWN_WINDOWS)
+    run = world.rescored(tmp_path / "oracle", "score.judge='oracle'", NAMED)
     for entry in entries(run):
         assert entry["f1"] == {"mean": 1.0, "lo": 1.0, "hi": 1.0, "n": entry["n_scored"]}, entry["name"]
         assert entry["balanced_accuracy"]["mean"] == 1.0
@@ -58,7 +58,7 @@ def test_the_coin_gets_what_is_expected_of_it(world: World, tmp_path: Path, n_co
 
 
 def test_the_liar_is_always_wrong(world: World, tmp_path: Path) -> None:
-    run = world.rescored(tmp_path / "liar", "score.judge='liar'", *OWN_WINDOWS)
+    run = world.rescored(tmp_path / "liar", "score.judge='liar'", NAMED)
     for scorer in SCORERS:
         lied = scored(run, scorer)
         assert lied.f1.max() == 0.0
