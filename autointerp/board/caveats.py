@@ -77,10 +77,19 @@ def _about_measures(sections: Sequence[Section]) -> list[str]:
     if any(_is_f1(section.metric) for section in sections) or not entries:
         lines.append(
             "excess: balanced accuracy minus that with another feature's explanation (control 'shuffled'). beyond "
-            "token: balanced accuracy minus the best token list's. near miss: same token, firing against silent; "
-            "beyond token: minus what the token list reaches there, which is no 0.5; token alone: where no other of "
-            "its tokens stands in the window, so that the list reaches 0.5."
+            "token: balanced accuracy minus the best token list's."
         )
+        if any(entry.get("beyond_domain") for entry in entries):
+            lines.append(
+                "beyond domain: balanced accuracy minus that of the best rule on the kind of document alone. excess "
+                "within domain: over firing windows and silent ones of the same documents."
+            )
+        if any(entry.get("near_miss") for entry in entries) or not entries:
+            lines.append(
+                "near miss: same token, firing against silent; beyond token: minus what the token list reaches there, "
+                "which is no 0.5; token alone: where no other of its tokens stands in the window, so that the list "
+                "reaches 0.5."
+            )
     elif any(entry["excess"] for entry in entries):
         lines.append("excess: the score minus that with another feature's explanation (control 'shuffled').")
     if any(entry.get("generic_excess") or entry.get("empty_excess") for entry in entries):

@@ -59,7 +59,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             bench = open_workbench(config, objects)
         progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
         if bench.corpus.n_copies:
-            progress.say(f"corpus: {bench.corpus.n_copies:,} documents left out, near copies of others")
+            progress.say(f"corpus: near copies of other documents left out: {bench.corpus.n_copies:,}")
         ready = _open_ready_ones(bench, objects or {}, progress if ranks.is_first else SilentProgress())
         points: dict[SitePoint, list[DictionaryEntry]] = {}
         for entry in config.every_dictionary:
