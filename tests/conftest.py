@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest", "subjects"], "beartype.beartype")
 
-settings.register_profile("few", max_examples=40)
+settings.register_profile("few", max_examples=25)
 settings.register_profile("many", max_examples=100)
 settings.load_profile("few")
 

@@ -74,20 +74,20 @@ async def _run(base_url: str, job: MemoryJob, folder: Path) -> dict[str, object]
     from autointerp.plugins import open_judge
     from autointerp.runs.journal import open_journal
     from autointerp.runs.reply_cache import open_reply_cache
-    from autointerp.workers import Progress, Work, run_steps
+    from autointerp.workers import Tally, Work, run_steps
 
     resident: list[int] = []
     limits = LimitsConfig(max_concurrent=job.n_in_flight)
     judge = open_judge("openai:served", {"base_url": base_url, "key_env": ""})
 
-    def look(progress: Progress) -> None:
-        if len(resident) < len(job.at) and progress.n_requests >= job.at[len(resident)]:
+    def look(tally: Tally) -> None:
+        if len(resident) < len(job.at) and tally.n_requests >= job.at[len(resident)]:
             resident.append(_resident_bytes())
 
     with open_journal(folder / "journal.sqlite") as journal, open_reply_cache(folder / "cache.sqlite") as cache:
         async with Client(judge, journal=journal, cache=cache, limits=limits, budget=Budget()) as client:
             n_features = -(-job.at[-1] // _QUESTIONS)
-            work = Work(client, "openai:served", journal, Progress(n_features), look, is_recorded_only=True)
+            work = Work(client, "openai:served", journal, Tally(n_features), look, is_recorded_only=True)
             steps: Iterator[Callable[[], Awaitable[None]]] = (partial(_score, work, n) for n in range(n_features))
             _, cpu_before = now()
             await run_steps(work, steps, limits.n_workers)

@@ -38,7 +38,7 @@ def kill_after(process: subprocess.Popen[bytes], server: FaultServer, n_more: in
     process.wait()
 
 
-@pytest.mark.parametrize("n_kills", [2, pytest.param(10, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n_kills", [1, pytest.param(10, marks=pytest.mark.full)])
 def test_a_killed_run_goes_on_where_it_was(world: World, tmp_path: Path, n_kills: int) -> None:
     out = tmp_path / "killed"
     journal = RunLayout(out).journal

@@ -41,8 +41,12 @@ def test_every_study_has_a_miniature() -> None:
     assert set(MINIATURE) == set(STUDIES)
 
 
+LONG = ("modern", "lars")
+"""Every encoder, and a search over sizes: the others show that a study runs."""
+
+
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.full if n in LONG else ()) for n in STUDIES])
 def test_a_study_in_miniature(name: str, tmp_path: Path) -> None:
     study = open_study(name)
     assert study.name == name
