@@ -213,9 +213,10 @@ def refuse_changes(layout: RunLayout, config: Config) -> None:
     free = {"limits": config.limits}
     changed = differing_keys(before.model_copy(update=free), config)
     if changed:
+        config_file, root = (shlex.quote(str(path)) for path in (layout.config, layout.root))
         raise ConfigError(
             f"run '{layout.root}' was made with another config; differing: {'; '.join(changed)}. "
-            f"{_what_to_do(layout, changed)}"
+            f"{_what_to_do(layout, changed)}; `autointerp run {config_file} --out {root}` goes on as it was"
         )
 
 
