@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from markupsafe import Markup
 
-__all__ = ["axis", "distribution", "histogram", "peak_share", "whisker"]
+__all__ = ["apart", "axis", "distribution", "histogram", "peak_share", "whisker"]
 
 _ROW_PX = 26
 _DISTRIBUTION_PX = 46
@@ -72,6 +72,14 @@ def histogram(
 def peak_share(samples: Sequence[Sequence[float]], *, bounds: Bounds = UNIT) -> float:
     """The largest share of any sample in one bin, a common scale for rows."""
     return float(max((_counts(s, bounds).max() / len(s) for s in samples if len(s)), default=1.0))
+
+
+def apart(heights: Sequence[float], *, gap: float) -> list[float]:
+    """Heights of labels in one column, moved down until none covers another."""
+    placed, last = list(heights), -gap
+    for index in sorted(range(len(heights)), key=lambda i: heights[i]):
+        placed[index] = last = max(heights[index], last + gap)
+    return placed
 
 
 def axis(*, bounds: Bounds = UNIT, n_steps: int = 4, unit: str = "") -> Markup:

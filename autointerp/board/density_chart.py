@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from autointerp.board.charts import apart
 from autointerp.board.standing import Section
 
 __all__ = ["N_COLOURS", "draw_density"]
@@ -52,7 +53,7 @@ def draw_density(section: Section) -> Markup | None:
     if at:
         x = axes.across(at)
         parts.append(f'<line class="coin" x1="{x}" x2="{x}" y1="{_TOP}" y2="{_FLOOR}"/>')
-    heights = _apart([axes.up(curve[0]["f1"]["mean"]) for _, curve in curves if curve])
+    heights = apart([axes.up(curve[0]["f1"]["mean"]) for _, curve in curves if curve], gap=_LINE_PX)
     for place, (label, curve) in enumerate((label, curve) for label, curve in curves if curve):
         parts += _line(curve, axes, colour=place % N_COLOURS)
         name = Markup('<text class="name k{}" x="{}%" y="{}" dy="4">{}</text>')
@@ -83,11 +84,3 @@ def _ticks(axes: _Axes) -> list[float]:
     low, high = axes.x
     ticks = [digit * 10.0**power for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
     return [tick for tick in ticks if low <= log10(tick) <= high]
-
-
-def _apart(heights: Sequence[float]) -> list[float]:
-    """The heights, moved down until names do not overlap."""
-    placed, last = [0.0] * len(heights), -_LINE_PX
-    for index in sorted(range(len(heights)), key=lambda i: heights[i]):
-        placed[index] = last = max(heights[index], last + _LINE_PX)
-    return placed

@@ -20,7 +20,7 @@ _ON_PAGE = tuple(metric.name for metric in metrics_in("page"))
 _KIND_ORDER: tuple[Kind, ...] = (
     *("top", "bin", "drawn"),
     *("near_miss", "neighbour", "embedding_near"),
-    *("random", "other", "wrong_marks", "promoted", "suppressed"),
+    *("same_document", "same_family", "random", "other", "wrong_marks", "promoted", "suppressed"),
 )
 
 

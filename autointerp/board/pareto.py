@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from autointerp.board.charts import apart
 from autointerp.board.standing import Section
 
 __all__ = ["AXES", "Axis", "Front", "Point", "find_fronts", "pareto_charts", "render_pareto"]
@@ -154,8 +155,7 @@ def _spread(places: Sequence[tuple[float, float]]) -> list[float]:
     """Heights of dot names, at least a line apart."""
     heights = [height for _, height in places]
     for is_right in (False, True):
-        last = -_LINE_PX
-        for index in sorted(range(len(places)), key=lambda i: places[i][1]):
-            if (places[index][0] > 0.5) == is_right:
-                heights[index] = last = max(heights[index], last + _LINE_PX)
+        side = [index for index, (share, _) in enumerate(places) if (share > 0.5) == is_right]
+        for index, height in zip(side, apart([heights[index] for index in side], gap=_LINE_PX), strict=True):
+            heights[index] = height
     return heights

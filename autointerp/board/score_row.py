@@ -131,10 +131,13 @@ def score_feature(
     task: LookupTask = "marked" if scale.measure == "marks" else "detection"
     shown = {v.window: (borrowed if v.kind == "other" else windows).get(v.window) for v in (*own, *near)}
     rule = fit_token_rule(evidence, task=task)
-    row |= _lookup(rule, row["balanced_accuracy"], own, shown)
-    row |= _domain(evidence, row["balanced_accuracy"], own, controls["shuffled"], shown)
+    judged = [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None]
+    labelled = [(window, v.is_firing) for v, window in judged if v.kind not in apart]
+    if len(labelled) == len(own):  # a look-up is held against the judge on the same windows or not at all
+        row |= _lookups(evidence, rule, labelled, own_accuracy=row["balanced_accuracy"])
+    row |= _within_domain(own, controls["shuffled"])
     row |= level_figures(evidence, own, controls["shuffled"], shown, measure=scale.measure, density=density, rule=rule)
-    return row | _near_miss(rule, [(v, window) for v in (*own, *near) if (window := shown[v.window]) is not None])
+    return row | _near_miss(rule, judged)
 
 
 def _near_miss(rule: TokenRule, judged: Judged) -> dict[str, Any]:
@@ -256,41 +259,30 @@ def _controlled(
     }
 
 
-def _domain(
-    evidence: Evidence,
-    own_accuracy: float,
-    own: Sequence[Verdict],
-    shuffled: Sequence[Verdict],
-    shown: Mapping[str, Window | None],
+def _lookups(
+    evidence: Evidence, rule: TokenRule, labelled: Sequence[tuple[Window, bool]], *, own_accuracy: float | None
 ) -> dict[str, Any]:
-    """Balanced accuracy beyond the document kind's, and within one domain."""
-    figures: dict[str, Any] = {}
-    labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
-    if len(labelled) == len(own):
-        accuracy = balanced_accuracy(lookup_table(fit_domain_rule(evidence), labelled))
-        figures["lookup_domain"] = accuracy
-        figures["beyond_domain"] = None if accuracy is None else own_accuracy - accuracy
-    within = [
+    """What the token list and the kind of document reach, and balanced accuracy beyond each."""
+    by_token = lookup_table(rule, labelled)
+    token, domain = balanced_accuracy(by_token), balanced_accuracy(lookup_table(fit_domain_rule(evidence), labelled))
+    return {
+        "lookup_balanced_accuracy": token,
+        "lookup_f1": f1(by_token),
+        "beyond_token": _minus(own_accuracy, token),
+        "n_lookup_tokens": len(rule.token_ids),
+        "lookup_domain": domain,
+        "beyond_domain": _minus(own_accuracy, domain),
+    }
+
+
+def _within_domain(own: Sequence[Verdict], shuffled: Sequence[Verdict]) -> dict[str, Any]:
+    """Balanced accuracy and excess over firing windows and silent ones of their domain."""
+    counts = [
         confusion_of([v for v in verdicts if v.is_firing or v.kind in WITHIN_DOMAIN]) for verdicts in (own, shuffled)
     ]
-    mine, other = (balanced_accuracy(counts.strict()) if counts.error < counts.n else None for counts in within)
-    figures["within_domain"] = mine
-    figures["excess_within_domain"] = None if mine is None or other is None else mine - other
-    return figures
+    mine, other = (balanced_accuracy(each.strict()) if each.error < each.n else None for each in counts)
+    return {"within_domain": mine, "excess_within_domain": _minus(mine, other)}
 
 
-def _lookup(
-    rule: TokenRule, own_accuracy: float, own: Sequence[Verdict], shown: Mapping[str, Window | None]
-) -> dict[str, Any]:
-    """Balanced accuracy over the token look-up's on the same windows; null if a window is missing."""
-    labelled = [(window, v.is_firing) for v in own if (window := shown[v.window]) is not None]
-    if len(labelled) < len(own):
-        return {}
-    table = lookup_table(rule, labelled)
-    accuracy = balanced_accuracy(table)
-    return {
-        "lookup_balanced_accuracy": accuracy,
-        "lookup_f1": f1(table),
-        "beyond_token": None if accuracy is None else own_accuracy - accuracy,
-        "n_lookup_tokens": len(rule.token_ids),
-    }
+def _minus(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other

@@ -83,11 +83,12 @@ class _Selection:
             spans = self._spans.setdefault(document, [])
             if any(offset < past and first < offset + length for first, past in spans):
                 continue
-            window = self._window(index, document, offset, length, role, kind, bin_)
-            runs = {window.token_ids[i : i + RUN_TOKENS] for i in range(length - RUN_TOKENS + 1)}
+            ids = tuple(self.columns["token"][index, EDGE_TOKENS : EDGE_TOKENS + length].tolist())
+            runs = {ids[i : i + RUN_TOKENS] for i in range(length - RUN_TOKENS + 1)}
             if any(runs & known for other, known in self._runs.items() if other != role):
                 self.n_repeated += 1
                 continue
+            window = self._window(index, document, offset, length, role, kind, bin_)
             if window.text in self._texts:
                 continue
             self._runs[role] |= runs

@@ -173,16 +173,29 @@ def _answer(evidence: Evidence, scorer: str, manner: Manner, skill: float, rng: 
         }[manner]
         if manner == "noisy" and rng.random() < 0.02:
             answer = "unparsed"
-        yield Verdict(
-            dictionary=evidence.dictionary,
-            feature=evidence.feature,
-            explainer="windows",
-            scorer=scorer,
-            judge="scripted",
-            prompt_hash=f"s-{scorer}",
-            control=control,
-            window=window.id,
-            kind=window.kind,
-            is_firing=window.is_firing,
-            answer=answer,
-        )
+        yield verdict_of(evidence, window, answer, scorer=scorer, control=control)
+
+
+def verdict_of(
+    evidence: Evidence,
+    window: Window,
+    answer: Answer,
+    *,
+    scorer: str = "detection",
+    control: str | None = None,
+    predictions: tuple[float, ...] | None = None,
+) -> Verdict:
+    return Verdict(
+        dictionary=evidence.dictionary,
+        feature=evidence.feature,
+        explainer="windows",
+        scorer=scorer,
+        judge="scripted",
+        prompt_hash=f"s-{scorer}",
+        control=control,
+        window=window.id,
+        kind=window.kind,
+        is_firing=window.is_firing,
+        answer=answer,
+        predictions=predictions,
+    )

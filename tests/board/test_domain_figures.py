@@ -11,8 +11,9 @@ import pytest
 from autointerp.board.scores import build_scores
 from autointerp.records.evidence import Evidence
 from autointerp.records.planted import plant_evidence
-from autointerp.records.verdict import Explanation, Verdict
+from autointerp.records.verdict import Explanation
 from autointerp.records.window import Window
+from tests.board.synthetic import verdict_of
 
 N = 8
 
@@ -35,19 +36,7 @@ def planted() -> Evidence:
 def scored(evidence: Evidence, calls: Callable[[Window], bool]) -> dict[str, Any]:
     """The scores where the own explanation is answered so, and another feature's never with a call."""
     verdicts = [
-        Verdict(
-            dictionary=evidence.dictionary,
-            feature=evidence.feature,
-            explainer="windows",
-            scorer="detection",
-            judge="scripted",
-            prompt_hash="p",
-            control=control,
-            window=window.id,
-            kind=window.kind,
-            is_firing=window.is_firing,
-            answer="fires" if control is None and calls(window) else "silent",
-        )
+        verdict_of(evidence, window, "fires" if control is None and calls(window) else "silent", control=control)
         for control in (None, "shuffled")
         for window in evidence.select("score")
     ]

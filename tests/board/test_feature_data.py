@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 from autointerp.board.feature_data import feature_card, windows_per_feature
 from autointerp.board.scores import ScoreGroup, group_verdicts
+from autointerp.records.window import ACTIVATING, Kind
 from tests.board.synthetic import Run, make_run
 
 GROUP = ScoreGroup("windows", "detection", "scripted", "s-detection")
@@ -28,6 +32,18 @@ def test_cut_windows_keep_every_kind_and_say_how_many_there_were():
     assert [window["fires"] for window in found["judged"]] == sorted(
         (window["fires"] for window in found["judged"]), reverse=True
     )
+
+
+def test_no_kind_of_window_is_left_off_the_page():
+    run = make_run({"sae": "oracle"}, n_features=1)
+    (evidence,) = run.evidences
+    silent = evidence.select("score", "random")[0]
+    for kind in get_args(Kind):
+        window = replace(silent, id=f"as {kind}", document=f"as {kind}", kind=kind)
+        asked = replace(evidence, windows=(*evidence.windows, window))
+        verdict = replace(run.verdicts[0], window=window.id, kind=kind, is_firing=kind in ACTIVATING, control=None)
+        found = feature_card(asked, {GROUP: (verdict,)}, {}, groups=[GROUP], borrowed={}, n_windows=10)
+        assert [shown["kind"] for shown in found["judged"]] == [kind]
 
 
 def test_which_windows_are_kept_does_not_depend_on_the_answers():

@@ -17,7 +17,7 @@ from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import Window
 from autointerp.seeds import stream
 from autointerp.stats.levels import LEVELS, threshold_at
-from tests.board.synthetic import make_feature
+from tests.board.synthetic import make_feature, verdict_of
 
 EDGES = tuple((np.exp2(np.arange(0, 25) / 4)).tolist())
 COUNTS = tuple(int(1000 / 2 ** (k / 4)) for k in range(24))
@@ -71,19 +71,7 @@ def answers(evidence: Evidence) -> list[Verdict]:
         return stream(0, "judge", window.id).random() < chance
 
     return [
-        Verdict(
-            dictionary=evidence.dictionary,
-            feature=evidence.feature,
-            explainer="windows",
-            scorer="detection",
-            judge="scripted",
-            prompt_hash="p",
-            control=None,
-            window=window.id,
-            kind=window.kind,
-            is_firing=window.is_firing,
-            answer="fires" if calls(window) else "silent",
-        )
+        verdict_of(evidence, window, "fires" if calls(window) else "silent")
         for window in evidence.windows
         if window.role == "score"
     ]

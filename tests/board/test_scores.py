@@ -12,12 +12,12 @@ from autointerp.board.scores import build_scores, iter_rows
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import FiringCounts
 from autointerp.records.planted import plant_evidence
-from autointerp.records.verdict import Explanation, Unscored, Verdict
+from autointerp.records.verdict import Explanation, Unscored
 from autointerp.score.scorer import Scale
 from autointerp.stats.baselines import coin_f1, coin_macro_f1
 from autointerp.stats.confusion import Table
 from autointerp.stats.metrics import macro_f1
-from tests.board.synthetic import Run, make_feature, make_run
+from tests.board.synthetic import Run, make_feature, make_run, verdict_of
 
 MANNERS = {"good": "oracle", "liar": "liar", "coin": "coin", "mumble": "mumbler"}
 
@@ -304,19 +304,12 @@ def test_correlations_over_top_and_over_random_firings_stand_beside_that_over_al
     drawn = tuple(replace(w, id=f"drawn{i}", kind="drawn") for i, w in enumerate(base.select("score", "bin")[:4]))
     evidence = replace(base, windows=(*base.select("explain"), *top, *drawn))
     verdicts = [
-        Verdict(
-            dictionary=evidence.dictionary,
-            feature=evidence.feature,
-            explainer="windows",
+        # right about the strongest, and about random firings the wrong way round
+        verdict_of(
+            evidence,
+            w,
+            "fires",
             scorer="simulation",
-            judge="scripted",
-            prompt_hash="p",
-            control=None,
-            window=w.id,
-            kind=w.kind,
-            is_firing=True,
-            answer="fires",
-            # right about the strongest, and about random firings the wrong way round
             predictions=tuple(a if w.kind == "top" else -a for a in w.activations),
         )
         for w in (*top, *drawn)

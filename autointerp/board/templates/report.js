@@ -10,7 +10,7 @@
     too_few_negatives: "too few silent windows",
     judge: "no answer from the judge",
   };
-  const KINDS = { bin: "range", near_miss: "near miss", embedding_near: "alike", other: "other feature", wrong_marks: "wrong marks" };
+  const KINDS = { bin: "range", near_miss: "near miss", embedding_near: "alike", other: "other feature", same_document: "same document", same_family: "same family", wrong_marks: "wrong marks" };
   const features = index.features.map(([dictionary, feature, density, said, failure, f1, reasons], position) => ({
     dictionary, feature, density, said, failure, f1, reasons, position,
     text: said.join(" ").toLowerCase(), key: `${dictionary}/${feature}`,
