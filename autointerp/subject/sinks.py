@@ -77,6 +77,8 @@ def find_sinks(subject: Subject, batches: Iterable[PackedBatch], point: SitePoin
     x, tokens, positions = (torch.cat(part) for part in zip(*parts, strict=True))
     norms = x.norm(dim=1)
     median = float(norms.median()) if len(norms) else 0.0
+    if not median:
+        return None
     longest = LONG * median
     is_sink = norms > longest
     n = int(is_sink.sum())

@@ -61,6 +61,14 @@ def test_planted_sinks_are_found(sunk: Subject, corpus: Corpus) -> None:
     assert "positions 0 (" in sinks.in_short()
 
 
+def test_a_site_that_is_mostly_silent_has_no_sinks(tmp_path: Path, corpus: Corpus) -> None:
+    """No length is ordinary where most activations have none."""
+    tokens, positions = (torch.zeros_like(part) for part in _planted())
+    positions[0, 2] = 90.0
+    silent = _subject(tmp_path / "model", tokens=tokens, positions=positions)
+    assert find_sinks(silent, _contexts(silent, corpus), POINT) is None
+
+
 def test_batches_without_sinks_hold_all_other_text(sunk: Subject, corpus: Corpus) -> None:
     contexts = _contexts(sunk, corpus)
     for whole, batch in zip(contexts, iter_without_sinks(sunk, contexts, {POINT: 30.0}), strict=True):
