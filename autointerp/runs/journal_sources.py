@@ -1,4 +1,4 @@
-"""Several journals as one, read-only: attached in turn or gathered into temporary tables.
+"""Several journals as one, read-only, as of the first query: attached in turn or gathered into temporary tables.
 
 Merged replies count once.
 """
@@ -107,6 +107,7 @@ class JournalSources:
             for _ in self.each():
                 for table, query in _COPIED.items():
                     self.connection.execute(f"CREATE TEMP VIEW {table} AS {query}")
+            self.connection.execute("BEGIN")  # every query sees the journal of one moment
         else:
             self.connection.executescript(_TABLES)
             for _ in self.each():

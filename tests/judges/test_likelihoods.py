@@ -114,7 +114,7 @@ def test_a_real_model_finds_stories_likelier_behind_their_beginning() -> None:
     if not model.is_dir():
         pytest.skip("no real data: set AUTOINTERP_REAL_DATA or put it at ../shared/data")
     texts = (" The dog ran to the park.", " The dog was happy.", " She ate the cake.", " He saw a big car.")
-    scorer = SurprisalScorer("surprisal", ScorerConfig(name="surprisal"), ScoreConfig())
+    scorer = SurprisalScorer(ScorerConfig(name="surprisal"), ScoreConfig(), prompt="surprisal")
     passages = tuple(map(Passage, texts))
     explanation = "a story about a dog. The dog ran in the park. The dog was happy."
     asked = Request(scorer.task(explanation, passages), scorer.words(explanation, passages), max_tokens=1)

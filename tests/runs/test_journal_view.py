@@ -133,16 +133,19 @@ def test_requests_are_found_by_key_and_by_latency_and_failures_by_time(paths: li
     assert second.at == 5.0
 
 
-def test_a_journal_at_work_can_be_read(tmp_path: Path) -> None:
+def test_a_view_of_a_journal_at_work_shows_one_moment(tmp_path: Path) -> None:
     path = filled(tmp_path / "journal.sqlite")
     with open_journal(path) as journal:
         ask(journal, EXPLAIN, reply("e1"))
         journal.flush()
         with open_view([path]) as view:
             assert view.totals()["n_replies"] == 6
-            ask(journal, EXPLAIN, reply("e2"))
+            accounts = view.summarise()
+            ask(journal, Account("sae", "windows", "recall", 12), reply("e2"))
             journal.flush()
-            assert view.totals()["n_replies"] == 7
+            assert (view.totals()["n_replies"], view.summarise()) == (6, accounts)
+        with open_view([path]) as view:
+            assert (view.totals()["n_replies"], len(view.summarise())) == (7, len(accounts) + 1)
 
 
 def test_a_journal_where_nothing_may_be_written_can_be_read(tmp_path: Path) -> None:
