@@ -19,16 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.board.quality_file import is_measured
+from autointerp.config.loading import differing_keys
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.memory import release_memory
 from autointerp.parallel import is_follower, is_parallel, require_training
 from autointerp.progress import Progress, SilentProgress
+from autointerp.records.evidence_file import keep_features
 from autointerp.runs.digests import finish_stage, require_files, require_journal
 from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.log import LoggedProgress
-from autointerp.runs.manifest import Manifest, open_run, read_manifest
+from autointerp.runs.manifest import Manifest, load_run_config, open_run, read_manifest
 from autointerp.runs.shard_run import open_shard
 from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
@@ -155,11 +157,13 @@ def rescore(
 ) -> RunLayout:
     """Explain and score the evidence of an old run under another config, in another directory, without torch.
 
-    Raises ArtefactError when `source` has no evidence.
+    The config may name fewer dictionaries and fewer features (`harvest.n_features`). Raises ArtefactError when `source`
+    has no evidence, ConfigError when the config asks for other evidence.
     """
     old, new = RunLayout(source), RunLayout(out)
     if old.root.resolve() == new.root.resolve():
         raise ConfigError(f"--out {out} is the run whose evidence is used; choose another directory")
+    _require_same_evidence(load_run_config(old), config, source)
     names = _names(config)
     files = [old.evidence_file(name) for name in names]
     files += [old.quality(name) for name in names if is_measured(old, name)]
@@ -172,9 +176,29 @@ def rescore(
         if not manifest.is_done("harvest"):
             for file in files:
                 _copy(file, new.root / file.relative_to(old.root))
+            if config.harvest.n_features != "all":
+                for name in names:
+                    keep_features(new.evidence_file(name), config.harvest.n_features, dictionary=name)
             for stage in ("train", "harvest"):
                 finish_stage(manifest, new, stage, {"taken_from": old.root.name}, dictionaries=names)
         return _advance(config, new, wanted, progress=progress)
+
+
+def _require_same_evidence(old: Config, new: Config, source: Path) -> None:
+    n_there, n_wanted = old.harvest.n_features, new.harvest.n_features
+    if n_there != n_wanted and n_there != "all" and (n_wanted == "all" or n_wanted > n_there):
+        raise ConfigError(f"harvest.n_features = {n_wanted}: the evidence of {source} has {n_there} per dictionary")
+    kept = {entry.name for entry in new.dictionaries}
+    wanted = {
+        **{section: getattr(old, section) for section in ("subject", "corpus", "train")},
+        "harvest": old.harvest.model_copy(update={"n_features": n_wanted}),
+        "dictionaries": tuple(entry for entry in old.dictionaries if entry.name in kept),
+    }
+    for difference in differing_keys(new.model_copy(update=wanted), new):
+        raise ConfigError(
+            f"{difference}: the evidence of {source} was made otherwise and is not made anew here; leave the setting "
+            "out, or make a run of its own with `autointerp run`"
+        )
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ from autointerp.begun_run import BegunRun, read_begun_run
 from autointerp.cli.board_commands import echo_leaderboard
 from autointerp.cli.display import TerminalProgress, echo
 from autointerp.cli.plan_text import plan_to_json, render_plan
-from autointerp.config.loading import load_config, render_override
+from autointerp.config.loading import keep_dictionaries, load_config, render_override
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.judges.endpoint.token_counting import open_counter
@@ -38,6 +38,10 @@ NoReuse = Annotated[bool, typer.Option("--no-reuse", help="Pay anew for replies 
 MaxRequests = Annotated[int | None, typer.Option(help="Stop before sending more requests than this.")]
 Seeds = Annotated[
     int | None, typer.Option(metavar="N", help="Train every trained dictionary N times, each with a seed of its own.")
+]
+Features = Annotated[int | None, typer.Option(metavar="N", min=1, help="Take N features of each dictionary.")]
+Dictionaries = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Take these dictionaries of the config, by name.")
 ]
 ShardOf = Annotated[
     str | None,
@@ -79,6 +83,8 @@ def run(
     first: Annotated[str | None, typer.Option("--from", help="Do this stage and all after it again.")] = None,
     last: Annotated[str, typer.Option("--until", help="Stop after this stage.")] = pipeline.STAGES[-1],
     overrides: Set = None,
+    features: Features = None,
+    dictionaries: Dictionaries = None,
     seeds: Seeds = None,
     max_usd: MaxUsd = None,
     max_requests: MaxRequests = None,
@@ -89,7 +95,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a config from corpus to leaderboard; the same command again goes on where it stopped."""
-    tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds)
+    tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds, features, dictionaries)
     if shard is not None:
         _run_shard(tree, shard, out=out, first=first, last=last, fresh=fresh, as_json=as_json)
         return
@@ -103,6 +109,8 @@ def rescore(
     out: Annotated[Path, typer.Option(help="Directory of the new run.")],
     last: Annotated[str, typer.Option("--until", help="Stop after this stage.")] = pipeline.STAGES[-1],
     overrides: Set = None,
+    features: Features = None,
+    dictionaries: Dictionaries = None,
     max_usd: MaxUsd = None,
     max_requests: MaxRequests = None,
     cache: Cache = None,
@@ -117,6 +125,8 @@ def rescore(
         max_requests,
         cache,
         no_reuse,
+        features=features,
+        dictionaries=dictionaries,
     )
     progress = SilentProgress() if as_json else TerminalProgress()
     layout = pipeline.rescore(source, config, out=out, last=last, progress=progress)
@@ -127,6 +137,8 @@ def rescore(
 def plan(
     config: Annotated[str, typer.Argument(help="A TOML file, or a recipe's name.")],
     overrides: Set = None,
+    features: Features = None,
+    dictionaries: Dictionaries = None,
     seeds: Seeds = None,
     detect: Annotated[
         float | None, typer.Option(metavar="D", help="Features needed to show a difference D in mean F1.")
@@ -146,7 +158,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate requests, tokens, price and time of a config, or of what is left of its run: offline."""
-    tree = _config(config, overrides, seeds=seeds)
+    tree = _config(config, overrides, seeds=seeds, features=features, dictionaries=dictionaries)
     made = planning.make_plan(
         tree,
         difference=detect,
@@ -217,13 +229,21 @@ def _config(
     cache: Path | None = None,
     no_reuse: bool = False,
     seeds: int | None = None,
+    features: int | None = None,
+    dictionaries: str | None = None,
 ) -> Config:
-    chosen = {"max_usd": max_usd, "max_requests": max_requests, "reuse": "false" if no_reuse else None}
-    limits = [f"limits.{key}={value}" for key, value in chosen.items() if value is not None]
+    chosen = {
+        "limits.max_usd": max_usd,
+        "limits.max_requests": max_requests,
+        "limits.reuse": "false" if no_reuse else None,
+        "train.seeds": seeds,
+        "harvest.n_features": features,
+    }
+    keys = [*(overrides or []), *(f"{key}={value}" for key, value in chosen.items() if value is not None)]
     if cache is not None:
-        limits.append(render_override("limits.cache", str(cache)))
-    chosen_keys = [*(overrides or []), *limits, *([] if seeds is None else [f"train.seeds={seeds}"])]
-    return load_run_config(source, chosen_keys) if isinstance(source, RunLayout) else load_config(source, chosen_keys)
+        keys.append(render_override("limits.cache", str(cache)))
+    tree = load_run_config(source, keys) if isinstance(source, RunLayout) else load_config(source, keys)
+    return tree if dictionaries is None else keep_dictionaries(tree, dictionaries.split(","))
 
 
 def _run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from autointerp.small_files import read_toml
 __all__ = [
     "differing_keys",
     "explain_error",
+    "keep_dictionaries",
     "load_config",
     "parse_config",
     "read_tree",
@@ -60,6 +61,18 @@ def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Conf
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(explain_error(error, Config)) from None
+
+
+def keep_dictionaries(config: Config, names: Sequence[str]) -> Config:
+    """The config with some of its dictionaries. Raises ConfigError for a name that it has not, and where one that is
+    kept needs one that is not.
+    """
+    known = [entry.name for entry in config.dictionaries]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"--dictionaries: there is no '{name}'; the config has {', '.join(known)}")
+    tree = tomllib.loads(render_config(config))
+    return parse_config(tree | {"dictionaries": [entry for entry in tree["dictionaries"] if entry["name"] in names]})
 
 
 def render_config(config: Config) -> str:

@@ -30,8 +30,9 @@ from autointerp.records.evidence import (
 )
 from autointerp.records.evidence_faults import find_fault
 from autointerp.records.window import Window
+from autointerp.seeds import stream
 
-__all__ = ["merge_evidence", "read_evidence", "write_evidence"]
+__all__ = ["keep_features", "merge_evidence", "read_evidence", "write_evidence"]
 
 VERSION_KEY = b"autointerp.evidence.schema_version"
 NOTE_KEY = "autointerp.evidence."
@@ -162,6 +163,23 @@ def _iter_rows(file: pq.ParquetFile, path: Path, dictionary: str | None) -> Iter
             raise ArtefactError(f"{path} is damaged: {fault}; {_AGAIN}")
         seen |= features
         yield from _from_table(table)
+
+
+def keep_features(path: Path, n: int, *, dictionary: str) -> None:
+    """Leave `n` rows in the file, by chance; those of a smaller `n` are among those of a larger one. Raises as reading
+    and writing do.
+    """
+    evidence = read_evidence(path, dictionary=dictionary)
+    if n >= len(evidence):
+        return
+    chosen = sorted(stream(0, "kept", dictionary).permutation(len(evidence))[:n])
+    metadata = {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
+    notes = {
+        key.removeprefix(NOTE_KEY): value
+        for key, value in metadata.items()
+        if key.startswith(NOTE_KEY) and key != VERSION_KEY.decode()
+    }
+    write_evidence(path, [evidence[place] for place in chosen], notes=notes)
 
 
 def merge_evidence(parts: Iterable[Sequence[Evidence]]) -> list[Evidence]:

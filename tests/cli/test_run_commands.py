@@ -45,3 +45,26 @@ def test_paths_and_names_reach_the_config_as_they_are(name: str, monkeypatch: py
     assert main._run(["rescore", "source", "--out", "plain", "--cache", name]) == 2
     assert [str(config.limits.cache) for config in seen] == [name, "None", name]
     assert (seen[1].explain.judge, seen[1].score.judge, seen[2].name) == (name, name, "plain")
+
+
+def test_features_and_dictionaries_are_chosen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Config] = []
+
+    def stop(config: Config, **_: Any) -> None:
+        seen.append(config)
+        raise ConfigError("enough seen")
+
+    monkeypatch.setattr(pipeline, "run", stop)
+    assert main._run(["run", "demo", "--features", "8", "--dictionaries", "random,sae"]) == 2
+    (config,) = seen
+    assert config.harvest.n_features == 8
+    assert [entry.name for entry in config.dictionaries] == ["sae", "random"]
+    whole = load_config("demo")
+    assert config.dictionaries == tuple(e for e in whole.dictionaries if e.name in ("sae", "random"))
+    capsys.readouterr()
+    assert main._run(["run", "demo", "--dictionaries", "sea"]) == 2
+    assert "--dictionaries: there is no 'sea'; the config has neurons, " in capsys.readouterr().err
+    assert main._run(["run", "demo", "--dictionaries", "neurons"]) == 2
+    assert "match_density" in capsys.readouterr().err
