@@ -41,7 +41,7 @@ def test_fewer_features_are_explained_and_the_fewest_are_among_them(
         ("harvest.n_features=100000", "harvest.n_features = 100000: the evidence of"),
         ("harvest.n_top=3", "harvest.n_top: "),
         ("subject.context_tokens=17", "subject.context_tokens: "),
-        ("train.tokens=17", "train.tokens: "),
+        ("train.batch_tokens=17", "train.batch_tokens: "),
     ],
 )
 def test_settings_of_the_evidence_are_refused(
