@@ -27,6 +27,7 @@ from autointerp.cli import (
     run_commands,
     source_commands,
     study_commands,
+    subject_commands,
     synth_commands,
 )
 from autointerp.cli.display import echo, show_bug, tell
@@ -83,6 +84,7 @@ for commands in (
 app.add_typer(judge_commands.app, name="judges")
 app.add_typer(batch_commands.app, name="batch")
 app.add_typer(dictionary_commands.app, name="dictionaries")
+app.add_typer(subject_commands.app, name="subject")
 app.add_typer(evidence_commands.app, name="evidence")
 app.command("corpus")(source_commands.corpus)
 

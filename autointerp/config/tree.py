@@ -23,7 +23,8 @@ class SubjectConfig(Section):
     """The model under study and where it is read."""
 
     model: str = "builtin"
-    """`builtin`, a local directory in HuggingFace layout, or a hub name."""
+    """`builtin`; a name that `autointerp subject fetch` knows; a local directory in HuggingFace layout; a .gguf file,
+    dequantised to float32 once; or a hub name."""
     weights: Literal[
         "trained", "permuted", "permuted_but_embeddings", "resampled", "resampled_but_embeddings", "initial"
     ] = "trained"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from autointerp.errors import SubjectError
+from autointerp.errors import InputError, SubjectError
+from autointerp.hub import HubUnknown, HubUnreachable, look_up
+from autointerp.pretrained.finding import find_pretrained
 from autointerp.resources import resource
 from autointerp.subject.corpus import IN_MEMORY
-from autointerp.subject.hub import HubUnknown, HubUnreachable, look_up
 from autointerp.tensor_half import without_progress_bars
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def locate_model(name: str) -> str:
             f"subject.model = '{name}' lives in memory only, so this run goes on from Python: call autointerp.evaluate "
             "again with the model; what is harvested can be scored anew with `autointerp rescore`"
         )
+    try:
+        found = find_pretrained(name)
+    except InputError as error:
+        raise SubjectError(f"subject.model = '{name}': {error}") from error
+    if found is not None:
+        return str(found)
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -60,7 +67,9 @@ def locate_model(name: str) -> str:
             )
         return str(path)
     if path.exists():
-        raise SubjectError(f"subject.model = '{name}' is a file; give the directory that holds config.json")
+        raise SubjectError(
+            f"subject.model = '{name}' is a file; give the directory that holds config.json, or a .gguf file"
+        )
     if name.startswith((".", "~", "/")) or name.count("/") > 1 or not name.strip():
         raise SubjectError(f"subject.model = '{name}': there is no such directory; correct the path")
     _check_hub(name)

@@ -165,10 +165,14 @@ def bos_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Ids that are never text: every special token but an unknown-word token, which stands for text."""
+    """Ids that are never text: all marked special but an unknown-word token, where text may become one."""
+    # chat marks, `<filename>` and the like have no role of which `all_special_ids` knows
+    marked = {token for token, about in getattr(tokenizer, "added_tokens_decoder", {}).items() if about.special}
+    special = {token for token in {*tokenizer.all_special_ids, *marked} if token is not None}
     others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    special = (token for token in tokenizer.all_special_ids if token is not None)
-    return frozenset(token for token in special if token != tokenizer.unk_token_id or token in others)
+    if tokenizer.unk_token_id not in others and not spells_text(tokenizer):
+        special.discard(tokenizer.unk_token_id)
+    return frozenset(special)
 
 
 def span_text(pieces: Sequence[bytes], *, before: bytes = b"", after: bytes = b"") -> tuple[str, tuple[int, ...]]:

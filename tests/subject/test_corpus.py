@@ -15,9 +15,9 @@ from pyarrow import parquet
 
 from autointerp.config.tree import CorpusConfig
 from autointerp.errors import InputError
+from autointerp.hub import network_errors
 from autointerp.records.document import Document, role_of
 from autointerp.subject.corpus import open_corpus
-from autointerp.subject.hub import network_errors
 from autointerp.subject.sources.text import split_text
 
 ROLES = ("dictionary", "explain", "score")

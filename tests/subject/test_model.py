@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from autointerp.config.sites import SITES, SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
-from autointerp.subject.hub import network_errors
+from autointerp.hub import network_errors
 from autointerp.subject.model import load_subject
 from autointerp.subject.tokens import encode_texts
 

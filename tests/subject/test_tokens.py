@@ -120,7 +120,7 @@ def test_a_bos_beyond_the_rows_is_none(piece_tokenizer) -> None:
     larger = copy.deepcopy(piece_tokenizer)
     larger.add_special_tokens({"bos_token": "<begin>"})
     own = plain_tokenizer(larger, n_rows=len(piece_tokenizer))
-    assert bos_id(own) is None and separator_id(own) == 2 and special_ids(own) == {2}
+    assert bos_id(own) is None and separator_id(own) == 2 and special_ids(own) == {0, 1, 2}
 
 
 def test_a_vocabulary_that_text_needs_is_never_cut(byte_tokenizer) -> None:
@@ -137,7 +137,20 @@ def test_a_vocabulary_that_text_needs_is_never_cut(byte_tokenizer) -> None:
 
 def test_special_tokens_and_separator(byte_tokenizer, piece_tokenizer) -> None:
     assert special_ids(byte_tokenizer) == {0} and separator_id(byte_tokenizer) == 0
-    assert special_ids(piece_tokenizer) == {1, 2} and separator_id(piece_tokenizer) == 1
+    # with a token for every byte no text becomes the unknown word
+    assert special_ids(piece_tokenizer) == {0, 1, 2} and separator_id(piece_tokenizer) == 1
+
+
+def test_every_token_marked_special_is_no_text(byte_tokenizer) -> None:
+    larger = copy.deepcopy(byte_tokenizer)
+    larger.add_tokens([AddedToken("<filename>", special=True), AddedToken("<|im_start|>", special=True), "plain"])
+    first = larger.convert_tokens_to_ids("<filename>")
+    assert special_ids(larger) == special_ids(byte_tokenizer) | {first, first + 1}
+
+
+def test_an_unknown_word_is_text_where_words_can_be_unknown() -> None:
+    for tokenizer in (kinds.word_piece(), kinds.word_level()):
+        assert tokenizer.unk_token_id not in special_ids(tokenizer)
 
 
 def test_a_padded_vocabulary_has_empty_pieces(byte_tokenizer) -> None:

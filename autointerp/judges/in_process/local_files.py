@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autointerp.errors import ConfigError, JudgeStopped
+from autointerp.errors import ConfigError, InputError, JudgeStopped
+from autointerp.pretrained.finding import find_pretrained
 from autointerp.tensor_half import without_progress_bars
 
 __all__ = ["ModelFiles", "pick_device"]
@@ -76,6 +77,12 @@ def pick_device(torch: Any, device: str, *, judge: str = "local") -> Any:
 
 def _locate(name: str, revision: str | None, *, what: str) -> str:
     """Directory or hub name. Raises ConfigError if not on this machine."""
+    try:
+        found = find_pretrained(name)
+    except InputError as error:
+        raise ConfigError(f"{what}: {error}") from error
+    if found is not None:
+        return str(found)
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.errors import InputError
+from autointerp.hub import HubUnknown, HubUnreachable, look_up, network_errors
 from autointerp.records.document import Document
-from autointerp.subject.hub import HubUnknown, HubUnreachable, look_up, network_errors
 from autointerp.subject.sources.folders import hash_file, list_folder
 from autointerp.subject.sources.rows import content_of_row
 
