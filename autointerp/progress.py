@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from statistics import median
 from typing import Protocol, runtime_checkable
 
-__all__ = ["WORTH_A_LINE_S", "Bar", "Progress", "SilentProgress", "Speed"]
+__all__ = ["WORTH_A_LINE_S", "Bar", "Pace", "Progress", "SilentProgress", "Speed"]
 
 # a wait in which nothing is counted gets a line in a log when it took longer
 WORTH_A_LINE_S = 2.0
@@ -68,6 +69,35 @@ class Speed:
             return None
         (start, before), (end, after) = self._seen[0], self._seen[-1]
         return (after - before) / (end - start) if end > start and after > before else None
+
+
+class Pace:
+    """The time left of work that counts, from the median pace of recent stretches of at least `stretch_s` seconds.
+
+    The clock starts with the first count, so what came before it (a pool filled, a training resumed) is not taken for
+    the pace, nor is a stall.
+    """
+
+    def __init__(
+        self, *, stretch_s: float = 5.0, n_stretches: int = 15, clock: Callable[[], float] = lambda: time.monotonic()
+    ) -> None:
+        self._stretch_s, self._clock = stretch_s, clock
+        self._start: tuple[float, float] | None = None
+        self._rates: deque[float] = deque(maxlen=n_stretches)
+
+    def note(self, count: float) -> None:
+        now = self._clock()
+        if self._start is None:
+            self._start = (now, count) if count > 0 else None
+            return
+        start, before = self._start
+        if count > before and now - start >= self._stretch_s:
+            self._rates.append((count - before) / (now - start))
+            self._start = (now, count)
+
+    def left_s(self, done: float, total: float | None) -> float | None:
+        """None where there is no total, or no stretch yet."""
+        return (total - done) / median(self._rates) if total is not None and self._rates else None
 
 
 class SilentProgress:

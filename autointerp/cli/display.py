@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from autointerp.progress import WORTH_A_LINE_S, Bar
+from autointerp.progress import WORTH_A_LINE_S, Bar, Pace
 from autointerp.safe_text import safe_line, safe_text
 
 __all__ = ["TerminalProgress", "echo", "show_bug", "tell"]
@@ -53,8 +53,7 @@ class _BesideBar(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        unit, eta_s = task.fields["unit"], task.fields["eta_s"]
-        left_s = task.time_remaining if eta_s is None else eta_s
+        unit, left_s = task.fields["unit"], task.fields["eta_s"]
         count = _count(task.completed, task.total) if task.completed or task.total else ""
         left = "" if task.finished else _waited(task) if left_s is None else f"{_duration(left_s)} left"
         # what is asked about features has a pace of its own
@@ -78,7 +77,7 @@ class _BesideBar(ProgressColumn):
 
 class _TerminalBar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task = progress, task
+        self._progress, self._task, self._pace = progress, task, Pace()
 
     def update(
         self, done: float, *, total: float | None = None, note: str | None = None, eta_s: float | None = None
@@ -86,6 +85,9 @@ class _TerminalBar:
         changes: dict[str, Any] = {} if total is None else {"total": total}
         if note is not None:
             changes["note"] = safe_line(note)
+        self._pace.note(done)
+        if eta_s is None:
+            eta_s = self._pace.left_s(done, self._progress.tasks[0].total if total is None else total)
         self._progress.update(self._task, completed=done, eta_s=eta_s, **changes)
 
 
@@ -96,6 +98,7 @@ class _PlainBar:
         self._console, self._label, self._total, self._unit = console, label, total, unit
         self._done, self._note, self._start = 0.0, "", time.monotonic()
         self._eta_s: float | None = None
+        self._pace = Pace()
         self._is_over = threading.Event()
         threading.Thread(target=self._tell_now_and_then, daemon=True).start()
 
@@ -104,6 +107,7 @@ class _PlainBar:
     ) -> None:
         self._done, self._total, self._eta_s = done, total if total is not None else self._total, eta_s
         self._note = note if note is not None else self._note
+        self._pace.note(done)
 
     def end(self) -> None:
         self._is_over.set()
@@ -121,8 +125,8 @@ class _PlainBar:
         counted = f"{_count(self._done, self._total)} {self._unit} in " if self._done or self._total else ""
         text = f"{self._label}: {counted}{_duration(elapsed_s)}"
         if self._total and 0 < self._done < self._total:
-            left_s = (self._total / self._done - 1) * elapsed_s if self._eta_s is None else self._eta_s
-            text += f", {_duration(left_s)} left"
+            left_s = self._pace.left_s(self._done, self._total) if self._eta_s is None else self._eta_s
+            text += "" if left_s is None else f", {_duration(left_s)} left"
         if self._note:
             text += f", {self._note}"
         self._console.print(safe_line(text), markup=False, soft_wrap=True)

@@ -37,6 +37,9 @@ class SubjectConfig(Section):
     """Tokens of a context, BOS included."""
     batch_contexts: Positive = 32
     """Contexts per forward pass."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number type of the model's products; weights and the residual stream stay float32. `auto` takes bfloat16 where
+    the processor has it and at least 99.5% of a sample's firings stay the same, else float32; the log says which."""
     packing: Literal["concatenate", "document"] = "concatenate"
     """`concatenate` fills every context with one document after another; `document` gives each document (or piece of a
     long one) its own context, so no other text precedes it."""
@@ -79,7 +82,7 @@ class CorpusConfig(Section):
 
 
 class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_filled=True)):
-    """Training of dictionaries; all see the same activations in one pass per site."""
+    """Training of dictionaries; all see the same activations, those of all sites from one pass of the subject."""
 
     seeds: Positive = 1
     """Trainings of every trained dictionary with different seeds: `sae`, `sae.seed2`, ... They share one entry on the
@@ -102,13 +105,14 @@ class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_
     """Normalise the decoder over the input axis, as O'Neill et al.'s GPT-2 code does, instead of per feature."""
     checkpoint_every_s: Amount = 300.0
     """Seconds between states from which a killed training goes on; 0 writes one after every step."""
-    activations: Literal["stream", "disk"] = "stream"
-    """`disk` stores the activations of each site in files first, and shuffles over all of them."""
+    activations: Literal["stream", "disk", "shared"] = "stream"
+    """`disk` stores the activations of each site in files first, shuffles over all of them, and removes them when
+    training is done; `shared` keeps them in the user's cache, where runs and seeds of the same subject, corpus, site
+    and tokens read them again."""
     activations_dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """With `disk`: number type of the files."""
+    """With `disk` or `shared`: number type of the files."""
     activations_dir: Path | None = None
-    """With `disk`: a folder that runs of the same subject, corpus and site share; None keeps them until training is
-    done."""
+    """With `disk` or `shared`: the folder of the files, kept for other runs."""
     wandb_project: str | None = None
     """The Weights & Biases project that shows the training."""
 

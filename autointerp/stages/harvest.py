@@ -24,6 +24,7 @@ from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
 from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import reopen
+from autointerp.stages.site_activations import keep_dtype
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, iter_without_sinks
@@ -39,6 +40,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     require_files(layout, *(file for entry in config.every_dictionary for file in dictionary_files(layout, entry.name)))
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
         bench = open_workbench(config, objects)
+    keep_dtype(bench, layout)
     dictionaries = {
         entry.name: LoadedDictionary(
             reopen(entry, layout, device=bench.subject.device, objects=objects),

@@ -1,10 +1,9 @@
-"""What a run reads at one site of its subject: which tokens are left out as attention sinks, and a sample."""
+"""What a run reads at the sites of its subject: which tokens are left out as attention sinks, and a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -12,15 +11,21 @@ from torch import Tensor
 
 from autointerp.config.sites import SitePoint
 from autointerp.progress import Progress
+from autointerp.runs.layout import RunLayout
+from autointerp.runs.manifest import read_manifest
 from autointerp.stages.workbench import Workbench
-from autointerp.subject.activations import iter_training_batches, iter_training_chunks
+from autointerp.subject.activations import iter_activations, iter_training_batches, shorter
 from autointerp.subject.packing import PackedBatch
+from autointerp.subject.precision import LEAST_SAME_FRAC, compare_rounding, has_fast_bfloat16
 from autointerp.subject.sinks import NO_LIMIT, Sinks, find_sinks
 
-__all__ = ["SiteActivations", "open_site"]
+__all__ = ["SiteActivations", "keep_dtype", "named", "open_sites", "settle_dtype"]
 
 # activations on which components and thresholds are fitted and densities taken
 SAMPLE_TOKENS = 65_536
+
+# the first tokens, on which bfloat16 is tried
+ROUNDING_TOKENS = 4_096
 
 # the first tokens, in which attention sinks are looked for
 SINK_TOKENS = 16_384
@@ -34,32 +39,90 @@ class SiteActivations:
     point: SitePoint
     # those found there, masked or not
     sinks: Sinks | None
-
-    @property
-    def longest(self) -> float:
-        """The norm above which an activation is left out."""
-        if self.sinks is None or self.bench.config.subject.sinks == "keep":
-            return NO_LIMIT
-        return self.sinks.longest
+    # the norm above which an activation is left out
+    longest: float
+    samples: SiteSamples
 
     @property
     def limit(self) -> dict[SitePoint, float]:
         return {self.point: self.longest} if self.longest < NO_LIMIT else {}
 
-    @cached_property
+    @property
     def sample(self) -> Float[Tensor, "n_sample d_in"]:
-        """The same for every dictionary of the site; `del site.sample` frees it."""
-        contexts = _contexts(self.bench, SAMPLE_TOKENS)
-        return torch.cat(list(iter_training_chunks(self.bench.subject, contexts, self.point, longest=self.longest)))
+        """The same for every dictionary of the site."""
+        return self.samples[self.point]
 
 
-def open_site(bench: Workbench, point: SitePoint, progress: Progress) -> SiteActivations:
-    with progress.bar(f"attention sinks {point}"):
-        sinks = find_sinks(bench.subject, _contexts(bench, SINK_TOKENS), point)
-    if sinks is not None:
-        done = "left out" if bench.config.subject.sinks == "mask" else "kept (subject.sinks = 'keep')"
-        progress.say(f"{point}: attention sinks {done}: {sinks.in_short()}")
-    return SiteActivations(bench, point, sinks)
+class SiteSamples:
+    """The samples of all sites, read in one pass when the first is asked for."""
+
+    def __init__(self, bench: Workbench, longest: Mapping[SitePoint, float]) -> None:
+        self._bench, self._longest = bench, dict(longest)
+        self._rows: dict[SitePoint, Tensor] = {}
+
+    def __getitem__(self, point: SitePoint) -> Float[Tensor, "n_sample d_in"]:
+        if not self._rows:
+            rows = _text_rows(self._bench, _contexts(self._bench, SAMPLE_TOKENS), list(self._longest))
+            self._rows = {each: shorter(rows.pop(each), longest) for each, longest in self._longest.items()}
+        return self._rows[point]
+
+    def forget(self) -> None:
+        self._rows = {}
+
+
+def settle_dtype(bench: Workbench, points: Sequence[SitePoint], progress: Progress) -> None:
+    """Give the subject the number type of `subject.dtype`, and say what bfloat16 changes at each point."""
+    wanted, subject = bench.config.subject.dtype, bench.subject
+    if wanted == "float32" or (wanted == "auto" and not has_fast_bfloat16(subject.device)):
+        return
+    contexts = list(_contexts(bench, ROUNDING_TOKENS))
+    readings = []
+    for dtype in (torch.float32, torch.bfloat16):
+        subject.dtype = dtype
+        readings.append(_text_rows(bench, contexts, points))
+    changes = {point: compare_rounding(*(each[point] for each in readings)) for point in points}
+    if wanted == "auto" and min(each.same_frac for each in changes.values()) < LEAST_SAME_FRAC:
+        subject.dtype = torch.float32
+    taken = "taken" if subject.dtype == torch.bfloat16 else "left, as under 99.5% (subject.dtype = 'bfloat16' takes it)"
+    for point, change in changes.items():
+        progress.say(f"{point}: in bfloat16 {change.in_short()}: {taken}")
+
+
+def keep_dtype(bench: Workbench, layout: RunLayout) -> None:
+    """Give the subject the number type in which the run's dictionaries were trained."""
+    trained = read_manifest(layout)["stages"].get("train", {}) if layout.manifest.is_file() else {}
+    if "dtype" in trained:
+        bench.subject.dtype = getattr(torch, trained["dtype"])
+
+
+def open_sites(bench: Workbench, points: Sequence[SitePoint], progress: Progress) -> dict[SitePoint, SiteActivations]:
+    """Every site with its attention sinks, looked for in one pass."""
+    with progress.bar(f"attention sinks {named(points)}"):
+        found = find_sinks(bench.subject, _contexts(bench, SINK_TOKENS), points)
+    is_masked = bench.config.subject.sinks == "mask"
+    longest = dict.fromkeys(points, NO_LIMIT)
+    for point, sinks in found.items():
+        if sinks is not None:
+            done = "left out" if is_masked else "kept (subject.sinks = 'keep')"
+            progress.say(f"{point}: attention sinks {done}: {sinks.in_short()}")
+            longest[point] = sinks.longest if is_masked else NO_LIMIT
+    samples = SiteSamples(bench, longest)
+    return {point: SiteActivations(bench, point, found[point], longest[point], samples) for point in points}
+
+
+def named(points: Iterable[SitePoint]) -> str:
+    """The points, in a line."""
+    return ", ".join(map(str, points))
+
+
+def _text_rows(
+    bench: Workbench, contexts: Iterable[PackedBatch], points: Sequence[SitePoint]
+) -> dict[SitePoint, Float[Tensor, "n d_in"]]:
+    parts: dict[SitePoint, list[Tensor]] = {point: [] for point in points}
+    for batch, found in iter_activations(bench.subject, contexts, points):
+        for point, x in found.items():
+            parts[point].append(x[batch.is_text.to(x.device)])
+    return {point: torch.cat(parts.pop(point)) for point in points}
 
 
 def _contexts(bench: Workbench, n_tokens: int) -> Iterator[PackedBatch]:

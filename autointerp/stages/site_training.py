@@ -1,37 +1,41 @@
-"""The training of one site's dictionaries within a run; a training that was killed goes on from its last state."""
+"""The training of a run's dictionaries, sites in turn; a training that was killed goes on from its last state."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+from platformdirs import user_cache_path
 from torch import Tensor
 
 from autointerp.config.sites import SitePoint
 from autointerp.errors import ConfigError
-from autointerp.progress import Bar, Progress
+from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
-from autointerp.stages.site_activations import SiteActivations
+from autointerp.stages.site_activations import SiteActivations, named
 from autointerp.stages.workbench import Workbench
-from autointerp.subject.activations import TrainingChunks
+from autointerp.subject.activations import SharedForward, TrainingChunks
 from autointerp.subject.sinks import NO_LIMIT
 from sae_core.activations.buffer import ShuffleBuffer
-from sae_core.activations.store_writer import write_store
+from sae_core.activations.store import INDEX_FILE, ActivationStore
+from sae_core.activations.store_writer import writing_steps
 from sae_core.distributed import Ranks
 from sae_core.training.cohort import Configs
 from sae_core.training.history import StepRecord
-from sae_core.training.loop import TrainedDictionary, train_dictionaries
+from sae_core.training.loop import TrainedDictionary, training_steps
 from sae_core.training.resume import CheckpointPlan, remove_states
 from sae_core.training.wandb_log import WandbLog
+from sae_core.turns import in_turn
 
-__all__ = ["check_ranks", "forget_training", "train_site"]
+__all__ = ["check_ranks", "forget_training", "train_sites"]
 
 
 def check_ranks(config_batch_tokens: int, ranks: Ranks) -> None:
@@ -43,33 +47,58 @@ def check_ranks(config_batch_tokens: int, ranks: Ranks) -> None:
         )
 
 
-def train_site(
-    site: SiteActivations,
-    configs: Configs,
+def train_sites(
+    sites: Mapping[SitePoint, SiteActivations],
+    configs: Mapping[SitePoint, Configs],
     layout: RunLayout,
     progress: Progress,
     *,
     origin: Mapping[str, str],
     ranks: Ranks,
-) -> tuple[dict[str, TrainedDictionary], int]:
-    """Train on the site's activations; returns the dictionaries and how many activations there were.
+) -> dict[SitePoint, dict[str, TrainedDictionary]]:
+    """Train every site's dictionaries on its activations; one pass of the subject serves all sites.
 
     origin: hashes of subject and corpus, which bind states and stored activations.
     """
-    bench, point = site.bench, site.point
+    if not configs:
+        return {}
+    reading = [_Reading(sites[point], origin, ranks) for point in configs]
+    train = reading[0].bench.config.train
+    forward = SharedForward(reading[0].bench.subject, configs)
+    if train.activations == "stream":
+        batches = {each.point: each.streamed(forward) for each in reading}
+        return _train(configs, batches, reading, layout, progress, ranks, forward=forward)
+    stores = _store(reading, layout, progress, forward)
+    trained: dict[SitePoint, dict[str, TrainedDictionary]] = {}
+    for each in reading:  # from files one site after the other, so that one pool is held at a time
+        part = {each.point: configs[each.point]}
+        batches = {each.point: each.stored(stores[each.point])}
+        trained |= _train(part, batches, [each], layout, progress, ranks)
+    return trained
+
+
+def _train(
+    configs: Mapping[SitePoint, Configs],
+    batches: Mapping[SitePoint, ShuffleBuffer],
+    reading: Sequence[_Reading],
+    layout: RunLayout,
+    progress: Progress,
+    ranks: Ranks,
+    *,
+    forward: SharedForward | None = None,
+) -> dict[SitePoint, dict[str, TrainedDictionary]]:
+    """Trainings in turn, a batch of each site after the other."""
+    bench = reading[0].bench
     train = bench.config.train
-    facts = {**origin, "point": str(point), **_reading(site)}
-    plan = CheckpointPlan(directory=layout.training_state(str(point)), every_s=train.checkpoint_every_s, facts=facts)
     notes: dict[str, str] = {}
     seen = 0
-    batches = _batches(site, layout, facts, ranks, progress)
     with ExitStack() as opened:
-        total = max(training.n_tokens for _, training in configs.values())
-        bar = opened.enter_context(progress.bar(f"train {point}", total=total, unit="tok"))
+        total = sum(max(training.n_tokens for _, training in each.values()) for each in configs.values())
+        bar = opened.enter_context(progress.bar(f"train {named(configs)}", total=total, unit="tok"))
         bar.update(0, note="shuffling activations")
         charts = None
         if train.wandb_project is not None and ranks.is_first:
-            charts = opened.enter_context(_charts(bench, point, configs, layout, facts))
+            charts = opened.enter_context(_charts(bench, configs, layout, {str(r.point): r.facts for r in reading}))
 
         def show(name: str, record: StepRecord) -> None:
             notes[name] = f"{name} fvu {record.fvu:.2f} l0 {record.l0:.0f}"
@@ -81,16 +110,23 @@ def train_site(
             seen += n
             bar.update(seen, note=", ".join(notes.values()))
 
-        trained = train_dictionaries(
-            configs,
-            batches,
-            device=bench.subject.device,
-            on_step=show,
-            on_batch=count,
-            checkpoint=plan,
-            ranks=ranks,
-        )
-    return trained, seen
+        works = {
+            each.point: training_steps(
+                configs[each.point],
+                batches[each.point],
+                device=bench.subject.device,
+                on_step=show,
+                on_batch=count,
+                checkpoint=CheckpointPlan(
+                    directory=layout.training_state(str(each.point)),
+                    every_s=train.checkpoint_every_s,
+                    facts=each.facts,
+                ),
+                ranks=ranks,
+            )
+            for each in reading
+        }
+        return in_turn(works, on_end=None if forward is None else forward.leave)
 
 
 def forget_training(layout: RunLayout) -> None:
@@ -102,75 +138,154 @@ def forget_training(layout: RunLayout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _reading(site: SiteActivations) -> dict[str, Any]:
-    config = site.bench.config
-    subject = config.subject
-    reading: dict[str, Any] = {
-        "max_tokens": config.corpus.dictionary_tokens,
-        "context_tokens": subject.context_tokens,
-        "batch_contexts": subject.batch_contexts,
-    }
-    # said where it is not the default, so that states and activations of before are found again
-    if subject.packing != "concatenate":
-        reading["packing"] = subject.packing
-    if subject.skip_first:
-        reading["skip_first"] = subject.skip_first
-    if site.longest < NO_LIMIT:
-        reading["longest"] = site.longest
-    return reading
+class _Reading:
+    """How the activations of one site are read: shuffled, streamed or from files, this process's share of them."""
+
+    def __init__(self, site: SiteActivations, origin: Mapping[str, str], ranks: Ranks) -> None:
+        self.bench, self.point, self.ranks = site.bench, site.point, ranks
+        config = self.bench.config
+        subject = config.subject
+        self._options: dict[str, Any] = {
+            "max_tokens": config.corpus.dictionary_tokens,
+            "context_tokens": subject.context_tokens,
+            "batch_contexts": subject.batch_contexts,
+        }
+        # said where it is not the default, so that states and activations of before are found again
+        if subject.packing != "concatenate":
+            self._options["packing"] = subject.packing
+        if subject.skip_first:
+            self._options["skip_first"] = subject.skip_first
+        if site.longest < NO_LIMIT:
+            self._options["longest"] = site.longest
+        if self.bench.subject.dtype != torch.float32:
+            origin = {**origin, "dtype": str(self.bench.subject.dtype)}
+        self.facts = {**origin, "point": str(self.point), **self._options}
+
+    def chunks(self, forward: SharedForward) -> TrainingChunks:
+        shard = (self.ranks.index, self.ranks.n)
+        return TrainingChunks(
+            self.bench.subject, self.bench.corpus, self.point, shard=shard, forward=forward, **self._options
+        )
+
+    def streamed(self, forward: SharedForward) -> ShuffleBuffer:
+        return ShuffleBuffer(self.chunks(forward), **self._shuffling)
+
+    def stored(self, store: ActivationStore) -> ShuffleBuffer:
+        return store.batches(device=self.bench.subject.device, **self._shuffling)
+
+    @property
+    def stored_facts(self) -> dict[str, Any]:
+        return {**self.facts, "shard": f"{self.ranks.index} of {self.ranks.n}"}
+
+    def folder(self, root: Path) -> Path:
+        text = json.dumps({**self.stored_facts, "dtype": self.bench.config.train.activations_dtype}, sort_keys=True)
+        return root / f"{self.point}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+    @property
+    def _shuffling(self) -> dict[str, Any]:
+        train, ranks = self.bench.config.train, self.ranks
+        which = (str(self.point),) if ranks.n == 1 else (str(self.point), ranks.index)
+        return {
+            "batch_tokens": train.batch_tokens // ranks.n,
+            "capacity_tokens": train.buffer_tokens // ranks.n,
+            "seed": derive(self.bench.config.seed, "shuffle", *which),
+        }
 
 
 class _Counted:
-    def __init__(self, chunks: TrainingChunks, bar: Bar) -> None:
-        self._chunks, self._bar = chunks, bar
+    def __init__(self, chunks: TrainingChunks, count: Callable[[int], None]) -> None:
+        self._chunks, self._count = chunks, count
 
     def __iter__(self) -> Iterator[Tensor]:
         return self.iter_from(0)
 
     def iter_from(self, n_rows: int) -> Iterator[Tensor]:
+        self._count(n_rows)
         for chunk in self._chunks.iter_from(n_rows):
-            n_rows += chunk.shape[0]
-            self._bar.update(n_rows)
+            self._count(chunk.shape[0])
             yield chunk
 
 
-def _batches(
-    site: SiteActivations, layout: RunLayout, facts: Mapping[str, Any], ranks: Ranks, progress: Progress
-) -> ShuffleBuffer:
-    """This process's share of the shuffled batches, streamed or from files."""
-    bench, point = site.bench, site.point
-    train, shard = bench.config.train, (ranks.index, ranks.n)
-    chunks = TrainingChunks(bench.subject, bench.corpus, point, shard=shard, **_reading(site))
-    which = (str(point),) if ranks.n == 1 else (str(point), ranks.index)
-    seed = derive(bench.config.seed, "shuffle", *which)
-    batch_tokens, capacity_tokens = train.batch_tokens // ranks.n, train.buffer_tokens // ranks.n
-    if train.activations == "stream":
-        return ShuffleBuffer(chunks, batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed)
-    facts = {**facts, "shard": f"{ranks.index} of {ranks.n}"}
-    folder = _folder(train.activations_dir or layout.activations, point, facts, train.activations_dtype)
-    with progress.bar(f"store {point}", total=bench.config.corpus.dictionary_tokens / ranks.n, unit="tok") as bar:
-        store = write_store(_Counted(chunks, bar), folder, dtype=train.activations_dtype, facts=facts)
-    return store.batches(
-        batch_tokens=batch_tokens, capacity_tokens=capacity_tokens, seed=seed, device=bench.subject.device
-    )
+def _store(
+    reading: Sequence[_Reading], layout: RunLayout, progress: Progress, forward: SharedForward
+) -> dict[SitePoint, ActivationStore]:
+    """The stores of all sites: found as another run left them, or written in one pass of the subject.
+
+    Raises ConfigError where the disk has not the room.
+    """
+    bench, n_ranks = reading[0].bench, reading[0].ranks.n
+    train = bench.config.train
+    root = _root(bench, layout)
+    folders = {each.point: each.folder(root) for each in reading}
+    missing = []
+    for each in reading:
+        if (folders[each.point] / INDEX_FILE).is_file():
+            progress.say(f"{each.point}: activations read again from {folders[each.point]}")
+            forward.leave(each.point)
+        else:
+            missing.append(each.point)
+    n_tokens = bench.config.corpus.dictionary_tokens
+    if missing:
+        widths = [bench.subject.width(point) for point in missing]
+        n_bytes = n_tokens * sum(widths) * getattr(torch, train.activations_dtype).itemsize
+        _require_room(root, n_bytes, f"the activations of {named(missing)}", progress)
+    n_done = 0
+    with progress.bar(f"store {named(folders)}", total=len(folders) * n_tokens / n_ranks, unit="tok") as bar:
+
+        def count(n: int) -> None:
+            nonlocal n_done
+            n_done += n
+            bar.update(n_done)
+
+        works = {
+            each.point: writing_steps(
+                _Counted(each.chunks(forward), count),
+                folders[each.point],
+                dtype=train.activations_dtype,
+                facts=each.stored_facts,
+            )
+            for each in reading
+        }
+        return in_turn(works, on_end=forward.leave)
 
 
-def _folder(root: Path, point: SitePoint, facts: Mapping[str, Any], dtype: str) -> Path:
-    text = json.dumps({**facts, "dtype": dtype}, sort_keys=True)
-    return root.expanduser() / f"{point}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+def _root(bench: Workbench, layout: RunLayout) -> Path:
+    train = bench.config.train
+    if train.activations_dir is not None:
+        return train.activations_dir.expanduser()
+    if train.activations == "shared":
+        return user_cache_path("autointerp", appauthor=False, opinion=False) / "activations"
+    return layout.activations
+
+
+def _require_room(root: Path, n_bytes: int, what: str, progress: Progress) -> None:
+    """Say the size before anything is written. Files that an interrupted writing left count as room."""
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
+    n_free = shutil.disk_usage(there).free + sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+    progress.say(f"{what}: {_size(n_bytes)} in {root}, {_size(n_free)} free")
+    if n_bytes > n_free:
+        raise ConfigError(
+            f"train.activations: {what} take {_size(n_bytes)}, and {there} has {_size(n_free)} free; lower "
+            "corpus.dictionary_tokens, give train.activations_dir on a larger disk, or set train.activations = 'stream'"
+        )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:,.1f} MB"
 
 
 def _charts(
-    bench: Workbench, point: SitePoint, configs: Configs, layout: RunLayout, facts: Mapping[str, Any]
+    bench: Workbench, configs: Mapping[SitePoint, Configs], layout: RunLayout, facts: Mapping[str, Any]
 ) -> WandbLog:
     settings = {
         name: {"dictionary": asdict(config), "training": asdict(training)}
-        for name, (config, training) in configs.items()
+        for each in configs.values()
+        for name, (config, training) in each.items()
     }
     assert bench.config.train.wandb_project is not None
     return WandbLog(
         project=bench.config.train.wandb_project,
-        name=f"{bench.config.name} {point}",
-        facts={**facts, "dictionaries": settings},
+        name=f"{bench.config.name} {named(configs)}",
+        facts={"sites": facts, "dictionaries": settings},
         directory=layout.root,
     )

@@ -1,12 +1,12 @@
 """Stage 1: the dictionaries of a run trained on its subject's activations, their firing rules fitted, both measured.
 
-All dictionaries of one site are trained in one pass; a stage that was killed goes on from its last state.
+All dictionaries are trained in one pass of the subject; a stage that was killed goes on from its last state.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from autointerp.seeds import derive
 from autointerp.stages.dictionary_quality import measure_dictionaries
 from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import ReadyDictionary, open_ready
-from autointerp.stages.site_activations import SiteActivations, open_site
-from autointerp.stages.site_training import check_ranks, forget_training, train_site
+from autointerp.stages.site_activations import SiteActivations, open_sites, settle_dtype
+from autointerp.stages.site_training import check_ranks, forget_training, train_sites
 from autointerp.stages.workbench import Workbench, open_workbench
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
@@ -33,11 +33,12 @@ from sae_core.build import FITTED_KINDS
 from sae_core.checkpoint import save_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
-from sae_core.distributed import Ranks, open_ranks
+from sae_core.distributed import open_ranks
 from sae_core.firing import draw_densities, firing_densities, fit_thresholds, live_densities
 from sae_core.randomness import generator
+from sae_core.training.cohort import Configs, TrainedDictionary
 from sae_core.training.history import write_history
-from sae_core.training.loop import TrainedDictionary, train_dictionaries
+from sae_core.training.loop import train_dictionaries
 
 __all__ = ["dismiss_followers", "run"]
 
@@ -65,27 +66,36 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         for entry in config.every_dictionary:
             points.setdefault(bench.point(entry), []).append(entry)
         origin = {"subject_hash": bench.subject.content_hash(), "corpus_hash": bench.corpus.content_hash()}
-        dictionaries: dict[str, Dictionary] = {}
-        n_tokens: dict[str, int] = {}
-        sites = {point: open_site(bench, point, progress) for point in points}
-        for point, entries in points.items():
-            trained, seen = _train_at(sites[point], entries, ready, layout, progress, origin=origin, ranks=ranks)
-            dictionaries |= trained
-            n_tokens[str(point)] = seen
+        settle_dtype(bench, list(points), progress)
+        sites = open_sites(bench, list(points), progress)
+        configs = {point: _configs(entries, bench, point) for point, entries in points.items()}
+        streamed = {point: both for point, each in configs.items() if (both := _streamed(each))}
+        trained = train_sites(sites, streamed, layout, progress, origin=origin, ranks=ranks)
     if not ranks.is_first:
         return {}
+    dictionaries: dict[str, Dictionary] = {}
+    n_tokens = {str(point): 0 for point in points}
+    for point, entries in points.items():
+        found = trained.get(point, {})
+        n_tokens[str(point)] = max((each.n_tokens for each in found.values()), default=0)
+        # what is fitted to the site's sample: a batch is too few for components
+        sampled = {name: both for name, both in configs[point].items() if name not in found}
+        if sampled:
+            found = found | train_dictionaries(sampled, [sites[point].sample], device=bench.subject.device)
+        dictionaries |= _save(entries, found, ready, bench, layout)
     with progress.bar("fit firing rules"):
-        rules = _fit_rules(bench, dictionaries, {point: site.sample for point, site in sites.items()})
+        rules = _fit_rules(bench, dictionaries, sites)
     for entry in config.every_dictionary:
         rules[entry.name].save(layout.dictionary(entry.name))
     for site in sites.values():
-        del site.sample
+        site.samples.forget()
     origins = _shown_origins(config, ready)
     measure_dictionaries(bench, points, dictionaries, rules, layout, progress, sites=sites, origins=origins)
     forget_training(layout)
     return {
         **origin,
         "device": str(bench.subject.device),
+        "dtype": str(bench.subject.dtype).removeprefix("torch."),
         "training_tokens": n_tokens,
         "seconds": round(time.monotonic() - start, 1),
     }
@@ -102,37 +112,30 @@ def dismiss_followers() -> None:
         ranks.least(0)
 
 
-def _train_at(
-    site: SiteActivations,
-    entries: list[DictionaryEntry],
-    ready: Mapping[str, ReadyDictionary],
-    layout: RunLayout,
-    progress: Progress,
-    *,
-    origin: dict[str, str],
-    ranks: Ranks,
-) -> tuple[dict[str, Dictionary], int]:
-    """The dictionaries of one site, saved, and the number of activations they were trained on."""
-    bench, point = site.bench, site.point
+def _configs(entries: Sequence[DictionaryEntry], bench: Workbench, point: SitePoint) -> Configs:
+    """What has to be made at one site."""
     width = bench.subject.width(point)
-    configs = {
+    return {
         entry.name: (_dictionary_config(entry, width, bench.config), _training_config(entry, bench.config))
         for entry in entries
         if entry.kind not in READY_KINDS | DERIVED_KINDS
     }
-    # fitted to the site's sample: a batch is too few for components
-    sampled = {name: both for name, both in configs.items() if both[0].kind in FITTED_KINDS}
-    streamed = {name: both for name, both in configs.items() if name not in sampled}
-    if not any(config.is_trained for config, _ in streamed.values()):
-        sampled, streamed = configs, {}
-    seen = 0
-    trained: dict[str, TrainedDictionary] = {}
-    if streamed:
-        trained, seen = train_site(site, streamed, layout, progress, origin=origin, ranks=ranks)
-    if sampled and ranks.is_first:
-        trained |= train_dictionaries(sampled, [site.sample], device=bench.subject.device)
-    if not ranks.is_first:
-        return {}, seen
+
+
+def _streamed(configs: Configs) -> Configs:
+    """Those that read the stream of activations, with what is built beside them; empty where none is trained."""
+    streamed = {name: both for name, both in configs.items() if both[0].kind not in FITTED_KINDS}
+    return streamed if any(config.is_trained for config, _ in streamed.values()) else {}
+
+
+def _save(
+    entries: Sequence[DictionaryEntry],
+    trained: Mapping[str, TrainedDictionary],
+    ready: Mapping[str, ReadyDictionary],
+    bench: Workbench,
+    layout: RunLayout,
+) -> dict[str, Dictionary]:
+    """Every dictionary of one site, saved."""
     made = {entry.name: ready[entry.name].dictionary for entry in entries if entry.name in ready}
     for name, result in trained.items():
         write_history(result.history, layout.dictionary(name))
@@ -143,11 +146,11 @@ def _train_at(
         if entry.kind in DERIVED_KINDS
     }
     for entry in entries:
-        metadata = _metadata(bench, point)
+        metadata = _metadata(bench, bench.point(entry))
         if source := ready.get(entry.of or entry.name):
             metadata["origin"] = source.origin.to_json(forced=source.forced)
         save_dictionary(made[entry.name], layout.dictionary(entry.name), metadata=metadata)
-    return made, seen
+    return made
 
 
 def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> dict[str, ReadyDictionary]:
@@ -181,7 +184,7 @@ def _shuffled(entry: DictionaryEntry, found: dict[str, Dictionary], config: Conf
 
 
 def _fit_rules(
-    bench: Workbench, dictionaries: dict[str, Dictionary], samples: dict[SitePoint, Tensor]
+    bench: Workbench, dictionaries: dict[str, Dictionary], sites: Mapping[SitePoint, SiteActivations]
 ) -> dict[str, FiringRules]:
     """The firing rule of every dictionary: above 0 for sparse codes, a matched quantile for dense coordinates."""
     entries = {entry.name: entry for entry in bench.config.every_dictionary}
@@ -194,12 +197,12 @@ def _fit_rules(
     for name in dictionaries.keys() - rules.keys():
         matched = _matched(entries[name])
         if matched in rules and matched not in densities:
-            densities[matched] = firing_densities(dictionaries[matched], samples[bench.point(entries[matched])])
+            densities[matched] = firing_densities(dictionaries[matched], sites[bench.point(entries[matched])].sample)
     for name, dictionary in dictionaries.items():
         if name in rules:
             continue
         entry = entries[name]
-        sample = samples[bench.point(entry)]
+        sample = sites[bench.point(entry)].sample
         target = torch.full((dictionary.n_features,), entry.density or DEFAULT_DENSITY)
         matched = _matched(entry)
         if matched in densities:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from autointerp.subject.corpus import Corpus
     from autointerp.subject.model import Subject
 
-__all__ = ["TrainingChunks", "iter_activations", "iter_training_batches", "iter_training_chunks"]
+__all__ = [
+    "SharedForward",
+    "TrainingChunks",
+    "iter_activations",
+    "iter_training_batches",
+    "iter_training_chunks",
+    "shorter",
+]
 
 
 def iter_activations(
@@ -40,8 +47,12 @@ def iter_training_chunks(
     """Activations at text positions, one chunk per batch in reading order, without sinks (norm above `longest`)."""
     for batch, per_point in iter_activations(subject, batches, [point]):
         activations = per_point[point]
-        rows = activations[batch.is_text.to(activations.device)]
-        yield rows if longest == math.inf else rows[~(rows.norm(dim=1) > longest)]
+        yield shorter(activations[batch.is_text.to(activations.device)], longest)
+
+
+def shorter(rows: Float[Tensor, "n d_in"], longest: float) -> Float[Tensor, "m d_in"]:
+    """The rows without sinks."""
+    return rows if longest == math.inf else rows[~(rows.norm(dim=1) > longest)]
 
 
 def iter_training_batches(
@@ -91,6 +102,33 @@ def iter_training_batches(
         epoch += 1
 
 
+class SharedForward:
+    """One forward per batch for readers of several points that take turns over the same batches.
+
+    What the others have not come to waits for them: as many batches as one reader is ahead of another.
+    """
+
+    def __init__(self, subject: Subject, points: Iterable[SitePoint]) -> None:
+        self._subject = subject
+        self._waiting: dict[SitePoint, dict[int, Tensor]] = {point: {} for point in points}
+
+    def rows(self, point: SitePoint, number: int, batch: PackedBatch) -> Float[Tensor, "n d_in"]:
+        """Activations of batch `number` at its text tokens. A reader asks for rising numbers."""
+        own = self._waiting.setdefault(point, {})
+        for passed in [each for each in own if each < number]:
+            del own[passed]
+        if number not in own:
+            ((_, found),) = iter_activations(self._subject, [batch], list(self._waiting))
+            is_text = batch.is_text.to(self._subject.device)
+            for each, waiting in self._waiting.items():
+                waiting[number] = found[each][is_text]
+        return own.pop(number)
+
+    def leave(self, point: SitePoint) -> None:
+        """The reader of a point has ended."""
+        self._waiting.pop(point, None)
+
+
 class TrainingChunks:
     """Activations of the dictionary role at one point, one chunk per batch of contexts; can begin at any row."""
 
@@ -107,8 +145,10 @@ class TrainingChunks:
         shard: tuple[int, int] = (0, 1),
         skip_first: int = 0,
         longest: float = math.inf,
+        forward: SharedForward | None = None,
     ) -> None:
         self._subject, self._corpus, self._point, self._longest = subject, corpus, point, longest
+        self._forward = forward or SharedForward(subject, [point])
         # one row per text token: to resume, what comes before is tokenised, but not run through the subject
         self._n_rows = -(-max_tokens // shard[1])
         self._packing: dict[str, Any] = {
@@ -124,10 +164,11 @@ class TrainingChunks:
 
     def iter_from(self, n_rows: int) -> Iterator[Float[Tensor, "batch d_in"]]:
         n_passed = 0
-        for batch in iter_training_batches(self._subject, self._corpus, max_tokens=self._n_rows, **self._packing):
+        batches = iter_training_batches(self._subject, self._corpus, max_tokens=self._n_rows, **self._packing)
+        for number, batch in enumerate(batches):
             start, n_passed = n_passed, n_passed + batch.n_tokens
             if n_passed > n_rows:
-                (chunk,) = iter_training_chunks(self._subject, [batch], self._point)
+                chunk = self._forward.rows(self._point, number, batch)
                 yield _with_others(chunk, self._longest)[max(0, n_rows - start) : self._n_rows - start]
 
 

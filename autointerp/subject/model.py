@@ -17,6 +17,7 @@ from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.bridge import boot_bridge
 from autointerp.subject.loading import load_model, load_tokenizer, locate_model, pick_device
+from autointerp.subject.plain import PlainModel, PlainPlace
 from autointerp.subject.tokens import bos_id, plain_tokenizer, special_ids
 from autointerp.subject.twins import make_twin
 from autointerp.subject.unembedding import LinearNorm, logit_effects
@@ -30,6 +31,10 @@ __all__ = ["Subject", "load_subject"]
 
 # logits held at once while a loss is computed (256 MB in float32)
 LOGIT_ENTRIES = 1 << 26
+
+# tokens of the pass that tells a site's width, and how far the plain model's values may be from the bridge's there
+PROBE_TOKENS = 8
+SAME_VALUES = 1e-4
 
 Replace = Callable[[Float[Tensor, "n d_in"]], Float[Tensor, "n d_in"]]
 
@@ -47,7 +52,8 @@ def load_subject(
     tokenizer: PreTrainedTokenizerBase | None = None,
     bridge: TransformerBridge | None = None,
 ) -> Subject:
-    """The subject that `config.model` names, in float32. `seed` makes the random twin.
+    """The subject that `config.model` names, its weights in float32; products too unless `config.dtype` is
+    `bfloat16`. `seed` makes the random twin.
 
     `hf_model` is taken over, not copied; `bridge` is read as it is. Raises SubjectError for an unknown name, damaged
     weights, a missing tokenizer, an architecture without a bridge, a context longer than the model's, an absent site,
@@ -71,6 +77,8 @@ def load_subject(
             f"of '{name}'; use {subject.max_positions} or fewer"
         )
     subject.check(SitePoint(config.site, config.layer))
+    if config.dtype == "bfloat16":
+        subject.dtype = torch.bfloat16
     return subject
 
 
@@ -103,11 +111,16 @@ class Subject:
     ) -> None:
         self.name = name
         self.device = device
+        # of matrix products; bfloat16 changes values (`subject.precision`)
+        self.dtype = torch.float32
         self.max_positions: int | None = getattr(hf_model.config.get_text_config(), "max_position_embeddings", None)
         model: Any = hf_model
         if bridge is None:
             model = model.to(torch.float32).to(device).eval()
         self._weights = dict(model.named_parameters())
+        # before the bridge takes the model's modules over
+        self._plain = PlainModel(model) if bridge is None else None
+        self._places: dict[SitePoint, PlainPlace] = {}
         self.bridge = bridge or boot_bridge(model, tokenizer=tokenizer, name=name, device=device)
         self.vocab_size = int(self.bridge.W_U.shape[1])
         self.n_layers = int(self.bridge.cfg.n_layers)
@@ -150,8 +163,9 @@ class Subject:
                 "their own"
             )
         # the width is read off a pass
-        x = self._read(torch.zeros(1, 2, dtype=torch.int64), [point]).get(point)
-        if x is None or x.shape[:2] != (1, 2):
+        probe = torch.arange(PROBE_TOKENS)[None] % self.vocab_size
+        x = self._read_bridge(probe, [point], is_exact=True).get(point)
+        if x is None or x.shape[:2] != probe.shape:
             return f"{where} holds no one vector per token"
         if out is not None and out.flatten(0, -2).shape[0] != x.shape[-1]:
             return (
@@ -159,7 +173,18 @@ class Subject:
                 f"{out.flatten(0, -2).shape[0]}"
             )
         self._widths[point] = int(x.shape[-1])
+        self._find_plain(point, probe, x)
         return None
+
+    def _find_plain(self, point: SitePoint, probe: Tensor, x: Tensor) -> None:
+        """Read the site off the plain model from now on, if it has the bridge's values there."""
+        place = None if self._plain is None else self._plain.place(point, self.bridge)
+        if self._plain is None or place is None:
+            return
+        with torch.no_grad(), self._exact():
+            found = self._plain.read(probe.to(self.device), {point: place}).get(point)
+        if found is not None and found.shape == x.shape and bool((found - x).norm() <= SAME_VALUES * x.norm()):
+            self._places[point] = place
 
     def activations(
         self, tokens: Int[Tensor, "batch pos"], points: Sequence[SitePoint]
@@ -170,12 +195,20 @@ class Subject:
         return self._read(tokens, points)
 
     def _read(self, tokens: Tensor, points: Sequence[SitePoint]) -> dict[SitePoint, Tensor]:
+        if self._plain is None or not self._places.keys() >= set(points):
+            return self._read_bridge(tokens, points)
+        with torch.no_grad(), self._precision():
+            return self._plain.read(tokens.to(self.device), {point: self._places[point] for point in points})
+
+    def _read_bridge(
+        self, tokens: Tensor, points: Sequence[SitePoint], *, is_exact: bool = False
+    ) -> dict[SitePoint, Tensor]:
         wanted = set(points)
         kept: dict[SitePoint, Tensor] = {}
         readers = {p: lambda x, hook, p=p: _keep(x, kept, point=p, n_wanted=len(wanted)) for p in wanted}
         # the pass ends at the last point
         with suppress(_Enough):
-            self._run(tokens, readers, stop=1 + max(point.layer for point in points))
+            self._run(tokens, readers, stop=1 + max(point.layer for point in points), is_exact=is_exact)
         return kept
 
     def loss(self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
@@ -221,7 +254,7 @@ class Subject:
         self.check(point)
         if SITES[point.site].way is None:
             raise SubjectError(f"{point} of '{self.name}' reaches the logits through an MLP only: no logit effects")
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self._exact():
             return logit_effects(
                 directions.to(self.device, torch.float32),
                 out=self._out_projection(point),
@@ -279,9 +312,14 @@ class Subject:
         return torch.cat(parts)
 
     def _run(
-        self, tokens: Tensor, hooks: dict[SitePoint, Callable[[Tensor, Any], Any]], *, stop: int | None = None
+        self,
+        tokens: Tensor,
+        hooks: dict[SitePoint, Callable[[Tensor, Any], Any]],
+        *,
+        stop: int | None = None,
+        is_exact: bool = False,
     ) -> Tensor:
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self._exact() if is_exact else self._precision():
             return self.bridge.run_with_hooks(
                 tokens.to(self.device),
                 return_type="logits",
@@ -289,7 +327,12 @@ class Subject:
                 fwd_hooks=[(point.hook, hook) for point, hook in hooks.items()],
             )
 
-    def _precision(self) -> AbstractContextManager[None]:
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.dtype == torch.bfloat16:
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return self._exact()
+
+    def _exact(self) -> AbstractContextManager[None]:
         # 1.4 times as fast on CPUs, where it is exact; on CUDA it would not be
         return fast_matmul(self.device) if self.device.type == "cpu" else nullcontext()
 

@@ -25,6 +25,9 @@ __all__ = ["PackedBatch", "Packing", "count_tokens", "iter_batches", "require_to
 
 Packing = Literal["concatenate", "document"]
 
+# batches whose contexts are sorted by length together, where each document has its own: little is padded then
+N_SORTED = 16
+
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
@@ -150,11 +153,12 @@ class _Packer:
     packing: Packing
     n_tokens: int = 0
     rows: list[np.ndarray] = field(default_factory=list)
+    # of each row, padding left out
+    lengths: list[int] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
     texts: list[bytes | None] = field(default_factory=list)
     row: np.ndarray | None = None
     filled: int = 0
-    longest: int = 0
 
     def add(self, encoded: Encoded) -> Iterator[PackedBatch]:
         """Place a document's tokens; yields each batch that becomes full."""
@@ -177,9 +181,8 @@ class _Packer:
         """The unfinished row, padded, in a batch that may hold fewer contexts."""
         if self.row is not None and (self.row[_DOCUMENT] >= 0).any():
             self.rows.append(self.row)
-            self.longest = self.context_tokens
-        if self.rows:
-            yield self._batch()
+            self.lengths.append(self.context_tokens)
+        yield from self._batches()
 
     def _open(self) -> None:
         self.row = np.full((5, self.context_tokens), -1, dtype=np.int64)
@@ -203,16 +206,27 @@ class _Packer:
     def _close_if_full(self, *, is_last: bool = False) -> Iterator[PackedBatch]:
         if self.row is not None and (is_last or self.filled == self.context_tokens):
             self.rows.append(self.row)
-            self.longest = max(self.longest, self.filled)
+            self.lengths.append(self.filled)
             self.row = None
-            if len(self.rows) == self.batch_contexts:
-                yield self._batch()
+            n_together = N_SORTED if self.packing == "document" else 1
+            if len(self.rows) == n_together * self.batch_contexts:
+                yield from self._batches()
 
-    def _batch(self) -> PackedBatch:
-        stacked = torch.from_numpy(np.stack(self.rows, axis=1)[:, :, : self.longest])
-        texts = tuple(text for text in self.texts if text is not None)
+    def _batches(self) -> Iterator[PackedBatch]:
+        """The rows as batches of like lengths, in reading order within each."""
+        order = np.argsort(self.lengths, kind="stable")
+        for start in range(0, len(order), self.batch_contexts):
+            yield self._batch(np.sort(order[start : start + self.batch_contexts]))
+        self.rows, self.lengths, self.documents, self.texts = [], [], [], []
+
+    def _batch(self, chosen: np.ndarray) -> PackedBatch:
+        longest = max(self.lengths[i] for i in chosen)
+        lines = np.stack([self.rows[i] for i in chosen], axis=1)[:, :, :longest]
+        is_text = lines[_DOCUMENT] >= 0
+        own, place = np.unique(lines[_DOCUMENT][is_text], return_inverse=True)
+        lines[_DOCUMENT][is_text] = place
+        stacked = torch.from_numpy(lines)
+        texts = tuple(text for i in own if (text := self.texts[i]) is not None)
         spans = stacked[_START:] if texts else None
         tokens, document, offset = stacked[:_START]
-        batch = PackedBatch(tokens, document, offset, tuple(self.documents), self.role, texts, spans)
-        self.rows, self.documents, self.texts, self.longest = [], [], [], 0
-        return batch
+        return PackedBatch(tokens, document, offset, tuple(self.documents[i] for i in own), self.role, texts, spans)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from autointerp.config.sites import SitePoint
@@ -58,23 +58,38 @@ class Sinks:
         )
 
 
-def find_sinks(subject: Subject, batches: Iterable[PackedBatch], point: SitePoint) -> Sinks | None:
-    """The sinks of a site, None where it has none.
+def find_sinks(
+    subject: Subject, batches: Iterable[PackedBatch], points: Sequence[SitePoint]
+) -> dict[SitePoint, Sinks | None]:
+    """The sinks of each site, None where it has none; one pass.
 
     Sinks are few (at most 1.5 in a context), apart (fewer norms in [longest / 2, longest] than above) and heavy (at
     least a tenth of the variance).
     """
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    rows: dict[SitePoint, list[Tensor]] = {point: [] for point in points}
+    tokens, positions = [], []
     n_contexts = 0
-    for batch, per_point in iter_activations(subject, batches, [point]):
+    for batch, found in iter_activations(subject, batches, points):
         is_text = batch.is_text
-        position = torch.arange(is_text.shape[1]).expand_as(is_text)
-        rows = per_point[point][is_text.to(per_point[point].device)].cpu()
-        parts.append((rows, batch.tokens[is_text].cpu(), position[is_text.cpu()]))
+        for point, x in found.items():
+            rows[point].append(x[is_text.to(x.device)].cpu())
+        tokens.append(batch.tokens[is_text].cpu())
+        positions.append(torch.arange(is_text.shape[1]).expand_as(is_text)[is_text.cpu()])
         n_contexts += int(is_text.any(dim=1).sum())
-    if not parts:
-        return None
-    x, tokens, positions = (torch.cat(part) for part in zip(*parts, strict=True))
+    if not tokens:
+        return dict.fromkeys(points)
+    text = torch.cat(tokens), torch.cat(positions)
+    # a site's rows are let go once they are judged
+    return {point: _sinks_among(torch.cat(rows.pop(point)), *text, n_contexts, subject) for point in points}
+
+
+def _sinks_among(
+    x: Float[Tensor, "n d_in"],
+    tokens: Int[Tensor, " n"],
+    positions: Int[Tensor, " n"],
+    n_contexts: int,
+    subject: Subject,
+) -> Sinks | None:
     norms = x.norm(dim=1)
     median = float(norms.median()) if len(norms) else 0.0
     if not median:

@@ -27,8 +27,9 @@ from sae_core.activations.store import (
 from sae_core.atomic import replace_file, write_file
 from sae_core.errors import ActivationStoreError, TrainingDataError, WidthMismatchError
 from sae_core.tensor_file import write_tensors
+from sae_core.turns import Steps, done
 
-__all__ = ["write_store"]
+__all__ = ["write_store", "writing_steps"]
 
 
 def write_store(
@@ -45,6 +46,18 @@ def write_store(
     ActivationStoreError for a store of other facts or layout, TrainingDataError without rows, WidthMismatchError for
     chunks of different widths, DictionaryWriteError for a full disk.
     """
+    return done(writing_steps(chunks, directory, dtype=dtype, rows_per_file=rows_per_file, facts=facts))
+
+
+def writing_steps(
+    chunks: Iterable[Float[Tensor, "_ _"]],
+    directory: Path | str,
+    *,
+    dtype: StoreDtype = "bfloat16",
+    rows_per_file: int = 262_144,
+    facts: Mapping[str, Any] | None = None,
+) -> Steps[ActivationStore]:
+    """As `write_store`, a chunk a step: stores of one source are written in turn (`sae_core.turns`)."""
     if dtype not in get_args(StoreDtype):
         raise ValueError(f"dtype = {dtype!r}: must be one of {get_args(StoreDtype)}")
     if rows_per_file < 1:
@@ -62,7 +75,7 @@ def write_store(
     n_kept = 0
     while _is_whole(file_of(folder, n_kept), rows_per_file, identity, n_kept):
         n_kept += 1
-    d_in, n_rows = _write_files(chunks, folder, n_kept, layout, identity)  # from file n_kept on
+    d_in, n_rows = yield from _write_files(chunks, folder, n_kept, layout, identity)  # from file n_kept on
     index = {"schema_version": STORE_SCHEMA, "identity": identity, "d_in": d_in, "n_rows": n_rows, **layout}
     replace_file(folder / INDEX_FILE, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
     return open_store(folder)
@@ -70,7 +83,7 @@ def write_store(
 
 def _write_files(
     chunks: Iterable[Tensor], folder: Path, n_kept: int, layout: Mapping[str, Any], identity: str
-) -> tuple[int, int]:
+) -> Steps[tuple[int, int]]:
     rows_per_file, dtype = layout["rows_per_file"], getattr(torch, layout["dtype"])
     width = _width_of(file_of(folder, n_kept - 1)) if n_kept else None
     held: Tensor | None = None
@@ -92,6 +105,7 @@ def _write_files(
             if n_held == rows_per_file:
                 _write_rows(file_of(folder, number), held, identity, number)
                 number, n_held = number + 1, 0
+        yield
     if held is not None and n_held:
         _write_rows(file_of(folder, number), held[:n_held], identity, number)
     if width is None or number * rows_per_file + n_held == 0:

@@ -18,8 +18,9 @@ from sae_core.errors import TrainingDataError
 from sae_core.training.cohort import Cohort, Configs, TrainedDictionary
 from sae_core.training.history import StepRecord
 from sae_core.training.resume import CheckpointPlan, SavedTraining, StateKeeper
+from sae_core.turns import Steps, done
 
-__all__ = ["TrainedDictionary", "train_dictionaries"]
+__all__ = ["TrainedDictionary", "train_dictionaries", "training_steps"]
 
 
 def train_dictionaries(
@@ -49,6 +50,36 @@ def train_dictionaries(
     activations or for a loss not finite, WidthMismatchError, TrainingStateError for a damaged state or one of other
     settings.
     """
+    return done(
+        training_steps(
+            configs,
+            batches,
+            device=device,
+            sample=sample,
+            on_step=on_step,
+            on_batch=on_batch,
+            record_every_steps=record_every_steps,
+            checkpoint=checkpoint,
+            resume=resume,
+            ranks=ranks,
+        )
+    )
+
+
+def training_steps(
+    configs: Configs,
+    batches: Iterable[Float[Tensor, "_ d_in"]],
+    *,
+    device: str | torch.device = "auto",
+    sample: Float[Tensor, "n_sample d_in"] | None = None,
+    on_step: Callable[[str, StepRecord], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+    record_every_steps: int = 10,
+    checkpoint: CheckpointPlan | None = None,
+    resume: bool = True,
+    ranks: Ranks = ALONE,
+) -> Steps[dict[str, TrainedDictionary]]:
+    """As `train_dictionaries`, a batch a step: trainings on several streams take turns (`sae_core.turns`)."""
     stream = BatchStream(batches, ranks=ranks)
     keeper = None
     if checkpoint is not None:
@@ -73,6 +104,7 @@ def train_dictionaries(
             on_batch(n_rows)
         if keeper is not None and whole.running and keeper.is_due(whole.n_steps):
             keeper.save(whole.n_steps, training=whole.state(with_sample=is_sample_kept), stream=stream.state())
+        yield
         batch = stream.next_batch() if whole.running else None
     if keeper is not None and (saved is None or saved.stream is not None):
         keeper.save(whole.n_steps, training=whole.state(with_sample=is_sample_kept), stream=None)

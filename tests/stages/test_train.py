@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -17,14 +18,18 @@ from autointerp import pipeline
 from autointerp.board.quality_file import DENSITY_DECADES, load_quality
 from autointerp.board.quality_table import read_quality
 from autointerp.config.loading import parse_config
+from autointerp.config.sites import SitePoint
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError, SubjectError
 from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
-from autointerp.stages import site_training
+from autointerp.stages import site_activations, site_training
 from autointerp.stages import train as stage
+from autointerp.stages.workbench import open_workbench
+from autointerp.subject import activations
 from autointerp.subject.activations import TrainingChunks
+from autointerp.subject.packing import PackedBatch
 from sae_core import config as core
 from sae_core.distributed import Ranks
 from sae_core.errors import MissingPackageError, TrainingStateError
@@ -83,7 +88,7 @@ def contents(layout: RunLayout) -> dict[str, bytes]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after_batches: int) -> None:
     """Break off the training after so many batches."""
-    train = site_training.train_dictionaries
+    train = site_training.training_steps
     n_batches = 0
 
     def broken(*arguments: Any, on_batch: Any, **options: Any) -> Any:
@@ -96,7 +101,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after_batches: int) -> None:
 
         return train(*arguments, on_batch=count, **options)
 
-    monkeypatch.setattr(site_training, "train_dictionaries", broken)
+    monkeypatch.setattr(site_training, "training_steps", broken)
 
 
 def test_a_killed_stage_goes_on_by_itself(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +181,105 @@ def test_activations_on_disk_serve_several_runs(world: World, tmp_path: Path, mo
     assert len(list(kept.iterdir())) == 1
 
 
+TWO_SITES = [{"name": "resid", "kind": "topk", "n_features": 30, "k": 4, "site": "resid_post"}]
+
+
+def with_two_sites(world: World, **train: Any) -> Config:
+    tree = world.tree | {"train": world.tree["train"] | train}
+    return parse_config(tree | {"dictionaries": [*world.tree["dictionaries"], *TWO_SITES]})
+
+
+def count_forwards(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
+    """Of every batch that is read for training: its number, and the points it is read at."""
+    n_run: list[tuple[int, list[str]]] = []
+    rows = activations.SharedForward.rows
+    read = activations.iter_activations
+
+    def counted(self: activations.SharedForward, point: SitePoint, number: int, batch: PackedBatch) -> torch.Tensor:
+        def seen(subject: Any, batches: Any, points: list[SitePoint]) -> Any:
+            n_run.append((number, sorted(map(str, points))))
+            return read(subject, batches, points)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(activations, "iter_activations", seen)
+            return rows(self, point, number, batch)
+
+    monkeypatch.setattr(activations.SharedForward, "rows", counted)
+    return n_run
+
+
+@pytest.mark.parametrize("kind", ["stream", "disk"])
+def test_sites_are_trained_from_one_pass_as_if_alone(
+    kind: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_run = count_forwards(monkeypatch)
+    layout = RunLayout(tmp_path)
+    facts = run(with_two_sites(world, activations=kind), layout)
+    assert facts["training_tokens"] == {"mlp_post.0": 5000, "resid_post.0": 5000}
+    assert [number for number, _ in n_run] == list(range(len(n_run))) and len(n_run) == -(-5000 // (8 * 46))
+    assert all(points == ["mlp_post.0", "resid_post.0"] for _, points in n_run)
+    if kind == "stream":
+        alone, together = contents(world.whole), contents(layout)
+        assert {name: together[name] for name in alone} == alone
+
+
+def test_sites_that_were_killed_go_on_from_where_each_was(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, layout = RunLayout(tmp_path / "whole"), RunLayout(tmp_path / "killed")
+    run(with_two_sites(world), whole)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 12)  # the first site is one batch ahead
+        with pytest.raises(KeyboardInterrupt):
+            run(with_two_sites(world, checkpoint_every_s=0.0), layout)
+    run(with_two_sites(world, checkpoint_every_s=0.0), layout)
+    assert contents(layout) == contents(whole)
+
+
+def test_activations_in_the_cache_serve_other_seeds(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first, second = KeptProgress(), KeptProgress()
+    run(with_two_sites(world, activations="shared"), RunLayout(tmp_path / "first"), first)
+    written = [json.loads(path.read_text()) for path in (tmp_path / "cache").rglob("index.json")]
+    size = sum(2 * index["n_rows"] * index["d_in"] for index in written) / 1e6
+    assert f"the activations of mlp_post.0, resid_post.0: {size:.1f} MB in {tmp_path}/cache" in "\n".join(first.said)
+    monkeypatch.setattr(TrainingChunks, "iter_from", None)  # a forward would fail
+    other = with_two_sites(world, activations="shared").model_copy(update={"seed": 7})
+    run(other, RunLayout(tmp_path / "second"), second)
+    again = [line for line in second.said if "activations read again from" in line]
+    assert [line.split(":")[0] for line in again] == ["mlp_post.0", "resid_post.0"]
+    assert not any("free" in line for line in second.said), "nothing is written"
+
+
+def test_a_store_that_the_disk_has_no_room_for_is_refused_before_it_is_written(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_training.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    layout = RunLayout(tmp_path / "run")
+    with pytest.raises(
+        ConfigError, match=r"mlp_post\.0 take .* MB, and .* has 0\.0 MB free; lower corpus\.dictionary_tok"
+    ):
+        run(world.config(activations="disk"), layout)
+    assert not layout.activations.exists()
+
+
+@pytest.mark.parametrize(("least", "dtype"), [(0.0, "bfloat16"), (1.01, "float32")])
+def test_bfloat16_is_taken_by_itself_only_where_firings_stay(
+    least: float, dtype: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_activations, "has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr(site_activations, "LEAST_SAME_FRAC", least)
+    layout = pipeline.run(world.config(), out=tmp_path, last="train")
+    assert read_manifest(layout)["stages"]["train"]["dtype"] == dtype
+    (line,) = [line for line in layout.log.read_text().splitlines() if "in bfloat16" in line]
+    assert "of the firings are the same" in line and ("taken" in line) == (dtype == "bfloat16")
+    bench = open_workbench(world.config())
+    site_activations.keep_dtype(bench, layout)
+    assert bench.subject.dtype == getattr(torch, dtype), "the harvest reads what the training read"
+
+
 def test_autocast_reaches_the_dictionaries(world: World, tmp_path: Path) -> None:
     layout = RunLayout(tmp_path)
     run(world.config(autocast="bf16"), layout)
@@ -220,7 +324,7 @@ def test_two_processes_train_one_run(world: World, tmp_path: Path) -> None:
     in_processes(2, work)
     in_processes(2, work)  # done before: nobody is left waiting
     assert read_manifest(layout)["stages"]["train"]["training_tokens"] == {"mlp_post.0": 5000}
-    assert (layout.root / "log.txt").read_text().count("subject ") == 1
+    assert (layout.root / "log.txt").read_text().count(" layer(s), on ") == 1
     assert not layout.training.exists()
     for name in ("sae", "topk"):
         found, alone = (read_history(each.dictionary(name)) for each in (layout, world.whole))

@@ -120,6 +120,20 @@ def test_packed_by_document_every_context_holds_one(documents, byte_tokenizer) -
     assert sum(batch.n_tokens for batch in short) == 100
 
 
+def test_packed_by_document_contexts_of_one_batch_are_of_like_length(byte_tokenizer) -> None:
+    documents = [Document(f"d{i}", "test", "a b" * (1 + 7 * i % 40)) for i in range(200)]
+    batches = pack(documents, byte_tokenizer, packing="document", context_tokens=64)
+    assert collected(batches) == collected(pack(documents, byte_tokenizer))
+    n_places = sum(batch.tokens.numel() for batch in batches)
+    n_used = sum(batch.n_tokens + len(batch.tokens) for batch in batches)
+    assert n_used > 0.9 * n_places
+    for batch in batches:
+        order = [int(name[1:]) for name in batch.documents]
+        assert order == sorted(order) and set(batch.document.unique().tolist()) <= {-1, *range(len(order))}
+    tokens = {batch.n_tokens for batch in pack(documents[:50], byte_tokenizer, packing="document", max_tokens=90)}
+    assert sum(tokens) == 90, "the first tokens of the corpus, whatever their order"
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_packed_by_document_a_text_is_read_as_if_it_stood_alone(family, subjects, byte_tokenizer) -> None:
     """What is before it, and what pads it, changes nothing."""

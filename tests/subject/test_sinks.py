@@ -52,7 +52,7 @@ def _contexts(subject: Subject, corpus: Corpus) -> list[PackedBatch]:
 
 def test_planted_sinks_are_found(sunk: Subject, corpus: Corpus) -> None:
     contexts = _contexts(sunk, corpus)
-    sinks = find_sinks(sunk, contexts, POINT)
+    sinks = find_sinks(sunk, contexts, [POINT])[POINT]
     assert sinks is not None
     n_contexts = sum(len(batch.tokens) for batch in contexts)
     assert (sinks.n, sinks.positions) == (n_contexts, {"0": n_contexts})
@@ -66,7 +66,7 @@ def test_a_site_that_is_mostly_silent_has_no_sinks(tmp_path: Path, corpus: Corpu
     tokens, positions = (torch.zeros_like(part) for part in _planted())
     positions[0, 2] = 90.0
     silent = _subject(tmp_path / "model", tokens=tokens, positions=positions)
-    assert find_sinks(silent, _contexts(silent, corpus), POINT) is None
+    assert find_sinks(silent, _contexts(silent, corpus), [POINT])[POINT] is None
 
 
 def test_batches_without_sinks_hold_all_other_text(sunk: Subject, corpus: Corpus) -> None:
@@ -109,7 +109,7 @@ def test_what_is_no_sink(what: str, corpus: Corpus, tmp_path: Path) -> None:
     contexts = _contexts(subject, corpus)
     if what == "a trifle":
         contexts[3].tokens[1, 7] = 0
-    assert find_sinks(subject, contexts, POINT) is None
+    assert find_sinks(subject, contexts, [POINT])[POINT] is None
 
 
 def test_the_builtin_subject_has_none() -> None:
@@ -117,4 +117,4 @@ def test_the_builtin_subject_has_none() -> None:
     builtin = open_corpus(CorpusConfig())
     contexts = list(iter_training_batches(subject, builtin, max_tokens=4096, context_tokens=128, batch_contexts=16))
     for site in ("resid_pre", "resid_mid", "resid_post", "mlp_post", "mlp_out", "attn_z", "attn_out"):
-        assert find_sinks(subject, contexts, SitePoint(site, 0)) is None
+        assert find_sinks(subject, contexts, [SitePoint(site, 0)])[SitePoint(site, 0)] is None
