@@ -11,10 +11,10 @@ import hashlib
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig
+from autointerp.explain.counting import with_counts
 from autointerp.explain.explainer import Explainer, Reading
 from autointerp.explain.prompted import WindowlessSettings
 from autointerp.judges.offline.pattern import ALGORITHM
-from autointerp.judges.offline.pattern_language import render_pattern
 from autointerp.judges.offline.pattern_learning import learn_pattern
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.choosing import distinct
@@ -39,6 +39,6 @@ class PatternExplainer(Explainer):
     def explain(self, evidence: Evidence, rng: np.random.Generator) -> Reading:
         """The pattern, or `missing` if no window fires."""
         firing = tuple(map(show, distinct(evidence.select("explain", "top", "bin"))))
-        silent = tuple(map(show, distinct(evidence.select("explain", "near_miss", "random"))))
-        elements = learn_pattern(ExplainTask(firing, silent, top_logits=(), bottom_logits=()))
-        return Reading(render_pattern(elements)) if elements else Reading(None, "missing")
+        silent = tuple(map(show, distinct(evidence.select("explain", "near_miss"))))
+        pattern = learn_pattern(with_counts(ExplainTask(firing, silent, top_logits=(), bottom_logits=()), evidence))
+        return Reading(None, "missing") if pattern is None else Reading(pattern.render())

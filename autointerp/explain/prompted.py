@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.explain.counting import with_counts
 from autointerp.explain.explainer import Explainer, reask_explanation
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ExplainTask
@@ -64,7 +65,8 @@ class PromptedExplainer(Explainer):
             return ()
         limit, temperature = self._config.max_tokens, self._config.temperature
         messages = self._prompt.render(**shown.values)
-        return (Request(task=shown.task, messages=messages, max_tokens=limit, temperature=temperature),)
+        task = with_counts(shown.task, evidence) if shown.task.windows else shown.task
+        return (Request(task=task, messages=messages, max_tokens=limit, temperature=temperature),)
 
     def reask(self, request: Request, replies: Sequence[Reply]) -> Request | None:
         """The next request after a reply without explanation, at most `explain.reasks` times."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SimilarityTask",
     "SimulateTask",
     "Task",
+    "TokenCount",
 ]
 
 LABELS = ("0", "1")
@@ -38,10 +39,21 @@ class ShownWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Firing and all occurrences of a token in the text to explain from."""
+
+    token: str
+    n_firing: int
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainTask:
     """Explain a feature from windows and promoted tokens.
 
-    `raised` and `lowered` become more and less likely with the feature pinned high. What is not shown is empty.
+    `raised` and `lowered` become more and less likely with the feature pinned high. `counts`, most firings first, and
+    `background`, random silent windows, are for judges that calculate; prompts need not hold them. What is not shown
+    is empty.
     """
 
     windows: tuple[ShownWindow, ...]
@@ -50,15 +62,20 @@ class ExplainTask:
     bottom_logits: tuple[str, ...]
     raised: tuple[str, ...] = ()
     lowered: tuple[str, ...] = ()
+    counts: tuple[TokenCount, ...] = ()
+    background: tuple[ShownWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Text to judge, as a whole, at the span `mark`, or at all spans of `marks`."""
+    """Text to judge, as a whole, at the span `mark`, or at all spans of `marks`. `starts`: where its tokens begin, in
+    characters, if known.
+    """
 
     text: str
     mark: tuple[int, int] | None = None
     marks: tuple[tuple[int, int], ...] = ()
+    starts: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

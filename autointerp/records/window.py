@@ -112,6 +112,8 @@ class Window:
         """
         raw, n = self.text.encode(), len(self.token_ids)
         edges = [0, *self.token_starts[1:n], len(raw)]
+        if len(raw) == len(self.text):  # one byte per character
+            return list(pairwise(edges))
         for index in range(1, n):
             while edges[index] < len(raw) and raw[edges[index]] & 0xC0 == 0x80:
                 edges[index] += 1

@@ -8,7 +8,7 @@ from typing import Any
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
-from autointerp.prompting.marking import mark, quote
+from autointerp.prompting.marking import mark, quote, token_starts
 from autointerp.prompting.parsing import Bit, diagnose, find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.prompting.refusals import is_refusal
@@ -72,7 +72,9 @@ class ListScorer(PromptedScorer):
 
     def _passage(self, item: Item) -> Passage:
         window = item.window
-        return Passage(window.text, window.character_span(window.candidate) if self._has_marks else None)
+        if self._has_marks:
+            return Passage(window.text, window.character_span(window.candidate))
+        return Passage(window.text, starts=token_starts(window))
 
 
 def _marked(passage: Passage) -> str:

@@ -15,7 +15,7 @@ from autointerp.errors import ConfigError
 from autointerp.explain.opening import check_explainer_settings
 from autointerp.judges.offline.scripted import oracle
 from autointerp.judges.offline.truth import Truth
-from autointerp.judges.tasks import ExplainTask
+from autointerp.judges.tasks import ExplainTask, TokenCount
 from autointerp.planning import make_plan
 from autointerp.prompting.templates import load_prompt
 from autointerp.seeds import stream
@@ -57,7 +57,7 @@ def test_windows_of_the_explain_role_alone_are_shown(name: str) -> None:
     told = words_of(ask(FEATURE, name))
     task = ask(FEATURE, name).task
     assert isinstance(task, ExplainTask)
-    shown = {"".join(window.tokens) for window in (*task.windows, *task.silent_windows)}
+    shown = {"".join(window.tokens) for window in (*task.windows, *task.silent_windows, *task.background)}
     assert not shown & held_out
     assert not [text for text in held_out if json.dumps(text, ensure_ascii=False) in told]
     if name in WITHOUT_WINDOWS:
@@ -132,6 +132,16 @@ def test_silent_windows_tell_the_context(name: str) -> None:
     evidence = make_feature(fires_after("ing", " walk"), n_documents=1000)
     text = explain(evidence, name).text or ""
     assert text.startswith('fires on -"ing" directly after " walk"'), text
+
+
+@pytest.mark.parametrize("name", PROMPTED)
+def test_counts_go_with_windows_and_with_nothing_else(name: str) -> None:
+    task = ask(FEATURE, name).task
+    assert isinstance(task, ExplainTask)
+    assert task.counts == (() if name in WITHOUT_WINDOWS else (TokenCount(" return", 7, 9),))
+    silent = {"".join(window.tokens) for window in task.background}
+    assert silent <= {window.text for window in FEATURE.select("explain", "random")}
+    assert bool(silent) == (name not in WITHOUT_WINDOWS)
 
 
 @pytest.mark.parametrize("name", PROMPTED)

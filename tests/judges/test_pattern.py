@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from statistics import mean
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,14 +19,17 @@ from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.judge import Judge, Reply, Request
 from autointerp.judges.offline.pattern import PatternJudge, open_judge
-from autointerp.judges.offline.pattern_language import Element, parse_pattern, render_pattern
+from autointerp.judges.offline.pattern_language import Element, Pattern, parse_pattern
 from autointerp.judges.offline.pattern_learning import MAX_ELEMENTS, learn_pattern
-from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow
+from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask, ShownWindow, SimulateTask, TokenCount
+from autointerp.prompting.marking import token_starts
+from autointerp.records.evidence import TokenUse
 from autointerp.records.verdict import Verdict
 from autointerp.runs.reply_record import Account
 from autointerp.score import detection, marked
 from autointerp.scoring import score_features
-from tests.score.planted import Rule, fires_after, fires_on, make_evidence
+from autointerp.stats.lookup import fit_token_rule
+from tests.score.planted import PLACES, Rule, fires_after, fires_on, make_evidence
 
 
 class Direct:
@@ -44,8 +52,16 @@ def shown(*pieces: str, fired: dict[int, float]) -> ShownWindow:
     return ShownWindow(pieces, tuple(fired.get(index, 0.0) for index in range(len(pieces))))
 
 
+def learn(*windows: ShownWindow, silent: tuple[ShownWindow, ...] = (), **counts: tuple[int, int]) -> Pattern:
+    """From firing windows, random silent ones, and (firing, all) occurrences of tokens that a space precedes."""
+    known = tuple(TokenCount(f" {token}", n_firing, n) for token, (n_firing, n) in counts.items())
+    pattern = learn_pattern(ExplainTask(windows, (), (), (), counts=known, background=silent))
+    assert pattern is not None
+    return pattern
+
+
 def explain(*windows: ShownWindow) -> list[Element]:
-    return learn_pattern(ExplainTask(windows, (), (), ()))
+    return list(learn(*windows).elements)
 
 
 ELEMENTS = st.builds(
@@ -56,12 +72,15 @@ ELEMENTS = st.builds(
     context=st.none() | st.text(min_size=1, max_size=6),
     is_near=st.just(False),
     strength=st.integers(1, 10),
+    share=st.integers(1, 990),
 )
+CUTS = st.integers(0, 5000)
 
 
-@given(st.lists(ELEMENTS, min_size=1, max_size=5))
-def test_a_pattern_is_read_back_as_it_was_written(elements: list[Element]) -> None:
-    assert parse_pattern(render_pattern(elements)) == elements
+@given(st.lists(ELEMENTS, min_size=1, max_size=5), CUTS, CUTS, CUTS)
+def test_a_pattern_is_read_back_as_it_was_written(elements: list[Element], text: int, mark: int, token: int) -> None:
+    pattern = Pattern(tuple(elements), text, mark, token)
+    assert parse_pattern(pattern.render()) == pattern
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -116,8 +135,10 @@ def test_a_token_that_also_stands_unfired_gets_its_context() -> None:
     windows = [
         shown(" f", str(i), ")", ":", " w", " else", ":", " z", str(i), " q", " r", fired={3: 5.0}) for i in range(8)
     ]
-    (element,) = explain(*windows)
-    assert (element.token, element.context) == (":", ")")
+    in_context, alone = explain(*windows)
+    assert (in_context.token, in_context.context) == (":", ")")
+    assert (alone.token, alone.context) == (":", None)
+    assert in_context.share > 900 > 200 > alone.share
 
 
 def test_edges_are_learnt_from_what_stands_beside_the_token() -> None:
@@ -129,8 +150,8 @@ def test_edges_are_learnt_from_what_stands_beside_the_token() -> None:
 
 def test_a_single_window_and_silence() -> None:
     assert [e.token for e in explain(shown("a", "b", "c", fired={1: 2.0}))] == ["b"]
-    assert explain(shown("a", "b", fired={})) == []
-    assert explain() == []
+    assert learn_pattern(ExplainTask((shown("a", "b", fired={}),), (), (), ())) is None
+    assert learn_pattern(ExplainTask((), (), (), ())) is None
 
 
 def test_many_tokens_are_cut_to_the_strongest() -> None:
@@ -139,6 +160,43 @@ def test_many_tokens_are_cut_to_the_strongest() -> None:
     assert 0 < len(elements) <= MAX_ELEMENTS
     assert elements[0].token == " t59"
     assert all(first.strength >= second.strength for first, second in pairwise(elements))
+
+
+def test_shares_are_those_of_the_role_and_not_of_the_windows_shown() -> None:
+    windows = [shown(" a", " b", f" w{i}", fired={0: 1.0, 1: 1.0}) for i in range(5)]
+    elements = {e.token: e.share for e in learn(*windows, a=(90, 99), b=(5, 99), c=(30, 59)).elements}
+    assert [elements[token] for token in (" a", " b", " c")] == [900, 50, 500]
+
+
+def test_a_text_fires_from_the_sum_of_shares_that_parts_firing_from_silent_windows() -> None:
+    """One of the two tokens stands in every silent window, both in every firing one."""
+    firing = [shown(" a", " b", f" w{i}", fired={0: 1.0}) for i in range(10)]
+    silent = tuple(shown(f" v{i}", (" a", " b")[i % 2], fired={}) for i in range(10))
+    pattern = learn(*firing, silent=silent, a=(30, 99), b=(20, 99))
+    assert 300 < pattern.text_from <= 500
+    told = pattern.render()
+    assert answer(told, *(Passage(text) for text in (" a b", " a x", " b x", " x"))) == [1, 0, 0, 0]
+
+
+def test_a_text_is_read_by_its_tokens_where_they_are_known() -> None:
+    told = 'fires on "in"~ (10, 60%); texts from 60%, marks from 5%, tokens from 30%'
+    text = " in string"
+    assert answer(told, Passage(text, starts=(0, 1, 3))) == [1]
+    assert answer(told, Passage(text, starts=(0, 3)), Passage(text)) == [0, 1]
+
+
+def test_one_marked_token_and_every_token_have_thresholds_of_their_own() -> None:
+    told = 'fires on " a" (10, 20%), on " b" (10, 40%); texts from 60%, marks from 15%, tokens from 30%'
+    one, other = Passage(" a b", (0, 2)), Passage(" x b", (0, 2))
+    assert answer(told, one, other) == [1, 0]
+    assert answer(told, one, Passage(" a b", (2, 4))) == [0, 1]
+    task = SimulateTask(told, " a b", ((0, 2), (2, 4)))
+    assert json.loads(asyncio.run(PatternJudge().ask(Request(task, (), max_tokens=9))).text)["activations"] == [0, 10]
+
+
+def test_patterns_without_shares_stay_readable() -> None:
+    assert parse_pattern('fires on " a" (10)') == Pattern((Element(" a"),))
+    assert parse_pattern("a whale") is None
 
 
 def f1(verdicts: list[Verdict]) -> float:
@@ -194,6 +252,36 @@ def test_planted_features_score_high_and_foreign_explanations_low(rule: Rule, n_
         own = f1([v for v in verdicts if v.scorer == scorer and v.control is None])
         shuffled = f1([v for v in verdicts if v.scorer == scorer and v.control == "shuffled"])
         assert own >= least > shuffled + 0.2, (scorer, own, shuffled)
+
+
+def seldom(pieces: Sequence[str], index: int) -> bool:
+    """Always on one token, and every fifth place of four frequent ones."""
+    return pieces[index] == " return" or (pieces[index] in (" the", " a", ".", ",") and index % 5 == 0)
+
+
+def test_tokens_that_seldom_fire_are_told_as_well_as_by_the_best_list_of_tokens() -> None:
+    judged, listed = [], []
+    for feature in range(8):
+        evidence = make_evidence(seldom, n_documents=400, length=12, feature=feature)
+        windows = [replace(w, kind="random") if w.kind == "near_miss" else w for w in evidence.windows]
+        read = [
+            cell for w in windows if w.role == "explain" for cell in zip(w.token_texts(), w.activations, strict=True)
+        ]
+        n_tokens, n_firing = Counter(token for token, _ in read), Counter(token for token, value in read if value > 0)
+        uses = tuple(TokenUse(PLACES[token], token, n, n_tokens[token]) for token, n in n_firing.most_common())
+        evidence = replace(evidence, windows=tuple(windows), token_uses=uses)
+        (request,) = open_explainer(ExplainerConfig(), ExplainConfig()).requests(evidence, np.random.default_rng(0))
+        told = asyncio.run(PatternJudge().ask(request)).text.removeprefix("[EXPLANATION]: ")
+        asked = evidence.select("score")
+        said = answer(told, *(Passage(w.text, starts=token_starts(w)) for w in asked))
+        rule = fit_token_rule(evidence, task="detection")
+        judged.append(balanced([w.is_firing for w in asked], said))
+        listed.append(balanced([w.is_firing for w in asked], [rule.calls_firing(w) for w in asked]))
+    assert mean(judged) > mean(listed) > 0.7
+
+
+def balanced(truth: list[bool], said: Sequence[float]) -> float:
+    return mean(mean(bool(a) == t for t, a in zip(truth, said, strict=True) if t == side) for side in (True, False))
 
 
 def test_it_is_a_judge_without_models_and_options() -> None:

@@ -1,4 +1,5 @@
-"""Judge `pattern`: explains and predicts by patterns of tokens, after Neuron2Graph (Foote et al. 2023).
+"""Judge `pattern`: explains and predicts by patterns of tokens, after Neuron2Graph (Foote et al. 2023), with how often
+each fires.
 
 Explanations without a pattern are matched by their quoted strings, else by their longer words.
 """
@@ -12,7 +13,7 @@ from typing import Any
 
 from autointerp.errors import ConfigError
 from autointerp.judges.judge import Capabilities, Reply, Request
-from autointerp.judges.offline.pattern_language import Element, parse_pattern, render_pattern
+from autointerp.judges.offline.pattern_language import Element, Pattern, parse_pattern
 from autointerp.judges.offline.pattern_learning import learn_pattern
 from autointerp.judges.offline.trial_answers import answer_trial, as_score_task, find_groups, find_odd_one
 from autointerp.judges.tasks import (
@@ -27,7 +28,7 @@ from autointerp.judges.tasks import (
 
 __all__ = ["PatternJudge", "open_judge"]
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Part of every cache key; raise it when answers change."""
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
@@ -74,9 +75,9 @@ class PatternJudge:
 
 def explain(task: ExplainTask) -> str:
     """Pattern of the windows; without windows, the promoted tokens."""
-    elements = learn_pattern(task)
-    if elements:
-        return f"[EXPLANATION]: {render_pattern(elements)}"
+    pattern = learn_pattern(task)
+    if pattern is not None:
+        return f"[EXPLANATION]: {pattern.render()}"
     promoted = dict.fromkeys((*task.top_logits, *task.raised))
     if task.windows or not promoted:
         return "No token fires in these windows."
@@ -85,31 +86,31 @@ def explain(task: ExplainTask) -> str:
 
 def predict(task: ScoreTask) -> list[int]:
     """1 or 0 per passage."""
-    elements = parse_pattern(task.explanation)
-    if elements:
-        return [int(_matches(elements, passage)) for passage in task.passages]
-    terms = _terms(task.explanation)
-    return [int(_mentions(terms, passage)) for passage in task.passages]
+    pattern = parse_pattern(task.explanation)
+    if pattern is None:
+        terms = _terms(task.explanation)
+        return [int(_mentions(terms, passage)) for passage in task.passages]
+    if task.asks == "promotes":  # entries of the vocabulary need not be the tokens it fires on
+        return [int(pattern.total(passage.text) >= pattern.text_from) for passage in task.passages]
+    is_every_token = len({passage.text for passage in task.passages}) == 1 < len(task.passages)
+    mark_from = pattern.token_from if is_every_token else pattern.mark_from
+    return [int(_fires(pattern, passage, mark_from)) for passage in task.passages]
 
 
 def simulate(task: SimulateTask) -> list[int]:
-    """Strength of the strongest element matching at each mark, else 0."""
-    elements = parse_pattern(task.explanation)
-    if not elements:
+    """Strength of the element matching at each mark, else 0."""
+    pattern = parse_pattern(task.explanation)
+    if pattern is None:
         return [HIGHEST * answer for answer in predict(task.as_marks())]
-    return [
-        max((element.strength for element in elements if element.matches_mark(task.text, mark)), default=0)
-        for mark in task.marks
-    ]
+    found = [pattern.at(task.text, *mark) for mark in task.marks]
+    return [element.strength if element and element.share >= pattern.token_from else 0 for element in found]
 
 
-def _matches(elements: list[Element], passage: Passage) -> bool:
-    if passage.marks:  # most of the marked tokens, as an explanation seldom covers all that a feature fires on
-        matching = [_matches(elements, Passage(passage.text, mark)) for mark in passage.marks]
-        return 2 * sum(matching) >= len(matching)
-    if passage.mark is None:
-        return any(element.matches_text(passage.text) for element in elements)
-    return any(element.matches_mark(passage.text, passage.mark) for element in elements)
+def _fires(pattern: Pattern, passage: Passage, mark_from: int) -> bool:
+    text, marks = passage.text, passage.marks or ((passage.mark,) if passage.mark else ())
+    if not marks:
+        return pattern.total(text, passage.starts) >= pattern.text_from
+    return sum(pattern.share(text, *mark) for mark in marks) >= mark_from * len(marks)
 
 
 def _terms(explanation: str) -> list[str]:
@@ -127,8 +128,7 @@ def _mentions(terms: list[str], passage: Passage) -> bool:
     if passage.mark is not None:
         marked = passage.text[passage.mark[0] : passage.mark[1]].strip().lower()
         return bool(marked) and any(marked == term.strip().lower() for term in terms)
-    text = passage.text.lower()
-    return any(Element(term.lower(), left="", right="").matches_text(text) for term in terms)
+    return Pattern(tuple(Element(term.lower()) for term in terms)).total(passage.text.lower()) > 0
 
 
 def open_judge(model: str | None, options: Mapping[str, Any]) -> PatternJudge:

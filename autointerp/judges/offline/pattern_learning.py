@@ -1,247 +1,175 @@
-"""Learning a feature's pattern from shown windows (judge `pattern`).
+"""Learning a feature's pattern from shown windows and token counts (judge `pattern`).
 
-A token that fires on most occurrences becomes an element. A context is required where nearly all firings share a rare
-one, or where one separates firing from silent occurrences. Settings are chosen per feature by cross-validation.
+A token's share of firing occurrences is that of the whole role. Where a context separates its firing occurrences from
+its silent ones, the share is changed by Bayes' rule: the odds, times how much likelier the context is where it fires.
+What is called firing is calibrated on the windows. All of them are of the role explain.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import product
-from math import comb
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import log
 
-from autointerp.judges.offline.pattern_language import Element, Join, is_inside_word
-from autointerp.judges.offline.pattern_windows import Context, Occurrence, Windows, read_windows
+from autointerp.judges.offline.pattern_language import Element, Join, Pattern, is_inside_word
+from autointerp.judges.offline.pattern_windows import Context, Occurrence, Windows, count_contexts, read_windows
 from autointerp.judges.tasks import ExplainTask
 
 __all__ = ["MAX_ELEMENTS", "learn_pattern"]
 
-MAX_ELEMENTS = 24
-"""Elements kept, by activation; more would be unreadable."""
+MAX_ELEMENTS = 32
+"""Elements kept; more would be unreadable."""
 
-N_FOLDS = 5
-_GAIN = 0.02
-"""Least cross-validated gain of a less cautious setting."""
+MAX_CONTEXTS = 3
+MIN_WINDOWS = 3
+"""Windows in which a token fires after a context, at least."""
+_LEVEL = 0.01
+"""Chance of a context where none tells anything, roughly (a likelihood ratio, Bonferroni-corrected)."""
+_PRIOR = 2.0
+"""Occurrences at the context's share of all tokens, added to what is counted."""
+_MOST, _LEAST = 0.99, 0.001
+_SURE = 0.9
+"""Share from which a token needs no context."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """Least number of windows an element fires in, and least firing share of its occurrences."""
-
-    support: int
-    precision: float
-    has_context: bool
-
-
-_GRID = [_Settings(s, p, c) for c, p, s in product((True, False), (0.5, 0.8, 0.25), (1, 2))]
+_BaseRate = Callable[[Context], float]
+"""Share of all tokens in a context."""
 
 
-MIN_SHARED_WINDOWS = 3
-UNCOVERED_FRAC = 0.1
-"""Share of firings that may lack the required contexts."""
-
-_Cover = tuple[str | None, bool, list[Occurrence]]
-"""Context, whether only near, and the firings covered."""
-
-
-def learn_pattern(task: ExplainTask) -> list[Element]:
-    """Strongest elements first; empty when nothing fires."""
-    windows = read_windows((*task.windows, *task.silent_windows))
-    highest = max((o.activation for occurrences in windows.by_window for o in occurrences), default=0.0)
+def learn_pattern(task: ExplainTask) -> Pattern | None:
+    """The pattern, most telling tokens first; None when nothing fires."""
+    windows = read_windows((*task.windows, *task.silent_windows, *task.background))
+    highest = max((o.activation for row in windows.by_window for o in row), default=0.0)
     if highest <= 0.0:
-        return []
-    everything = frozenset(range(len(windows.by_window)))
-    folds = [frozenset(i for i in everything if i % N_FOLDS == fold) for fold in range(min(N_FOLDS, len(everything)))]
-    settings, best = _GRID[0], -1.0
-    splits = [_Split(windows, fold, everything) for fold in folds] if len(folds) > 1 else []
-    for candidate in _GRID if splits else ():
-        value = _cross_validate(splits, candidate)
-        if value > best + _GAIN:
-            settings, best = candidate, value
-    whole = _firing_tokens(windows, everything, highest=highest)
-    elements = _fit(whole, settings)
-    if not elements:  # what was asked for is never met: the one token that carries most of the activation
-        # no setting is met: the one token that carries most of the activation
-        elements = _fit(whole, _Settings(1, 0.0, False))[:1]
-    return elements[:MAX_ELEMENTS]
+        return None
+    shown = windows.by_window[: len(windows.by_window) - len(task.background)]
+    n_by_context, n_shown = count_contexts(shown), sum(map(len, shown))
+    counts = _count(task, windows)
+
+    def rank(token: str) -> tuple[float, float, str]:
+        n_firing, n_tokens = counts[token]
+        carried = sum(o.activation for o in windows.by_token.get(token, ()))
+        return -n_firing * n_firing / (n_tokens + 1), -carried, token
+
+    elements: list[Element] = []
+    for token in sorted(counts, key=rank):
+        n_firing, n_tokens = counts[token]
+        occurrences, share = windows.by_token.get(token, []), n_firing / (n_tokens + 1)
+        elements += _elements(
+            token, occurrences, lambda context: n_by_context[context] / n_shown, share=share, highest=highest
+        )
+        if len(elements) >= MAX_ELEMENTS:
+            break
+    return _calibrate(Pattern(tuple(elements[:MAX_ELEMENTS])), windows, task)
 
 
-_Found = tuple[float, Element]
-"""Activation carried, and the element."""
+def _count(task: ExplainTask, windows: Windows) -> dict[str, tuple[int, int]]:
+    """Firing and all occurrences by firing token: of the role, else of the windows."""
+    counts = {
+        token: (sum(o.activation > 0.0 for o in windows.by_token[token]), len(windows.by_token[token]))
+        for token in windows.firing()
+    }
+    return counts | {count.token: (count.n_firing, count.n_tokens) for count in task.counts if count.n_firing}
 
 
-class _FiringToken:
-    def __init__(self, token: str, occurrences: list[Occurrence], windows: Windows, *, highest: float) -> None:
-        self._token, self._windows, self._highest = token, windows, highest
-        self._n_occurrences = len(occurrences)
-        self._fired = [o for o in occurrences if o.activation > 0.0]
-        self._silent = [o for o in occurrences if o.activation <= 0.0]
-        self.n_windows = len({o.window for o in self._fired})
-        self._telling: dict[float, list[_Found]] = {}
+def _elements(
+    token: str, occurrences: Sequence[Occurrence], base_rate: _BaseRate, *, share: float, highest: float
+) -> list[Element]:
+    """One per telling context, then the token alone."""
+    fired = [o for o in occurrences if o.activation > 0.0]
+    silent = [o for o in occurrences if o.activation <= 0.0]
+    left, right = _joins(fired or silent)
+    elements: list[Element] = []
 
-    def elements(self, settings: _Settings) -> list[_Found]:
-        """By shared contexts, else the token alone, else telling contexts."""
-        if self.n_windows < settings.support:
-            return []
-        if settings.has_context and self._sharing:
-            return self._sharing
-        if len(self._fired) >= settings.precision * self._n_occurrences:
-            return self._plain
-        if not settings.has_context:
-            return []
-        # right half of the time is the least that tells anything
-        precision = max(settings.precision, 0.5)
-        if precision not in self._telling:
-            covers = _telling_contexts(self._fired, self._silent, precision=precision)
-            self._telling[precision] = self._found(covers)
-        return self._telling[precision]
+    def add(share: float, covered: Sequence[Occurrence], context: str | None = None, is_near: bool = False) -> None:
+        mean = sum(o.activation for o in covered) / max(1, len(covered))
+        strength = max(1, min(10, round(10 * mean / highest)))
+        elements.append(Element(token, left, right, context, is_near, strength, max(1, round(1000 * share))))
 
-    @cached_property
-    def _sharing(self) -> list[_Found]:
-        return self._found(_shared_contexts(self._fired, self._windows))
-
-    @cached_property
-    def _plain(self) -> list[_Found]:
-        return self._found([(None, False, self._fired)])
-
-    @cached_property
-    def _joins(self) -> tuple[Join, Join]:
-        return _joins(self._fired)
-
-    def _found(self, covers: list[_Cover]) -> list[_Found]:
-        elements = []
-        for context, is_near, covered in covers:
-            carried = sum(o.activation for o in covered)
-            strength = max(1, min(10, round(10 * carried / len(covered) / self._highest)))
-            elements.append((carried, Element(self._token, *self._joins, context, is_near, strength)))
-        return elements
+    share = min(share, _MOST)
+    while share < _SURE and len(elements) < MAX_CONTEXTS and (found := _telling(fired, silent, base_rate)):
+        context, if_firing, if_silent = found
+        add(_updated(share, if_firing / if_silent), [o for o in fired if context in o.contexts], *context)
+        share = _updated(share, (1 - if_firing) / (1 - if_silent))
+        fired, silent = ([o for o in rows if context not in o.contexts] for rows in (fired, silent))
+    if share >= _LEAST:
+        add(share, fired)
+    return elements
 
 
-def _firing_tokens(windows: Windows, used: frozenset[int], *, highest: float) -> list[_FiringToken]:
-    """`highest` is the activation of strength 10."""
-    tokens = []
-    for token in windows.firing:
-        occurrences = [o for o in windows.by_token[token] if o.window in used]
-        if any(o.activation > 0.0 for o in occurrences):
-            tokens.append(_FiringToken(token, occurrences, windows, highest=highest))
-    return tokens
+def _updated(share: float, likelihood_ratio: float) -> float:
+    odds = share / (1 - share) * likelihood_ratio
+    return min(_MOST, odds / (1 + odds))
 
 
-def _fit(tokens: list[_FiringToken], settings: _Settings) -> list[Element]:
-    """Elements by the activation they carry, largest first."""
-    carried = [item for token in tokens for item in token.elements(settings)]
-    carried.sort(key=lambda item: (-item[0], item[1].token, item[1].context or ""))
-    return [element for _, element in carried]
+def _telling(
+    fired: list[Occurrence], silent: list[Occurrence], base_rate: _BaseRate
+) -> tuple[Context, float, float] | None:
+    """The context that tells most, and its share of the firing and of the silent occurrences."""
+    if len({o.window for o in fired}) < MIN_WINDOWS:
+        return None
+    n_fired, n_silent = (Counter(context for o in rows for context in o.contexts) for rows in (fired, silent))
+    n_windows = Counter(context for context, _ in {(context, o.window) for o in fired for context in o.contexts})
+    best: tuple[float, Context, float, float] | None = None
+    least = log(max(1, len(n_fired)) / _LEVEL)
+    for context in sorted(context for context, n in n_windows.items() if n >= MIN_WINDOWS):
+        base = _PRIOR * base_rate(context)
+        p = (n_fired[context] + base) / (len(fired) + _PRIOR)
+        q = (n_silent[context] + base) / (len(silent) + _PRIOR)
+        if p <= q or p >= 1.0:
+            continue
+        gain = round(len(fired) * (p * log(p / q) + (1 - p) * log((1 - p) / (1 - q))), 9)
+        if gain >= least:
+            best, least = (gain, context, p, q), gain + 1e-9  # of equals the first
+    return None if best is None else best[1:]
 
 
-def _joins(fired: list[Occurrence]) -> tuple[Join, Join]:
+def _joins(occurrences: list[Occurrence]) -> tuple[Join, Join]:
     # a window's edge tells nothing about joins
-    left = {is_inside_word(o.text[o.start - 1], o.token[0]) for o in fired if o.start > 0}
-    right = {is_inside_word(o.token[-1], o.text[o.end]) for o in fired if o.end < len(o.text)}
+    left = {is_inside_word(o.text[o.start - 1], o.token[0]) for o in occurrences if o.start > 0}
+    right = {is_inside_word(o.token[-1], o.text[o.end]) for o in occurrences if o.end < len(o.text)}
     joins: dict[frozenset[bool], Join] = {frozenset({True}): "-", frozenset({False, True}): "~"}
     return joins.get(frozenset(left), ""), joins.get(frozenset(right), "")
 
 
-def _shared_contexts(fired: list[Occurrence], windows: Windows) -> list[_Cover]:
-    """At most three contexts that cover nearly all firings, or none.
-
-    Contexts are accepted at p <= 0.01 by the binomial tail at their share of all tokens, Bonferroni-corrected.
-    """
-    chosen: list[_Cover] = []
-    left = fired
-    while len(left) > UNCOVERED_FRAC * len(fired):
-        if len({o.window for o in left}) < MIN_SHARED_WINDOWS or len(chosen) == 3:
-            return []
-        covers = _by_context(left)
-        ranked = sorted(
-            (
-                (_tail(len(covered), len(left), windows.base_rate(context)) * len(covers), context)
-                for context, covered in covers.items()
-                if len({o.window for o in covered}) >= MIN_SHARED_WINDOWS
-            ),
-            key=lambda item: (item[0], item[1][1], item[1][0]),
-        )
-        if not ranked or ranked[0][0] > 0.01:
-            return []
-        context = ranked[0][1]
-        chosen.append((*context, covers[context]))
-        left = [o for o in left if o not in covers[context]]
-    return chosen
+def _calibrate(pattern: Pattern, windows: Windows, task: ExplainTask) -> Pattern:
+    """With the shares from which texts, marks and tokens are called firing, where silent windows tell."""
+    rows = [[(pattern.share(o.text, o.start, o.end), o.activation) for o in row] for row in windows.by_window]
+    firing = [row for row in rows if any(activation > 0.0 for _, activation in row)]
+    # near misses, which are silent by choice, stand among the shown ones
+    silent = rows[-len(task.background) :] if task.background else rows[len(task.windows) :]
+    token_from = _best_f1([cell for row in (*firing, *silent) for cell in row])
+    if not silent:
+        return replace(pattern, token_from=token_from)
+    texts = ([sum(share for share, _ in row) for row in rows] for rows in (firing, silent))
+    strongest = [max(row, key=lambda cell: cell[1])[0] for row in firing]
+    mark_from = _best_cut(strongest, [share for row in silent for share, _ in row])
+    return replace(pattern, text_from=_best_cut(*texts), mark_from=mark_from, token_from=token_from)
 
 
-def _telling_contexts(fired: list[Occurrence], silent: list[Occurrence], *, precision: float) -> list[_Cover]:
-    """Contexts that separate firing from silent occurrences, with the firings covered; greedy, best first."""
-    n_silent = Counter(context for o in silent for context in o.contexts)
-    n_fired = Counter(context for o in fired for context in o.contexts)
-    chosen: list[_Cover] = []
-    left = fired
-    while left:
-        covers = {
-            context: covered
-            for context, covered in _by_context(left).items()
-            # a context seen in one window only is no evidence
-            if len({o.window for o in covered}) >= 2
-            and n_fired[context] >= precision * (n_fired[context] + n_silent[context])
-        }
-        if not covers:
-            break
-        # A touching token before a near word of the same worth, then by name: the order is always the same.
-        best = min(covers, key=lambda context: (n_silent[context] - len(covers[context]), context[1], context[0]))
-        chosen.append((*best, covers[best]))
-        left = [o for o in left if o not in covers[best]]
-    return chosen
+def _best_cut(firing: list[int], silent: list[int]) -> int:
+    """The value from which on calling firing has the highest mean of F1 and balanced accuracy, at equal counts."""
+    n_firing, n_silent = Counter(firing), Counter(silent)
+    n_hits = n_alarms = cut = 0
+    best = 0.0
+    for value in sorted({*firing, *silent}, reverse=True):
+        n_hits, n_alarms = n_hits + n_firing[value], n_alarms + n_silent[value]
+        hits, alarms = n_hits / len(firing), n_alarms / len(silent)
+        worth = round(2 * hits / (1 + hits + alarms) + (1 + hits - alarms) / 2, 9)
+        if worth > best:
+            best, cut = worth, value
+    return cut
 
 
-def _by_context(occurrences: list[Occurrence]) -> dict[Context, list[Occurrence]]:
-    covers: dict[Context, list[Occurrence]] = defaultdict(list)
-    for occurrence in occurrences:
-        for context in occurrence.contexts:
-            covers[context].append(occurrence)
-    return covers
-
-
-def _tail(k: int, n: int, rate: float) -> float:
-    """P(X >= k) for a binomial X."""
-    return sum(comb(n, i) * rate**i * (1.0 - rate) ** (n - i) for i in range(k, n + 1))
-
-
-class _Split:
-    """Tokens for fitting without one fold, and that fold."""
-
-    def __init__(self, windows: Windows, fold: frozenset[int], everything: frozenset[int]) -> None:
-        self.tokens = _firing_tokens(windows, everything - fold, highest=1.0)
-        left_out = [o for index in fold for o in windows.by_window[index]]
-        fires = [o for o in left_out if o.activation > 0.0]
-        self.firing_windows = {o.window for o in fires}
-        self.n_fires, self.n_tokens, self.n_windows = len(fires), len(left_out), len(fold)
-        self._by_token: dict[str, list[Occurrence]] = defaultdict(list)
-        for occurrence in left_out:
-            self._by_token[occurrence.token].append(occurrence)
-        self._called: dict[Element, list[Occurrence]] = {}
-
-    def called(self, element: Element) -> list[Occurrence]:
-        """Occurrences in the fold that the element matches."""
-        if element not in self._called:
-            occurrences = self._by_token.get(element.token, ())
-            self._called[element] = [o for o in occurrences if element.matches_at(o.text, o.start, o.end)]
-        return self._called[element]
-
-
-def _cross_validate(splits: list[_Split], settings: _Settings) -> float:
-    """Mean of F1 over tokens and balanced accuracy over windows on left-out folds."""
-    n_true = n_false = n_hit = 0
-    for split in splits:
-        elements = _fit(split.tokens, settings)[:MAX_ELEMENTS]
-        called = {o for element in elements for o in split.called(element)}
-        n_right = sum(o.activation > 0.0 for o in called)
-        n_true, n_false = n_true + n_right, n_false + len(called) - n_right
-        n_hit += len({o.window for o in called} & split.firing_windows)
-    n_fires, n_tokens = (sum(getattr(split, name) for split in splits) for name in ("n_fires", "n_tokens"))
-    n_firing = sum(len(split.firing_windows) for split in splits)
-    f1 = 2 * n_true / max(1, n_true + n_false + n_fires)
-    length = n_tokens / max(1, sum(split.n_windows for split in splits))
-    # share of silent windows without a false alarm, from the rate per token
-    specificity = (1 - n_false / max(1, n_tokens - n_fires)) ** length
-    return (f1 + (n_hit / max(1, n_firing) + specificity) / 2) / 2
+def _best_f1(tokens: list[tuple[int, float]]) -> int:
+    """The share of highest F1 over tokens, the highest of equals."""
+    n_by_share = Counter(share for share, _ in tokens)
+    n_right = Counter(share for share, activation in tokens if activation > 0.0)
+    n_fires, n_called, n_true = sum(n_right.values()), 0, 0
+    best, cut = 0.0, 1000
+    for share in sorted((share for share in n_by_share if share), reverse=True):
+        n_called, n_true = n_called + n_by_share[share], n_true + n_right[share]
+        f1 = 2 * n_true / (n_called + n_fires)
+        if f1 > best:
+            best, cut = f1, share
+    return cut
