@@ -68,6 +68,8 @@ def convert_gguf(path: Path, folder: Path) -> None:
                 path.parent, dtype=torch.float32, output_loading_info=True, **where, **blocks
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **where)
+        except ImportError as error:  # accelerate
+            raise InputError(f"{path}: {_first_line(error)}; run {how_to_install('models')}") from error
         except (*_FAULTS, RuntimeError) as error:
             raise _damaged(path, _first_line(error)) from error
     if info["missing_keys"]:

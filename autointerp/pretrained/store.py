@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = ["file_sha256", "find_kept", "keep", "kept_path", "models_folder", "ne
 
 # says where the model came from and how its files were written
 _RECORD = "kept.json"
+# age of what a killed process has left
 _ABANDONED_S = 24 * 3600.0
 
 
@@ -75,9 +76,10 @@ def workspace() -> Iterator[Path]:
     """A folder beside the models, removed at the end. Raises InputError where there can be none."""
     with _naming_the_cache():
         models_folder().mkdir(parents=True, exist_ok=True)
-        for old in models_folder().glob(".work-*"):  # of a killed process
-            if time.time() - old.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(old, ignore_errors=True)
+        for old in models_folder().glob(".work-*"):
+            with suppress(OSError):  # another process has removed it
+                if time.time() - old.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(old, ignore_errors=True)
         work = Path(tempfile.mkdtemp(prefix=".work-", dir=models_folder()))
     try:
         yield work

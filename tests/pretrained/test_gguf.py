@@ -14,7 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autointerp.config.tree import SubjectConfig
-from autointerp.errors import InputError, SubjectError
+from autointerp.errors import ConfigError, InputError, SubjectError
+from autointerp.judges.in_process.local import open_judge
 from autointerp.pretrained import store
 from autointerp.pretrained.gguf import convert_gguf, unpacked_gguf
 from autointerp.subject.model import load_subject
@@ -72,6 +73,14 @@ def test_a_file_is_a_subject_and_its_special_tokens_no_text(plain: Path) -> None
         logits = made.tiny_llama()(tokens).logits[:, :-1]
     wanted = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
     assert torch.allclose(subject.loss(tokens, mask)[:, 1:].flatten(), wanted, atol=1e-5)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_is_a_local_judge(plain: Path, tmp_path: Path) -> None:
+    judge = open_judge(str(plain), {})
+    assert judge.capabilities.has_likelihoods and judge.capabilities.model == str(plain)
+    with pytest.raises(ConfigError, match=r"judge local:.*absent\.gguf: .* does not exist"):
+        open_judge(str(tmp_path / "absent.gguf"), {})
 
 
 def test_the_same_content_is_converted_once(plain: Path, tmp_path: Path, cache: Path, monkeypatch) -> None:

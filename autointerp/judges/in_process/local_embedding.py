@@ -166,6 +166,7 @@ def open_judge(model: str | None, options: Mapping[str, Any]) -> LocalEmbeddingJ
     checked = read_options("local_embedding", LocalEmbeddingOptions, options)
     if model is None:
         raise ConfigError(
-            "judge 'local_embedding' needs a model: write local_embedding:DIRECTORY, or a name of the hub's cache"
+            "judge 'local_embedding' needs a model: write local_embedding:DIRECTORY, a name of the hub's cache, or "
+            "local_embedding:all-minilm-l6-v2 after `autointerp subject fetch all-minilm-l6-v2`"
         )
     return LocalEmbeddingJudge(model, options=checked)
