@@ -230,17 +230,23 @@ def _unscored(sections: Sequence[Section]) -> list[str]:
 
 
 def _about_dictionaries(sections: Sequence[Section]) -> list[str]:
-    origins, poor = {}, {}
+    origins, poor, rare = {}, {}, {}
     for standing in (standing for section in sections for standing in section.standings):
         quality = standing.entry.get("quality") or {}
         if (origin := origin_of(standing.entry)) is not None:
             origins[standing.label] = origin
         if quality.get("loss_recovered") is not None and (quality.get("normalised_mse") or 0) > ALARMING_ERROR:
             poor[standing.label] = f"{quality['normalised_mse']:.2f}"
+        if cluster := quality.get("ultralow"):
+            rare[standing.label] = f"{cluster['live_frac']:.0%} (under {cluster['limit']:.2g} of the tokens)"
     lines = [f"Not trained here: {'; '.join(f'{label} is {origin}' for label, origin in origins.items())}."]
     lines += [
         "Hardly better than the mean activation (normalised error): "
         f"{', '.join(f'{label} {error}' for label, error in poor.items())}; was the dictionary made for this model, "
         "place and scaling of activations?"
     ]
-    return [line for line, is_so in zip(lines, (origins, poor), strict=True) if is_so]
+    lines += [
+        "Live features of an ultralow-density cluster, which fire far more rarely than the others and mean little: "
+        f"{', '.join(f'{label} {share}' for label, share in rare.items())}; harvest.density draws others."
+    ]
+    return [line for line, is_so in zip(lines, (origins, poor, rare), strict=True) if is_so]

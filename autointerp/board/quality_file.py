@@ -15,6 +15,9 @@ __all__ = ["DENSITY_DECADES", "FidelityRecord", "QualityRecord", "SinksRecord", 
 
 DENSITY_DECADES = (-7.0, 0.0)  # range of the histogram of densities in powers of ten
 
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""95%, both ends."""
+
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Count = Annotated[int, Field(ge=0)]
 
@@ -30,6 +33,8 @@ class FidelityRecord(BaseModel):
     mean: float | None = None
     recovered_zero_frac: float | None = None
     recovered_mean_frac: float | None = None
+    recovered_zero_interval: Interval | None = None
+    recovered_mean_interval: Interval | None = None
 
 
 class SinksRecord(BaseModel):
@@ -46,6 +51,16 @@ class SinksRecord(BaseModel):
     tokens: dict[str, int]
 
 
+class UltralowRecord(BaseModel):
+    """An ultralow-density cluster (`sae_core.ultralow.UltralowCluster`)."""
+
+    model_config = ConfigDict(strict=True)
+
+    limit: Annotated[float, Field(gt=0.0)]
+    n_features: _Count
+    live_frac: _Share
+
+
 class QualityRecord(BaseModel):
     """A dictionary on held-out activations; None for undefined figures, and for `fidelity` without splicing."""
 
@@ -53,12 +68,17 @@ class QualityRecord(BaseModel):
 
     kind: str
     n_features: _Count
+    n_tokens: _Count | None = None
     l0: Annotated[float, Field(ge=0.0)] | None
     fvu: Annotated[float, Field(ge=0.0)] | None
     explained_variance: Annotated[float, Field(le=1.0)] | None
     dead_frac: _Share | None
     density_histogram: list[_Count] = []
     """Live features by firing rate, in bins of equal width over DENSITY_DECADES."""
+    intervals: dict[str, Interval] = {}
+    """Of fvu, l0 and dead_frac."""
+    ultralow: UltralowRecord | None = None
+    """None where no mode of rare features stands apart."""
     fidelity: FidelityRecord | None = None
     origin: dict[str, str | list[str]] | None = None
     """The source of a dictionary trained elsewhere."""

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -42,6 +41,11 @@ class QualityRow:
     explained_variance: float | None  # 1 - squared error over variance
     loss_recovered: float | None  # share of the loss between zero ablation (0) and the subject (1)
     dead_frac: float | None  # share of features that never fired
+    # half the 95% intervals; None before they were measured
+    l0_margin: float | None = None
+    explained_variance_margin: float | None = None
+    loss_recovered_margin: float | None = None
+    dead_frac_margin: float | None = None
 
 
 def read_quality(layout: RunLayout) -> list[QualityRow]:
@@ -60,8 +64,8 @@ def render_quality(rows: Sequence[QualityRow], format: str = "table") -> str:
     frame = pd.DataFrame([asdict(row) for row in rows])
     if format == "csv":
         return frame.map(csv_cell).to_csv(index=False).rstrip("\n")
-    cells = [[_cell(name, value) for name, value in asdict(row).items()] for row in rows]
-    heads = [_HEADS[name] for name in frame.columns]
+    cells = [[_cell(row, name) for name in _HEADS] for row in rows]
+    heads = list(_HEADS.values())
     if format == "md":
         return "\n".join(markdown_table(heads, cells, rule="| --- | --- |" + " ---: |" * (len(heads) - 2)))
     if format != "table":
@@ -85,12 +89,20 @@ def _row(layout: RunLayout, name: str) -> QualityRow:
         explained_variance=record.explained_variance if record.fidelity else None,
         loss_recovered=record.fidelity.recovered_zero_frac if record.fidelity else None,
         dead_frac=record.dead_frac,
+        l0_margin=_margin(record.intervals.get("l0")),
+        explained_variance_margin=_margin(record.intervals.get("fvu")) if record.fidelity else None,
+        loss_recovered_margin=_margin(record.fidelity.recovered_zero_interval) if record.fidelity else None,
+        dead_frac_margin=_margin(record.intervals.get("dead_frac")),
     )
 
 
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name == "dead_frac":
-        return f"{value:.1%}"
-    return {"l0": f"{value:.1f}"}.get(name, f"{value:.3f}") if isinstance(value, float) else str(value)
+def _margin(interval: Sequence[float] | None) -> float | None:
+    return None if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _cell(row: QualityRow, name: str) -> str:
+    value, margin = getattr(row, name), getattr(row, f"{name}_margin", None)
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    form = {"dead_frac": ".1%", "l0": ".1f"}.get(name, ".3f")
+    return f"{value:{form}}" + ("" if margin is None else f" ±{margin:{form}}")

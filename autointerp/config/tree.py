@@ -113,6 +113,9 @@ class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_
     """With `disk` or `shared`: number type of the files."""
     activations_dir: Path | None = None
     """With `disk` or `shared`: the folder of the files, kept for other runs."""
+    quality_tokens: Positive | None = None
+    """Held-out activations (role score) on which dictionaries are measured; the loss is measured on a quarter of them.
+    None takes a sixteenth of `corpus.dictionary_tokens`, at least 16,384 and at most 65,536."""
     wandb_project: str | None = None
     """The Weights & Biases project that shows the training."""
 
@@ -127,6 +130,9 @@ class HarvestConfig(Section):
 
     n_features: Positive | Literal["all"] = 200
     """Live features drawn per dictionary."""
+    density: tuple[Fraction, Fraction] | None = None
+    """Firing rates, lowest and highest, of the features drawn; None draws at any rate. An ultralow-density cluster
+    (a mode of features that fire far more rarely than the others) is told of and left out by it."""
     window_left: Count = 16
     """Tokens of a window before its maximum; see window_right."""
     window_right: Count = 15
@@ -160,6 +166,12 @@ class HarvestConfig(Section):
     """Strength of pinning: mean divergence of the next token's distribution, in nats."""
     min_firing: Positive = 20
     """Fewest firings over the evidence; a feature with fewer counts as dead and is not drawn."""
+
+    @model_validator(mode="after")
+    def _check_density(self) -> HarvestConfig:
+        if self.density is not None and self.density[0] >= self.density[1]:
+            raise ValueError(f"density = {list(self.density)}: the lowest rate comes first, and is below the highest")
+        return self
 
 
 class Config(Section):

@@ -16,7 +16,8 @@ __all__ = ["Effects", "find_effects", "strongest_effects", "text_tokens"]
 
 Effects = tuple[tuple[TokenEffect, ...], tuple[TokenEffect, ...]]
 
-LOGITS_AT_ONCE = 1 << 24
+# logit effects held at once
+LOGITS_AT_ONCE = 1 << 22
 
 
 @runtime_checkable
@@ -55,14 +56,24 @@ def strongest_effects(
     """(top, bottom) of each row among the entries `shown`, strongest first, equal ones by token id."""
     n = min(n_logits, len(shown))
     logits = logits.float().cpu()[:, shown]
-    ordered = logits.sort(dim=1, descending=True, stable=True)
-    low = logits.sort(dim=1, stable=True)
+    sides = [(places, logits.gather(1, places)) for places in (_largest(logits, n), _largest(-logits, n))]
     return [
-        (_records(values, shown[places], text), _records(low_values, shown[low_places], text))
-        for values, places, low_values, low_places in zip(
-            ordered.values[:, :n], ordered.indices[:, :n], low.values[:, :n], low.indices[:, :n], strict=True
-        )
+        (_records(high, shown[top], text), _records(low, shown[bottom], text))
+        for top, high, bottom, low in zip(*sides[0], *sides[1], strict=True)
     ]
+
+
+def _largest(values: Float[Tensor, "n shown"], n: int) -> Int[Tensor, "n chosen"]:
+    """The places of the `n` largest values of each row, in order; of equal ones the first."""
+    if not n:
+        return torch.zeros(len(values), 0, dtype=torch.int64)
+    found = values.topk(n, dim=1)
+    # `topk` takes any of those that equal the last one
+    is_tied = (values >= found.values[:, -1:]).sum(dim=1) > n
+    places = found.indices.sort(dim=1).values
+    places[is_tied] = values[is_tied].sort(dim=1, descending=True, stable=True).indices[:, :n]
+    order = values.gather(1, places).sort(dim=1, descending=True, stable=True).indices
+    return places.gather(1, order)
 
 
 def _records(logits: Tensor, tokens: Tensor, text: TokenText) -> tuple[TokenEffect, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 
 from autointerp.config.tree import HarvestConfig
@@ -30,6 +31,7 @@ from autointerp.records.evidence import Evidence, FiringRule, TokenUse
 from autointerp.records.window import ACTIVATING, Window
 from autointerp.seeds import stream
 from autointerp.subject.tokens import TokenText
+from sae_core.ultralow import find_ultralow
 
 __all__ = ["HarvestSubject", "LoadedDictionary", "Need", "build_evidence", "counted_evidence", "harvest"]
 
@@ -73,6 +75,9 @@ def harvest(
         plans = {
             name: plan_windows(name, counts, config, loaded=dictionaries[name]) for name, counts in statistics.items()
         }
+    for name, counts in statistics.items():
+        if warning := _about_drawn(plans[name].features, counts):
+            shown.say(f"warning: {name}: {warning}")
     n_read = max((int(counts.n_tokens.sum()) for counts in statistics.values()), default=None)
     harvests = collect_windows(
         subject, dictionaries, open_batches, plans=plans, config=config, seed=seed, n_tokens=n_read, progress=shown
@@ -177,6 +182,22 @@ def counted_evidence(
             )
         )
     return rows
+
+
+def _about_drawn(features: np.ndarray, statistics: FeatureStatistics) -> str | None:
+    """What to say where most features drawn are of an ultralow-density cluster."""
+    densities = statistics.densities
+    cluster = find_ultralow(torch.from_numpy(densities))
+    if cluster is None or not len(features):
+        return None
+    n = int((densities[features] < cluster.limit).sum())
+    if n <= len(features) / 2:
+        return None
+    return (
+        f"{n} of the {len(features)} features drawn are of an ultralow-density cluster (fire on less than "
+        f"{cluster.limit:.2g} of the tokens, as {cluster.live_frac:.0%} of the live features): harvest.density = "
+        f"[{cluster.limit:.2g}, 1.0] draws others"
+    )
 
 
 def _token_uses(statistics: FeatureStatistics, feature: int, text: TokenText) -> tuple[TokenUse, ...]:

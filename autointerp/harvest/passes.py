@@ -122,7 +122,7 @@ def plan_windows(
 ) -> Plan:
     """The plan of one dictionary from the statistics of all shards; with neighbours only where `loaded` is given."""
     n = None if config.n_features == "all" else config.n_features
-    features = statistics.draw(n, min_firing=config.min_firing)
+    features = statistics.draw(n, min_firing=config.min_firing, density=config.density)
     low, high = statistics.range(features)
     near_tokens = tuple(near_tokens_of(statistics, int(f)) for f in features)
     if loaded is None:

@@ -75,11 +75,13 @@ class FeatureStatistics:
         self.tokens.merge(other.tokens)
         self.together.merge(other.together)
 
-    def draw(self, n: int | None, *, min_firing: int) -> np.ndarray:
+    def draw(self, n: int | None, *, min_firing: int, density: tuple[float, float] | None = None) -> np.ndarray:
         """The first `n` live features of the drawing order (None: all), ascending. Live ones fire `min_firing` times or
-        more.
+        more, and at a rate within `density`.
         """
         is_live = self.n_firing.sum(axis=0) >= min_firing
+        if density is not None:
+            is_live &= (self.densities >= density[0]) & (self.densities <= density[1])
         return np.sort(self.order[is_live[self.order]][:n])
 
     def range(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,6 +89,11 @@ class FeatureStatistics:
         low, high = self.minimum[:, features].min(axis=0), self.maximum[:, features].max(axis=0)
         never = high <= 0
         return np.where(never, 1.0, low), np.where(never, 1.0, high)
+
+    @property
+    def densities(self) -> np.ndarray:
+        """[n_features] over both roles."""
+        return self.n_firing.sum(axis=0) / max(1, self.n_tokens.sum())
 
     def density(self, feature: int) -> float:
         return float(self.n_firing[:, feature].sum() / max(1, self.n_tokens.sum()))

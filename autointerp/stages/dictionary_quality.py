@@ -14,17 +14,21 @@ from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout, write_text
 from autointerp.stages.site_activations import SiteActivations
 from autointerp.stages.workbench import Workbench
-from autointerp.subject.activations import iter_training_chunks
-from autointerp.subject.fidelity import Fidelity, measure_fidelities
-from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sinks import iter_without_sinks
+from autointerp.subject.activations import iter_activations
+from autointerp.subject.fidelity import Fidelity, LossSample
+from autointerp.subject.sinks import leave_out
 from sae_core.dictionary import Dictionary
 from sae_core.quality import Quality, QualityMeter
+from sae_core.ultralow import UltralowCluster, find_ultralow
 
 __all__ = ["measure_dictionaries"]
 
-QUALITY_TOKENS = 65_536
-FIDELITY_TOKENS = 16_384
+# the share of the training tokens that are measured on by default, and its bounds: enough for intervals, and little
+# beside training
+SAMPLE_SHARE = 16
+FEWEST_TOKENS, MOST_TOKENS = 16_384, 65_536
+# the loss costs a pass for each dictionary
+LOSS_SHARE = 4
 
 # above it a dictionary hardly does better than the mean activation
 ALARMING_FVU = 0.9
@@ -43,38 +47,52 @@ def measure_dictionaries(
 ) -> None:
     """Write `quality.json` of every dictionary and say a line about each sparse one. `origins` stands beside the
     figures.
+
+    One forward serves all sites. The loss is measured on the first quarter of the tokens.
     """
-    heldout, few = (_batches(bench, n) for n in (QUALITY_TOKENS, FIDELITY_TOKENS))
+    wanted = bench.config.train.quality_tokens or sample_tokens(bench.config.corpus.dictionary_tokens)
+    n_tokens = min(wanted, bench.tokens_per_role)
+    meters = {
+        entry.name: QualityMeter(dictionaries[entry.name], thresholds=rules[entry.name].threshold)
+        for entries in points.values()
+        for entry in entries
+    }
+    samples = {point: LossSample(bench.subject, point, n_tokens=max(1, wanted // LOSS_SHARE)) for point in points}
+    read = sorted({each for sample in samples.values() for each in sample.points}, key=str)
+    with progress.bar("quality", total=n_tokens, unit="tok") as bar:
+        n_done = 0
+        for batch, found in iter_activations(bench.subject, bench.evidence_batches("score", max_tokens=n_tokens), read):
+            for point, entries in points.items():
+                kept = leave_out(batch, found, sites[point].limit)
+                rows = found[point][kept.is_text.to(found[point].device)]
+                for entry in entries:
+                    meters[entry.name].add(rows)
+                samples[point].add(kept, found)
+            n_done += batch.n_tokens
+            bar.update(n_done)
     for point, entries in points.items():
-        site = sites[point]
-        meters = {
-            entry.name: QualityMeter(dictionaries[entry.name], thresholds=rules[entry.name].threshold)
-            for entry in entries
-        }
-        n_tokens = sum(batch.n_tokens for batch in heldout)
-        with progress.bar(f"quality {point}", total=n_tokens, unit="tok") as bar:
-            n_done = 0
-            for chunk in iter_training_chunks(bench.subject, heldout, point, longest=site.longest):
-                for meter in meters.values():
-                    meter.add(chunk)
-                n_done += chunk.shape[0]
-                bar.update(n_done)
-        sparse = {name: meter.dictionary for name, meter in meters.items() if not meter.dictionary.is_dense}
+        sparse = {entry.name: dictionaries[entry.name] for entry in entries if not dictionaries[entry.name].is_dense}
+        if point.layer and not samples[point].upper.first:
+            progress.say(
+                f"{point}: passes of {bench.subject.name} cannot begin at layer {point.layer}: whole ones are made"
+            )
         with progress.bar(f"loss recovered {point}", unit="passes") as bar:
-            kept = list(iter_without_sinks(bench.subject, few, site.limit))
-            fidelities = measure_fidelities(bench.subject, sparse, point=point, batches=kept, bar=bar)
+            fidelities = samples.pop(point).fidelities(sparse, bar=bar)
         for entry in entries:
-            quality, fidelity = meters[entry.name].result(), fidelities.get(entry.name)
+            quality, fidelity = meters.pop(entry.name).result(), fidelities.get(entry.name)
             facts: dict[str, Any] = {
                 "kind": entry.kind,
                 "site": str(point),
                 "n_features": dictionaries[entry.name].n_features,
             }
             facts |= quality.to_json() | _loss_facts(fidelity)
+            if cluster := find_ultralow(quality.density):
+                facts["ultralow"] = asdict(cluster)
+                progress.say(f"warning: {entry.name}: {_about_cluster(cluster)}")
             if origin := (origins or {}).get(entry.name):
                 facts["origin"] = dict(origin)
-            if site.sinks is not None:
-                facts["sinks"] = asdict(site.sinks)
+            if (sinks := sites[point].sinks) is not None:
+                facts["sinks"] = asdict(sinks)
             write_text(layout.quality(entry.name), json.dumps(facts, indent=2, sort_keys=True) + "\n")
             if fidelity is not None:
                 progress.say(f"{entry.name}: {_in_short(quality, fidelity)}")
@@ -85,8 +103,9 @@ def measure_dictionaries(
                     )
 
 
-def _batches(bench: Workbench, n_tokens: int) -> list[PackedBatch]:
-    return list(bench.evidence_batches("score", max_tokens=min(n_tokens, bench.tokens_per_role)))
+def sample_tokens(dictionary_tokens: int) -> int:
+    """Held-out tokens that dictionaries trained on so many are measured on by default."""
+    return min(max(dictionary_tokens // SAMPLE_SHARE, FEWEST_TOKENS), MOST_TOKENS)
 
 
 def _loss_facts(fidelity: Fidelity | None) -> dict[str, Any]:
@@ -96,7 +115,16 @@ def _loss_facts(fidelity: Fidelity | None) -> dict[str, Any]:
     return {"fidelity": asdict(fidelity) | shares}
 
 
+def _about_cluster(cluster: UltralowCluster) -> str:
+    return (
+        f"{cluster.live_frac:.0%} of the live features form an ultralow-density cluster (Bricken et al. 2023) and fire "
+        f"on less than {cluster.limit:.2g} of the tokens; harvest.density = [{cluster.limit:.2g}, 1.0] draws others"
+    )
+
+
 def _in_short(quality: Quality, fidelity: Fidelity) -> str:
-    recovered = fidelity.recovered_zero_frac
+    recovered, interval = fidelity.recovered_zero_frac, fidelity.recovered_zero_interval
     share = "-" if recovered is None else f"{recovered:.3f}"
+    if interval is not None:
+        share += f" ({interval[0]:.3f} to {interval[1]:.3f})"
     return f"fvu {quality.fvu:.3f}, l0 {quality.l0:.1f}, dead {quality.dead_frac:.1%}, loss recovered {share}"

@@ -68,8 +68,9 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         note = f", {unscored} of them cannot be scored" if unscored else ""
         progress.say(f"{name}: evidence about {len(evidence)} of {wanted} features{note}")
         if not evidence:
-            least = config.harvest.min_firing
-            progress.say(f"warning: {name}: dead, no feature fires harvest.min_firing = {least} times")
+            least, rates = config.harvest.min_firing, config.harvest.density
+            within = "" if rates is None else f" at a rate within harvest.density = {list(rates)}"
+            progress.say(f"warning: {name}: dead, no feature fires harvest.min_firing = {least} times{within}")
     return {
         "evidence_tokens": {"explain": bench.tokens_per_role, "score": bench.tokens_per_role},
         "n_features": {name: len(evidence) for name, evidence in evidences.items()},

@@ -183,6 +183,7 @@ def _quality(record: QualityRecord | None) -> dict[str, Any]:
     return {
         "l0": record.l0,
         "dead_frac": record.dead_frac,
+        **({"ultralow": record.ultralow.model_dump()} if record.ultralow else {}),
         "n_features": record.n_features,
         "normalised_mse": record.fvu,
         "loss_clean": fidelity.clean,

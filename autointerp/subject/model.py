@@ -31,6 +31,8 @@ __all__ = ["Subject", "load_subject"]
 
 # logits held at once while a loss is computed (256 MB in float32)
 LOGIT_ENTRIES = 1 << 26
+# logarithms of them
+NATS_ENTRIES = 1 << 22
 
 # tokens of the pass that tells a site's width, and how far the plain model's values may be from the bridge's there
 PROBE_TOKENS = 8
@@ -306,8 +308,11 @@ class Subject:
             logits = self._run(rows, hooks(part)).float()
             # Flat, so that classes lie side by side; the last place of a row has no target, and its loss is dropped.
             targets = rows.roll(-1, dims=1).flatten().to(self.device)
-            nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets, reduction="none").view(rows.shape)
-            nats = torch.nn.functional.pad(nats[:, :-1], (1, 0))
+            # In parts, so that their logarithms are no second copy of all logits.
+            n = max(1, NATS_ENTRIES // self.vocab_size)
+            pairs = zip(logits.flatten(0, 1).split(n), targets.split(n), strict=True)
+            nats = torch.cat([torch.nn.functional.cross_entropy(*pair, reduction="none") for pair in pairs])
+            nats = torch.nn.functional.pad(nats.view(rows.shape)[:, :-1], (1, 0))
             parts.append(torch.where(part.to(self.device), nats, 0.0))
         return torch.cat(parts)
 

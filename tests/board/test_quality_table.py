@@ -42,6 +42,18 @@ def test_every_format_shows_the_same_figures(tmp_path: Path, monkeypatch: pytest
         render_quality(rows, "yaml")
 
 
+def test_intervals_stand_beside_the_figures(tmp_path: Path) -> None:
+    layout = _run(tmp_path)
+    facts = json.loads(layout.quality("sae").read_text())
+    facts["intervals"] = {"fvu": [0.24, 0.26], "l0": [3.05, 3.45], "dead_frac": [0.1, 0.15]}
+    facts["fidelity"]["recovered_zero_interval"] = [0.48, 0.52]
+    layout.quality("sae").write_text(json.dumps(facts))
+    rows = read_quality(layout)
+    assert "| sae | topk | 8 | 3.2 ±0.2 | 0.750 ±0.010 | 0.500 ±0.020 | 12.5% ±2.5% |" in render_quality(rows, "md")
+    assert json.loads(render_quality(rows, "json"))[1]["loss_recovered_margin"] == pytest.approx(0.02)
+    assert "| neurons | identity | 8 | 3.2 | - | - | 12.5% |" in render_quality(rows, "md")
+
+
 def test_nothing_measured_and_a_damaged_file_are_one_line_each(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"no dictionary has been measured"):
         read_quality(RunLayout(tmp_path / "empty"))

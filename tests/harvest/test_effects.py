@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from autointerp.config.sites import SitePoint
-from autointerp.harvest.effects import find_effects
+from autointerp.harvest.effects import find_effects, strongest_effects
 from tests.harvest.planted import BOS, POINT, VOCAB, PlantedSubject, planted_text
 
 
@@ -29,3 +29,10 @@ def test_all_tokens_are_given_where_fewer_exist() -> None:
 def test_a_site_without_a_linear_way_to_the_logits_has_none() -> None:
     point = SitePoint("mlp_in", 0)
     assert find_effects(PlantedSubject(), point, torch.eye(8)[:3], n_logits=7, text=planted_text()) == [((), ())] * 3
+
+
+def test_of_equal_effects_those_of_the_first_tokens_are_kept() -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0, 3.0, 2.0, 2.0, 0.0, 0.0], [0.0, 7.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    found = strongest_effects(logits, torch.arange(8), n_logits=4, text=planted_text())
+    tokens = [[[effect.token_id for effect in side] for side in sides] for sides in found]
+    assert tokens == [[[1, 3, 2, 4], [6, 7, 0, 2]], [[1, 7, 6, 5], [0, 2, 3, 4]]]

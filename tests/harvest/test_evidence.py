@@ -18,6 +18,7 @@ from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import write_evidence
 from autointerp.records.window import ACTIVATING, SILENT
+from sae_core.ultralow import UltralowCluster
 from tests.harvest.planted import (
     ALWAYS,
     BOS,
@@ -351,3 +352,21 @@ def test_each_step_says_how_much_there_is_to_do(config: HarvestConfig, corpus: P
         "harvest: windows": (n_tokens, n_tokens),
         "harvest: evidence": (len(found), len(found)),
     }
+
+
+def test_a_drawing_from_the_ultralow_cluster_is_told(corpus: PlantedCorpus, config: HarvestConfig, monkeypatch) -> None:
+    limit = 0.04
+    cluster = UltralowCluster(limit=limit, n_features=5, live_frac=0.7)
+    monkeypatch.setattr("autointerp.harvest.evidence.find_ultralow", lambda density: cluster)
+    said = KeptProgress()
+    found = run(corpus, config, progress=said)
+    n = sum(item.density < limit for item in found)
+    assert n > len(found) / 2
+    (line,) = (line for line in said.said if "ultralow" in line)
+    assert line.startswith(
+        f"warning: planted: {n} of the {len(found)} features drawn are of an ultralow-density cluster"
+    )
+    assert "harvest.density = [0.04, 1.0] draws others" in line
+    drawn = run(corpus, config.model_copy(update={"density": (limit, 1.0)}), progress=said)
+    assert {item.feature for item in drawn} == {item.feature for item in found if item.density >= limit}
+    assert sum("ultralow" in line for line in said.said) == 1

@@ -39,3 +39,12 @@ def test_the_sample_is_the_first_live_features_of_the_order() -> None:
     live = [f for f in drawing_order(0, "d", 4).tolist() if f in (0, 2, 3)]
     assert found.draw(2, min_firing=5).tolist() == sorted(live[:2])
     assert found.draw(None, min_firing=5).tolist() == [0, 2, 3]
+
+
+def test_features_are_drawn_within_a_range_of_rates() -> None:
+    found = statistics()
+    found.n_tokens[:] = 500
+    found.n_firing[0] = [1, 10, 100, 0]
+    assert found.draw(None, min_firing=1, density=(0.01, 0.1)).tolist() == [1, 2]
+    assert found.draw(None, min_firing=50, density=(0.01, 1.0)).tolist() == [2]
+    assert found.draw(1, min_firing=1, density=(0.0, 0.001)).tolist() == [0]

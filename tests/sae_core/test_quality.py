@@ -9,7 +9,9 @@ import torch
 
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
+from sae_core.dictionary import Dictionary
 from sae_core.errors import TrainingDataError, WidthMismatchError
+from sae_core.jackknife import jackknife_interval
 from sae_core.quality import DENSITY_BIN_EDGES, QualityMeter, measure_quality
 
 X = torch.randn(500, 8, generator=torch.Generator().manual_seed(0)) * 3 + 10
@@ -73,3 +75,40 @@ def test_several_dictionaries_are_measured_on_one_stream() -> None:
     assert meters[0].result().to_json() == measure_quality(TOPK, X.split(100)).to_json()
     alone = measure_quality(neurons, X.split(100), thresholds=torch.ones(8))
     assert torch.equal(meters[1].result().density, alone.density)
+
+
+def test_intervals_hold_the_figures_and_narrow_with_activations() -> None:
+    x = torch.randn(40 * 1024, 8, generator=torch.Generator().manual_seed(1)) * 3 + 10
+    few, many = measure_quality(TOPK, [x[: 4 * 1024]]), measure_quality(TOPK, [x])
+    for name in ("fvu", "l0", "dead_frac"):
+        for quality in (few, many):
+            low, high = quality.intervals[name]
+            assert low <= getattr(quality, name) <= high
+        assert many.intervals[name][1] - many.intervals[name][0] <= few.intervals[name][1] - few.intervals[name][0]
+    assert few.to_json()["intervals"]["l0"] == list(few.intervals["l0"])
+    assert measure_quality(TOPK, [x[:1024]]).intervals == {}
+
+
+def test_the_interval_of_dead_features_is_of_those_that_fire_in_one_group_only() -> None:
+    neurons = build_dictionary(DictionaryConfig(kind="identity"), d_in=4, seed=0)
+    x = torch.zeros(4 * 1024, 4)
+    x[0, 0] = x[1, 0] = 1.0  # in one group, twice
+    x[0, 1] = x[3 * 1024, 1] = 1.0  # in two
+    x[:, 2] = 1.0
+    quality = measure_quality(neurons, [x], thresholds=torch.full((4,), 0.5))
+    assert quality.dead_frac == 0.25
+    assert quality.intervals["dead_frac"] == jackknife_interval(0.25, [0.5, 0.25, 0.25, 0.25])
+
+
+@pytest.mark.parametrize("kind", ["topk", "abstopk", "relu"])
+def test_sparse_codes_are_measured_as_dense_ones(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = DictionaryConfig(kind=kind, n_features=20, **({} if kind == "relu" else {"k": 3}))
+    dictionary = build_dictionary(config, d_in=8, seed=0, sample=X).requires_grad_(False)
+    sparse = measure_quality(dictionary, [X])
+    monkeypatch.setattr(type(dictionary), "encode", Dictionary.encode)
+    if kind == "relu":
+        dense = measure_quality(dictionary, [X])
+        assert dense.fvu == pytest.approx(sparse.fvu, rel=1e-5) and torch.equal(dense.density, sparse.density)
+    code = dictionary.codes_of(dictionary.hidden(X))
+    assert sparse.l0 == pytest.approx(float((code != 0).sum(1).float().mean()))
+    torch.testing.assert_close(sparse.density, (code > 0).float().mean(0))

@@ -35,6 +35,7 @@ def finished(root: Path, dead: Sequence[str]) -> RunLayout:
         fvu = 1.5 if is_dead else 0.2
         facts |= {"kind": "load", "fvu": fvu, "explained_variance": 1 - fvu, "fidelity": {"recovered_zero_frac": 0.1}}
         facts |= {"origin": ORIGIN | {"forced": ["another model"]}} if name == DICTIONARIES[0] else {}
+        facts |= {} if is_dead else {"ultralow": {"limit": 0.001, "n_features": 27, "live_frac": 0.6}}
         write_text(layout.quality(name), json.dumps(facts))
     manifest = open_run(layout, config)
     for stage in ("train", "harvest"):
@@ -88,6 +89,17 @@ def test_every_form_of_the_board_shows_it_and_the_dead_share_beside_every_score(
     assert page.count(">100%<") >= 2
 
 
+def test_an_ultralow_density_cluster_is_told(run: RunLayout) -> None:
+    summary = summary_of(run)
+    live = {entry["name"] for entry in summary["entries"] if entry["n_scored"]}
+    for entry in summary["entries"]:
+        assert (entry["quality"].get("ultralow") or {}).get("live_frac") == (0.6 if entry["name"] in live else None)
+    told = [f"{name} 60% (under 0.001 of the tokens)" for name in live]
+    text = " ".join(render_leaderboard([summary], "table", width=80).split())
+    assert all(each in text and each in run.report.read_text() for each in told)
+    assert ("ultralow" in text) == bool(live)
+
+
 def test_the_frame_has_its_row_too(run: RunLayout) -> None:
     frame = Run(run.root).leaderboard.loc["sae"]
     assert set(frame["n"]) == {0} and set(frame["dead_frac"]) == {1.0}
@@ -99,7 +111,7 @@ def test_where_a_dictionary_comes_from_stands_beside_the_figures(run: RunLayout)
     text = "neurons is saelens topk made for gpt2 blocks.5.hook_resid_post (force = true: another model)"
     for format in ("table", "md"):
         assert text in " ".join(render_leaderboard([summary], format).split())
-    assert text in json.loads(render_leaderboard([summary], "json"))["caveats"][-2]
+    assert any(text in line for line in json.loads(render_leaderboard([summary], "json"))["caveats"])
     rows = list(csv.DictReader(io.StringIO(render_leaderboard([summary], "csv"))))
     assert {row["name"]: row["origin"] for row in rows}["neurons"].startswith("saelens topk made for gpt2")
     assert "made for gpt2 blocks.5.hook_resid_post" in run.report.read_text()

@@ -26,6 +26,7 @@ from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
 from autointerp.stages import site_activations, site_training
 from autointerp.stages import train as stage
+from autointerp.stages.dictionary_quality import sample_tokens
 from autointerp.stages.workbench import open_workbench
 from autointerp.subject import activations
 from autointerp.subject.activations import TrainingChunks
@@ -35,6 +36,7 @@ from sae_core.distributed import Ranks
 from sae_core.errors import MissingPackageError, TrainingStateError
 from sae_core.quality import DENSITY_BIN_EDGES
 from sae_core.training.history import read_history
+from sae_core.ultralow import UltralowCluster
 from tests.integration.world import save_corpus, save_subject
 from tests.kept_progress import KeptProgress
 from tests.sae_core.processes import free_port, in_processes
@@ -169,7 +171,7 @@ def test_activations_on_disk_serve_several_runs(world: World, tmp_path: Path, mo
     # nothing stands still without a name
     assert [bar.label for bar in progress.bars] == [
         *("load subject model", "attention sinks mlp_post.0", "store mlp_post.0", "train mlp_post.0"),
-        *("fit firing rules", "quality mlp_post.0", "loss recovered mlp_post.0"),
+        *("fit firing rules", "quality", "loss recovered mlp_post.0"),
     ]
     assert not own.activations.exists()
     # the same numbers up to the rounding of what was stored
@@ -307,6 +309,30 @@ def test_the_histogram_of_densities_reaches_as_far_as_the_page_says(world: World
     record = load_quality(world.whole, "topk")
     assert record is not None
     assert sum(record.density_histogram) == 60 - round(60 * (record.dead_frac or 0))
+
+
+def test_quality_is_of_a_stated_sample_with_intervals(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = UltralowCluster(limit=0.001, n_features=30, live_frac=0.5)
+    monkeypatch.setattr("autointerp.stages.dictionary_quality.find_ultralow", lambda density: cluster)
+    layout, progress = RunLayout(tmp_path), KeptProgress()
+    run(world.config(quality_tokens=400), layout, progress)
+    facts = json.loads(layout.quality("topk").read_text())
+    assert facts["n_tokens"] == 400
+    assert 80 < facts["fidelity"]["n_tokens"] <= 100, "a quarter, without what nothing predicts"
+    assert facts["intervals"]["fvu"][0] < facts["fvu"] < facts["intervals"]["fvu"][1]
+    record = load_quality(layout, "topk")
+    assert record is not None and record.ultralow is not None and record.ultralow.limit == 0.001
+    (line,) = (line for line in progress.said if line.startswith("warning: topk"))
+    assert "50% of the live features" in line and "harvest.density = [0.001, 1.0]" in line
+    whole = json.loads(world.whole.quality("topk").read_text())
+    assert (whole["n_tokens"], "ultralow" in whole) == (1000, False), "all the text of the role"
+
+
+@pytest.mark.parametrize(("trained", "measured"), [(1_200_000, 65_536), (400_000, 25_000), (5000, 16_384)])
+def test_the_sample_of_quality_follows_the_training(trained: int, measured: int) -> None:
+    assert sample_tokens(trained) == measured
 
 
 def test_batches_must_be_shareable() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError, SubjectError
-from autointerp.subject.fidelity import Fidelity, measure_fidelities, measure_fidelity
+from autointerp.subject.fidelity import Fidelity, LossSample, measure_fidelities, measure_fidelity
 from autointerp.subject.packing import iter_batches
 from sae_core.dictionary import Dictionary
 
@@ -68,13 +68,58 @@ def test_what_no_dictionary_changes_is_measured_once(subjects, batches, monkeypa
     subject = subjects["gpt2"]
     dictionaries = {str(scale): Affine(16, scale=scale) for scale in (0.0, 0.5, 1.0)}
     alone = {name: measure_fidelity(subject, dictionary, POINT, batches) for name, dictionary in dictionaries.items()}
-    passes = []
-    run = subject._run
-    monkeypatch.setattr(subject, "_run", lambda *args, **kwargs: passes.append(args) or run(*args, **kwargs))
-    assert measure_fidelities(subject, dictionaries, POINT, batches) == alone
-    # mean activation, clean, zero and mean, and one more for each dictionary
-    assert len(passes) == (4 + len(dictionaries)) * len(batches)
+    read, upper = [], []
+    activations = subject.activations
+    monkeypatch.setattr(subject, "activations", lambda *args: read.append(args) or activations(*args))
+    handle = subject.bridge.blocks[POINT.layer].mlp.register_forward_hook(lambda *call: upper.append(len(call[-1])))
+    try:
+        assert measure_fidelities(subject, dictionaries, POINT, batches) == alone
+    finally:
+        handle.remove()
+    n_contexts = sum(len(batch.tokens) for batch in batches)
+    n_passes = 3 + len(dictionaries)
+    # before those of the sample stand the three passes of the trial whether they can begin in the middle
+    assert len(read) == len(batches)
+    assert (len(upper), sum(upper)) == (3 + n_passes * len(batches), 3 + n_passes * n_contexts)
     assert measure_fidelities(subject, {}, POINT, batches) == {}
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "neox"])
+def test_losses_are_those_of_whole_passes(family, subjects, batches, monkeypatch) -> None:
+    subject, half = subjects[family], Affine(16, scale=0.5)
+    found = measure_fidelity(subject, half, POINT, batches)
+    monkeypatch.setattr("autointerp.subject.upper_layers.TOLERANCE", -1.0)
+    sample = LossSample(subject, POINT)
+    assert not sample.upper.first
+    for batch in batches:
+        sample.add(batch, subject.activations(batch.tokens, sample.points))
+    (whole,) = sample.fidelities({"half": half}).values()
+    for name in ("clean", "spliced", "zero", "mean"):
+        assert getattr(found, name) == pytest.approx(getattr(whole, name), abs=1e-5)
+
+
+def test_a_sample_is_the_first_tokens(subjects, documents, byte_tokenizer, batches) -> None:
+    subject, half = subjects["gpt2"], Affine(16, scale=0.5)
+    sample = LossSample(subject, POINT, n_tokens=150)
+    for batch in batches:
+        sample.add(batch, subject.activations(batch.tokens, sample.points))
+    options = {"tokenizer": byte_tokenizer, "role": "score", "context_tokens": 32, "batch_contexts": 4}
+    few = measure_fidelity(subject, half, POINT, list(iter_batches(documents, max_tokens=150, **options)))
+    found = sample.fidelities({"half": half})["half"]
+    assert found.n_tokens == few.n_tokens
+    for name in ("clean", "spliced", "zero", "mean"):
+        assert getattr(found, name) == pytest.approx(getattr(few, name), rel=1e-5)
+
+
+def test_intervals_hold_the_shares_and_narrow_with_text(subjects, batches) -> None:
+    half = Affine(16, scale=0.5)
+    few, all_of_it = (measure_fidelity(subjects["gpt2"], half, POINT, batches[:n]) for n in (1, len(batches)))
+    widths = []
+    for fidelity in (few, all_of_it):
+        low, high = fidelity.recovered_mean_interval
+        assert low < fidelity.recovered_mean_frac < high
+        widths.append(high - low)
+    assert widths[1] < widths[0]
 
 
 def test_recovered_shares() -> None:
