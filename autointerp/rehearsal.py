@@ -11,7 +11,7 @@ from autointerp.explain.opening import check_explainer_settings, open_explainer
 from autointerp.explain.pairs import require_pairs
 from autointerp.judges.judge import Reply, Request
 from autointerp.records.document import Role
-from autointerp.records.evidence import Evidence, FiringRule, PinnedEffect, TokenEffect
+from autointerp.records.evidence import Evidence, FiringRule, PinnedEffect, TokenEffect, TokenUse
 from autointerp.records.window import ACTIVATING, Kind, Window
 from autointerp.score.opening import check_scorer_settings, open_scorer
 from autointerp.score.sampling import N_OTHERS
@@ -118,7 +118,7 @@ def _evidence(harvest: HarvestConfig, feature: int) -> Evidence:
         ),
         top_logits=top,
         bottom_logits=bottom,
-        token_uses=(),
+        token_uses=tuple(TokenUse(place, _word(place), 1, 1) for place in range(len(_WORDS))),
         neuron=None,
         unscored=None,
         pinned=PinnedEffect(top, bottom, kl=1.0, strength=1.0),
@@ -147,12 +147,12 @@ def _window(number: int, n_tokens: int, role: Role, kind: Kind, bin_: int | None
     return Window(
         id=f"{number}",
         document=f"{number}",
-        offset=0,
+        offset=1,
         role=role,
         kind=kind,
         bin=bin_,
         text="".join(words),
-        token_ids=tuple(range(n_tokens)),
+        token_ids=tuple(range(number * n_tokens, (number + 1) * n_tokens)),
         token_starts=tuple(CHARACTERS_PER_TOKEN * place for place in range(n_tokens + 1)),
         # firings apart, as they mostly are
         activations=tuple(float(place % 3 == 0 and place < 3 * n_firing) for place in range(n_tokens)),

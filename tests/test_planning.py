@@ -101,7 +101,7 @@ def test_longer_windows_and_more_of_them_cost_more_tokens() -> None:
     small, long = make_plan(config()), make_plan(config("harvest.window_left=64"))
     assert counts(long, "input_tokens")["sae", None] > 1.3 * counts(small, "input_tokens")["sae", None]
     assert counts(long)["sae", "detection"] == counts(small)["sae", "detection"]
-    more = make_plan(config("explain.explainers=[{name='windows', n_windows=20}]"))
+    more = make_plan(config("explain.explainers=[{name='windows', n_windows=30}]"))
     assert counts(more, "input_tokens")["sae", None] > 1.3 * counts(small, "input_tokens")["sae", None]
 
 

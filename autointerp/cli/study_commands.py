@@ -10,16 +10,17 @@ from typing import Annotated
 import typer
 
 from autointerp.cli.display import TerminalProgress, echo
-from autointerp.config.loading import load_config
+from autointerp.config.loading import load_config, render_override
 from autointerp.errors import ConfigError
 from autointerp.progress import SilentProgress
-from autointerp.studies import published_f1
+from autointerp.studies import prompt_versions, published_f1
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["register"]
 
 STUDIES = {
     "trained-vs-random": "which numbers tell the features of a trained model from those of a random one?",
+    prompt_versions.NAME: "what does each change of version 2 of the prompts do to the scores of a run's features?",
     published_f1.NAME: "what do the F1 published by O'Neill et al. 2024 show, read with intervals and baselines?",
 }
 FOLDER = Path("results/runs/studies")
@@ -31,6 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def study(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A study's name, or 'list'.")],
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help=f"The run whose evidence is used, for {prompt_versions.NAME}.")
+    ] = None,
     config: Annotated[str, typer.Option(help="A TOML file, or a recipe's name.")] = "trained_vs_random",
     layers: Annotated[str | None, typer.Option(help="Layers, such as 1,3,5; the config's own where left out.")] = None,
     twins: Annotated[str | None, typer.Option(help="Random twins (subject.weights), such as permuted,initial.")] = None,
@@ -43,6 +47,20 @@ def study(
     ),
     figure: Annotated[
         Path | None, typer.Option(help=f"Draw the paper's Figure 7 into this .svg or .png, for {published_f1.NAME}.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help=f"Who explains and scores, NAME or NAME:MODEL, for {prompt_versions.NAME}.")
+    ] = None,
+    variants: Annotated[
+        str | None, typer.Option(help=f"Variants beside {prompt_versions.BASE}, such as version-2,explain-contrast.")
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=f"Ask by files in DIR (`autointerp batch import DIR/runs/VARIANT FILE` takes the answers), for "
+            f"{prompt_versions.NAME}; by default of both versions.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
@@ -58,6 +76,9 @@ def study(
             with needs_tensor_half("--figure"):
                 published_f1.draw(figures, figure)
         echo(json.dumps(figures.to_json(), indent=2) if as_json else published_f1.render(figures))
+        return
+    if name == prompt_versions.NAME:
+        _compare_prompts(run, judge, variants, overrides or [], batch=batch, out=out, as_json=as_json)
         return
     tree = load_config(config, overrides or [])
     with needs_tensor_half("study"):
@@ -83,6 +104,51 @@ def study(
         echo(json.dumps([asdict(each) for each in separations], indent=2))
     else:
         echo((folder / f"{name}.md").read_text(encoding="utf-8"))
+
+
+def _compare_prompts(
+    source: Path | None,
+    judge: str | None,
+    variants: str | None,
+    overrides: list[str],
+    *,
+    batch: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    if source is None:
+        raise ConfigError(f"study {prompt_versions.NAME}: name a run, whose evidence is used")
+    chosen = [each.strip() for each in variants.split(",")] if variants else None
+    names = prompt_versions.require_variants(chosen or (["version-2"] if batch else list(prompt_versions.VARIANTS)))
+    said = [
+        *([] if judge is None else [render_override(f"{r}.judge", judge) for r in ("explain", "score")]),
+        *overrides,
+    ]
+    folder, progress = (
+        batch or out or FOLDER / prompt_versions.NAME,
+        SilentProgress() if as_json else TerminalProgress(),
+    )
+    files: dict[str, list[Path]] = {}
+    if batch is None:
+        runs = prompt_versions.run_variants(source, names, overrides=said, out=folder, progress=progress)
+    else:
+        runs, files = prompt_versions.export_variants(source, names, overrides=said, out=folder, progress=progress)
+    effects = prompt_versions.compare(runs) if prompt_versions.BASE in runs else []
+    if effects:
+        options = [f"--judge {judge}"] if judge else []
+        options += [f"--variants {variants}"] if variants else []
+        options += [f"--set '{text}'" for text in overrides if "/" not in text]
+        command = " ".join([f"autointerp study {prompt_versions.NAME} {source.name}", *options])
+        page = prompt_versions.write_study(runs, effects, out=folder, command=command)
+        if not as_json:
+            echo(page)
+    if as_json:
+        asked = {variant: [str(path) for path in paths] for variant, paths in files.items()}
+        echo(json.dumps({"effects": prompt_versions.effects_to_json(effects), "files": asked}, indent=2))
+        return
+    for variant, paths in files.items():
+        echo("\n".join([f"{variant}: questions in", *(f"  {path}" for path in paths)]))
+        echo(f"  answers: `autointerp batch import {folder / 'runs' / variant} FILE`, then this command again")
 
 
 def _layers(text: str | None) -> list[int]:

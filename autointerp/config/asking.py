@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from autointerp.config.prompts import ExplainPrompts, ScorePrompts
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
 
 __all__ = [
@@ -62,6 +63,9 @@ class ExplainConfig(Section):
     """`NAME` or `NAME:MODEL`; options under [judges.NAME]."""
     explainers: Annotated[tuple[ExplainerEntry, ...], Field(min_length=1)] = (ExplainerEntry(),)
     """Each explains every feature, and every scorer scores each of them."""
+    prompts: ExplainPrompts | None = None
+    """Version of the explaining prompts, or the changes to version 1 that are wanted, such as ["contrast", "rate"].
+    None is that of `score.prompts`, 1 beside a list there."""
     max_tokens: Positive = 500
     """Most tokens of a reply."""
     temperature: Amount = 0.0
@@ -192,6 +196,9 @@ class ScoreConfig(Section):
     scorers: Annotated[tuple[ScorerEntry, ...], Field(min_length=1)] = (ScorerEntry(name="detection"),)
     preset: Preset | None = None
     """A published protocol for keys the config leaves out (see docs/measurement.md)."""
+    prompts: ScorePrompts = 2
+    """Version of the prompts, of explaining too unless `explain.prompts` says otherwise; or the changes to version 1
+    that are wanted, such as ["threshold"]. With a paper's preset 1 by default."""
     max_tokens: Positive = 300
     """Most tokens of a reply."""
     temperature: Amount = 0.0
@@ -202,6 +209,12 @@ class ScoreConfig(Section):
     """Stop asking about a dictionary once its score is known well enough; None asks about every feature."""
     want_logprobs: bool = False
     """Ask for token probabilities, for verdicts with the judge's probability."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, data: Any) -> Any:
+        is_published = isinstance(data, dict) and data.get("preset") not in (None, "default")
+        return {"prompts": 1, **data} if is_published else data
 
     def judge_of(self, scorer: ScorerConfig) -> str:
         return scorer.judge or self.judge

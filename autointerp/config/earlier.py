@@ -1,4 +1,5 @@
-"""Reads the `config.toml` of an earlier run, which spells out the settings of all kinds for every table."""
+"""Reads the `config.toml` of an earlier run: it spells out the settings of all kinds for every table, and names no
+version of the prompts."""
 
 from __future__ import annotations
 
@@ -22,9 +23,15 @@ SPELT_OUT: dict[str, dict[str, Any]] = {
     "scorers": {"at_once": True, "n_trials": 10, "intruders": "random", "marks": False},
 }
 
+# Keys that every run writes into its config and nobody writes all of.
+_OF_A_RUN = frozenset({"judge", "scorers", "max_tokens", "temperature", "reasks", "want_logprobs"})
+
 
 def as_said_now(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree without unused defaults of an earlier version, changed in place."""
+    """The tree without unused defaults of an earlier version, and with that version's prompts, changed in place."""
+    score = tree.get("score")
+    if isinstance(score, dict) and score.keys() >= _OF_A_RUN:
+        score.setdefault("prompts", 1)
     for section, name in ((tree, "dictionaries"), (tree.get("explain"), "explainers"), (tree.get("score"), "scorers")):
         tables = section.get(name) if isinstance(section, dict) else None
         if isinstance(section, dict) and isinstance(tables, list):

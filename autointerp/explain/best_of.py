@@ -63,7 +63,7 @@ def open_explainer(settings: BestOfSettings, config: ExplainConfig) -> BestOfExp
     judged = ScorerEntry(
         name=settings.chosen_by, n_positive=N_VALIDATION, n_negative=N_VALIDATION, n_near_miss=N_VALIDATION // 2
     )
-    score = ScoreConfig(max_tokens=config.max_tokens)
+    score = ScoreConfig(max_tokens=config.max_tokens, prompts=2 if config.prompts in (None, 2) else 1)
     scorer = open_scorer(judged, score)
     why = _unfit(scorer)
     if why is not None:

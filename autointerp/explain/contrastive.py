@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.prompts import explain_changes
 from autointerp.config.section import Positive
 from autointerp.explain.prompted import PromptedExplainer, Shown
-from autointerp.explain.rendering import render_window, strongest_firing
+from autointerp.explain.rendering import knows_ends, render_silent, render_window, strongest_firing
 from autointerp.explain.windows import choose_windows
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.choosing import distinct, draw
-from autointerp.prompting.marking import quote, show
+from autointerp.prompting.marking import show
 from autointerp.records.evidence import Evidence
-from autointerp.records.window import Window
 
 __all__ = ["ContrastiveSettings", "open_explainer"]
 
@@ -26,11 +27,15 @@ class ContrastiveSettings(ExplainerConfig):
 
 
 def open_explainer(settings: ContrastiveSettings, config: ExplainConfig) -> PromptedExplainer:
-    return PromptedExplainer(settings, config, prompt="contrastive", ask=partial(_show_contrast, settings))
+    changes = explain_changes(config.prompts)
+    ask = partial(_show_contrast, settings, changes=changes)
+    return PromptedExplainer(settings, config, prompt="contrastive", ask=ask, changes=changes)
 
 
-def _show_contrast(settings: ContrastiveSettings, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
-    windows = choose_windows(settings, evidence, rng)
+def _show_contrast(
+    settings: ContrastiveSettings, evidence: Evidence, rng: np.random.Generator, *, changes: Collection[str]
+) -> Shown | None:
+    windows = choose_windows(settings, evidence, rng, changes=changes)
     if not windows:
         return None
     maximum = strongest_firing(evidence)
@@ -41,16 +46,8 @@ def _show_contrast(settings: ContrastiveSettings, evidence: Evidence, rng: np.ra
     return Shown(
         task,
         {
-            "windows": [render_window(window, maximum=maximum) for window in windows],
-            "silent_windows": [_render_silent(window) for window in silent],
+            "windows": [render_window(window, maximum=maximum, changes=changes) for window in windows],
+            "silent_windows": [render_silent(window, changes=changes) for window in silent],
+            "knows_ends": knows_ends(evidence),
         },
     )
-
-
-def _render_silent(window: Window) -> dict[str, str | None]:
-    """The text and, of a near miss, the token that fires elsewhere."""
-    start, end = window.character_span(window.candidate)
-    return {
-        "text": quote(window.text),
-        "token": quote(window.text[start:end]) if window.kind == "near_miss" else None,
-    }

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.prompts import explain_changes
 from autointerp.explain.prompted import PromptedExplainer, Shown
-from autointerp.explain.rendering import render_effects, render_window, strongest_firing, texts_of
+from autointerp.explain.rendering import knows_ends, render_effects, render_window, strongest_firing, texts_of
 from autointerp.explain.windows import choose_windows
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.marking import show
@@ -19,11 +21,16 @@ __all__ = ["open_explainer"]
 
 
 def open_explainer(settings: ExplainerConfig, config: ExplainConfig) -> PromptedExplainer:
-    return PromptedExplainer(settings, config, prompt="ensemble", ask=partial(_show_both, settings))
+    changes = explain_changes(config.prompts)
+    return PromptedExplainer(
+        settings, config, prompt="ensemble", ask=partial(_show_both, settings, changes=changes), changes=changes
+    )
 
 
-def _show_both(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
-    windows = choose_windows(settings, evidence, rng)
+def _show_both(
+    settings: ExplainerConfig, evidence: Evidence, rng: np.random.Generator, *, changes: Collection[str]
+) -> Shown | None:
+    windows = choose_windows(settings, evidence, rng, changes=changes)
     if not windows:
         return None
     maximum = strongest_firing(evidence)
@@ -38,4 +45,5 @@ def _show_both(settings: ExplainerConfig, evidence: Evidence, rng: np.random.Gen
         tuple(map(show, windows)), silent_windows=(), **{name: texts_of(tokens) for name, tokens in effects.items()}
     )
     values = {name: render_effects(tokens) for name, tokens in effects.items()}
-    return Shown(task, {**values, "windows": [render_window(window, maximum=maximum) for window in windows]})
+    shown = [render_window(window, maximum=maximum, changes=changes) for window in windows]
+    return Shown(task, {**values, "windows": shown, "knows_ends": knows_ends(evidence)})

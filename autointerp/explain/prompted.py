@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from autointerp.explain.counting import with_counts
 from autointerp.explain.explainer import Explainer, reask_explanation
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ExplainTask
-from autointerp.prompting.templates import joint_hash, load_prompt
+from autointerp.prompting.templates import joint_hash, load_changed_prompt, load_prompt
 from autointerp.records.evidence import Evidence
 from autointerp.score.scorer import About
 
@@ -20,7 +20,7 @@ __all__ = ["Ask", "PromptedExplainer", "Shown", "WindowlessSettings"]
 
 
 class Shown(NamedTuple):
-    """What is shown of a feature: typed, and as variables of the prompt."""
+    """What is shown of a feature: typed, and as variables of the prompt's versions."""
 
     task: ExplainTask
     values: Mapping[str, object]
@@ -47,11 +47,14 @@ class PromptedExplainer(Explainer):
         prompt: str,
         ask: Ask,
         tells: About | None = None,
+        changes: Collection[str] = (),
     ) -> None:
+        """`changes` to version 1 of the prompt, of which `ask` knows."""
         super().__init__(settings, config)
         self.tells = tells
         self._ask = ask
-        self._prompt, self._again = load_prompt(f"explain/{prompt}"), load_prompt("explain/reask")
+        self._prompt = load_changed_prompt(f"explain/{prompt}", changes)
+        self._again = load_prompt("explain/reask")
 
     @property
     def prompt_hash(self) -> str:
@@ -64,7 +67,9 @@ class PromptedExplainer(Explainer):
         if shown is None:
             return ()
         limit, temperature = self._config.max_tokens, self._config.temperature
-        messages = self._prompt.render(**shown.values)
+        messages = self._prompt.render(
+            **{name: shown.values[name] for name in self._prompt.takes & shown.values.keys()}
+        )
         task = with_counts(shown.task, evidence) if shown.task.windows else shown.task
         return (Request(task=task, messages=messages, max_tokens=limit, temperature=temperature),)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import numpy as np
 
 from autointerp.config.asking import ExplainConfig, ExplainerConfig
+from autointerp.config.prompts import explain_changes
 from autointerp.config.section import Positive
 from autointerp.explain.prompted import PromptedExplainer, Shown
 from autointerp.explain.rendering import render_tokens, render_window, strongest_firing, texts_of
 from autointerp.judges.tasks import ExplainTask
 from autointerp.prompting.choosing import draw, spread_over_range, strongest
-from autointerp.prompting.marking import quote, show, strength
+from autointerp.prompting.marking import show, strength
+from autointerp.prompting.notation import Notation
 from autointerp.records.evidence import Evidence
 from autointerp.records.window import Window
 
@@ -28,10 +30,15 @@ class QuantilesSettings(ExplainerConfig):
 
 
 def open_explainer(settings: QuantilesSettings, config: ExplainConfig) -> PromptedExplainer:
-    return PromptedExplainer(settings, config, prompt="quantiles", ask=partial(_show_levels, settings))
+    changes = explain_changes(config.prompts)
+    return PromptedExplainer(
+        settings, config, prompt="quantiles", ask=partial(_show_levels, settings, changes=changes), changes=changes
+    )
 
 
-def _show_levels(settings: QuantilesSettings, evidence: Evidence, rng: np.random.Generator) -> Shown | None:
+def _show_levels(
+    settings: QuantilesSettings, evidence: Evidence, rng: np.random.Generator, *, changes: Collection[str]
+) -> Shown | None:
     windows = spread_over_range(evidence.select("explain", "top", "bin"), settings.n_windows, rng, with_top=False)
     if not windows:
         return None
@@ -43,8 +50,8 @@ def _show_levels(settings: QuantilesSettings, evidence: Evidence, rng: np.random
     return Shown(
         ExplainTask(shown, tuple(map(show, silent)), top_logits=top, bottom_logits=bottom),
         {
-            "levels": [_render(level, maximum) for level in levels],
-            "silent_windows": [quote(window.text) for window in silent],
+            "levels": [_render(level, maximum, changes) for level in levels],
+            "silent_windows": [Notation.of(changes).write_window(window) for window in silent],
             "top_logits": render_tokens(top),
             "bottom_logits": render_tokens(bottom),
         },
@@ -57,9 +64,9 @@ def _by_level(windows: Sequence[Window]) -> list[list[Window]]:
     return [strongest((w for w in windows if (w.bin or 0) == level), len(windows)) for level in bins]
 
 
-def _render(level: Sequence[Window], maximum: float) -> dict[str, object]:
+def _render(level: Sequence[Window], maximum: float, changes: Collection[str]) -> dict[str, object]:
     maxima = [strength(window.max_activation, maximum=maximum) for window in level]
     return {
         "strengths": f"{max(maxima)}" if min(maxima) == max(maxima) else f"{min(maxima)} to {max(maxima)}",
-        "windows": [render_window(window, maximum=maximum) for window in level],
+        "windows": [render_window(window, maximum=maximum, changes=changes) for window in level],
     }

@@ -27,7 +27,7 @@ from autointerp.harvest.statistics import ROLES, FeatureStatistics
 from autointerp.harvest.windows import WindowCollector
 from autointerp.progress import Progress, SilentProgress
 from autointerp.records.document import Role
-from autointerp.records.evidence import Evidence, FiringRule, TokenUse
+from autointerp.records.evidence import Evidence, FiringRule, TokenEffect, TokenUse
 from autointerp.records.window import ACTIVATING, Window
 from autointerp.seeds import stream
 from autointerp.subject.tokens import TokenText
@@ -117,6 +117,11 @@ def build_evidence(
     effects = find_effects(subject, loaded.point, directions, n_logits=config.n_logits, text=text)
     neurons = collected.neurons.best()
     near = collected.windows.plan.neighbours or ((),) * len(features)
+    totals = statistics.tokens.totals
+
+    def seen(effects: Sequence[TokenEffect]) -> tuple[TokenEffect, ...]:
+        return tuple(replace(effect, n_seen=int(totals[effect.token_id])) for effect in effects)
+
     rows = counted_evidence(
         collected.windows,
         statistics,
@@ -129,7 +134,7 @@ def build_evidence(
         needs=needs,
     )
     return [
-        replace(row, top_logits=top, bottom_logits=bottom, neuron=neuron, neighbours=neighbours)
+        replace(row, top_logits=seen(top), bottom_logits=seen(bottom), neuron=neuron, neighbours=neighbours)
         for row, (top, bottom), neuron, neighbours in zip(rows, effects, neurons, near, strict=True)
     ]
 

@@ -75,6 +75,9 @@ class TextBatch:
         # [2 n] where each token begins and ends in its document's bytes
         self.spans = None if batch.spans is None else batch.spans.flatten(1).cpu().numpy()[:, self.flat]
         self._texts, self._own = batch.texts, own
+        # 1 for the last token of a document, 0 for others, -1 where that is not known
+        last = np.array(batch.last_offsets, dtype=np.int64)[own] if batch.last_offsets else None
+        self.is_last = np.full(len(own), -1) if last is None else (self.offset == last).astype(np.int64)
         self.names = np.array(batch.documents, dtype=object)[own] if len(own) else np.empty(0, dtype=object)
         codes = np.array([_document_code(seed, name) for name in batch.documents], dtype=np.uint64)
         # hash of the document's id

@@ -135,6 +135,7 @@ class _Selection:
             # `or` gives the one constant 0.0: a million zeros as objects of their own would fill memory
             activations=tuple([value or 0.0 for value in self.columns["activation"][index, :length].tolist()]),
             candidate=int(self.columns["candidate"][index]),
+            ends_document=(False, True, None)[int(self.columns["is_last"][index])],
         )
 
 

@@ -334,6 +334,7 @@ class WindowCollector:
             "offset": batch.offset[first],
             "length": past - first,
             "candidate": anchor - first,
+            "is_last": batch.is_last[past - 1],
             "token": token,
             "activation": activation,
         }

@@ -17,7 +17,7 @@ from itertools import pairwise
 from autointerp.judges.tasks import ShownWindow
 from autointerp.records.window import Window
 
-__all__ = ["firing_spans", "mark", "quote", "show", "strength", "token_pieces", "token_starts", "unmark"]
+__all__ = ["Span", "firing_spans", "mark", "quote", "show", "strength", "token_pieces", "token_starts", "unmark"]
 
 _INVISIBLE = re.compile(
     "[\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"

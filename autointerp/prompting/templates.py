@@ -2,6 +2,9 @@
 
 TOML front matter between two `+++` lines (`version`, `variables`, `reply`), then jinja2 templates of messages, each
 after `<!-- system -->`, `<!-- user -->` or `<!-- assistant -->`. The file's hash is stored with every answer.
+
+`NAME.v2.md` is `NAME.md` with `changes`, which its front matter lists and its text takes as a variable; without any it
+reads as `NAME.md` does.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, cast
@@ -21,7 +25,7 @@ from autointerp.errors import InputError
 from autointerp.judges.judge import Message
 from autointerp.resources import resource
 
-__all__ = ["Prompt", "joint_hash", "load_prompt", "read_prompt"]
+__all__ = ["Prompt", "joint_hash", "load_changed_prompt", "load_prompt", "read_prompt"]
 
 _FRONT_MATTER = re.compile(r"\A\+\+\+\n(.*?)^\+\+\+\n(.*)\Z", re.DOTALL | re.MULTILINE)
 _ROLE_LINE = re.compile(r"^<!-- (system|user|assistant) -->\n", re.MULTILINE)
@@ -32,7 +36,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt file; `hash` is of its bytes."""
+    """A prompt file; `hash` is of its bytes, and of `changes` if it has any."""
 
     name: str
     version: int
@@ -40,15 +44,22 @@ class Prompt:
     reply: str
     hash: str
     templates: tuple[tuple[str, jinja2.Template], ...]
+    changes: frozenset[str] = frozenset()
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The variables a caller gives."""
+        return self.variables - {"changes"}
 
     def render(self, **values: object) -> tuple[Message, ...]:
         """Raises ValueError for missing or undeclared variables."""
-        missing, extra = sorted(self.variables - values.keys()), sorted(values.keys() - self.variables)
+        missing, extra = sorted(self.takes - values.keys()), sorted(values.keys() - self.takes)
         if missing or extra:
             parts = [f"missing {', '.join(missing)}"] if missing else []
             parts += [f"unknown {', '.join(extra)}"] if extra else []
-            takes = ", ".join(sorted(self.variables))
+            takes = ", ".join(sorted(self.takes))
             raise ValueError(f"prompt '{self.name}': variables {' and '.join(parts)}; it takes {takes}")
+        values["changes"] = self.changes
         return tuple(
             Message(role=cast("Literal['system', 'user', 'assistant']", role), content=template.render(values).strip())
             for role, template in self.templates
@@ -59,6 +70,18 @@ class Prompt:
 def load_prompt(name: str) -> Prompt:
     """Shipped prompt, such as `score/detection`. Raises InputError if missing or malformed."""
     return read_prompt(resource(f"prompts/{name}.md"), name=name)
+
+
+def load_changed_prompt(name: str, changes: Collection[str]) -> Prompt:
+    """Shipped prompt with those of the changes that it knows; version 1, with its hash, where it knows none."""
+    if not changes or not resource(f"prompts/{name}.v2.md").is_file():
+        return load_prompt(name)
+    prompt = load_prompt(f"{name}.v2")
+    wanted = prompt.changes & frozenset(changes)
+    if not wanted:
+        return load_prompt(name)
+    signed = " ".join([prompt.hash, *sorted(wanted)])
+    return replace(prompt, changes=wanted, hash=hashlib.sha256(signed.encode()).hexdigest()[:16])
 
 
 def joint_hash(*prompts: Prompt) -> str:
@@ -95,6 +118,7 @@ def read_prompt(path: Path, *, name: str) -> Prompt:
         reply=cast("str", matter["reply"]),
         hash=hashlib.sha256(raw).hexdigest()[:16],
         templates=tuple(templates),
+        changes=frozenset(cast("list[str]", matter.get("changes", []))),
     )
 
 

@@ -46,11 +46,15 @@ class FiringRule:
 
 @dataclass(frozen=True, slots=True)
 class TokenEffect:
-    """Contribution of the feature's direction to one entry's logit."""
+    """Contribution of the feature's direction to one entry's logit.
+
+    `n_seen`: occurrences in the text of role explain; None in evidence of earlier versions.
+    """
 
     token_id: int
     text: str
     logit: float
+    n_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from autointerp.records.window import ACTIVATING
 
 __all__ = ["find_fault"]
 
-_MAY_BE_NULL = frozenset({"neuron", "context", "pinned", "counts", "unscored", "bin", "target_density"})
+_MAY_BE_NULL = frozenset(
+    {"neuron", "context", "pinned", "counts", "unscored", "bin", "target_density", "n_seen", "ends_document"}
+)
 _ROLES = ("explain", "score")
 _KINDS = ("top", "bin", "drawn", "random", "same_document", "near_miss", "neighbour")
 _RULES = ("above_zero", "quantile")

@@ -39,7 +39,7 @@ NOTE_KEY = "autointerp.evidence."
 ROWS_PER_GROUP = 64
 _AGAIN = "put a copy of it back, or run the harvest stage again (--from harvest)"
 
-EFFECT = pa.struct({"token_id": pa.int32(), "text": pa.string(), "logit": pa.float64()})
+EFFECT = pa.struct({"token_id": pa.int32(), "text": pa.string(), "logit": pa.float64(), "n_seen": pa.int64()})
 USE = pa.struct({"token_id": pa.int32(), "text": pa.string(), "n_firing": pa.int64(), "n_tokens": pa.int64()})
 WINDOW_FIELDS: dict[str, pa.DataType] = {
     "id": pa.string(),
@@ -53,7 +53,10 @@ WINDOW_FIELDS: dict[str, pa.DataType] = {
     "token_starts": pa.list_(pa.int32()),
     "activations": pa.list_(pa.float64()),
     "candidate": pa.int32(),
+    "ends_document": pa.bool_(),
 }
+LATER = frozenset({"n_seen", "ends_document"})
+"""Fields that evidence of earlier versions lacks; they are None then."""
 RULE = pa.struct({"kind": pa.string(), "threshold": pa.float64(), "sign": pa.int8(), "target_density": pa.float64()})
 CONTEXT = pa.struct(
     {
@@ -208,9 +211,22 @@ def _check_schema(path: Path, schema: pa.Schema) -> None:
             f"{path} has evidence schema version {version.decode(errors='replace')}, this package reads "
             f"{EVIDENCE_SCHEMA}; harvest again, or use the version of the package that wrote it"
         )
-    missing = [name for name, kind in COLUMNS.items() if name not in schema.names or schema.field(name).type != kind]
+    missing = [
+        name
+        for name, kind in COLUMNS.items()
+        if name not in schema.names or schema.field(name).type not in (kind, _without_later(kind))
+    ]
     if missing:
         raise ArtefactError(f"{path} lacks the column '{missing[0]}' or has another type for it; harvest again")
+
+
+def _without_later(kind: pa.DataType) -> pa.DataType:
+    """The type as earlier versions wrote it."""
+    if pa.types.is_list(kind):
+        return pa.list_(_without_later(kind.value_type))
+    if not pa.types.is_struct(kind):
+        return kind
+    return pa.struct([(field.name, _without_later(field.type)) for field in kind if field.name not in LATER])
 
 
 def _to_table(evidence: Sequence[Evidence]) -> pa.Table:
@@ -272,8 +288,9 @@ def _windows_of(column: Any) -> list[tuple[Window, ...]]:
     fields = {
         name: _tuples(struct.field(name)) if pa.types.is_list(kind) else struct.field(name).to_pylist()
         for name, kind in WINDOW_FIELDS.items()
+        if name not in LATER or struct.type.get_field_index(name) >= 0
     }
-    windows = [Window(*values) for values in zip(*(fields[name] for name in WINDOW_FIELDS), strict=True)]
+    windows = [Window(**dict(zip(fields, values, strict=True))) for values in zip(*fields.values(), strict=True)]
     edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
     return [tuple(windows[a:b]) for a, b in pairwise(edges)]
 

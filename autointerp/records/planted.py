@@ -66,7 +66,7 @@ def plant_evidence(feature: int = 0, *, without: frozenset[Kind] = frozenset()) 
         bottom_logits=tuple(
             TokenEffect(2000 + rank, text, 0.05 * rank - 1.5) for rank, text in enumerate(_entries(" dark"))
         ),
-        token_uses=(TokenUse(3, _FIRES, 250, 300),),
+        token_uses=(TokenUse(_token_id(_FIRES), _FIRES, 250, 300),),
         neuron=None,
         unscored=None,
         pinned=_pinned(feature),
@@ -108,8 +108,14 @@ def _window(feature: int, role: Role, kind: Kind, index: int) -> Window:
         kind=kind,
         bin=(_N_BINS - 1 if kind == "top" else index % _N_BINS) if kind in ACTIVATING else None,
         text="".join(pieces),
-        token_ids=tuple(range(len(pieces))),
+        token_ids=tuple(_token_id(piece) for piece in pieces),
         token_starts=(0, *accumulate(len(piece.encode()) for piece in pieces)),
         activations=tuple(float(value) for value in activations),
         candidate=candidate,
     )
+
+
+def _token_id(piece: str) -> int:
+    """By place in the vocabulary; the pieces of single windows share the last."""
+    vocabulary = (_FIRES, _BEFORE_SILENT, *_FILLERS)
+    return vocabulary.index(piece) if piece in vocabulary else len(vocabulary)

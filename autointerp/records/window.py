@@ -61,7 +61,8 @@ class Window:
 
     `token_starts`: byte offsets in the UTF-8 text, one per token and the end; the text is widened to whole characters.
     `activations`: values under the firing rule, zero where silent. `candidate`: index of the marked task's token, the
-    maximum if firing. `bin`: activation bin of the maximum, 0 lowest, None if silent.
+    maximum if firing. `bin`: activation bin of the maximum, 0 lowest, None if silent. `ends_document`: None in
+    evidence of earlier versions, and where a document's length is not known.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Window:
     token_starts: tuple[int, ...]
     activations: tuple[float, ...]
     candidate: int
+    ends_document: bool | None = None
 
     @property
     def is_firing(self) -> bool:

@@ -196,6 +196,20 @@ class JournalView(JournalSources):
                 n_characters, n_tokens = n_characters + int(characters), n_tokens + tokens
         return n_characters / n_tokens if n_tokens else None
 
+    def prompt_sizes(self) -> dict[str, tuple[float, float]]:
+        """Mean characters and input tokens of a request, by scorer ("" for explaining), without questions put again."""
+        totals: dict[str, list[float]] = {}
+        for _ in self.each():
+            rows = self.connection.execute(
+                "SELECT scorer, count(*), total((SELECT total(length(content)) FROM source.parts "
+                "JOIN json_each(request, '$.messages') ON hash = json_extract(value, '$.content'))), "
+                "total(input_tokens) FROM (SELECT DISTINCT scorer, key FROM source.questions) "
+                "JOIN source.replies USING (key) GROUP BY scorer"
+            )
+            for scorer, *sums in rows.fetchall():
+                totals[scorer] = [a + b for a, b in zip(totals.get(scorer, (0, 0, 0)), sums, strict=True)]
+        return {scorer: (characters / n, tokens / n) for scorer, (n, characters, tokens) in sorted(totals.items())}
+
     def features(self) -> list[tuple[str, int, int, int]]:
         """(dictionary, number of features, lowest, highest)."""
         seen: dict[str, set[int]] = {}

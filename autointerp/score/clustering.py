@@ -22,7 +22,7 @@ from autointerp.score.listing import reply_schema
 from autointerp.score.prompted import PromptedScorer
 from autointerp.score.sampling import MIN_WINDOWS, besides, choose_positives
 from autointerp.score.scorer import AnswerRead, Item, Question, Scale, Unscorable
-from autointerp.score.trials import WindowTrialSettings, as_passage, deal, render_passage
+from autointerp.score.trials import WindowTrialSettings, as_passage, deal
 
 __all__ = ["N_OTHER", "N_OWN", "ClusteringScorer", "open_scorer"]
 
@@ -113,7 +113,7 @@ class ClusteringScorer(PromptedScorer):
         has_marks = self._has_marks
         windows = [window for window in item.shown if isinstance(window, Window)]
         task = GroupTask(tuple(as_passage(window, has_marks=has_marks) for window in windows))
-        shown = [render_passage(passage, has_marks=has_marks) for passage in task.passages]
+        shown = [self._notation.write(passage.text, passage.marks if has_marks else None) for passage in task.passages]
         messages = self._prompt.render(has_marks=has_marks, n_windows=len(shown), windows=shown)
         return self._ask(task, messages, reply_schema(len(shown)))
 

@@ -18,7 +18,7 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.window import Kind, Window
 from autointerp.score.sampling import besides, choose_positives, too_few
 from autointerp.score.scorer import Item, Scale, Unscorable
-from autointerp.score.trials import TrialScorer, WindowTrialSettings, as_passage, deal, render_passage
+from autointerp.score.trials import TrialScorer, WindowTrialSettings, as_passage, deal
 
 __all__ = ["N_SHOWN", "IntruderScorer", "IntruderSettings", "open_scorer"]
 
@@ -64,7 +64,7 @@ class IntruderScorer(TrialScorer):
         has_marks = self._has_marks
         windows = [window for window in item.shown if isinstance(window, Window)]
         task = IntruderTask(tuple(as_passage(window, has_marks=has_marks) for window in windows))
-        shown = [render_passage(passage, has_marks=has_marks) for passage in task.passages]
+        shown = [self._notation.write(passage.text, passage.marks if has_marks else None) for passage in task.passages]
         return task, {"has_marks": has_marks, "n_windows": len(shown), "windows": shown}
 
     def _strangers(self, evidence: Evidence, others: Sequence[Evidence]) -> list[Window]:

@@ -8,7 +8,7 @@ from typing import Any
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import Passage, ScoreTask
-from autointerp.prompting.marking import mark, quote, token_starts
+from autointerp.prompting.marking import quote, token_starts
 from autointerp.prompting.parsing import Bit, diagnose, find_answers
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.prompting.refusals import is_refusal
@@ -63,7 +63,7 @@ class ListScorer(PromptedScorer):
         messages = self._prompt.render(
             explanation=quote(explanation),
             n_windows=len(task.passages),
-            windows=[quote(_marked(passage)) for passage in task.passages],
+            windows=[self._write(item, passage) for item, passage in zip(items, task.passages, strict=True)],
         )
         return self._ask(task, messages, reply_schema(len(task.passages)))
 
@@ -76,10 +76,9 @@ class ListScorer(PromptedScorer):
             return Passage(window.text, window.character_span(window.candidate))
         return Passage(window.text, starts=token_starts(window))
 
-
-def _marked(passage: Passage) -> str:
-    spans = passage.marks or ((passage.mark,) if passage.mark else ())
-    return mark(passage.text, spans) if spans else passage.text
+    def _write(self, item: Item, passage: Passage) -> str:
+        spans = passage.marks or ((passage.mark,) if passage.mark else ())
+        return self._notation.write_window(item.window, spans or None)
 
 
 def reply_schema(n: int) -> Mapping[str, Any]:

@@ -112,9 +112,12 @@ _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
 
 
 def apply_preset(config: Config) -> Config:
-    """The config with its preset filled in and the windows its samplers need."""
+    """The config with its preset filled in, the windows its samplers need and the version of its prompts."""
     if config.score.preset is not None:
         config = _filled(config, _PRESETS[config.score.preset])
+    if config.explain.prompts is None:
+        version = config.score.prompts if isinstance(config.score.prompts, int) else 1
+        config = config.model_copy(update={"explain": config.explain.model_copy(update={"prompts": version})})
     needed = _needed(config)
     unsaid = {key: n for key, n in needed.items() if n and getattr(config.harvest, key) is None}
     return config.model_copy(update={"harvest": config.harvest.model_copy(update=unsaid)}) if unsaid else config

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from autointerp.config.asking import ScoreConfig, ScorerConfig
+from autointerp.config.prompts import score_changes
 from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.tasks import Task
+from autointerp.prompting.notation import Notation
 from autointerp.prompting.reasking import reask
-from autointerp.prompting.templates import joint_hash, load_prompt
+from autointerp.prompting.templates import joint_hash, load_changed_prompt, load_prompt
 from autointerp.records.evidence import Evidence
 from autointerp.score.sampling import sample_items
 from autointerp.score.scorer import Item, Question, Scorer, Unscorable
@@ -26,7 +28,9 @@ class PromptedScorer(Scorer):
 
     def __init__(self, settings: ScorerConfig, score: ScoreConfig, *, prompt: str, again: str) -> None:
         super().__init__(settings, score)
-        self._prompt, self._again = load_prompt(f"score/{prompt}"), load_prompt(f"score/{again}")
+        self._prompt = load_changed_prompt(f"score/{prompt}", score_changes(score.prompts))
+        self._again = load_prompt(f"score/{again}")
+        self._notation = Notation.of(self._prompt.changes)
 
     @property
     def prompt_hash(self) -> str:

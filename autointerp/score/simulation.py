@@ -15,7 +15,7 @@ from autointerp.config.asking import ScoreConfig
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import HIGHEST, SimulateTask
 from autointerp.prompting.expectations import expected_values
-from autointerp.prompting.marking import mark, quote
+from autointerp.prompting.marking import quote
 from autointerp.prompting.numbers import diagnose_numbers, find_numbers
 from autointerp.records.evidence import Evidence
 from autointerp.records.token_key import name_tokens, named_tokens
@@ -94,7 +94,7 @@ class OneByOneSimulation(SimulationScorer):
         text, (start, end) = item.window.text, item.window.piece_spans()[named[1][0]]
         messages = self._prompt.render(
             explanation=quote(explanation),
-            text=quote(mark(text[:end], [(start, end)])),
+            text=self._notation.write(text[:end], [(start, end)]),
             token=quote(text[start:end]),
         )
         return self._ask_about(1, self._task(explanation, text, ((start, end),)), messages)

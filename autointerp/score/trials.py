@@ -12,14 +12,14 @@ from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.config.section import Positive
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import Passage, Task
-from autointerp.prompting.marking import firing_spans, mark, quote
+from autointerp.prompting.marking import firing_spans
 from autointerp.prompting.numbered import diagnose_number, number_schema, parse_number
 from autointerp.prompting.refusals import is_refusal
 from autointerp.records.window import Window
 from autointerp.score.prompted import PromptedScorer
 from autointerp.score.scorer import AnswerRead, Item, Question
 
-__all__ = ["TrialScorer", "TrialSettings", "WindowTrialSettings", "as_passage", "deal", "render_passage"]
+__all__ = ["TrialScorer", "TrialSettings", "WindowTrialSettings", "as_passage", "deal"]
 
 
 class TrialSettings(ScorerConfig):
@@ -80,11 +80,6 @@ def as_passage(window: Window, *, has_marks: bool) -> Passage:
     """The window as a judge may see it, with the firing tokens marked or not."""
     marks = tuple(span for span, _ in firing_spans(window)) if has_marks else ()
     return Passage(window.text, marks=marks)
-
-
-def render_passage(passage: Passage, *, has_marks: bool) -> str:
-    """The passage, quoted for a prompt."""
-    return quote(mark(passage.text, passage.marks) if has_marks else passage.text)
 
 
 def deal(windows: Sequence[Window], n: int, n_hands: int, rng: np.random.Generator) -> list[list[Window]]:

@@ -43,6 +43,8 @@ class PackedBatch:
     # where ids do not spell the text: each document's bytes, and where in them each token begins and ends
     texts: tuple[bytes, ...] = ()
     spans: Int[Tensor, "2 batch pos"] | None = None
+    # the offset of each document's last token of text, where it is known
+    last_offsets: tuple[int, ...] = ()
 
     @property
     def is_text(self) -> Bool[Tensor, "batch pos"]:
@@ -92,7 +94,7 @@ def iter_batches(
     n_left, n_batches = max_tokens, 0
     for encoded in iter_encoded(documents, tokenizer=tokenizer):
         kept = encoded if n_left is None else encoded.head(n_left)
-        for batch in packer.add(kept):
+        for batch in packer.add(kept, last_offset=int(np.flatnonzero(encoded.is_text)[-1])):
             if n_batches % n_shards == index:
                 yield batch.without_first(skip_first)
             n_batches += 1
@@ -157,11 +159,12 @@ class _Packer:
     lengths: list[int] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
     texts: list[bytes | None] = field(default_factory=list)
+    last_offsets: list[int] = field(default_factory=list)
     row: np.ndarray | None = None
     filled: int = 0
 
-    def add(self, encoded: Encoded) -> Iterator[PackedBatch]:
-        """Place a document's tokens; yields each batch that becomes full."""
+    def add(self, encoded: Encoded, *, last_offset: int) -> Iterator[PackedBatch]:
+        """Place a document's tokens, perhaps not to its end; yields each batch that becomes full."""
         offset, n_tokens = 0, len(encoded.ids)
         if self.row is not None and self.filled and self.separator is not None:
             self.row[_TOKEN, self.filled] = self.separator
@@ -173,7 +176,7 @@ class _Packer:
                 self._open()
             n = min(n_tokens - offset, self.context_tokens - self.filled)
             if n:
-                self._place(encoded, offset, n)
+                self._place(encoded, offset, n, last_offset)
                 offset += n
             yield from self._close_if_full(is_last=offset == n_tokens and self.packing == "document")
 
@@ -189,11 +192,12 @@ class _Packer:
         self.row[_TOKEN] = self.separator if self.separator is not None else 0
         self.filled = 0 if self.bos is None else 1
 
-    def _place(self, encoded: Encoded, offset: int, n: int) -> None:
+    def _place(self, encoded: Encoded, offset: int, n: int, last_offset: int) -> None:
         assert self.row is not None
         if not self.documents or self.documents[-1] != encoded.document:
             self.documents.append(encoded.document)
             self.texts.append(encoded.text)
+            self.last_offsets.append(last_offset)
         part = encoded.part(offset, offset + n)
         row = self.row[:, self.filled : self.filled + n]
         row[_TOKEN] = part.ids
@@ -217,7 +221,7 @@ class _Packer:
         order = np.argsort(self.lengths, kind="stable")
         for start in range(0, len(order), self.batch_contexts):
             yield self._batch(np.sort(order[start : start + self.batch_contexts]))
-        self.rows, self.lengths, self.documents, self.texts = [], [], [], []
+        self.rows, self.lengths, self.documents, self.texts, self.last_offsets = [], [], [], [], []
 
     def _batch(self, chosen: np.ndarray) -> PackedBatch:
         longest = max(self.lengths[i] for i in chosen)
@@ -229,4 +233,5 @@ class _Packer:
         texts = tuple(text for i in own if (text := self.texts[i]) is not None)
         spans = stacked[_START:] if texts else None
         tokens, document, offset = stacked[:_START]
-        return PackedBatch(tokens, document, offset, tuple(self.documents[i] for i in own), self.role, texts, spans)
+        documents, last = tuple(self.documents[i] for i in own), tuple(self.last_offsets[i] for i in own)
+        return PackedBatch(tokens, document, offset, documents, self.role, texts, spans, last)

@@ -15,6 +15,7 @@ from autointerp.config.earlier import SPELT_OUT
 from autointerp.config.loading import differing_keys, load_config, parse_config, render_config
 from autointerp.errors import ConfigError
 from autointerp.resources import resource
+from autointerp.score.presets import apply_preset
 from sae_core import config as core
 from tests.drawing import examples
 
@@ -148,3 +149,32 @@ def test_any_override_either_works_or_is_a_config_error(text: str) -> None:
         load_config("demo", [text])
     except ConfigError as error:
         assert str(error)
+
+
+def test_a_run_of_before_the_key_is_of_version_1() -> None:
+    tree = tomllib.loads(render_config(load_config("demo")))
+    assert tree["score"].pop("prompts") == 2
+    before = parse_config(tree)
+    assert before.score.prompts == 1
+    assert apply_preset(before).explain.prompts == 1
+    assert parse_config(tree, ["score.prompts=2"]).score.prompts == 2
+
+
+def test_version_2_is_the_default_and_papers_keep_version_1() -> None:
+    assert load_config("demo").score.prompts == 2
+    assert load_config("demo", ['score.preset="default"']).score.prompts == 2
+    assert load_config("demo", ['score.preset="delphi"']).score.prompts == 1
+    assert load_config("demo", ['score.preset="delphi"', "score.prompts=2"]).score.prompts == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [([], 2), (["score.prompts=1"], 1), (["explain.prompts=1"], 1), (['score.prompts=["threshold"]'], 1)],
+)
+def test_explaining_follows_the_version_of_scoring_unless_it_says_otherwise(said: list[str], version: int) -> None:
+    assert apply_preset(load_config("demo", said)).explain.prompts == version
+
+
+def test_a_change_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"score\.prompts"):
+        load_config("demo", ['score.prompts=["shouting"]'])

@@ -123,6 +123,7 @@ class PlantedCorpus:
                 torch.tensor([[offset for _, _, offset in row] for row in part]),
                 tuple(names),
                 role,
+                last_offsets=tuple(len(self.texts[name]) - 1 for name in names),
             )
 
     def _rows(self, role: Role) -> list[list[tuple[int, str | None, int]]]:

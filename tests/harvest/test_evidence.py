@@ -70,6 +70,8 @@ def test_every_window_tells_the_truth(evidence: EXAMPLES, corpus: PlantedCorpus)
             assert window.activations == pytest.approx([float(truth[place][1][feature]) for place in places])
             assert (max(window.activations) > 0) == window.is_firing
             assert corpus.roles[window.document] == window.role
+            past = window.offset + len(window.token_ids)
+            assert window.ends_document == (past == len(corpus.texts[window.document]))
     assert n_windows > 300
 
 
@@ -85,6 +87,15 @@ def test_counts_are_exact_and_leave_special_tokens_out(evidence: EXAMPLES, corpu
         assert len(item.histogram_edges) == len(item.histogram_counts) + 1
         assert all(BOS not in window.token_ids for window in item.windows)
         assert all(use.token_id != BOS for use in item.token_uses)
+
+
+def test_promoted_entries_are_counted_in_the_text_to_explain(evidence: EXAMPLES, corpus: PlantedCorpus) -> None:
+    counts = Counter(
+        token for (document, _), (token, _) in corpus.truth().items() if corpus.roles[document] == "explain"
+    )
+    effects = [effect for item in evidence.values() for effect in (*item.top_logits, *item.bottom_logits)]
+    assert effects
+    assert [effect.n_seen for effect in effects] == [counts[effect.token_id] for effect in effects]
 
 
 def test_no_document_serves_two_roles_and_no_windows_overlap(evidence: EXAMPLES) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,8 @@ from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Outcome
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ExplainTask, ScoreTask
-from autointerp.prompting.marking import firing_spans, unmark
+from autointerp.prompting.marking import firing_spans
+from autointerp.prompting.notation import Notation
 from autointerp.records.evidence import Evidence, FiringRule, TokenEffect
 from autointerp.records.window import Kind, Window
 from autointerp.runs.reply_record import Account
@@ -95,19 +97,24 @@ def evidence(texts: list[list[str]]) -> Evidence:
     )
 
 
-def scorer(name: str) -> ListScorer:
+def scorer(name: str, version: Literal[1, 2] = 2) -> ListScorer:
     module = {"marked": marked, "detection": detection}[name]
     settings_ = ScorerConfig(name=name, n_positive=2, n_negative=2, n_near_miss=0, windows_per_request=4)
-    return module.open_scorer(settings_, ScoreConfig())
+    return module.open_scorer(settings_, ScoreConfig(prompts=version))
+
+
+VERSIONS = st.sampled_from([1, 2])
 
 
 PIECES = st.lists(HOSTILE.filter(bool), min_size=1, max_size=3)
 
 
 @settings(max_examples=60)
-@given(st.lists(PIECES, min_size=4, max_size=4), HOSTILE, st.sampled_from(["marked", "detection"]))
-def test_a_scoring_prompt_is_one_json_string_per_line(texts: list[list[str]], explanation: str, name: str) -> None:
-    asking = scorer(name)
+@given(st.lists(PIECES, min_size=4, max_size=4), HOSTILE, st.sampled_from(["marked", "detection"]), VERSIONS)
+def test_a_scoring_prompt_is_one_json_string_per_line(
+    texts: list[list[str]], explanation: str, name: str, version: Literal[1, 2]
+) -> None:
+    asking = scorer(name, version)
     items = asking.sample(evidence(texts), stream(0, "test"), others=())
     assert isinstance(items, tuple)
     (question,) = asking.questions(explanation, items)
@@ -120,37 +127,40 @@ def test_a_scoring_prompt_is_one_json_string_per_line(texts: list[list[str]], ex
     assert len(lines) == 7
     for number, (line, item) in enumerate(zip(lines[3:], question.items, strict=True), 1):
         assert line.startswith(f'{number}: "')
-        shown = json.loads(line.partition(": ")[2])
+        shown = line.partition(": ")[2]
         if name == "marked":
-            assert unmark(shown) == (item.window.text, [item.window.character_span(1)])
+            assert Notation(version == 2, False).read(shown) == (item.window.text, [item.window.character_span(1)])
         else:
-            assert shown == item.window.text
+            assert json.loads(shown) == item.window.text
 
 
 @settings(max_examples=60)
-@given(st.lists(PIECES, min_size=3, max_size=3))
-def test_an_explaining_prompt_is_made_of_json_strings(texts: list[list[str]]) -> None:
-    (request,) = open_explainer(ExplainerConfig(sampling="top"), ExplainConfig()).requests(
+@given(st.lists(PIECES, min_size=3, max_size=3), VERSIONS)
+def test_an_explaining_prompt_is_made_of_json_strings(texts: list[list[str]], version: Literal[1, 2]) -> None:
+    (request,) = open_explainer(ExplainerConfig(sampling="top"), ExplainConfig(prompts=version)).requests(
         evidence(texts), stream(0, "test")
     )
     lines = request.messages[-1].content.split("\n")
     assert lines == request.messages[-1].content.splitlines()
-    shown = [line.partition(": ")[2] for line in lines if re.match(r"Window \d+: ", line)]
+    shown = [line.partition(": ")[2] for line in lines if re.match(r"Window \d+( \(begins the document\))?: ", line)]
     by_text = {w.text: w for w in evidence(texts).select("explain", "top")}
     assert len(shown) == len(by_text)
     for quoted in shown:
-        text, spans = unmark(json.loads(quoted))
+        text, spans = Notation(version == 2, version == 2).read(quoted)
         assert spans == [span for span, _ in firing_spans(by_text[text])]
     for line in lines:
         label, _, rest = line.partition(": ")
         if label == "Firing tokens":
             assert len(strings(rest, r" \d+")) == 1
         elif label in ("More likely next tokens", "Less likely next tokens"):
-            strings(rest, "")
+            strings(rest, "" if version == 1 else r" [+-]\d\.\d\d")
+        elif label == "How often it fires":
+            assert rest == "on about 1 of 10 tokens"
         elif label:
-            assert label == "Windows:" or re.fullmatch(r"Window \d+", label)
-    likely = next(line for line in lines if line.startswith("More likely next tokens: "))
-    assert strings(likely.partition(": ")[2], "") == [pieces[0] for pieces in texts]
+            assert re.fullmatch(r"Windows( that fire (strongly \(5 to 10\)|weakly only))?:|Window \d+( \(.*\))?", label)
+    if version == 1:
+        likely = next(line for line in lines if line.startswith("More likely next tokens: "))
+        assert strings(likely.partition(": ")[2], "") == [pieces[0] for pieces in texts]
 
 
 def strings(row: str, ending: str) -> list[str]:

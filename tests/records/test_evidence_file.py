@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -60,6 +61,39 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         write_evidence(file, rows)
         assert read_evidence(file) == rows
         assert [p.name for p in file.parent.iterdir()] == ["sae.parquet"]
+
+
+def test_evidence_of_before_opens_without_what_it_lacks(tmp_path: Path) -> None:
+    now = [
+        replace(
+            evidence(n),
+            windows=tuple(replace(window, ends_document=True) for window in evidence(n).windows),
+            top_logits=(TokenEffect(3, " a", 1.5, n_seen=4),),
+            pinned=PinnedEffect((TokenEffect(3, " a", 0.5),), (), kl=0.25, strength=7.0),
+        )
+        for n in range(2)
+    ]
+    file = tmp_path / "e.parquet"
+    write_evidence(file, now)
+    assert read_evidence(file) == now
+    table = pq.read_table(file)
+    columns = {name: _without_later(table.column(name).combine_chunks()) for name in table.schema.names}
+    pq.write_table(pa.table(columns, metadata=table.schema.metadata), file)
+    assert read_evidence(file) == [
+        replace(row, windows=evidence().windows, top_logits=(TokenEffect(3, " a", 1.5),)) for row in now
+    ]
+
+
+def _without_later(column: pa.Array) -> pa.Array:
+    """As the version before wrote it, without the fields of today."""
+    later = {"n_seen", "ends_document"}
+    if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
+        return pa.ListArray.from_arrays(column.offsets, _without_later(column.values))
+    if not pa.types.is_struct(column.type):
+        return column
+    names = [field.name for field in column.type if field.name not in later]
+    parts = [_without_later(column.field(name)) for name in names]
+    return pa.StructArray.from_arrays(parts, names=names, mask=column.is_null())
 
 
 def test_equal_evidence_gives_equal_bytes(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 
 from autointerp.judges.tasks import Passage, ScoreTask
-from autointerp.prompting.marking import unmark
+from autointerp.prompting.notation import Notation
 from autointerp.records.evidence import TokenUse
 from autointerp.records.token_key import named_tokens
 from autointerp.score.scorer import Item, Unscorable
@@ -90,7 +89,7 @@ def test_the_marks_are_what_is_shown() -> None:
         lines = question.request.messages[-1].content.splitlines()[-len(question.items) :]
         for line, item, passage in zip(lines, question.items, task.passages, strict=True):
             spans = [item.window.character_span(place) for place in marked(item)]
-            assert unmark(json.loads(line.split(": ", 1)[1])) == (item.window.text, spans)
+            assert Notation(True, False).read(line.split(": ", 1)[1]) == (item.window.text, spans)
             assert passage == Passage(item.window.text, marks=tuple(spans))
 
 
@@ -104,7 +103,7 @@ def test_a_split_character_is_marked_once() -> None:
     assert window.piece_spans() == [(0, 2), (2, 3), (3, 3), (3, 3), (3, 5)]
     scorer = open_scorer("fuzzing")
     (question,) = scorer.questions("e", [Item(window, "top", True, "d@0#1")])
-    assert unmark(json.loads(question.request.messages[-1].content.splitlines()[-1][3:])) == (text, [(2, 3)])
+    assert Notation(True, False).read(question.request.messages[-1].content.splitlines()[-1][3:]) == (text, [(2, 3)])
 
 
 def test_an_item_that_names_no_tokens_is_a_bug() -> None:

@@ -8,7 +8,7 @@ import pytest
 from autointerp.config.asking import ScoreConfig, ScorerConfig
 from autointerp.judges.judge import Reply, Request
 from autointerp.judges.tasks import ScoreTask
-from autointerp.prompting.marking import unmark
+from autointerp.prompting.notation import Notation
 from autointerp.score import detection, marked
 from autointerp.score.listing import ListScorer
 from autointerp.score.scorer import Item, Scorer
@@ -61,12 +61,12 @@ def test_marks_stand_on_the_candidate_and_nowhere_in_detection() -> None:
         for question in scorer.questions("cats", items_of(scorer)):
             lines = question.request.messages[-1].content.splitlines()[-len(question.items) :]
             for line, item in zip(lines, question.items, strict=True):
-                shown = json.loads(line.split(": ", 1)[1])
+                shown = line.split(": ", 1)[1]
                 window = item.window
                 if name == "detection":
-                    assert shown == window.text
+                    assert json.loads(shown) == window.text
                 else:
-                    assert unmark(shown) == (window.text, [window.character_span(window.candidate)])
+                    assert Notation(True, False).read(shown) == (window.text, [window.character_span(window.candidate)])
 
 
 @pytest.mark.parametrize("name", ["marked", "detection"])
@@ -113,7 +113,8 @@ def test_hostile_text_stays_data(name: str, hostile: str) -> None:
     lines = content.splitlines()
     assert json.loads(lines[0].removeprefix("Description: ")) == f"fires on {hostile}"
     assert lines[-1].startswith("1: ")
-    assert unmark(json.loads(lines[-1][3:]))[0] == window.text or json.loads(lines[-1][3:]) == window.text
+    has_marks = name == "marked"
+    assert Notation(has_marks, False).read(lines[-1][3:])[0] == window.text or json.loads(lines[-1][3:]) == window.text
     assert len([line for line in lines if line]) == 3
     assert task_of(question.request).passages[0].text == window.text
     content.encode("utf-8")

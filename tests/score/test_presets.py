@@ -20,7 +20,7 @@ def config_of(**sections: Any) -> Config:
 
 
 def test_without_a_preset_nothing_changes() -> None:
-    config = config_of()
+    config = config_of(explain={"prompts": 2})
     assert apply_preset(config) is config
 
 
@@ -89,7 +89,7 @@ def test_saebench_is_one_question_about_four_and_ten() -> None:
 
 
 def test_default_is_what_the_sections_say_by_themselves() -> None:
-    plain, named = config_of(), apply_preset(config_of(score={"preset": "default"}))
+    plain, named = apply_preset(config_of()), apply_preset(config_of(score={"preset": "default"}))
     assert named.model_copy(update={"score": named.score.model_copy(update={"preset": None})}) == plain
 
 

@@ -11,7 +11,8 @@ import pytest
 from autointerp.config.asking import ScoreConfig
 from autointerp.judges.judge import Reply
 from autointerp.judges.tasks import Passage, ScoreTask, SimulateTask
-from autointerp.prompting.marking import token_pieces, unmark
+from autointerp.prompting.marking import token_pieces
+from autointerp.prompting.notation import Notation
 from autointerp.records.token_key import named_tokens
 from autointerp.records.window import Window
 from autointerp.score.scorer import Item
@@ -158,7 +159,7 @@ def test_one_by_one_shows_no_more_than_the_text_up_to_the_token() -> None:
         lines = question.request.messages[-1].content.splitlines()
         end = sum(map(len, token_pieces(WINDOW)[: place + 1]))
         start = end - len(token_pieces(WINDOW)[place])
-        assert unmark(json.loads(lines[2].removeprefix("Text: "))) == (WINDOW.text[:end], [(start, end)])
+        assert Notation(True, False).read(lines[2].removeprefix("Text: ")) == (WINDOW.text[:end], [(start, end)])
         assert json.loads(lines[4].removeprefix("Last token: ")) == token_pieces(WINDOW)[place]
         assert question.request.task == SimulateTask("cats", WINDOW.text, ((start, end),))
         (read,) = scorer.read(question, Reply('{"activations": [7]}', "m"))

@@ -45,6 +45,16 @@ def test_every_token_stands_once_at_its_offset(context_tokens, documents, byte_t
         assert found[document.id] == dict(enumerate(ids))
 
 
+@pytest.mark.parametrize("max_tokens", [None, 50])
+@pytest.mark.parametrize("packing", ["concatenate", "document"])
+def test_the_last_token_of_a_document_is_known(packing, max_tokens, documents, byte_tokenizer) -> None:
+    lengths = {d.id: len(encode_texts(byte_tokenizer, [d.text])[0]) for d in documents}
+    batches = pack(documents, byte_tokenizer, packing=packing, max_tokens=max_tokens)
+    assert [dict(zip(b.documents, b.last_offsets, strict=True)) for b in batches] == [
+        {name: lengths[name] - 1 for name in b.documents} for b in batches
+    ]
+
+
 def test_contexts_begin_with_bos_and_documents_are_separated(documents, byte_tokenizer) -> None:
     batches = pack(documents, byte_tokenizer, context_tokens=32)
     for batch in batches:
