@@ -85,7 +85,8 @@ class Plan:
     stages: tuple[PlannedStage, ...]
     window_tokens: int
     max_concurrent: int
-    # read once per site that trains
+    # read once, for all sites that train
+    # read once, for all sites that train
     dictionary_tokens: int
     training_sites: tuple[str, ...]
     # of explain and score roles together, read as often as `assumed` says

@@ -91,12 +91,9 @@ def _duration(stages: list[PlannedStage]) -> str:
 
 
 def _corpus(plan: Plan) -> str:
-    n_sites = len(plan.training_sites)
     training = f"{plan.dictionary_tokens:,} tokens to train on at {', '.join(plan.training_sites)}; "
-    if n_sites > 1:
-        training = f"{n_sites} x {training}"
     passes = plan.assumed.evidence_passes
-    return f"{training if n_sites else ''}{plan.evidence_tokens:,} evidence tokens, read {passes} times"
+    return f"{training if plan.training_sites else ''}{plan.evidence_tokens:,} evidence tokens, read {passes} times"
 
 
 def _power(plan: Plan) -> str:

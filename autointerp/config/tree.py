@@ -106,9 +106,9 @@ class TrainConfig(core_section(TrainingConfig, without=("n_tokens", "seed"), is_
     checkpoint_every_s: Amount = 300.0
     """Seconds between states from which a killed training goes on; 0 writes one after every step."""
     activations: Literal["stream", "disk", "shared"] = "stream"
-    """`disk` stores the activations of each site in files first, shuffles over all of them, and removes them when
-    training is done; `shared` keeps them in the user's cache, where runs and seeds of the same subject, corpus, site
-    and tokens read them again."""
+    """`disk` stores the activations of each site in files first and shuffles over all of them, lets the harvest's
+    second pass read those of its first, and removes them when they are used; `shared` keeps them in the user's cache,
+    where runs and seeds of the same subject, corpus, site and tokens read them again."""
     activations_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """With `disk` or `shared`: number type of the files."""
     activations_dir: Path | None = None

@@ -37,6 +37,7 @@ __all__ = [
     "collect_windows",
     "limits_of",
     "near_tokens_of",
+    "neuron_point",
     "plan_windows",
 ]
 
@@ -158,7 +159,7 @@ def collect_windows(
         )
         for name, plan in plans.items()
     }
-    neurons = {name: _neuron_point(subject, loaded.point) for name, loaded in dictionaries.items()}
+    neurons = {name: neuron_point(subject, loaded.point) for name, loaded in dictionaries.items()}
     gap = Placement.of(config).n_tokens
     read = _read(
         subject,
@@ -219,7 +220,7 @@ def _read(
             bar.update(n_read)
 
 
-def _neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | None:
+def neuron_point(subject: ReadableSubject, point: SitePoint) -> SitePoint | None:
     """None where the layer has no MLP."""
     neurons = SitePoint("mlp_post", point.layer)
     try:

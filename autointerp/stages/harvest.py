@@ -22,6 +22,7 @@ from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
+from autointerp.stages.kept_activations import evidence_subject, forget_activations
 from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import reopen
 from autointerp.stages.site_activations import keep_dtype
@@ -51,7 +52,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         for entry in config.every_dictionary
     }
     evidences = harvest(
-        bench.subject,
+        evidence_subject(bench, layout, {each.point for each in dictionaries.values()}, progress),
         dictionaries,
         lambda: _both_roles(bench),
         config.harvest,
@@ -61,6 +62,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         n_tokens=2 * bench.tokens_per_role,
         progress=progress,
     )
+    forget_activations(layout)
     for name, evidence in _pinned(evidences, dictionaries, bench, progress).items():
         write_evidence(layout.evidence_file(name), evidence, notes=_notes(config, dictionaries))
         unscored = sum(item.unscored is not None for item in evidence)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor
 
 from autointerp.config.sites import SitePoint
@@ -20,6 +19,7 @@ from autointerp.errors import ConfigError
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import derive
+from autointerp.stages.kept_activations import activations_folder, require_room
 from autointerp.stages.site_activations import SiteActivations, named
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import SharedForward, TrainingChunks
@@ -215,7 +215,7 @@ def _store(
     """
     bench, n_ranks = reading[0].bench, reading[0].ranks.n
     train = bench.config.train
-    root = _root(bench, layout)
+    root = activations_folder(bench, layout)
     folders = {each.point: each.folder(root) for each in reading}
     missing = []
     for each in reading:
@@ -226,9 +226,7 @@ def _store(
             missing.append(each.point)
     n_tokens = bench.config.corpus.dictionary_tokens
     if missing:
-        widths = [bench.subject.width(point) for point in missing]
-        n_bytes = n_tokens * sum(widths) * getattr(torch, train.activations_dtype).itemsize
-        _require_room(root, n_bytes, f"the activations of {named(missing)}", progress)
+        require_room(bench, root, n_tokens, missing, progress)
     n_done = 0
     with progress.bar(f"store {named(folders)}", total=len(folders) * n_tokens / n_ranks, unit="tok") as bar:
 
@@ -247,31 +245,6 @@ def _store(
             for each in reading
         }
         return in_turn(works, on_end=forward.leave)
-
-
-def _root(bench: Workbench, layout: RunLayout) -> Path:
-    train = bench.config.train
-    if train.activations_dir is not None:
-        return train.activations_dir.expanduser()
-    if train.activations == "shared":
-        return user_cache_path("autointerp", appauthor=False, opinion=False) / "activations"
-    return layout.activations
-
-
-def _require_room(root: Path, n_bytes: int, what: str, progress: Progress) -> None:
-    """Say the size before anything is written. Files that an interrupted writing left count as room."""
-    there = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
-    n_free = shutil.disk_usage(there).free + sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
-    progress.say(f"{what}: {_size(n_bytes)} in {root}, {_size(n_free)} free")
-    if n_bytes > n_free:
-        raise ConfigError(
-            f"train.activations: {what} take {_size(n_bytes)}, and {there} has {_size(n_free)} free; lower "
-            "corpus.dictionary_tokens, give train.activations_dir on a larger disk, or set train.activations = 'stream'"
-        )
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:,.1f} MB"
 
 
 def _charts(

@@ -112,6 +112,25 @@ def test_training_and_quality_are_those_of_ordinary_tokens(world: World) -> None
     assert _quality(kept)["fvu"] > 1.5 * fvu, "what is kept is measured"
 
 
+def _late_fvu(world: World, layout: RunLayout) -> float:
+    """Of the tokens from position 8 on, which no sink is near."""
+    bench = world.bench()
+    batches = bench.evidence_batches("score")
+    rows = torch.cat(
+        [bench.subject.activations(batch.tokens, [POINT])[POINT][:, 8:][batch.is_text[:, 8:]] for batch in batches]
+    )
+    error = (rows - load_dictionary(layout.dictionary("sae"))(rows)).square().sum()
+    return float(error / (rows - rows.mean(dim=0)).square().sum())
+
+
+def test_without_bos_the_fvu_is_that_of_later_positions(world: World) -> None:
+    """The subject has no BOS, so its sinks are text; kept, the figure is theirs."""
+    assert world.bench().subject.bos_id is None
+    masked, kept = world.run("mask"), world.run("keep", sinks="keep")
+    assert _quality(masked)["fvu"] == pytest.approx(_late_fvu(world, masked), rel=0.05)
+    assert _quality(kept)["fvu"] != pytest.approx(_late_fvu(world, kept), rel=0.3)
+
+
 def test_loss_recovered_leaves_sinks_as_they_are(world: World) -> None:
     bench = world.bench()
     losses, n_tokens = 0.0, 0

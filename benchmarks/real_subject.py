@@ -1,0 +1,162 @@
+"""What a run on a real model costs, stage by stage, as ratios of things measured in turn on the same machine.
+
+`python -m benchmarks.real_subject MODEL --layer 10` (a directory or a fetched name). One thread; contestants of a row
+take a round each in turn, and the figure is the median CPU time of the rounds after the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
+
+from autointerp.config.sites import SitePoint
+from autointerp.config.tree import CorpusConfig, SubjectConfig
+from autointerp.subject.activations import SharedForward, iter_training_batches
+from autointerp.subject.corpus import open_corpus
+from autointerp.subject.loading import locate_model
+from autointerp.subject.model import Subject, load_subject
+from autointerp.subject.packing import PackedBatch
+from autointerp.subject.precision import LEAST_SAME_FRAC, compare_rounding
+from benchmarks.tables import markdown_table, write_report
+
+CONTEXT_TOKENS, BATCH_CONTEXTS = 128, 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, read at one layer, and how much text is read per round."""
+
+    model: str
+    layer: int
+    n_tokens: int
+    n_rounds: int
+
+    @cached_property
+    def subject(self) -> Subject:
+        return load_subject(SubjectConfig(model=self.model, layer=self.layer, dtype="float32"), device="cpu")
+
+    @cached_property
+    def batches(self) -> list[PackedBatch]:
+        corpus = open_corpus(CorpusConfig())
+        sizes = {"context_tokens": CONTEXT_TOKENS, "batch_contexts": BATCH_CONTEXTS}
+        return list(iter_training_batches(self.subject, corpus, max_tokens=self.n_tokens, **sizes))
+
+
+def median_s(works: Mapping[str, Callable[[], Any]], *, n_rounds: int) -> dict[str, float]:
+    """CPU seconds of each work, in turn."""
+    took: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(1 + n_rounds):
+        for name, work in works.items():
+            start = time.process_time()
+            work()
+            took[name].append(time.process_time() - start)
+    return {name: median(seconds[1:]) for name, seconds in took.items()}
+
+
+def forward(job: Job) -> list[list[str]]:
+    """Ours against transformers alone, cut off behind the layer; float32 both, the same text."""
+    plain = _cut_off(job)
+    points = {name: SitePoint(name, job.layer) for name in ("mlp_post", "resid_post")}
+    works: dict[str, Callable[[], Any]] = {"transformers": lambda: [plain(batch.tokens) for batch in job.batches]}
+    works |= {
+        name: lambda point=point: [job.subject.activations(batch.tokens, [point]) for batch in job.batches]
+        for name, point in points.items()
+    }
+    took = median_s(works, n_rounds=job.n_rounds)
+    speed = {name: job.n_tokens / seconds for name, seconds in took.items()}
+    return [
+        [
+            f"forward to {points[name]}",
+            f"{speed[name]:,.0f} tok/s",
+            f"{speed['transformers']:,.0f} tok/s",
+            ratio,
+            "≥ 0.9",
+        ]
+        for name in points
+        for ratio in [f"{speed[name] / speed['transformers']:.2f}"]
+    ]
+
+
+def two_sites(job: Job) -> list[list[str]]:
+    """Two layers read for training from one pass, against a pass of the deeper one alone."""
+    deep, early = (SitePoint("mlp_post", layer) for layer in (job.layer, job.layer // 2))
+    for point in (deep, early):
+        job.subject.check(point)
+
+    def read(*points: SitePoint) -> None:
+        shared = SharedForward(job.subject, points)
+        for number, batch in enumerate(job.batches):
+            for point in points:
+                shared.rows(point, number, batch)
+
+    took = median_s({"both": lambda: read(deep, early), "one": lambda: read(deep)}, n_rounds=job.n_rounds)
+    speed = {name: f"{job.n_tokens / seconds:,.0f} tok/s" for name, seconds in took.items()}
+    return [["one pass for two sites", speed["both"], speed["one"], f"{took['one'] / took['both']:.2f}", "≥ 0.9"]]
+
+
+def bfloat16(job: Job) -> list[list[str]]:
+    """What products in bfloat16 change at the layer's neurons and behind it, on the first tokens."""
+    few = job.batches[: max(1, 4096 // (CONTEXT_TOKENS * BATCH_CONTEXTS))]
+    rows = []
+    for point in (SitePoint("mlp_post", job.layer), SitePoint("resid_post", job.layer)):
+        change = compare_rounding(*(_text_rows(job.subject, few, point, dtype) for dtype in ("float32", "bfloat16")))
+        same = [f"{change.same_frac:.2%} of firings", "float32's", f"{change.same_frac:.4f}", f"≥ {LEAST_SAME_FRAC}"]
+        rows += [[f"bfloat16 at {point}", *same], ["", f"{change.error_frac:.3%} of the variance", "", "", ""]]
+    return rows
+
+
+ROWS: dict[str, Callable[[Job], list[list[str]]]] = {
+    "forward": forward,
+    "two_sites": two_sites,
+    "bfloat16": bfloat16,
+}
+
+
+def _cut_off(job: Job) -> Callable[[Tensor], Tensor]:
+    model: Any = AutoModelForCausalLM.from_pretrained(locate_model(job.model), dtype=torch.float32).eval().base_model
+    n_layers = job.subject.n_layers
+    (layers,) = (each for each in model.modules() if isinstance(each, nn.ModuleList) and len(each) == n_layers)
+    del layers[job.layer + 1 :]
+
+    @torch.no_grad()
+    def run(tokens: Tensor) -> Tensor:
+        return model(tokens, use_cache=False).last_hidden_state
+
+    return run
+
+
+def _text_rows(subject: Subject, batches: list[PackedBatch], point: SitePoint, dtype: str) -> Tensor:
+    subject.check(point)
+    subject.dtype = getattr(torch, dtype)
+    rows = [subject.activations(batch.tokens, [point])[point][batch.is_text] for batch in batches]
+    subject.dtype = torch.float32
+    return torch.cat(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--layer", type=int, default=10)
+    parser.add_argument("--tokens", type=int, default=4064, help="per round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    job = Job(options.model, options.layer, options.tokens, options.rounds)
+    rows = [row for name in options.only for row in ROWS[name](job)]
+    table = markdown_table(["what", "ours", "beside", "ratio", "wanted"], rows)
+    print(table)
+    print(write_report("real_subject", "A run on a real model", [table], size="full"))
+
+
+if __name__ == "__main__":
+    main()
