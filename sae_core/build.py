@@ -89,6 +89,8 @@ def build_dictionary(
     dictionary = FAMILIES[config.kind](config, d_in, generator(seed, "build", config.kind), rows)
     if isinstance(dictionary, TrainableDictionary) and normalise_inputs:
         dictionary.set_input_scale(scale)
+    if isinstance(dictionary, EncoderDictionary) and rows is not None:
+        dictionary.start_sparse(rows)
     return dictionary
 
 

@@ -114,6 +114,9 @@ class DictionaryConfig:
     """Width of the straight-through kernel around the threshold, in normalised units."""
     hidden: tuple[int, ...] = field(default=(), metadata=_of({"mlp"}, ge=1))
     """Widths of the hidden layers, input side first; left out, one layer of n_features."""
+    centre_hidden: bool = field(default=False, metadata=_of({"mlp"}))
+    """Subtract from the hidden vectors their running mean, so that the last layer's steps do not silence features
+    together (relu and jumprelu outputs lose most of theirs without)."""
     output: MlpOutput = field(default="relu", metadata=_of({"mlp"}))
     """The kind whose rule turns pre-activations into codes."""
     prefixes: tuple[int, ...] = field(default=(), metadata=_of({"matryoshka"}, ge=1))
@@ -127,6 +130,10 @@ class DictionaryConfig:
     """Start from the source dictionary's codes instead of from zero (fista, ista, adam)."""
     encoder_init_norm: float = field(default=0.3, metadata=_of(_ENCODER_KINDS, gt=0))
     """Norm of a fresh encoder row, which starts along its unit-norm decoder direction (mlp: along its hidden image)."""
+    start_density: float | None = field(default=None, metadata=_of(_PENALISED_KINDS | {"jumprelu"}, gt=0, lt=1))
+    """Share of activations on which every fresh and every revived feature fires: biases are set by the sample's
+    quantile (Anthropic, "Dictionary Learning Optimization Techniques", January 2025). Left out, biases start at 0, and
+    features fire on half of the activations (jumprelu: a sixth)."""
     auxk_weight: float = field(default=1 / 32, metadata=_of(TOPK_KINDS, ge=0))
     """Weight of the loss that trains dead features on the residual; 0 switches it off."""
     auxk: int | None = field(default=None, metadata=_of(TOPK_KINDS, ge=1))

@@ -20,6 +20,8 @@ __all__ = ["ALL_FEATURES", "EncoderDictionary", "Features"]
 Features = Int[Tensor, " chosen"] | slice
 ALL_FEATURES = slice(None)
 
+FEATURES_PER_STARTED_BLOCK = 1024
+
 ROWS_PER_ENCODED_BLOCK = 1024
 """Rows that are dense at a time in `encode`."""
 
@@ -60,6 +62,20 @@ class EncoderDictionary(TrainableDictionary):
 
     def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
         self.W_enc.copy_(self.W_dec * self.config.encoder_init_norm)
+
+    @torch.no_grad()
+    def start_sparse(self, sample: Float[Tensor, "n_sample d_in"]) -> None:
+        """Set biases so that every feature fires on `config.start_density` of the sample."""
+        density = self.config.start_density
+        if density is None:
+            return
+        hidden = self.hidden(sample)
+        for features in torch.arange(self.n_features).split(FEATURES_PER_STARTED_BLOCK):
+            self.fire_above(features, _levels(hidden, self.W_enc[features], density=density))
+
+    def fire_above(self, features: Int[Tensor, " chosen"], level: Float[Tensor, " chosen"]) -> None:
+        """Set the biases with which features fire where W_enc @ hidden is above `level`."""
+        self.b_enc[features] = -level
 
     @property
     def feature_parameters(self) -> list[nn.Parameter]:
@@ -155,15 +171,28 @@ class EncoderDictionary(TrainableDictionary):
         encoder = functional.normalize(offsets, dim=1) * live_norm * norm_frac
         self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)
         self.W_enc[features] = encoder
-        # 0 at the centre of the hidden vectors: positive at the chosen row, and not everywhere.
-        self.revive_rule(features, bias=-(encoder @ centre), pre=(encoder * offsets).sum(dim=1))
+        level, height = encoder @ centre, (encoder * offsets).sum(dim=1)
+        if self.config.start_density is not None:
+            # Not above the middle between the centre and the chosen row, so that it fires there.
+            level = torch.minimum(_levels(hidden, encoder, density=self.config.start_density), level + height / 2)
+        self.revive_rule(features, level=level, height=height)
 
     def revive_rule(
         self,
         features: Int[Tensor, " n_revived"],
         *,
-        bias: Float[Tensor, " n_revived"],
-        pre: Float[Tensor, " n_revived"],
+        level: Float[Tensor, " n_revived"],
+        height: Float[Tensor, " n_revived"],
     ) -> None:
-        """Reset the biases of revived features to `bias`, and thresholds to below their pre-activation `pre`."""
-        self.b_enc[features] = bias
+        """Let revived features fire where W_enc @ hidden is above `level`; `height` is that of their row above the
+        centre of the hidden vectors."""
+        self.fire_above(features, level)
+
+
+def _levels(
+    hidden: Float[Tensor, "batch d_hidden"], encoder: Float[Tensor, "chosen d_hidden"], *, density: float
+) -> Float[Tensor, " chosen"]:
+    """What each row's product with `hidden` exceeds on `density` of the batch, at least on one activation."""
+    n_firing = max(1, round(density * hidden.shape[0]))
+    highest = functional.linear(hidden, encoder).topk(min(n_firing + 1, hidden.shape[0]), dim=0).values
+    return highest[-1]

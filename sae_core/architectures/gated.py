@@ -67,13 +67,16 @@ class GatedDictionary(PenalisedDictionary):
         side = gates.decode(self.W_dec.detach()) + self.b_dec.detach()
         return self.pass_of(magnitudes, penalty)._replace(side_reconstructions=(side,))
 
+    def fire_above(self, features: Int[Tensor, " chosen"], level: Float[Tensor, " chosen"]) -> None:
+        self.b_gate[features] = -level
+        self.b_mag[features] = -level
+
     def revive_rule(
         self,
         features: Int[Tensor, " n_revived"],
         *,
-        bias: Float[Tensor, " n_revived"],
-        pre: Float[Tensor, " n_revived"],
+        level: Float[Tensor, " n_revived"],
+        height: Float[Tensor, " n_revived"],
     ) -> None:
-        self.b_gate[features] = bias
-        self.b_mag[features] = bias
+        super().revive_rule(features, level=level, height=height)
         self.r_mag[features] = 0.0

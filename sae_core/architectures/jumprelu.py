@@ -109,15 +109,21 @@ class JumpReluDictionary(EncoderDictionary):
         distance = (excess.clamp(max=1) - 1).square() + excess.clamp(min=1).log().square()
         return (L0_WEIGHT_WITH_TARGET if weight is None else weight) * distance
 
+    def fire_above(self, features: Int[Tensor, " chosen"], level: Float[Tensor, " chosen"]) -> None:
+        self.b_enc[features] = self.log_threshold[features].exp() - level
+
     def revive_rule(
         self,
         features: Int[Tensor, " n_revived"],
         *,
-        bias: Float[Tensor, " n_revived"],
-        pre: Float[Tensor, " n_revived"],
+        level: Float[Tensor, " n_revived"],
+        height: Float[Tensor, " n_revived"],
     ) -> None:
-        super().revive_rule(features, bias=bias, pre=pre)
         initial = self.config.threshold_init / self.input_scale
-        floor = torch.finfo(pre.dtype).tiny
         # Below the input the feature is revived at, so that it fires there.
-        self.log_threshold[features] = torch.minimum(initial, pre / 2).clamp_min(floor).log()
+        lowered = torch.minimum(initial, height / 2).clamp_min(torch.finfo(height.dtype).tiny)
+        self.log_threshold[features] = lowered.log()
+        if self.config.start_density is None:
+            self.b_enc[features] = -level
+        else:
+            self.fire_above(features, level)

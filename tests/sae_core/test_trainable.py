@@ -231,3 +231,33 @@ def test_other_width_is_an_error_with_both_widths(name: str) -> None:
             call(torch.zeros(4, 9))
     with pytest.raises(WidthMismatchError, match=r"9 wide.*width 12"):
         dictionary.encode_features(torch.zeros(4, 9), torch.tensor([0]))
+
+
+STARTED = {
+    "relu": DictionaryConfig(kind="relu", n_features=N_FEATURES, start_density=0.1),
+    "prolu": DictionaryConfig(kind="prolu", n_features=N_FEATURES, start_density=0.1),
+    "gated": DictionaryConfig(kind="gated", n_features=N_FEATURES, start_density=0.1),
+    "jumprelu": DictionaryConfig(kind="jumprelu", n_features=N_FEATURES, start_density=0.1),
+    "mlp": DictionaryConfig(kind="mlp", n_features=N_FEATURES, hidden=(20,), start_density=0.1, centre_hidden=True),
+    "mlp_jumprelu": DictionaryConfig(
+        kind="mlp", n_features=N_FEATURES, hidden=(20,), output="jumprelu", start_density=0.1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_fresh_features_fire_on_the_stated_share_of_the_sample(name: str) -> None:
+    sample = 5 * batch(200)
+    dictionary = build_dictionary(STARTED[name], d_in=12, seed=0, sample=sample)
+    assert (dictionary.encode_dense(sample) != 0).sum(dim=0).tolist() == [20] * N_FEATURES
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_revived_features_fire_at_their_input_and_about_as_often_as_fresh_ones(name: str) -> None:
+    dictionary, x = build(STARTED[name]), batch(200)
+    features = torch.tensor([3, 17])
+    dictionary.revive(features, x=x, rows=torch.tensor([0, 1]), norm_frac=0.2, is_dead=_kill(dictionary, features))
+    codes = dictionary.encode_features(x, features)
+    assert bool((codes[:2].diagonal() > 0).all())
+    # a row short of the share itself lowers the level to its own half
+    assert bool(((codes > 0).sum(dim=0) >= 20).all()) and bool(((codes > 0).sum(dim=0) < 80).all())
