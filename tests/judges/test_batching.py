@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -25,11 +25,11 @@ class Engine:
         self.go = threading.Event()
         self.go.set()
 
-    def answer(self, batch: Sequence[Waiting[int]]) -> list[Any]:
+    def answer(self, batch: Sequence[Waiting[int]]) -> Iterator[Any]:
         self.batches.append([waiting.question for waiting in batch])
         self.threads.add(threading.current_thread().name)
         assert self.go.wait(10)
-        return [JudgeRejected("odd") if w.question % 2 else w.question * 2 for w in batch]
+        return enumerate([JudgeRejected("odd") if w.question % 2 else w.question * 2 for w in batch])
 
     def batcher(self, size: int, quiet_s: float = 0.02) -> Batcher[int, int]:
         return Batcher[int, int](self.answer, size=size, quiet_s=quiet_s, name="test")
@@ -85,6 +85,40 @@ def test_an_error_is_its_questions_own_and_a_raised_one_is_everybodys() -> None:
     own, shared = asyncio.run(inner())
     assert [type(answer) for answer in own] == [int, JudgeRejected, int, JudgeRejected]
     assert [str(error) for error in shared] == ["no engine"] * 3
+
+
+def test_an_answer_comes_when_it_is_there_and_a_later_failure_takes_none_back() -> None:
+    go = threading.Event()
+
+    def answer(_: Any) -> Iterator[Any]:
+        yield 1, 10
+        assert go.wait(10)
+        raise JudgeStopped("the engine died")
+
+    async def inner() -> tuple[int, Any, Any]:
+        batcher = Batcher[int, int](answer, size=3, quiet_s=0.01, name="test")
+        asked = [asyncio.ensure_future(batcher.ask(i)) for i in range(3)]
+        early = await asked[1]
+        assert not asked[0].done()
+        go.set()
+        late = await asyncio.gather(asked[0], asked[2], return_exceptions=True)
+        await batcher.aclose()
+        return early, *late
+
+    early, *late = asyncio.run(inner())
+    assert early == 10
+    assert [str(error) for error in late] == ["the engine died"] * 2
+
+
+def test_a_question_left_unanswered_is_told_so() -> None:
+    async def inner() -> None:
+        batcher = Batcher[int, int](lambda _: iter([(0, 5)]), size=2, quiet_s=0.01, name="test")
+        first, second = await asyncio.gather(batcher.ask(0), batcher.ask(1), return_exceptions=True)
+        assert first == 5
+        assert isinstance(second, JudgeStopped)
+        await batcher.aclose()
+
+    asyncio.run(inner())
 
 
 def test_whoever_leaves_is_left_out() -> None:
@@ -146,9 +180,9 @@ def test_it_serves_one_event_loop_after_another() -> None:
 
 
 def test_the_event_loop_is_free_while_a_batch_is_answered() -> None:
-    def sleep(batch: Sequence[Waiting[int]]) -> list[Any]:
+    def sleep(batch: Sequence[Waiting[int]]) -> Iterator[Any]:
         time.sleep(0.1)
-        return [0] * len(batch)
+        return enumerate([0] * len(batch))
 
     async def inner() -> int:
         batcher = Batcher[int, int](sleep, size=1, quiet_s=0.01, name="test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -30,13 +30,13 @@ class Waiting(Generic[Question]):
 class Batcher(Generic[Question, Answer]):
     """Collects questions until `size` wait or none came for `quiet_s`.
 
-    `answer(batch)` runs in one worker thread and returns an answer or an error per question, in order; an exception
-    goes to the whole batch. For one event loop at a time.
+    `answer(batch)` runs in one worker thread and gives (index in the batch, answer or error) as they come; an exception
+    goes to all questions left. For one event loop at a time.
     """
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Waiting[Question]]], Sequence[Answer | Exception]],
+        answer: Callable[[Sequence[Waiting[Question]]], Iterable[tuple[int, Answer | Exception]]],
         *,
         size: int,
         quiet_s: float,
@@ -105,12 +105,17 @@ class Batcher(Generic[Question, Answer]):
     async def _answer_batch(self, batch: list[Waiting[Question]]) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._name)
-        answering = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, batch)
+        loop = asyncio.get_running_loop()
+
+        def answer() -> None:
+            for index, answer in self._answer(batch):
+                loop.call_soon_threadsafe(_settle, batch[index].future, answer)
+
+        answering = loop.run_in_executor(self._thread, answer)
         await asyncio.wait([answering])
-        error = answering.exception()
-        answers: Sequence[Answer | BaseException] = [error] * len(batch) if error is not None else answering.result()
-        for waiting, answer in zip(batch, answers, strict=True):
-            _settle(waiting.future, answer)
+        error = answering.exception() or JudgeStopped(f"judge '{self._name}' left a question unanswered")
+        for waiting in batch:
+            _settle(waiting.future, error)
 
 
 def _settle(future: asyncio.Future[object], answer: object) -> None:

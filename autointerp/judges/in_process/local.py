@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeStopp
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.labels import by_text, is_answer_schema
 from autointerp.judges.in_process.local_model import Choice, Draw, Generated, LocalModel, logistic
+from autointerp.judges.in_process.prefixes import plan_batches
 from autointerp.judges.judge import Capabilities, Reply, Request, Usage
 from autointerp.judges.options import Options, read_options
 from autointerp.judges.tasks import GroupTask, IntruderTask, LikelihoodTask, PickEffectTask, ScoreTask
@@ -25,8 +26,8 @@ from autointerp.seeds import stream
 __all__ = ["LocalJudge", "LocalOptions", "open_judge"]
 
 _QUIET_S = 0.01
-_BATCHES_GATHERED = 4
-"""Sorted together, so that each batch holds similar rows."""
+_BATCHES_GATHERED = 8
+"""Planned together, so that a batch holds rows that begin alike."""
 
 
 class LocalOptions(Options):
@@ -35,12 +36,14 @@ class LocalOptions(Options):
     device: str = "auto"
     """`auto` is CUDA where there is one, else the CPU."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto` is float32 on a CPU and the checkpoint's own on a GPU."""
+    """`auto` is bfloat16 where the processor multiplies it in hardware; else float32 on a CPU, the checkpoint's own on
+    a GPU.
+    """
     revision: str | None = None
     """Branch, tag or commit of a model in the hub's cache."""
     batch_size: Annotated[int, Field(gt=0)] = 8
-    """Requests per forward pass. With 1 a CPU's replies are reproducible; otherwise rounding changes a probability by
-    less than 1e-4 (float32).
+    """Requests per forward pass, which share the reading of what they begin with. With 1 each is read alone and a CPU's
+    replies are reproducible; otherwise rounding changes a probability by less than 1e-4 (float32).
     """
     reply_format: Literal["labels", "none"] = "labels"
     """`labels`: scoring tasks are answered by choosing between 0 and 1. `none`: the model writes freely."""
@@ -62,6 +65,7 @@ class LocalJudge:
             dtype=options.dtype,
             revision=options.revision,
             template_variables=options.chat_template_kwargs,
+            shares_prefixes=options.batch_size > 1,
         )
         n_gathered = options.batch_size * _BATCHES_GATHERED if options.batch_size > 1 else 1
         self._batcher = Batcher[Request, Reply](self._answer, size=n_gathered, quiet_s=_QUIET_S, name="local")
@@ -89,27 +93,26 @@ class LocalJudge:
     async def aclose(self) -> None:
         await self._batcher.aclose(self._model.close)
 
-    def _answer(self, batch: Sequence[Waiting[Request]]) -> list[Reply | Exception]:
-        """One reply or error per question, in order; runs in the engine's thread."""
+    def _answer(self, batch: Sequence[Waiting[Request]]) -> Iterator[tuple[int, Reply | Exception]]:
+        """One reply or error per question, as they come; runs in the engine's thread."""
         self._model.load()
-        answers: dict[int, Reply | Exception] = {}
         prompts: dict[int, list[int]] = {}
         for index, waiting in enumerate(batch):
             try:
                 if isinstance(waiting.question.task, LikelihoodTask):
-                    answers[index] = self._weigh(waiting)
-                    continue
-                if self._is_choice(waiting.question):
-                    answers[index] = self._name_number(waiting)
-                    continue
-                prompts[index] = self._prompt(waiting.question)
+                    yield index, self._weigh(waiting)
+                elif self._is_choice(waiting.question):
+                    yield index, self._name_number(waiting)
+                else:
+                    prompts[index] = self._prompt(waiting.question)
             except JudgeError as error:
-                answers[index] = error
-        for group in _groups({i: (self._n_forced(batch[i].question), len(p)) for i, p in prompts.items()}):
-            for start in range(0, len(group), self._options.batch_size):
-                part = group[start : start + self._options.batch_size]
-                answers |= self._answer_rows({i: batch[i] for i in part}, prompts)
-        return [answers[index] for index in range(len(batch))]
+                yield index, error
+        groups: dict[int, list[int]] = {}
+        for index in prompts:
+            groups.setdefault(self._n_forced(batch[index].question), []).append(index)
+        for group in groups.values():
+            for part in plan_batches([prompts[index] for index in group], self._options.batch_size):
+                yield from self._answer_rows({group[k]: batch[group[k]] for k in part}, prompts).items()
 
     def _weigh(self, waiting: Waiting[Request]) -> Reply:
         """Log-likelihood gain of each text, first message over second, in nats per token.
@@ -223,6 +226,7 @@ class LocalJudge:
             replies = self._reply_rows(list(wanted.values()), [prompts[i] for i in wanted])
             return dict.fromkeys(rows, stopped) | dict(zip(wanted, replies, strict=True))
         except self._model.out_of_memory:
+            self._model.forget()
             # half the rows at a time, until they fit
             if len(wanted) > 1:
                 order = list(wanted)
@@ -289,14 +293,6 @@ class LocalJudge:
             usage=Usage(input_tokens=len(prompt), output_tokens=written.n_tokens),
             token_logprobs=logprobs,
         )
-
-
-def _groups(rows: Mapping[int, tuple[int, int]]) -> list[list[int]]:
-    """Rows grouped by number of forced answers, longest prompt first."""
-    groups: dict[int, list[int]] = {}
-    for index, (n, _) in sorted(rows.items(), key=lambda item: (item[1][0], -item[1][1], item[0])):
-        groups.setdefault(n, []).append(index)
-    return list(groups.values())
 
 
 def _variant(options: LocalOptions, *, dtype: str) -> str:

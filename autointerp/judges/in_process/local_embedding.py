@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -96,20 +96,18 @@ class LocalEmbeddingJudge:
     def _close(self) -> None:
         self._model = None
 
-    def _answer(self, batch: Sequence[Waiting[Request]]) -> list[Reply | Exception]:
-        """One reply or error per question, in order; runs in the engine's thread."""
+    def _answer(self, batch: Sequence[Waiting[Request]]) -> Iterator[tuple[int, Reply | Exception]]:
+        """One reply or error per question; runs in the engine's thread."""
         if self._model is None:
             self._model = self._files.read_weights(dtype=self._torch.float32, device=self._device, kind="AutoModel")
-        answers: list[Reply | Exception] = []
-        for waiting in batch:
+        for index, waiting in enumerate(batch):
             try:
-                answers.append(self._compare(waiting.question))
+                yield index, self._compare(waiting.question)
             except JudgeRejected as error:
-                answers.append(error)
+                yield index, error
             except (RuntimeError, IndexError) as error:
                 said = str(error).splitlines()[0]
-                answers.append(JudgeStopped(f"judge local_embedding:{self._name} failed: {said}"))
-        return answers
+                yield index, JudgeStopped(f"judge local_embedding:{self._name} failed: {said}")
 
     def _compare(self, request: Request) -> Reply:
         task = similarity_task(request, judge="local_embedding")

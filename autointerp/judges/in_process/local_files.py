@@ -9,7 +9,7 @@ from autointerp.errors import ConfigError, InputError, JudgeStopped
 from autointerp.pretrained.finding import find_pretrained
 from autointerp.tensor_half import without_progress_bars
 
-__all__ = ["ModelFiles", "pick_device"]
+__all__ = ["ModelFiles", "pick_device", "pick_dtype"]
 
 
 class ModelFiles:
@@ -73,6 +73,14 @@ def pick_device(torch: Any, device: str, *, judge: str = "local") -> Any:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"judges.{judge}.device = '{device}', but this machine has no usable CUDA GPU; use 'auto'")
     return chosen
+
+
+def pick_dtype(torch: Any, device: Any) -> str:
+    """`bfloat16` where the device multiplies it in hardware; else `float32` on a CPU, the checkpoint's own on a GPU."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "auto"
+    able = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") else "float32"
 
 
 def _locate(name: str, revision: str | None, *, what: str) -> str:

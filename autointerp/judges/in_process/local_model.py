@@ -12,7 +12,8 @@ from autointerp.distribution import how_to_install
 from autointerp.errors import PluginError
 from autointerp.judges.in_process.chat_tokens import ChatTokens
 from autointerp.judges.in_process.labels import AnswerTemplate
-from autointerp.judges.in_process.local_files import ModelFiles, pick_device
+from autointerp.judges.in_process.local_files import ModelFiles, pick_device, pick_dtype
+from autointerp.judges.in_process.prefixes import Prefixes
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +66,11 @@ class LocalModel:
         dtype: str,
         revision: str | None,
         template_variables: Mapping[str, Any],
+        shares_prefixes: bool = True,
     ) -> None:
-        """Raises ConfigError for a model not on this machine, PluginError where packages are missing."""
+        """`shares_prefixes`: what prompts begin with is read once, which rounds differently from call to call.
+
+        Raises ConfigError for a model not on this machine, PluginError where packages are missing."""
         try:
             import torch
             import transformers
@@ -74,15 +78,15 @@ class LocalModel:
             raise PluginError(
                 f"judge 'local' needs the package '{error.name}'; install the tensor half: {how_to_install('models')}"
             ) from None
-        self._torch, self.name = torch, name
+        self._torch, self.name, self.shares_prefixes = torch, name, shares_prefixes
         self._files = ModelFiles(transformers, name, revision=revision)
         self.device = pick_device(torch, device)
-        self.dtype = "float32" if dtype == "auto" and self.device.type == "cpu" else dtype
-        """`auto` is the checkpoint's own, which is slow on a CPU."""
+        self.dtype = pick_dtype(torch, self.device) if dtype == "auto" else dtype
         config, tokenizer = self._files.read_tokenizer()
         self.tokens = ChatTokens(tokenizer, template_variables=template_variables)
         self.n_context: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         self._model: Any = None
+        self._prefixes = Prefixes(self._read_row)
         self._end_ids: frozenset[int | None] = frozenset()
         self._accepted: frozenset[str] = frozenset()
 
@@ -104,11 +108,16 @@ class LocalModel:
     def close(self) -> None:
         """Free the weights."""
         self._model = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Free the caches of what prompts begin with."""
+        self._prefixes.clear()
         if self.device.type == "cuda":
             self._torch.cuda.empty_cache()
 
     def choose(
-        self, prompts: Sequence[Sequence[int]], template: AnswerTemplate, draws: Sequence[Draw]
+        self, prompts: Sequence[list[int]], template: AnswerTemplate, draws: Sequence[Draw]
     ) -> list[list[Choice]]:
         """Labels in the template after each prompt; ties at temperature 0 give 0."""
         state = _State(self, [[*prompt, *template.ids[: template.positions[0]]] for prompt in prompts])
@@ -126,7 +135,7 @@ class LocalModel:
 
     def generate(
         self,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[list[int]],
         max_tokens: Sequence[int],
         draws: Sequence[Draw],
         *,
@@ -151,35 +160,35 @@ class LocalModel:
                 return rows
             state.feed([[token] for token in chosen])
 
-    def log_likelihoods(self, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
+    def log_likelihoods(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         """Sum of log-probabilities in nats of each row's second part; neither part may be empty."""
-        longest = max(len(before) + len(text) for before, text in rows)
         n_kept = max(len(text) for _, text in rows) + 1
+        n_shared, cache = self.find_prefix([before for before, _ in rows])
         # padded on the left: all texts end in one place, where one slice holds them
-        n_pad = [longest - len(before) - len(text) for before, text in rows]
-        ids = self.tensor([[*([0] * n), *before, *text] for n, (before, text) in zip(n_pad, rows, strict=True)])
-        more: dict[str, Any] = {}
-        if "position_ids" in self._accepted:
-            more["position_ids"] = self.tensor([[0] * n + list(range(longest - n)) for n in n_pad])
-        if "logits_to_keep" in self._accepted:
-            more["logits_to_keep"] = n_kept
-        mask = self.tensor([[0] * n + [1] * (longest - n) for n in n_pad])
-        with self._torch.inference_mode():
-            logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False, **more).logits[:, -n_kept:-1]
-            logprobs = self._torch.log_softmax(logits.float(), dim=-1)
-            said = logprobs.gather(2, ids[:, 1 - n_kept :, None])[..., 0].cpu()
+        batch = _Padded(self, [[*before, *text] for before, text in rows], n_shared)
+        logits, _ = self.forward(batch.ids, batch.mask, batch.positions, cache, n_kept=n_kept)
+        logprobs = self._torch.log_softmax(logits[:, :-1], dim=-1)
+        said = logprobs.gather(2, batch.ids[:, 1 - n_kept :, None])[..., 0].cpu()
         return [float(row[-len(text) :].sum()) for row, (_, text) in zip(said, rows, strict=True)]
 
-    def forward(self, ids: Any, mask: Any, positions: Any, cache: Any) -> tuple[Any, Any]:
-        """Log-probabilities of next tokens, [rows, vocab] float32 on the CPU, and the cache."""
+    def forward(self, ids: Any, mask: Any, positions: Any, cache: Any, *, n_kept: int = 1) -> tuple[Any, Any]:
+        """Logits after the last `n_kept` tokens, [rows, n_kept, vocab] float32, and the cache."""
         more: dict[str, Any] = {}
         if "position_ids" in self._accepted:
             more["position_ids"] = positions
         if "logits_to_keep" in self._accepted:  # the logits of a whole batch of prompts are gigabytes
-            more["logits_to_keep"] = 1
+            more["logits_to_keep"] = n_kept
         with self._torch.inference_mode():
             out = self._model(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **more)
-            return self._torch.log_softmax(out.logits[:, -1].float(), dim=-1).cpu(), out.past_key_values
+            return out.logits[:, -n_kept:].float(), out.past_key_values
+
+    def find_prefix(self, rows: Sequence[list[int]]) -> tuple[int, Any]:
+        """Number of tokens not to be read again, and their cache (`Prefixes.find`)."""
+        return self._prefixes.find(rows) if self.shares_prefixes else (0, None)
+
+    def _read_row(self, ids: list[int], n_before: int, cache: Any) -> Any:
+        n = n_before + len(ids)
+        return self.forward(self.tensor([ids]), self.tensor([[1] * n]), self.tensor([range(n_before, n)]), cache)[1]
 
     def tensor(self, rows: Sequence[Sequence[int]]) -> Any:
         """Integer rows as a tensor on the model's device."""
@@ -210,18 +219,28 @@ class LocalModel:
         return min(int(self._torch.searchsorted(cumulative, target, right=True)), logprobs.shape[0] - 1)
 
 
-class _State:
-    """Left-padded rows as read so far."""
+class _Padded:
+    """Rows behind a common beginning of `n_shared` tokens, padded on the left to one length."""
 
-    def __init__(self, model: LocalModel, rows: Sequence[Sequence[int]]) -> None:
-        self._model = model
-        longest = max(len(row) for row in rows)
+    def __init__(self, model: LocalModel, rows: Sequence[list[int]], n_shared: int) -> None:
+        longest = max(map(len, rows))
         n_pad = [longest - len(row) for row in rows]
-        self._mask = model.tensor([[0] * n + [1] * (longest - n) for n in n_pad])
-        positions = model.tensor([[0] * n + list(range(longest - n)) for n in n_pad])
-        ids = model.tensor([[*([0] * n), *row] for n, row in zip(n_pad, rows, strict=True)])
+        rest = [[*([0] * n), *row[n_shared:]] for n, row in zip(n_pad, rows, strict=True)]
+        self.ids = model.tensor(rest)
+        self.mask = model.tensor([[1] * n_shared + [0] * n + [1] * (longest - n_shared - n) for n in n_pad])
+        self.positions = model.tensor([[0] * n + list(range(n_shared, longest - n)) for n in n_pad])
+
+
+class _State:
+    """Rows as read so far, the last token of each at the end."""
+
+    def __init__(self, model: LocalModel, rows: Sequence[list[int]]) -> None:
+        self._model = model
+        n_shared, cache = model.find_prefix(rows)
+        batch = _Padded(model, rows, n_shared)
+        self._mask = batch.mask
         self._lengths = [len(row) for row in rows]
-        self._logprobs, self._cache = model.forward(ids, self._mask, positions, None)
+        self._read(batch.ids, batch.positions, cache)
 
     def feed(self, rows: Sequence[Sequence[int]]) -> None:
         """Read equally many further tokens in each row."""
@@ -231,7 +250,11 @@ class _State:
         last = (model.n_context or math.inf) - 1
         positions = model.tensor([[int(min(length + i, last)) for i in range(n)] for length in self._lengths])
         self._lengths = [length + n for length in self._lengths]
-        self._logprobs, self._cache = model.forward(model.tensor(rows), self._mask, positions, self._cache)
+        self._read(model.tensor(rows), positions, self._cache)
+
+    def _read(self, ids: Any, positions: Any, cache: Any) -> None:
+        logits, self._cache = self._model.forward(ids, self._mask, positions, cache)
+        self._logprobs = logits[:, -1].log_softmax(dim=-1).cpu()
 
     def logprobs(self) -> torch.Tensor:
         """Log-probabilities of each row's next token."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -125,14 +125,14 @@ class VllmJudge:
     async def aclose(self) -> None:
         await self._batcher.aclose(self._shut_down)
 
-    def _answer(self, batch: Sequence[Waiting[Request]]) -> list[Reply | Exception]:
-        """One reply or error per question, in order; runs in the engine's thread."""
+    def _answer(self, batch: Sequence[Waiting[Request]]) -> Iterator[tuple[int, Reply | Exception]]:
+        """One reply or error per question; runs in the engine's thread."""
         self._start()
         requests = [waiting.question for waiting in batch]
         prepared: list[Any] = [self._sampling(request) for request in requests]
         taken = [i for i, params in enumerate(prepared) if not isinstance(params, Exception)]
         outputs = dict(zip(taken, self._run([requests[i] for i in taken], [prepared[i] for i in taken]), strict=True))
-        return [self._reply(outputs[i]) if i in outputs else prepared[i] for i in range(len(requests))]
+        yield from ((i, self._reply(outputs[i]) if i in outputs else prepared[i]) for i in range(len(requests)))
 
     def _start(self) -> None:
         """Raises JudgeStopped where the engine cannot start."""
