@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "EXPLANATION",
     "HIGHEST",
     "LABELS",
     "ExplainTask",
@@ -25,6 +26,9 @@ __all__ = [
 
 LABELS = ("0", "1")
 """Spelling of silent and firing in a reply."""
+
+EXPLANATION = "[EXPLANATION]:"
+"""Begins the line of a reply that explains."""
 
 HIGHEST = 10
 """Strongest simulated activation (Bills et al. 2023)."""

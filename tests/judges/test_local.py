@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from autointerp.errors import ConfigError, JudgeRejected, JudgeStopped, PluginError
+from autointerp.judges.in_process.local import _whole_sentences
 from autointerp.judges.judge import Message, Reply, Request
 from autointerp.judges.kit.contract import check_judge
 from autointerp.judges.tasks import ExplainTask, Passage, ScoreTask
 from autointerp.plugins import open_judge
-from autointerp.prompting.parsing import find_answers
+from autointerp.prompting.parsing import find_answers, parse_explanation
 from autointerp.prompting.probabilities import answer_probabilities
 from autointerp.score.listing import reply_schema
 from autointerp.seeds import stream
@@ -55,7 +57,8 @@ def scoring(text: str, n: int = 3, **changes: Any) -> Request:
 
 
 def writing(text: str, **changes: Any) -> Request:
-    return Request(ExplainTask((), (), (), ()), (Message("user", text),), **{"max_tokens": 20, **changes})
+    """A question that is answered freely."""
+    return Request(ScoreTask(text, ()), (Message("user", text),), **{"max_tokens": 20, **changes})
 
 
 def ask_all(model: Path, requests: list[Request], **options: Any) -> list[Any]:
@@ -215,6 +218,36 @@ def test_with_the_format_none_the_model_writes_freely(llama: Path) -> None:
     hand = ByHand(llama)
     assert reply.text == hand.tokenizer.decode(hand.write(scoring("cat", max_tokens=12)), skip_special_tokens=True)
     assert reply.probabilities is None
+
+
+def explaining(text: str, **changes: Any) -> Request:
+    return replace(writing(text, **changes), task=ExplainTask((), (), (), ()))
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_an_explanation_is_written_after_what_the_model_thinks(name: str, request: pytest.FixtureRequest) -> None:
+    model: Path = request.getfixturevalue(name)
+    hand = ByHand(model)
+    tag = hand.tokenizer("\n[EXPLANATION]:", add_special_tokens=False)["input_ids"]
+    asked = [explaining(text, max_tokens=20 + 120 * (name == "llama")) for text in ("cat", "rain fell all day")]
+    for one, reply in zip(asked, ask_all(model, asked), strict=True):
+        assert reply.finish == "stop"
+        assert parse_explanation(reply.text)
+        thought, _, line = reply.text.partition("[EXPLANATION]:")
+        assert "\n" not in line.strip()
+        n_free = one.max_tokens - 120 - len(tag)
+        free = hand.write(replace(one, max_tokens=max(0, n_free)))
+        assert thought.strip() == hand.tokenizer.decode(free, skip_special_tokens=True).strip()
+    free = ask(model, asked[0], reply_format="none")
+    assert free.text == hand.tokenizer.decode(hand.write(asked[0]), skip_special_tokens=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [(" It fires. On cats and", " It fires."), (" It fires on 3.5", " It fires on 3.5"), (" Yes! No", " Yes!")],
+)
+def test_an_explanation_cut_off_ends_with_its_last_whole_sentence(line: str, kept: str) -> None:
+    assert _whole_sentences(f"Hm. [EXPLANATION]:{line}", line) == f"Hm. [EXPLANATION]:{kept}"
 
 
 def test_a_reply_longer_than_it_may_be_is_cut(llama: Path) -> None:

@@ -1,12 +1,14 @@
 """Judge `local`: a transformers model in this process; nothing is downloaded.
 
-Scoring tasks are forced choices: the judge writes `{"answers": [...]}`, the model only chooses 0 or 1 at each place.
+Scoring tasks are forced choices: the judge writes `{"answers": [...]}`, the model only chooses 0 or 1 at each place. An
+explanation's last line is begun for the model where it does not begin it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Annotated, Any, Literal
@@ -16,16 +18,28 @@ from pydantic import Field
 from autointerp.errors import ConfigError, JudgeError, JudgeRejected, JudgeStopped
 from autointerp.judges.in_process.batching import Batcher, Waiting
 from autointerp.judges.in_process.labels import by_text, is_answer_schema
-from autointerp.judges.in_process.local_model import Choice, Draw, Generated, LocalModel, logistic
+from autointerp.judges.in_process.local_model import Choice, Draw, LocalModel, logistic
 from autointerp.judges.in_process.prefixes import plan_batches
+from autointerp.judges.in_process.writing import Ending, Writing
 from autointerp.judges.judge import Capabilities, Reply, Request, Usage
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.tasks import GroupTask, IntruderTask, LikelihoodTask, PickEffectTask, ScoreTask
+from autointerp.judges.tasks import (
+    EXPLANATION,
+    ExplainTask,
+    GroupTask,
+    IntruderTask,
+    LikelihoodTask,
+    PickEffectTask,
+    ScoreTask,
+)
 from autointerp.seeds import stream
 
 __all__ = ["LocalJudge", "LocalOptions", "open_judge"]
 
 _QUIET_S = 0.01
+_LONGEST_LINE = 120
+"""Tokens of an explanation, which prompts limit to three sentences."""
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 _BATCHES_GATHERED = 8
 """Planned together, so that a batch holds rows that begin alike."""
 
@@ -46,7 +60,9 @@ class LocalOptions(Options):
     replies are reproducible; otherwise rounding changes a probability by less than 1e-4 (float32).
     """
     reply_format: Literal["labels", "none"] = "labels"
-    """`labels`: scoring tasks are answered by choosing between 0 and 1. `none`: the model writes freely."""
+    """`labels`: scoring tasks are answered by choosing between 0 and 1, and explanations end in a line that begins with
+    [EXPLANATION]:, put there where the model does not write it. `none`: the model writes freely.
+    """
     top_logprobs: Annotated[int, Field(ge=1, le=100)] = 10
     """Alternatives per token where the scorer wants log-probabilities of free text."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -248,14 +264,29 @@ class LocalJudge:
             chosen = self._model.choose(prompts, self._model.tokens.answer_template(n), draws)
             return [self._forced(r, p, c) for r, p, c in zip(requests, prompts, chosen, strict=True)]
         n_context = self._model.n_context or 10**9
+        limits = [min(r.max_tokens, n_context - len(p)) for r, p in zip(requests, prompts, strict=True)]
         written = self._model.generate(
             prompts,
-            [min(r.max_tokens, n_context - len(p)) for r, p in zip(requests, prompts, strict=True)],
+            limits,
             draws,
             n_alternatives=self._options.top_logprobs if any(r.want_logprobs for r in requests) else 0,
             is_over=lambda index: rows[index].is_abandoned or self._batcher.is_closed,
+            endings=[self._ending(r, n) for r, n in zip(requests, limits, strict=True)],
         )
         return [self._free(r, p, w) for r, p, w in zip(requests, prompts, written, strict=True)]
+
+    def _ending(self, request: Request, max_tokens: int) -> Ending | None:
+        """The line with which an explainer's reply ends."""
+        if self._options.reply_format != "labels" or not isinstance(request.task, ExplainTask):
+            return None
+        n_line = min(_LONGEST_LINE, max_tokens)
+        n_tag = len(self._spell_tag("a"))
+        return Ending(EXPLANATION, self._spell_tag, n_free=max_tokens - n_line - n_tag, n_line=n_line)
+
+    def _spell_tag(self, text: str) -> list[int]:
+        # thoughts that are not closed would swallow the line
+        opened = "</think>\n" if text.rfind("<think>") > text.rfind("</think>") else ""
+        return self._model.tokens.encode(opened + ("\n" if text else "") + EXPLANATION)
 
     def _forced(self, request: Request, prompt: Sequence[int], choices: Sequence[Choice]) -> Reply:
         """The forced reply, cut off at the request's token limit."""
@@ -281,18 +312,26 @@ class LocalJudge:
             probabilities=tuple(choice.probability for choice in choices),
         )
 
-    def _free(self, request: Request, prompt: Sequence[int], written: Generated) -> Reply:
+    def _free(self, request: Request, prompt: Sequence[int], written: Writing) -> Reply:
         text, logprobs = self._model.tokens.token_text, None
         if request.want_logprobs:
             pairs = zip(written.ids, written.logprobs, strict=True)
             logprobs = tuple((text(token), by_text((text(t), p) for t, p in seen.items())) for token, seen in pairs)
+        reply = self._model.tokens.decode(written.ids)
+        is_cut = written.finish == "length" and written.line is not None and written.line.strip() != ""
         return Reply(
-            text=self._model.tokens.decode(written.ids),
+            text=_whole_sentences(reply, written.line) if is_cut else reply,
             model=self._model.name,
-            finish=written.finish or "length",
+            finish="stop" if is_cut else written.finish or "length",
             usage=Usage(input_tokens=len(prompt), output_tokens=written.n_tokens),
             token_logprobs=logprobs,
         )
+
+
+def _whole_sentences(reply: str, line: str) -> str:
+    """A reply that was cut off in its last line, up to the last whole sentence where there is one."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(line)]
+    return reply.removesuffix(line[ends[-1] :]) if ends else reply
 
 
 def _variant(options: LocalOptions, *, dtype: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from autointerp.distribution import how_to_install
 from autointerp.errors import PluginError
@@ -14,11 +15,12 @@ from autointerp.judges.in_process.chat_tokens import ChatTokens
 from autointerp.judges.in_process.labels import AnswerTemplate
 from autointerp.judges.in_process.local_files import ModelFiles, pick_device, pick_dtype
 from autointerp.judges.in_process.prefixes import Prefixes
+from autointerp.judges.in_process.writing import Ending, Writing
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Choice", "Draw", "Generated", "LocalModel", "logistic"]
+__all__ = ["Choice", "Draw", "LocalModel", "logistic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,6 @@ class Choice:
     def probability(self) -> float:
         """Probability of a 1, by softmax over the two labels."""
         return logistic(self.logprobs[1] - self.logprobs[0])
-
-
-@dataclass(slots=True)
-class Generated:
-    """Tokens after one prompt; only `n_tokens` counts the end token.
-
-    `logprobs`: per token, of the likeliest tokens and itself.
-    """
-
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[dict[int, float]] = field(default_factory=list)
-    n_tokens: int = 0
-    finish: Literal["stop", "length"] | None = None
 
 
 class LocalModel:
@@ -141,20 +130,21 @@ class LocalModel:
         *,
         n_alternatives: int,
         is_over: Callable[[int], bool],
-    ) -> list[Generated]:
-        """Write after each prompt until the end token or the row's limit.
+        endings: Sequence[Ending | None],
+    ) -> list[Writing]:
+        """Write after each prompt until the end token, the end of the last line or the row's limit.
 
         `is_over(row)`, called after every token, ends rows nobody waits for.
         """
-        rows = [Generated() for _ in prompts]
+        rows = [Writing(self.tokens, self._end_ids, *row) for row in zip(max_tokens, endings, strict=True)]
         state = _State(self, prompts)
         while True:
             logprobs = state.logprobs()
             chosen = [0] * len(rows)
             for index, row in enumerate(rows):
                 if row.finish is None:
-                    chosen[index] = self._extend(row, logprobs[index], draws[index], n_alternatives)
-                    if row.finish is None and (row.n_tokens >= max_tokens[index] or is_over(index)):
+                    chosen[index] = row.extend(partial(self._pick, logprobs[index], draws[index], n_alternatives))
+                    if row.finish is None and is_over(index):
                         row.finish = "length"
             if all(row.finish is not None for row in rows):
                 return rows
@@ -197,20 +187,20 @@ class LocalModel:
     def join(self, left: Any, right: Any) -> Any:
         return self._torch.cat([left, right], dim=1)
 
-    def _extend(self, row: Generated, logprobs: torch.Tensor, draw: Draw, n_alternatives: int) -> int:
-        token = self._pick(logprobs, draw)
-        row.n_tokens += 1
-        if token in self._end_ids:
-            row.finish = "stop"
-            return token
-        row.ids.append(token)
-        if n_alternatives:
-            top = logprobs.topk(min(n_alternatives, logprobs.shape[0]))
-            likeliest = dict(zip(top.indices.tolist(), top.values.tolist(), strict=True))
-            row.logprobs.append({token: float(logprobs[token])} | likeliest)
-        return token
+    def _pick(
+        self, logprobs: torch.Tensor, draw: Draw, n_alternatives: int, is_refused: Callable[[int], bool]
+    ) -> tuple[int, dict[int, float]]:
+        """A token and, if `n_alternatives`, the log-probabilities of the likeliest and itself."""
+        left = logprobs
+        while is_refused(token := self._draw(left, draw)):
+            left = left.index_fill(0, self._torch.tensor([token]), -math.inf)
+        if not n_alternatives:
+            return token, {}
+        top = logprobs.topk(min(n_alternatives, logprobs.shape[0]))
+        likeliest = dict(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+        return token, {token: float(logprobs[token])} | likeliest
 
-    def _pick(self, logprobs: torch.Tensor, draw: Draw) -> int:
+    def _draw(self, logprobs: torch.Tensor, draw: Draw) -> int:
         if draw.temperature == 0.0:
             return int(logprobs.argmax())
         # in float64: a sum over a large vocabulary loses its tail in float32
