@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autointerp.audition.fitness import refuse_unfit
 from autointerp.board.quality_file import is_measured
 from autointerp.config.loading import differing_keys
 from autointerp.config.tree import Config
@@ -128,6 +129,7 @@ def run_shard(
     with RunLock(layout.lock, noun=f"shard {shard} of run"):
         manifest = open_shard(layout, config)
         check_judges(apply_preset(config), layout)
+        refuse_unfit(config, layout)
         progress = LoggedProgress(progress or SilentProgress(), layout.log)
         _take_back(manifest, layout, wanted, first=first)
         for stage in wanted:
@@ -215,6 +217,8 @@ def _check_judges(
     if not asking:
         return
     check_judges(config, layout)
+    if "score" in asking:
+        refuse_unfit(config, layout)
     if ENCODING.intersection(todo) and not is_locked(layout.lock):
         greet_judges(config, layout, asking, is_fresh=is_fresh, progress=progress or SilentProgress())
 

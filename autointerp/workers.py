@@ -114,7 +114,7 @@ class Work:
     async def ask(self, request: Request, account: Account) -> Outcome:
         """The outcome, counted, its price booked to `account`."""
         outcome = await self.client.ask(request, account=account)
-        self.tally.n_requests += 1
+        self.tally.n_requests += self.client.count(request) if isinstance(self.client, Client) else 1
         if not isinstance(outcome, Failure):
             self.tally.usd += outcome.usage.usd or 0.0
             self.tally.n_unpriced += outcome.usage.usd is None

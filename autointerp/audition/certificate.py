@@ -30,6 +30,7 @@ def build_certificate(judge: str, stated: Capabilities, exam: Exam, grades: list
         "judge": judge,
         "endpoint": stated.endpoint,
         "model": stated.model,
+        "variant": stated.variant,
         "exam": {
             "version": EXAM_VERSION,
             "hash": exam.hash,

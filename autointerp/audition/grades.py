@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import sqrt
 
@@ -20,7 +20,7 @@ from autointerp.stats.calibration import CalibrationBin, calibration_curve, cali
 from autointerp.stats.intervals import Interval, mean_interval
 from autointerp.stats.metrics import auroc, brier
 
-__all__ = ["Grades", "Rate", "grade"]
+__all__ = ["Grades", "Rate", "Threshold", "grade"]
 
 _SHARE = (0.0, 1.0)
 _SIGNED = (-1.0, 1.0)
@@ -35,6 +35,17 @@ class Rate:
     value: float
     n: int
     n_effective: float
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Probability from which on calling a window firing gives the best balanced accuracy, over all concepts.
+
+    `balanced_accuracy`: of each concept by the threshold fitted to the others.
+    """
+
+    value: float
+    balanced_accuracy: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ class Grades:
     calibration_error: float | None
     brier: Interval | None
     curve: tuple[CalibrationBin, ...]
+    threshold: Threshold | None
     told: dict[str, Interval | None]
     ordered: Interval | None
     obeys: Interval | None
@@ -120,6 +132,7 @@ def grade(answers: Iterable[Answered], bill: Bill, *, seed: int = 0) -> Grades:
         calibration_error=calibration_error(truths, stated) if stated else None,
         brier=between.mean("brier", _by(probabilities, lambda own: brier(*_told_probabilities(own)))),
         curve=calibration_curve(truths, stated) if stated else (),
+        threshold=between.threshold(probabilities),
         told=told,
         ordered=between.mean("ordered", _ordered(by_concept)),
         obeys=between.obeys([row for row in rows if row.says != row.is_firing]),
@@ -161,6 +174,14 @@ class _Intervals:
             return interval
         # equal in every concept: a resample cannot show what was never seen, so over windows
         return _wilson(interval.mean, len({(row.feature, row.window) for row in rows}), n_clusters=interval.n)
+
+    def threshold(self, rows: Rows) -> Threshold | None:
+        if len({row.is_firing for row in rows}) < 2:
+            return None
+        concepts = dict.fromkeys(row.concept for row in rows)
+        fitted = {left_out: _best_threshold([r for r in rows if r.concept != left_out]) for left_out in concepts}
+        values = _by(rows, lambda own: _balanced([_called_from(row, fitted[row.concept]) for row in own]))
+        return Threshold(_best_threshold(rows), self.mean("threshold", values))
 
     def obeys(self, rows: Rows) -> Interval | None:
         # of all concepts together: a single one often errs in one direction only
@@ -228,6 +249,27 @@ def _balanced(rows: Rows) -> float | None:
     firing = _over_windows([row for row in rows if row.is_firing], _hit)
     silent = _over_windows([row for row in rows if not row.is_firing], _hit)
     return None if firing is None or silent is None else (firing + silent) / 2
+
+
+def _called_from(row: Answered, threshold: float) -> Answered:
+    """The answer with another threshold."""
+    is_called = row.probability is not None and row.probability >= threshold
+    return replace(row, answer="fires" if is_called else "silent")
+
+
+def _best_threshold(rows: Rows) -> float:
+    """Midway between two stated probabilities, the nearest to 0.5 of the best; 0.5 where there is none."""
+    ordered = sorted((row.probability, row.is_firing) for row in rows if row.probability is not None)
+    stated = np.array([probability for probability, _ in ordered])
+    truths = np.array([truth for _, truth in ordered], dtype=bool)
+    n_firing = int(truths.sum())
+    if not 0 < n_firing < len(truths) or stated[0] == stated[-1]:
+        return 0.5
+    is_between = stated[:-1] < stated[1:]
+    right = np.cumsum(~truths)[:-1] / (len(truths) - n_firing) - np.cumsum(truths)[:-1] / n_firing
+    middles, right = ((stated[:-1] + stated[1:]) / 2)[is_between], right[is_between]
+    best = middles[right >= right.max() - 1e-12]
+    return float(best[np.abs(best - 0.5).argmin()])
 
 
 def _told_probabilities(rows: Rows) -> tuple[list[bool], list[float]]:

@@ -17,6 +17,7 @@ from autointerp.audition.board import FORMATS, render_board
 from autointerp.audition.certificate import FILE, read_certificate
 from autointerp.audition.correction import correct_run, render_corrections
 from autointerp.audition.exam import SIZES, Exam, make_exam
+from autointerp.audition.fitness import AUDITIONS
 from autointerp.audition.holding import Estimate, audition_config, check_judge, estimate, folder_name, hold
 from autointerp.cli.display import TerminalProgress, echo
 from autointerp.config.loading import load_config
@@ -26,8 +27,6 @@ from autointerp.plugins import split_spec
 from autointerp.progress import SilentProgress
 
 __all__ = ["register"]
-
-AUDITIONS = Path("results/auditions")
 
 
 class SizeName(StrEnum):
@@ -108,6 +107,9 @@ def audition(
     progress = SilentProgress() if as_json else TerminalProgress()
     progress.say(_costs(costs, exam))
     certificates = [hold(judge, exam, config=tree, out=own, progress=progress) for judge, own in folders.items()]
+    for certificate in certificates:
+        for words in _calibrated(certificate):
+            progress.say(words)
     progress.say(f"kept in {', '.join(str(own / FILE) for own in folders.values())}")
     _echo(certificates, "json" if as_json else "table")
 
@@ -192,6 +194,21 @@ def _costs(costs: Sequence[Estimate], exam: Exam) -> str:
         )
         lines += [f"note: {note}" for note in cost.notes]
     return "\n".join(lines)
+
+
+def _calibrated(certificate: Mapping[str, Any]) -> list[str]:
+    """What a threshold fitted to a judge's probabilities would make of its answers, by scorer."""
+    lines = []
+    name, _ = split_spec(certificate["judge"])
+    for scorer, grades in certificate["marks"].items():
+        if (found := grades["threshold"]) is not None and (balanced := found["balanced_accuracy"]) is not None:
+            use = f"; judges.local.threshold = {found['value']:.3f} sets it" if name == "local" else ""
+            interval = f"{balanced['mean']:.3f} [{balanced['lo']:.2f}, {balanced['hi']:.2f}]"
+            lines.append(
+                f"{certificate['judge']}, {scorer}: called firing from a probability of {found['value']:.3f} on, "
+                f"balanced accuracy is {interval} on concepts it was not fitted to{use}"
+            )
+    return lines
 
 
 def _certificates(path: Path) -> list[dict[str, Any]]:

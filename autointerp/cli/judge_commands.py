@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autointerp.audition.fitness import recorded_fitness
 from autointerp.builtin_plugins import BUILTIN, JUDGES, Abilities
 from autointerp.cli import audition_commands
 from autointerp.cli.display import echo
@@ -63,6 +64,7 @@ def list_all(
         known[name] = known[name] or Abilities.stated_by(stated)
     groups = [group for group in BUILTIN if is_all and group != "autointerp.judges"]
     others = {noun_of(group): list_plugins(group) for group in groups}
+    examined = [one for one in recorded_fitness() if judge in (None, one.judge)]
     if as_json:
         rows = [{"kind": "judge", **_plain(listing), "abilities": known[listing.name]} for listing in listings]
         rows += [{"kind": kind, **_plain(listing)} for kind, rest in others.items() for listing in rest]
@@ -72,6 +74,8 @@ def list_all(
         return
     width = shutil.get_terminal_size().columns
     echo(render_judges([(listing, known[listing.name]) for listing in listings], width=width), nl=False)
+    if examined:
+        echo("\nexamined:\n" + "\n".join(one.words for one in examined))
     for kind, rest in others.items():
         if rest:
             echo("\n" + render_plugins(kind, rest, width=width), nl=False)

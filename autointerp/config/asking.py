@@ -209,6 +209,8 @@ class ScoreConfig(Section):
     """Stop asking about a dictionary once its score is known well enough; None asks about every feature."""
     want_logprobs: bool = False
     """Ask for token probabilities, for verdicts with the judge's probability."""
+    accept_unfit: bool = False
+    """Let a model score that was no better than chance in its recorded exam (`autointerp judges audition`)."""
 
     @model_validator(mode="before")
     @classmethod

@@ -75,7 +75,8 @@ class Capabilities:
     `is_local`: free, without network. `uses_task`: answers from the typed task, then part of the cache key.
     `is_deterministic`: at temperature 0. `is_batching`: gathers `max_concurrent` requests itself, whatever the run's
     concurrency limit and time-out. `has_similarities`, `has_likelihoods`: answers SimilarityTask, LikelihoodTask.
-    `is_shared`: other runs may reuse replies of the model that `identity` describes.
+    `is_shared`: other runs may reuse replies of the model that `identity` describes. `is_small`: does better when asked
+    about one window at a time, in few words.
     """
 
     endpoint: str
@@ -92,6 +93,7 @@ class Capabilities:
     has_likelihoods: bool = False
     is_shared: bool = True
     identity: str = ""
+    is_small: bool = False
 
 
 @runtime_checkable

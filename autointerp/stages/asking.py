@@ -20,6 +20,8 @@ from autointerp.judges.judge import Capabilities, Judge
 from autointerp.judges.reply_rules import judge_errors
 from autointerp.plugins import open_judge, split_spec
 from autointerp.progress import Progress
+from autointerp.prompting.one_window import PROMPT, OneWindow
+from autointerp.prompting.templates import load_prompt
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.journal_reader import JournalReader, Totals
 from autointerp.runs.layout import RunLayout
@@ -83,7 +85,13 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
             except BaseException:
                 await judge.aclose()
                 raise
-            client = Client(judge, journal=journal, cache=cache, limits=config.limits, budget=budget)
+            client = Client(
+                judge, journal=journal, cache=cache, limits=config.limits, budget=budget, splitting=OneWindow()
+            )
+            if judge.capabilities.is_small:
+                progress.say(
+                    f"{label}: a small model is asked window by window (prompt {PROMPT} {load_prompt(PROMPT).hash})"
+                )
 
             def stop(reason: Interrupted) -> None:
                 n, patience_s = client.counters.n_in_flight, client.patience_s

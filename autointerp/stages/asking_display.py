@@ -67,7 +67,7 @@ class AskingDisplay:
 
     def _draw(self) -> None:
         state, per_s = self._state, self._speed.per_s
-        parts = [self._standstill(), "" if per_s is None else f"{_rate(per_s)}/s", self.money]
+        parts = [self._standstill(), self._client.doing, "" if per_s is None else f"{_rate(per_s)}/s", self.money]
         if state.n_verdicts:
             parts.append(f"{state.n_unparsed / state.n_verdicts:.0%} unparsed")
         parts.append(f"{self._client.counters.n_sent:,} sent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from autointerp.audition.grades import Grades, grade
 from autointerp.audition.sitting import Answered, Bill, sit
+from autointerp.judges.judge import Reply, Request
 from autointerp.judges.offline.pattern import PatternJudge
 from autointerp.judges.offline.scripted import coin, liar, literal, mumbler, noisy, oracle
 from autointerp.judges.offline.truth import Truth
+from autointerp.judges.tasks import ScoreTask
 from autointerp.stats.intervals import Interval
 from tests.audition.judges import Answering, Direct, Sure, exam, fickle, first_half, grades, half_ones, truth, yes
 
@@ -226,3 +229,53 @@ def test_grades_are_of_one_scorer() -> None:
     rows = [answered("a", "w", True, "fires"), answered("a", "w", True, "fires", scorer="marked")]
     with pytest.raises(ValueError, match="of one scorer"):
         grade(rows, Bill())
+
+
+class Biased:
+    """Knows the labels, and says 1 to everything: with 0.9 where it fires, with 0.7 where it is silent."""
+
+    async def ask(self, request: Request) -> Reply:
+        assert isinstance(request.task, ScoreTask)
+        labels = truth().labels(request.task)
+        text = json.dumps({"answers": [1] * len(labels)})
+        return Reply(text, "m", probabilities=tuple(0.9 if label else 0.7 for label in labels))
+
+
+def test_a_threshold_mends_a_judge_that_says_yes_too_often() -> None:
+    for found in both(Biased()):
+        assert mean(found.balanced_accuracy) == 0.5
+        assert found.threshold is not None
+        assert found.threshold.value == pytest.approx(0.8)
+        assert mean(found.threshold.balanced_accuracy) == 1.0
+
+
+def test_a_threshold_is_graded_on_concepts_it_was_not_fitted_to() -> None:
+    """Probabilities that tell nothing: the best threshold of the very windows looks better than it is."""
+    rng = np.random.default_rng(0)
+    rows = [
+        Answered(
+            concept=f"c{i // 10}",
+            family="script",
+            feature=i // 10,
+            scorer="detection",
+            told="right",
+            balance="5+5",
+            sitting="first",
+            window=str(i),
+            place=i % 10,
+            n_places=10,
+            is_firing=i % 2 == 0,
+            says=i % 2 == 0,
+            answer="fires",
+            probability=float(rng.random()),
+        )
+        for i in range(120)
+    ]
+    found = grade(rows, Bill(n_requests=12)).threshold
+    assert found is not None
+    assert mean(found.balanced_accuracy) < 0.55
+
+
+def test_without_probabilities_there_is_no_threshold() -> None:
+    for found in both(coin()):
+        assert found.threshold is None

@@ -16,6 +16,7 @@ from autointerp.judges.engine.client import Client, Failure
 from autointerp.judges.judge import Capabilities, Message, Reply, Request, Usage
 from autointerp.runs.journal import Journal, open_journal
 from autointerp.runs.reply_cache import ReplyCache, open_reply_cache
+from autointerp.runs.reply_record import Account
 from tests.judges.questions import FAST, limits, question
 
 
@@ -53,6 +54,7 @@ def run(
     budget: Budget | None = None,
     cache: ReplyCache | None = None,
     schedule: Any = FAST,
+    splitting: Any = None,
     **changes: Any,
 ) -> Any:
     """`work` with a client on the journal at `path`."""
@@ -60,7 +62,13 @@ def run(
     async def inner(journal: Journal) -> Any:
         settings = limits(**changes)
         async with Client(
-            judge, journal=journal, cache=cache, limits=settings, budget=budget or Budget(), schedule=schedule
+            judge,
+            journal=journal,
+            cache=cache,
+            limits=settings,
+            budget=budget or Budget(),
+            schedule=schedule,
+            splitting=splitting,
         ) as client:
             return await work(client)
 
@@ -420,3 +428,39 @@ def test_half_characters_neither_stop_the_journal_nor_differ_after_it(tmp_path: 
     first = run(tmp_path / "j", Handmade(answer), lambda c: c.ask(question()))
     second = run(tmp_path / "j", Handmade(answer), lambda c: c.ask(question()))
     assert first == second == Reply("half ?", "m")
+
+
+class Halves:
+    """Puts a question of two words as two."""
+
+    def count(self, request: Request) -> int:
+        return 2
+
+    def split(self, request: Request) -> tuple[Request, ...]:
+        text = request.messages[-1].content
+        return (
+            tuple(replace(request, messages=(Message("user", word),)) for word in text.split()) if " " in text else ()
+        )
+
+    def join(self, outcomes: Any) -> Any:
+        return Reply("+".join(outcome.text for outcome in outcomes), "m")
+
+
+def test_a_small_judge_is_asked_in_parts_that_are_journalled_each_and_a_large_one_is_not(tmp_path: Path) -> None:
+    async def echo(request: Request) -> Reply:
+        return Reply(request.messages[-1].content, "m")
+
+    two_words = replace(question(), messages=(Message("user", "left right"),))
+    account = Account("d", "e", "s", 3, None, ("w1", "w2"))
+    for is_small, said in ((True, ["left", "right"]), (False, ["left right"])):
+        judge, path = Handmade(echo, is_small=is_small), tmp_path / f"{is_small}"
+
+        async def ask(client: Client) -> tuple[Any, int]:
+            return await client.ask(two_words, account=account), client.count(two_words)
+
+        reply, n = run(path, judge, ask, splitting=Halves())
+        assert (reply.text, n) == ("+".join(said), len(said))
+        assert [request.messages[-1].content for request in judge.asked] == said
+        again = Handmade(echo, is_small=is_small)
+        assert run(path, again, ask, splitting=Halves())[0].text == "+".join(said)
+        assert again.asked == []

@@ -52,8 +52,8 @@ def test_a_filled_template_is_the_reply(pattern: str, answers: list[int]) -> Non
     template = answer_template(cut, len(answers))
     assert len(template.positions) == len(answers)
     ids = template.fill(answers)
-    assert cut.text(ids) == template.text(answers)
-    assert json.loads(template.text(answers)) == {"answers": answers}
+    assert cut.text(ids) == template.spell(answers)
+    assert json.loads(template.spell(answers)) == {"answers": answers}
     for position, (zero, one) in zip(template.positions, template.labels, strict=True):
         assert ("0" in cut.texts[zero], "1" in cut.texts[one]) == (True, True)
         assert ids[position] in (zero, one)

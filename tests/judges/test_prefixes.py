@@ -21,7 +21,7 @@ from tests.judges.tiny_models import save_gpt2, save_llama
 TOLERANCE = 1e-3
 
 
-@given(st.lists(st.lists(st.integers(0, 2), max_size=40), max_size=20), st.integers(1, 6))
+@given(st.lists(st.text("ab", max_size=30).map(lambda text: [ord(c) for c in text]), max_size=12), st.integers(1, 6))
 def test_every_row_stands_in_one_batch(rows: list[list[int]], size: int) -> None:
     batches = plan_batches(rows, size)
     assert sorted(index for batch in batches for index in batch) == list(range(len(rows)))
@@ -154,7 +154,7 @@ def answers(model: Path, *, is_sharing: bool) -> tuple[list[Reply], int]:
 
     async def inner() -> tuple[list[Reply], int]:
         judge = LocalJudge(str(model), options=LocalOptions(device="cpu", batch_size=4))
-        local, n_read = judge._model, 0
+        local, n_read = judge.model, 0
         local.shares_prefixes = is_sharing
         forward = local.forward
 

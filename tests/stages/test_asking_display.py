@@ -38,6 +38,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.counters = Counters()
         self.waiting: Waiting | None = None
+        self.doing = ""
 
 
 def display() -> tuple[AskingDisplay, Shown, FakeClient, Clock]:
@@ -139,3 +140,11 @@ def test_questions_that_nobody_answers_are_counted() -> None:
     client.counters.n_in_flight = 63
     made.beat()
     assert "under way" not in shown.updates[-1]["note"]
+
+
+def test_what_a_judge_is_at_is_told_before_anything_is_answered() -> None:
+    made, shown, client, _ = display()
+    client.counters.n_sent = client.counters.n_in_flight = 8
+    client.doing = "reads the weights"
+    made.beat()
+    assert shown.updates[-1]["note"].startswith("reads the weights, ")

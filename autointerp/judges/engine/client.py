@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from autointerp.config.asking import LimitsConfig
 from autointerp.errors import JudgeError, JudgeRetry, JudgeStopped, LimitReached, RunStopped
@@ -26,7 +27,7 @@ from autointerp.runs.journal import Journal
 from autointerp.runs.reply_cache import ReplyCache
 from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 
-__all__ = ["Client", "Counters", "Failure", "Outcome"]
+__all__ = ["Client", "Counters", "Failure", "Outcome", "Splitting"]
 
 _GRACE_S = 30.0
 """Wait of `aclose` for requests without a time-out; others end by theirs."""
@@ -45,6 +46,20 @@ class Failure:
 
 
 Outcome = Reply | Failure
+
+
+class Splitting(Protocol):
+    """How requests about several windows are put one window at a time."""
+
+    def count(self, request: Request) -> int:
+        """Number of questions that a request is put as."""
+        ...
+
+    def split(self, request: Request) -> tuple[Request, ...]:
+        """These questions, or none where the request is put as it is."""
+        ...
+
+    def join(self, outcomes: Sequence[Outcome]) -> Outcome: ...
 
 
 @dataclass(slots=True)
@@ -78,8 +93,11 @@ class Client:
         limits: LimitsConfig,
         budget: Budget,
         schedule: RetrySchedule | None = None,
+        splitting: Splitting | None = None,
     ) -> None:
-        """`cache` is ignored for a local or unshared judge, and only written to with `limits.reuse` off."""
+        """`cache` is ignored for a local or unshared judge, and only written to with `limits.reuse` off; `splitting`,
+        for one that is not small.
+        """
         self.capabilities: Capabilities = judge.capabilities
         self._journal, self._budget, self._cache = journal, budget, cache
         is_batching, n_most = self.capabilities.is_batching, self.capabilities.max_concurrent
@@ -93,6 +111,7 @@ class Client:
             meter=_meter,
             is_warmed_up=not (self.capabilities.is_local or is_batching),
         )
+        self._splitting = splitting if self.capabilities.is_small else None
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
         self._readings = Readings(f"{self.capabilities.model} at {self.capabilities.endpoint}")
         self._is_stopping = False
@@ -103,8 +122,30 @@ class Client:
         """Reason why no answer comes; None while all is well."""
         return self._limiter.waiting
 
+    @property
+    def doing(self) -> str:
+        """What a judge in this process is at just now."""
+        return self._judge.doing if self.counters.n_in_flight else ""
+
+    def count(self, request: Request) -> int:
+        """Number of questions that a request is put as."""
+        return 1 if self._splitting is None else self._splitting.count(request)
+
     async def ask(self, request: Request, *, account: Account | None = None) -> Outcome:
-        """Outcome of one request; its cost goes to `account`, even if others share the reply.
+        """Outcome of one request, which a small judge is asked window by window; raises as `_ask`."""
+        parts = () if self._splitting is None else self._splitting.split(request)
+        if self._splitting is None or not parts:
+            return await self._ask(request, account)
+        windows = account.windows if account is not None and len(account.windows) == len(parts) else None
+        accounts = [
+            account if account is None or windows is None else account._replace(windows=windows[i : i + 1])
+            for i in range(len(parts))
+        ]
+        outcomes = await asyncio.gather(*map(self._ask, parts, accounts))
+        return self._splitting.join(outcomes)
+
+    async def _ask(self, request: Request, account: Account | None) -> Outcome:
+        """Outcome of one question; its cost goes to `account`, even if others share the reply.
 
         Raises RunStopped (a ceiling, a wrong key, a dead endpoint, unreadable replies), ArtefactError when the journal
         cannot be written. Cancelling the caller does not cancel a sent request: its reply is recorded.

@@ -47,6 +47,11 @@ class GuardedJudge:
             return replace(reply, usage=replace(reply.usage, usd=0.0))
         return reply
 
+    @property
+    def doing(self) -> str:
+        """What the judge is at just now, where it says so."""
+        return str(getattr(self._judge, "doing", ""))
+
     def bound_usd(self, request: Request) -> float | None:
         if not isinstance(self._judge, _Priced):
             return 0.0 if self.capabilities.is_local else None

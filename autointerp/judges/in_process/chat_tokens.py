@@ -20,7 +20,7 @@ class ChatTokens:
     def __init__(self, tokenizer: Any, *, template_variables: Mapping[str, Any]) -> None:
         self._tokenizer, self._variables = tokenizer, dict(template_variables)
         self._special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-        self._templates: dict[int, AnswerTemplate] = {}
+        self._templates: dict[int | None, AnswerTemplate] = {}
         self._texts: dict[int, str] = {}
         self._anchor: list[int] | None = None
 
@@ -56,8 +56,8 @@ class ChatTokens:
         """Tokens without special tokens in front."""
         return self._tokenizer(text, add_special_tokens=False, verbose=False, **options)["input_ids"] if text else []
 
-    def answer_template(self, n: int) -> AnswerTemplate:
-        """Raises JudgeRejected where labels are not single tokens."""
+    def answer_template(self, n: int | None) -> AnswerTemplate:
+        """As `labels.answer_template`. Raises JudgeRejected where labels are not single tokens."""
         if n not in self._templates:
             try:
                 self._templates[n] = answer_template(self.encode, n)

@@ -6,11 +6,20 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from autointerp.judges.tasks import LABELS
 
-__all__ = ["AnswerTemplate", "answer_template", "by_text", "is_answer_schema", "label_token_ids", "reply_text"]
+__all__ = [
+    "AnswerTemplate",
+    "answer_template",
+    "by_text",
+    "is_answer_schema",
+    "is_label_schema",
+    "label_token_ids",
+    "reply_text",
+]
 
 Encode = Callable[[str], Sequence[int]]
 
@@ -19,15 +28,15 @@ _LAYOUTS = ('{{"answers": [{0}, {0}, {0}]}}', '{{"answers":[{0},{0},{0}]}}', "[{
 
 @dataclass(frozen=True, slots=True)
 class AnswerTemplate:
-    """Tokens of `{"answers": [0, ...]}`, positions of the labels in them, and the tokens (of 0, of 1) per position."""
+    """Tokens of a reply, positions of the labels in them, and the tokens (of 0, of 1) per position.
+
+    `spell` writes answers as a reply: `{"answers": [0, ...]}`, or a label alone.
+    """
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     labels: tuple[tuple[int, int], ...]
-    separator: str
-
-    def text(self, answers: Sequence[int]) -> str:
-        return reply_text(answers, separator=self.separator)
+    spell: Callable[[Sequence[int]], str]
 
     def fill(self, answers: Sequence[int]) -> tuple[int, ...]:
         """Raises ValueError for a wrong number of answers."""
@@ -37,15 +46,22 @@ class AnswerTemplate:
         return tuple(ids)
 
 
-def answer_template(encode: Encode, n: int) -> AnswerTemplate:
-    """Raises ValueError where labels have no tokens of their own."""
+def answer_template(encode: Encode, n: int | None) -> AnswerTemplate:
+    """Template of a list of `n` answers, of a label alone for None. Raises ValueError where labels have no tokens of
+    their own.
+    """
     # spaces are dropped where a space and a label form one token
-    for separator in (", ", ","):
-        ids, ones = (tuple(encode(reply_text([label] * n, separator=separator))) for label in (0, 1))
+    lists = [partial(reply_text, separator=separator) for separator in (", ", ",")]
+    for spell in [_label_alone] if n is None else lists:
+        ids, ones = (tuple(encode(spell([label] * (n or 1)))) for label in (0, 1))
         differing = _differing(ids, ones)
-        if differing is not None and len(differing) == n:
-            return AnswerTemplate(ids, differing, tuple((ids[i], ones[i]) for i in differing), separator)
+        if differing is not None and len(differing) == (n or 1):
+            return AnswerTemplate(ids, differing, tuple((ids[i], ones[i]) for i in differing), spell)
     raise ValueError(f"the tokenizer does not spell {' and '.join(LABELS)} as one token each in a list of answers")
+
+
+def _label_alone(answers: Sequence[int]) -> str:
+    return LABELS[answers[0]]
 
 
 def reply_text(answers: Sequence[int], *, separator: str = ", ") -> str:
@@ -79,6 +95,11 @@ def by_text(tokens: Iterable[tuple[str, float]]) -> dict[str, float]:
         else:
             logprobs[text] = logprob
     return logprobs
+
+
+def is_label_schema(schema: Mapping[str, Any]) -> bool:
+    """Whether the schema is that of 0 or 1 alone."""
+    return schema.get("type") == "integer" and sorted(schema.get("enum", ())) == [0, 1]
 
 
 def is_answer_schema(schema: Mapping[str, Any]) -> bool:

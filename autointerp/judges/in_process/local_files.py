@@ -38,6 +38,14 @@ class ModelFiles:
             )
         return config, tokenizer
 
+    def count_parameters(self, torch: Any, config: Any) -> int | None:
+        """Number of parameters by the config; None where they take weights to know."""
+        try:
+            with torch.device("meta"):
+                return self._transformers.AutoModelForCausalLM.from_config(config).num_parameters()
+        except (ValueError, ImportError, AttributeError, TypeError, KeyError, RuntimeError):
+            return None
+
     @property
     def folder(self) -> Path | None:
         """The model's directory; None for a name in the hub's cache."""

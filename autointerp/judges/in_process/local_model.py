@@ -33,15 +33,13 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Label chosen, and the log-probabilities of 0 and 1 among all tokens."""
+    """Label chosen, its probability of being 1 by softmax over the two labels, and their log-probabilities among all
+    tokens.
+    """
 
     answer: int
+    probability: float
     logprobs: tuple[float, float]
-
-    @property
-    def probability(self) -> float:
-        """Probability of a 1, by softmax over the two labels."""
-        return logistic(self.logprobs[1] - self.logprobs[0])
 
 
 class LocalModel:
@@ -72,6 +70,7 @@ class LocalModel:
         self.device = pick_device(torch, device)
         self.dtype = pick_dtype(torch, self.device) if dtype == "auto" else dtype
         config, tokenizer = self._files.read_tokenizer()
+        self.n_parameters = self._files.count_parameters(torch, config)
         self.tokens = ChatTokens(tokenizer, template_variables=template_variables)
         self.n_context: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         self._model: Any = None
@@ -106,9 +105,12 @@ class LocalModel:
             self._torch.cuda.empty_cache()
 
     def choose(
-        self, prompts: Sequence[list[int]], template: AnswerTemplate, draws: Sequence[Draw]
+        self, prompts: Sequence[list[int]], template: AnswerTemplate, draws: Sequence[Draw], *, threshold: float = 0.5
     ) -> list[list[Choice]]:
-        """Labels in the template after each prompt; ties at temperature 0 give 0."""
+        """Labels in the template after each prompt; ties at temperature 0 give 0. A 1 of probability `threshold` is
+        taken to have 0.5.
+        """
+        shift = math.log(threshold / (1.0 - threshold))
         state = _State(self, [[*prompt, *template.ids[: template.positions[0]]] for prompt in prompts])
         choices: list[list[Choice]] = [[] for _ in prompts]
         for index, (position, labels) in enumerate(zip(template.positions, template.labels, strict=True)):
@@ -119,7 +121,8 @@ class LocalModel:
                 state.feed([[before[row[-1].answer], *between] for row in choices])
             logprobs = state.logprobs()[:, list(labels)].tolist()
             for row, (of_0, of_1), draw in zip(choices, logprobs, draws, strict=True):
-                row.append(Choice(_choose(of_0, of_1, draw), (of_0, of_1)))
+                logit = of_1 - of_0 - shift
+                row.append(Choice(_choose(logit, draw), logistic(logit), (of_0, of_1)))
         return choices
 
     def generate(
@@ -129,12 +132,12 @@ class LocalModel:
         draws: Sequence[Draw],
         *,
         n_alternatives: int,
-        is_over: Callable[[int], bool],
+        is_over: Callable[[int, int], bool],
         endings: Sequence[Ending | None],
     ) -> list[Writing]:
         """Write after each prompt until the end token, the end of the last line or the row's limit.
 
-        `is_over(row)`, called after every token, ends rows nobody waits for.
+        `is_over(row, n_tokens)`, called after every token, ends rows nobody waits for.
         """
         rows = [Writing(self.tokens, self._end_ids, *row) for row in zip(max_tokens, endings, strict=True)]
         state = _State(self, prompts)
@@ -144,7 +147,7 @@ class LocalModel:
             for index, row in enumerate(rows):
                 if row.finish is None:
                     chosen[index] = row.extend(partial(self._pick, logprobs[index], draws[index], n_alternatives))
-                    if row.finish is None and is_over(index):
+                    if row.finish is None and is_over(index, row.n_tokens):
                         row.finish = "length"
             if all(row.finish is not None for row in rows):
                 return rows
@@ -251,10 +254,10 @@ class _State:
         return self._logprobs
 
 
-def _choose(of_0: float, of_1: float, draw: Draw) -> int:
+def _choose(logit: float, draw: Draw) -> int:
     if draw.temperature == 0.0:
-        return int(of_1 > of_0)
-    return int(draw.uniform() < logistic((of_1 - of_0) / draw.temperature))
+        return int(logit > 0.0)
+    return int(draw.uniform() < logistic(logit / draw.temperature))
 
 
 def logistic(x: float) -> float:
