@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -31,22 +31,23 @@ def activations_folder(bench: Workbench, layout: RunLayout) -> Path:
     return layout.activations
 
 
-def require_room(
-    bench: Workbench, folder: Path, n_tokens: int, points: Collection[SitePoint], progress: Progress
-) -> None:
-    """Say how much is to be written, before it is. What an interrupted writing left counts as room.
+def require_room(bench: Workbench, folders: Mapping[SitePoint, Path], n_tokens: int, progress: Progress) -> None:
+    """Say how much is to be written where, before it is. What an interrupted writing left there counts as room.
 
     Raises ConfigError where the disk is too small.
     """
-    named = ", ".join(map(str, points))
-    n_bytes = n_tokens * sum(map(bench.subject.width, points)) * stored_dtype(bench).itemsize
-    there = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
-    n_free = shutil.disk_usage(there).free + sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    progress.say(f"activations of {named}: {_size(n_bytes)} in {folder}, {_size(n_free)} free")
+    named = ", ".join(map(str, folders))
+    n_bytes = n_tokens * sum(map(bench.subject.width, folders)) * stored_dtype(bench).itemsize
+    root = next(iter(folders.values())).parent.absolute()
+    there = next(each for each in (root, *root.parents) if each.is_dir())
+    left = (file.stat().st_size for folder in set(folders.values()) for file in folder.rglob("*") if file.is_file())
+    n_free = shutil.disk_usage(there).free + sum(left)
+    progress.say(f"activations of {named}: {_size(n_bytes)} in {root}, {_size(n_free)} free")
     if n_bytes > n_free:
         raise ConfigError(
             f"train.activations: those of {named} take {_size(n_bytes)}, and {there} has {_size(n_free)} free; lower "
-            "corpus.dictionary_tokens, give train.activations_dir on a larger disk, or set train.activations = 'stream'"
+            "corpus.dictionary_tokens and corpus.evidence_tokens, give train.activations_dir on a larger disk, or set "
+            "train.activations = 'stream'"
         )
 
 
@@ -65,7 +66,8 @@ def evidence_subject(
         progress.say(f"evidence: activations read again from {folder}, as far as they are of the same text")
     else:
         read = {each for point in points for each in (point, neuron_point(bench.subject, point)) if each is not None}
-        require_room(bench, folder, 2 * bench.tokens_per_role, sorted(read, key=str), progress)
+        folders = dict.fromkeys(sorted(read, key=str), folder)
+        require_room(bench, folders, 2 * bench.tokens_per_role, progress)
     return KeptActivations(bench.subject, folder, dtype=stored_dtype(bench))
 
 

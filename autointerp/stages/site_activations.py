@@ -77,9 +77,10 @@ def settle_dtype(bench: Workbench, points: Sequence[SitePoint], progress: Progre
         return
     contexts = list(_contexts(bench, ROUNDING_TOKENS))
     readings = []
-    for dtype in (torch.float32, torch.bfloat16):
-        subject.dtype = dtype
-        readings.append(_text_rows(bench, contexts, points))
+    with progress.bar("bfloat16 against float32"):
+        for dtype in (torch.float32, torch.bfloat16):
+            subject.dtype = dtype
+            readings.append(_text_rows(bench, contexts, points))
     changes = {point: compare_rounding(*(each[point] for each in readings)) for point in points}
     if wanted == "auto" and min(each.same_frac for each in changes.values()) < LEAST_SAME_FRAC:
         subject.dtype = torch.float32

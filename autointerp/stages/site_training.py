@@ -66,36 +66,31 @@ def train_sites(
     train = reading[0].bench.config.train
     forward = SharedForward(reading[0].bench.subject, configs)
     if train.activations == "stream":
-        batches = {each.point: each.streamed(forward) for each in reading}
-        return _train(configs, batches, reading, layout, progress, ranks, forward=forward)
+        return _train(reading, configs, lambda each, count: each.streamed(forward, count), layout, progress, forward)
     stores = _store(reading, layout, progress, forward)
     trained: dict[SitePoint, dict[str, TrainedDictionary]] = {}
     for each in reading:  # from files one site after the other, so that one pool is held at a time
-        part = {each.point: configs[each.point]}
-        batches = {each.point: each.stored(stores[each.point])}
-        trained |= _train(part, batches, [each], layout, progress, ranks)
+        trained |= _train([each], configs, lambda each, _: each.stored(stores[each.point]), layout, progress, forward)
     return trained
 
 
 def _train(
-    configs: Mapping[SitePoint, Configs],
-    batches: Mapping[SitePoint, ShuffleBuffer],
     reading: Sequence[_Reading],
+    every: Mapping[SitePoint, Configs],
+    batches: Callable[[_Reading, Callable[[int], None]], ShuffleBuffer],
     layout: RunLayout,
     progress: Progress,
-    ranks: Ranks,
-    *,
-    forward: SharedForward | None = None,
+    forward: SharedForward,
 ) -> dict[SitePoint, dict[str, TrainedDictionary]]:
-    """Trainings in turn, a batch of each site after the other."""
-    bench = reading[0].bench
+    """Trainings in turn, a batch of each site after the other. `batches` gives a site's, counting what it reads."""
+    bench, ranks = reading[0].bench, reading[0].ranks
     train = bench.config.train
+    configs = {each.point: every[each.point] for each in reading}
     notes: dict[str, str] = {}
-    seen = 0
+    seen = n_read = 0
     with ExitStack() as opened:
         total = sum(max(training.n_tokens for _, training in each.values()) for each in configs.values())
         bar = opened.enter_context(progress.bar(f"train {named(configs)}", total=total, unit="tok"))
-        bar.update(0, note="shuffling activations")
         charts = None
         if train.wandb_project is not None and ranks.is_first:
             charts = opened.enter_context(_charts(bench, configs, layout, {str(r.point): r.facts for r in reading}))
@@ -105,6 +100,12 @@ def _train(
             if charts is not None:
                 charts.record(name, record)
 
+        def fill(n: int) -> None:
+            nonlocal n_read
+            n_read += n
+            if not seen:
+                bar.update(0, note=f"shuffling {n_read:,} activations")
+
         def count(n: int) -> None:
             nonlocal seen
             seen += n
@@ -113,7 +114,7 @@ def _train(
         works = {
             each.point: training_steps(
                 configs[each.point],
-                batches[each.point],
+                batches(each, fill),
                 device=bench.subject.device,
                 on_step=show,
                 on_batch=count,
@@ -126,7 +127,7 @@ def _train(
             )
             for each in reading
         }
-        return in_turn(works, on_end=None if forward is None else forward.leave)
+        return in_turn(works, on_end=forward.leave)
 
 
 def forget_training(layout: RunLayout) -> None:
@@ -167,8 +168,8 @@ class _Reading:
             self.bench.subject, self.bench.corpus, self.point, shard=shard, forward=forward, **self._options
         )
 
-    def streamed(self, forward: SharedForward) -> ShuffleBuffer:
-        return ShuffleBuffer(self.chunks(forward), **self._shuffling)
+    def streamed(self, forward: SharedForward, count: Callable[[int], None]) -> ShuffleBuffer:
+        return ShuffleBuffer(_Counted(self.chunks(forward), count), **self._shuffling)
 
     def stored(self, store: ActivationStore) -> ShuffleBuffer:
         return store.batches(device=self.bench.subject.device, **self._shuffling)
@@ -215,18 +216,14 @@ def _store(
     """
     bench, n_ranks = reading[0].bench, reading[0].ranks.n
     train = bench.config.train
-    root = activations_folder(bench, layout)
-    folders = {each.point: each.folder(root) for each in reading}
-    missing = []
-    for each in reading:
-        if (folders[each.point] / INDEX_FILE).is_file():
-            progress.say(f"{each.point}: activations read again from {folders[each.point]}")
-            forward.leave(each.point)
-        else:
-            missing.append(each.point)
+    folders = {each.point: each.folder(activations_folder(bench, layout)) for each in reading}
+    missing = {point: folder for point, folder in folders.items() if not (folder / INDEX_FILE).is_file()}
+    for point in [each for each in folders if each not in missing]:
+        progress.say(f"{point}: activations read again from {folders[point]}")
+        forward.leave(point)
     n_tokens = bench.config.corpus.dictionary_tokens
     if missing:
-        require_room(bench, root, n_tokens, missing, progress)
+        require_room(bench, missing, n_tokens, progress)
     n_done = 0
     with progress.bar(f"store {named(folders)}", total=len(folders) * n_tokens / n_ranks, unit="tok") as bar:
 

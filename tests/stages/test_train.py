@@ -246,7 +246,7 @@ def test_activations_in_the_cache_serve_other_seeds(
     run(with_two_sites(world, activations="shared"), RunLayout(tmp_path / "first"), first)
     written = [json.loads(path.read_text()) for path in (tmp_path / "cache").rglob("index.json")]
     size = sum(2 * index["n_rows"] * index["d_in"] for index in written) / 1e6
-    assert f"the activations of mlp_post.0, resid_post.0: {size:.1f} MB in {tmp_path}/cache" in "\n".join(first.said)
+    assert f"activations of mlp_post.0, resid_post.0: {size:.1f} MB in {tmp_path}/cache" in "\n".join(first.said)
     monkeypatch.setattr(TrainingChunks, "iter_from", None)  # a forward would fail
     other = with_two_sites(world, activations="shared").model_copy(update={"seed": 7})
     run(other, RunLayout(tmp_path / "second"), second)
@@ -280,6 +280,16 @@ def test_bfloat16_is_taken_by_itself_only_where_firings_stay(
     bench = open_workbench(world.config())
     site_activations.keep_dtype(bench, layout)
     assert bench.subject.dtype == getattr(torch, dtype), "the harvest reads what the training read"
+
+
+def test_the_filling_of_the_pool_is_shown(world: World, tmp_path: Path) -> None:
+    progress = KeptProgress()
+    run(world.config(), RunLayout(tmp_path), progress)
+    (bar,) = [bar for bar in progress.bars if bar.label.startswith("train")]
+    filling = [note for note in bar.notes if note.startswith("shuffling")]
+    amounts = [int(note.split()[1].replace(",", "")) for note in filling]
+    assert amounts[0] == 0 and amounts == sorted(set(amounts)) and amounts[-2] < 1000 <= amounts[-1]
+    assert bar.states[len(filling) - 1 : len(filling) + 1] == [0, 250]
 
 
 def test_autocast_reaches_the_dictionaries(world: World, tmp_path: Path) -> None:
