@@ -48,7 +48,8 @@ def without_keys_in_use(text: str) -> str:
     """The text without keys that were remembered or stand in the environment; otherwise unchanged, for texts that are
     data.
     """
-    drawn = {value for name, value in os.environ.items() if _VARIABLE.search(name) and _DRAWN.fullmatch(value)}
+    values = (os.environ.get(name, "") for name in os.environ if _VARIABLE.search(name))
+    drawn = {value for value in values if _DRAWN.fullmatch(value)}
     for key in sorted(_keys_in_use | drawn, key=len, reverse=True):
         text = text.replace(key, _OUT)
     return text

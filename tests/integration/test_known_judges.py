@@ -40,7 +40,7 @@ def test_the_oracle_scores_one(world: World, tmp_path: Path) -> None:
         assert entry["near_miss"] is None or entry["near_miss"]["mean"] == 1.0
 
 
-@pytest.mark.parametrize("n_coins", [3, pytest.param(8, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n_coins", [1, *(pytest.param(n, marks=pytest.mark.full) for n in (3, 8))])
 def test_the_coin_gets_what_is_expected_of_it(world: World, tmp_path: Path, n_coins: int) -> None:
     coins = [  # the first seeds from 0 on, none left out
         world.rescored(tmp_path / f"coin{seed}", "score.judge='coin'", f"judges.coin.seed={seed}")

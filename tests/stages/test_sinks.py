@@ -83,7 +83,7 @@ def _quality(layout: RunLayout) -> dict[str, Any]:
 
 
 def _lines(layout: RunLayout) -> list[str]:
-    return [line for line in layout.log.read_text().splitlines() if "attention sinks" in line]
+    return [line for line in layout.log.read_text().splitlines() if ": attention sinks " in line]
 
 
 @pytest.mark.parametrize(("sinks", "said"), [("mask", "left out"), ("keep", "kept (subject.sinks = 'keep')")])
