@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 
 from autointerp.judges.tasks import ExplainTask, TokenCount
-from autointerp.prompting.choosing import distinct
 from autointerp.prompting.marking import show
 from autointerp.records.evidence import Evidence
 
@@ -23,5 +22,5 @@ def with_counts(task: ExplainTask, evidence: Evidence) -> ExplainTask:
             n_firing[use.text] += use.n_firing
             n_tokens[use.text] += use.n_tokens
     counts = tuple(TokenCount(text, n, n_tokens[text]) for text, n in n_firing.items())
-    background = tuple(map(show, distinct(evidence.select("explain", "random"))))
+    background = tuple(map(show, evidence.select("explain", "random")))
     return replace(task, counts=counts, background=background)

@@ -79,9 +79,14 @@ class Pattern:
         """The element that fits the token at `text[start:end]`."""
         token = text[start:end]
         elements = self._by_token.get(token)
-        if elements is None and not token.isascii():
-            elements = self._by_token.get(token[1:])  # one that holds part of a character is marked with all of it
-        return next((element for element in elements or () if element.matches_at(text, start)), None)
+        if elements is None:
+            if token.isascii():
+                return None
+            elements = self._by_token.get(token[1:], ())  # one that holds part of a character is marked with all of it
+        for element in elements:
+            if element.matches_at(text, start):
+                return element
+        return None
 
     def share(self, text: str, start: int, end: int) -> int:
         element = self.at(text, start, end)
@@ -90,12 +95,7 @@ class Pattern:
     def total(self, text: str, starts: Sequence[int] = ()) -> int:
         """Sum of the shares of a text's tokens; without their `starts`, of what reads like them."""
         spans = pairwise((*starts, len(text))) if starts else self._find(text)
-        known = self._by_token  # most tokens are not in it
-        return sum(
-            self.share(text, start, end)
-            for start, end in spans
-            if text[start:end] in known or not text[start].isascii()
-        )
+        return sum(self.share(text, start, end) for start, end in spans)
 
     def _find(self, text: str) -> Iterator[tuple[int, int]]:
         for token, (first, *_) in self._by_token.items():

@@ -18,8 +18,8 @@ from autointerp.judges.tasks import ExplainTask
 
 __all__ = ["MAX_ELEMENTS", "learn_pattern"]
 
-MAX_ELEMENTS = 32
-"""Elements kept; more would be unreadable."""
+MAX_ELEMENTS = 64
+"""Elements kept; a list of tokens has to be long where a feature fires on many."""
 
 MAX_CONTEXTS = 3
 MIN_WINDOWS = 3
