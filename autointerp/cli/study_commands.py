@@ -124,10 +124,8 @@ def _compare_prompts(
         *([] if judge is None else [render_override(f"{r}.judge", judge) for r in ("explain", "score")]),
         *overrides,
     ]
-    folder, progress = (
-        batch or out or FOLDER / prompt_versions.NAME,
-        SilentProgress() if as_json else TerminalProgress(),
-    )
+    folder = batch or out or FOLDER / prompt_versions.NAME
+    progress = SilentProgress() if as_json else TerminalProgress()
     files: dict[str, list[Path]] = {}
     if batch is None:
         runs = prompt_versions.run_variants(source, names, overrides=said, out=folder, progress=progress)
@@ -138,7 +136,8 @@ def _compare_prompts(
         options = [f"--judge {judge}"] if judge else []
         options += [f"--variants {variants}"] if variants else []
         options += [f"--set '{text}'" for text in overrides if "/" not in text]
-        command = " ".join([f"autointerp study {prompt_versions.NAME} {source.name}", *options])
+        shown_source = source.name if source.is_absolute() else source
+        command = " ".join([f"autointerp study {prompt_versions.NAME} {shown_source}", *options])
         page = prompt_versions.write_study(runs, effects, out=folder, command=command)
         if not as_json:
             echo(page)

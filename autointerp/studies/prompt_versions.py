@@ -243,7 +243,7 @@ def _document(runs: Mapping[str, Run], effects: Sequence[Effect], sizes: Sequenc
             [
                 name,
                 *(_cell(at.get((name, metric))) for metric in shown),
-                str(max((each.n for key, each in at.items() if key[0] == name), default=0)),
+                str(max((each.n for each in at.values() if name in (BASE, each.variant)), default=0)),
                 *(_tokens(tokens.get((name, kind))) for kind in ("", scorer)),
             ]
             for name in runs
