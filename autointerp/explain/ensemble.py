@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -41,9 +42,8 @@ def _show_both(
         "raised": raised,
         "lowered": lowered,
     }
-    task = ExplainTask(
-        tuple(map(show, windows)), silent_windows=(), **{name: texts_of(tokens) for name, tokens in effects.items()}
-    )
+    promoted = {name: texts_of(tokens) for name, tokens in effects.items()}
+    task = replace(ExplainTask(tuple(map(show, windows)), (), (), ()), **promoted)
     values = {name: render_effects(tokens) for name, tokens in effects.items()}
     shown = [render_window(window, maximum=maximum, changes=changes) for window in windows]
     return Shown(task, {**values, "windows": shown, "knows_ends": knows_ends(evidence)})

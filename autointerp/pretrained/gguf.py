@@ -64,9 +64,10 @@ def convert_gguf(path: Path, folder: Path) -> None:
                 "give a directory in HuggingFace layout"
             ) from error
         try:
-            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 path.parent, dtype=torch.float32, output_loading_info=True, **where, **blocks
             )
+            model, info = loaded
             tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **where)
         except ImportError as error:  # accelerate
             raise InputError(f"{path}: {_first_line(error)}; run {how_to_install('models')}") from error

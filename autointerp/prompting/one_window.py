@@ -28,7 +28,7 @@ class OneWindow:
 
     def count(self, request: Request) -> int:
         """Number of questions that a request is put as."""
-        return len(request.task.passages) if _is_split(request) else 1
+        return max(1, len(self.split(request)))
 
     def split(self, request: Request) -> tuple[Request, ...]:
         """A question per window, or none where the request is put as it is."""

@@ -40,6 +40,7 @@ class MlpDictionary(EncoderDictionary):
     """
 
     hidden_mean: Tensor
+    b_enc: Tensor
 
     @property
     def is_hidden_centred(self) -> bool:

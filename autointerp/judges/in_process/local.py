@@ -349,9 +349,10 @@ class LocalJudge:
             pairs = zip(written.ids, written.logprobs, strict=True)
             logprobs = tuple((text(token), by_text((text(t), p) for t, p in seen.items())) for token, seen in pairs)
         reply = self.model.tokens.decode(written.ids)
-        is_cut = written.finish == "length" and written.line is not None and written.line.strip() != ""
+        line = written.line or ""
+        is_cut = written.finish == "length" and line.strip() != ""
         return Reply(
-            text=_whole_sentences(reply, written.line) if is_cut else reply,
+            text=_whole_sentences(reply, line) if is_cut else reply,
             model=self.model.name,
             finish="stop" if is_cut else written.finish or "length",
             usage=Usage(input_tokens=len(prompt), output_tokens=written.n_tokens),

@@ -77,7 +77,7 @@ class Prefixes:
             ids = ids[:n_known]
         if not self._can_share or len(ids) < _LEAST_SHARED:
             return 0, None
-        cache = None
+        cache: Any = None
         if n_known >= _LEAST_SHARED:
             cache = copy.deepcopy(known[1])
             cache.crop(n_known - len(known[0]))
