@@ -155,7 +155,7 @@ def test_no_activations_and_not_finite_ones_are_errors() -> None:
 
 def test_a_batch_of_another_width_is_an_error_with_both_widths() -> None:
     with pytest.raises(WidthMismatchError, match=r"15 wide.*width 16"):
-        train_dictionaries({"relu": _short("relu")}, [next(_batches()), torch.ones(64, 15)], device="cpu")
+        train_dictionaries({"relu": _short("relu")}, iter([next(_batches()), torch.ones(64, 15)]), device="cpu")
 
 
 def test_every_batch_follows_the_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
