@@ -9,13 +9,23 @@ from functools import cache
 import torch
 from torch import Tensor
 
-__all__ = ["fast_matmul", "is_on_host", "resolve_device"]
+__all__ = ["fast_matmul", "has_fast_bfloat16", "is_on_host", "resolve_device"]
 
 
 def is_on_host(tensor: Tensor) -> bool:
     """Whether reading the tensor's values is free, because it is in the CPU's memory; elsewhere a step must not branch
     on them."""
     return tensor.device.type == "cpu"
+
+
+def has_fast_bfloat16(device: torch.device | None = None) -> bool:
+    """Whether the device, by default the CPU, multiplies bfloat16 in hardware (AMX or AVX512_BF16 on a CPU)."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch below 2.12 has no such query
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    is_cpu = device is None or device.type == "cpu"
+    return is_cpu and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:

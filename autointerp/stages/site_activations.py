@@ -16,8 +16,9 @@ from autointerp.runs.manifest import read_manifest
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import iter_activations, iter_training_batches, shorter
 from autointerp.subject.packing import PackedBatch
-from autointerp.subject.precision import LEAST_SAME_FRAC, compare_rounding, has_fast_bfloat16
+from autointerp.subject.precision import LEAST_SAME_FRAC, compare_rounding
 from autointerp.subject.sinks import NO_LIMIT, Sinks, find_sinks
+from sae_core.device import has_fast_bfloat16
 
 __all__ = ["SiteActivations", "keep_dtype", "named", "open_sites", "settle_dtype"]
 

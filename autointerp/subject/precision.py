@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["LEAST_SAME_FRAC", "Rounding", "compare_rounding", "has_fast_bfloat16"]
+__all__ = ["LEAST_SAME_FRAC", "Rounding", "compare_rounding"]
 
 # share of firings that must be the same for bfloat16 to be taken by itself
 LEAST_SAME_FRAC = 0.995
@@ -31,15 +30,6 @@ class Rounding:
 
     def in_short(self) -> str:
         return f"{self.same_frac:.1%} of the firings are the same, the error is {self.error_frac:.2%} of the variance"
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 by itself (AMX or AVX512_BF16 on a CPU)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch below 2.12 has no such query
-    known = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
 def compare_rounding(exact: Float[Tensor, "n d_in"], rounded: Float[Tensor, "n d_in"]) -> Rounding:

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sae_core.device import is_on_host
+from sae_core.device import has_fast_bfloat16, is_on_host
 
-__all__ = ["FeatureSearch", "has_fast_bfloat16"]
+__all__ = ["FeatureSearch"]
 
 N_IN_GROUP = 64
 """Features reduced to one rough maximum."""
@@ -23,12 +23,6 @@ MIN_FEATURES = 1024
 
 MAX_CANDIDATES_PER_ROW = 32
 """Mean number of candidates above which the plain product is cheaper."""
-
-
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 class FeatureSearch:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sae_core.device import is_on_host
+from sae_core.device import has_fast_bfloat16, is_on_host
 from sae_core.positions import true_positions
 
 __all__ = [
@@ -41,12 +41,6 @@ MOST_ABOVE_FRAC = 0.08
 EXTRA_COLUMNS = 16
 """Extra columns: three bfloat16 parts of the bias, the lift, and zeros up to a multiple of 16, which multiplies
 faster."""
-
-
-@cache
-def _has_fast_bfloat16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @cache
@@ -109,7 +103,7 @@ def is_screening_worthwhile(hidden: Tensor, weight: Tensor, *, k: int = 1) -> bo
         and not torch.is_autocast_enabled("cpu")
         and weight.shape[0] >= max(FEWEST_FEATURES, 32 * k)
         and hidden.shape[0] >= FEWEST_ROWS
-        and _has_fast_bfloat16()
+        and has_fast_bfloat16()
         and _has_sampled_products()
     )
 

@@ -11,7 +11,8 @@ from autointerp.config.sites import SITES, SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.subject import precision
 from autointerp.subject.model import load_subject
-from autointerp.subject.precision import compare_rounding, has_fast_bfloat16
+from autointerp.subject.precision import compare_rounding
+from sae_core.device import has_fast_bfloat16
 
 CPU = torch.device("cpu")
 

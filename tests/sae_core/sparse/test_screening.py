@@ -116,7 +116,7 @@ def test_rows_of_zeros_are_no_trouble() -> None:
 
 
 def test_selection_takes_it_for_large_float32_batches_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screening, "_has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(screening, "has_fast_bfloat16", lambda: True)
     hidden, weight, bias = _draw(130, 24, 2100, seed=2)
     assert is_screening_worthwhile(hidden, weight, k=8)
     assert not is_screening_worthwhile(hidden, weight, k=80)
@@ -130,7 +130,7 @@ def test_selection_takes_it_for_large_float32_batches_only(monkeypatch: pytest.M
         selection.select_top_k(hidden, weight, bias, k=8),
         selection.select_above(hidden, weight, bias, floor=floor),
     ]
-    monkeypatch.setattr(screening, "_has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(screening, "has_fast_bfloat16", lambda: False)
     assert not is_screening_worthwhile(hidden, weight, k=8)
     plain = [
         selection.select_top_k(hidden, weight, bias, k=8),
@@ -183,7 +183,7 @@ def test_training_through_the_screen_equals_dense_autograd_in_float64(
         dictionary.b_enc.sub_(4.0 if kind == "relu" else 0.0)
     x = 4 * torch.randn(n_rows, 24, generator=draw) + 2
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(screening, "_has_fast_bfloat16", lambda: True)
+        patch.setattr(screening, "has_fast_bfloat16", lambda: True)
         patch.setattr(screening, "FEWEST_FEATURES", 1)
         patch.setattr(screening, "MOST_CANDIDATES_FRAC", 1.0)
         assert is_screening_worthwhile(x, dictionary.W_enc, k=4)
