@@ -50,26 +50,7 @@ def measure_dictionaries(
 
     One forward serves all sites. The loss is measured on the first quarter of the tokens.
     """
-    wanted = bench.config.train.quality_tokens or sample_tokens(bench.config.corpus.dictionary_tokens)
-    n_tokens = min(wanted, bench.tokens_per_role)
-    meters = {
-        entry.name: QualityMeter(dictionaries[entry.name], thresholds=rules[entry.name].threshold)
-        for entries in points.values()
-        for entry in entries
-    }
-    samples = {point: LossSample(bench.subject, point, n_tokens=max(1, wanted // LOSS_SHARE)) for point in points}
-    read = sorted({each for sample in samples.values() for each in sample.points}, key=str)
-    with progress.bar("quality", total=n_tokens, unit="tok") as bar:
-        n_done = 0
-        for batch, found in iter_activations(bench.subject, bench.evidence_batches("score", max_tokens=n_tokens), read):
-            for point, entries in points.items():
-                kept = leave_out(batch, found, sites[point].limit)
-                rows = found[point][kept.is_text.to(found[point].device)]
-                for entry in entries:
-                    meters[entry.name].add(rows)
-                samples[point].add(kept, found)
-            n_done += batch.n_tokens
-            bar.update(n_done)
+    meters, samples = _read_sample(bench, points, dictionaries, rules, sites, progress)
     for point, entries in points.items():
         sparse = {entry.name: dictionaries[entry.name] for entry in entries if not dictionaries[entry.name].is_dense}
         if point.layer and not samples[point].upper.first:
@@ -101,6 +82,38 @@ def measure_dictionaries(
                         f"warning: {entry.name}: fvu {quality.fvu:.2f}: it does not reconstruct these activations; "
                         "check the model, the place and the scaling of activations it was made for"
                     )
+
+
+def _read_sample(
+    bench: Workbench,
+    points: Mapping[SitePoint, Sequence[DictionaryEntry]],
+    dictionaries: Mapping[str, Dictionary],
+    rules: Mapping[str, FiringRules],
+    sites: Mapping[SitePoint, SiteActivations],
+    progress: Progress,
+) -> tuple[dict[str, QualityMeter], dict[SitePoint, LossSample]]:
+    """Meters of all dictionaries that have seen the sample, and what each site's losses start from."""
+    wanted = bench.config.train.quality_tokens or sample_tokens(bench.config.corpus.dictionary_tokens)
+    n_tokens = min(wanted, bench.tokens_per_role)
+    meters = {
+        entry.name: QualityMeter(dictionaries[entry.name], thresholds=rules[entry.name].threshold)
+        for entries in points.values()
+        for entry in entries
+    }
+    samples = {point: LossSample(bench.subject, point, n_tokens=max(1, wanted // LOSS_SHARE)) for point in points}
+    read = sorted({each for sample in samples.values() for each in sample.points}, key=str)
+    with progress.bar("quality", total=n_tokens, unit="tok") as bar:
+        n_done = 0
+        for batch, found in iter_activations(bench.subject, bench.evidence_batches("score", max_tokens=n_tokens), read):
+            for point, entries in points.items():
+                kept = leave_out(batch, found, sites[point].limit)
+                rows = found[point][kept.is_text.to(found[point].device)]
+                for entry in entries:
+                    meters[entry.name].add(rows)
+                samples[point].add(kept, found)
+            n_done += batch.n_tokens
+            bar.update(n_done)
+    return meters, samples
 
 
 def sample_tokens(dictionary_tokens: int) -> int:
