@@ -76,8 +76,16 @@ def keep_dictionaries(config: Config, names: Sequence[str]) -> Config:
 
 
 def render_config(config: Config) -> str:
-    """The config as TOML with defaults; reading it gives an equal Config."""
-    return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+    """The config as TOML with defaults; reading it gives an equal Config.
+
+    With a paper's preset, keys that are left to it stay out: written out, defaults would count as said.
+    """
+    tree = config.model_dump(mode="json")
+    if config.score.preset not in (None, "default"):
+        for name in ("harvest", "explain", "score"):
+            said = getattr(config, name).model_fields_set
+            tree[name] = {key: value for key, value in tree[name].items() if key in said}
+    return tomli_w.dumps(_without_none(tree))
 
 
 def render_override(key: str, value: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from autointerp.config.asking import Preset
-from autointerp.config.loading import parse_config, render_config
+from autointerp.config.loading import keep_dictionaries, parse_config, render_config
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.rehearsal import rehearse_explaining, rehearse_scoring, window_tokens
@@ -104,6 +104,16 @@ def test_every_preset_can_be_asked_and_resolved_again(name: Preset) -> None:
         assert requests
     for settings in config.explain.explainers:
         assert rehearse_explaining(config, settings)
+
+
+@pytest.mark.parametrize("name", get_args(Preset))
+def test_a_run_read_back_from_its_config_has_its_preset_still(name: Preset) -> None:
+    config = config_of(score={"preset": name, "max_tokens": 77}, harvest={"n_top": 13})
+    kept = parse_config(tomllib.loads(render_config(config)))
+    assert kept == config
+    assert apply_preset(kept) == apply_preset(config)
+    some = keep_dictionaries(config, [config.dictionaries[0].name])
+    assert apply_preset(some).score == apply_preset(config).score
 
 
 def test_samplers_and_kinds_are_kept_windows_for() -> None:
