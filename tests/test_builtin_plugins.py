@@ -37,6 +37,7 @@ class Model:
     """Stands in for weights."""
 
     dtype = "float32"
+    n_parameters = 135_000_000
     device = SimpleNamespace(type="cpu")
 
     def __init__(self, *_: Any, **__: Any) -> None: ...

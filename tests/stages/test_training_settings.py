@@ -22,6 +22,7 @@ OTHER_VALUES: dict[str, Any] = {
     "hidden": (24, 16),
     "l0_target": 2.5,
     "l0_weight": 2.5,
+    "start_density": 0.25,
     "prefixes": (4, 64),
 }
 FRACTIONS = {"warmup_frac", "decay_frac", "adam_beta1", "adam_beta2", "l1_warmup_frac", "resample_until_frac"}
