@@ -7,10 +7,17 @@ take a round each in turn, and the figure is the median CPU time of the rounds a
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,8 +25,13 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
+from autointerp import pipeline
+from autointerp.config.loading import load_config
 from autointerp.config.sites import SitePoint
 from autointerp.config.tree import CorpusConfig, SubjectConfig
+from autointerp.runs.layout import RunLayout
+from autointerp.stages.ready_dictionaries import reopen
+from autointerp.stages.workbench import open_workbench
 from autointerp.subject.activations import SharedForward, iter_training_batches
 from autointerp.subject.corpus import open_corpus
 from autointerp.subject.loading import locate_model
@@ -39,6 +51,7 @@ class Job:
     layer: int
     n_tokens: int
     n_rounds: int
+    n_run_tokens: int
 
     @cached_property
     def subject(self) -> Subject:
@@ -114,10 +127,100 @@ def bfloat16(job: Job) -> list[list[str]]:
     return rows
 
 
+@dataclass
+class Clock:
+    """A progress display that notes CPU seconds and counts by the first word of each label."""
+
+    cpu_s: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    _done: float = 0.0
+
+    @contextmanager
+    def bar(self, label: str, *, total: float | None = None, unit: str = "") -> Iterator[Clock]:
+        start, self._done = time.process_time(), 0.0
+        yield self
+        name = label.split()[0].rstrip(":")
+        self.cpu_s[name] += time.process_time() - start
+        self.counted[name] += self._done
+
+    def update(self, done: float, **_: object) -> None:
+        self._done = done
+
+    def say(self, text: str) -> None:
+        return
+
+
+def stages(job: Job) -> list[list[str]]:
+    """A small run of the recipe `smollm2_mlp`, in a process of its own: each stage's share and the peak of memory."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_stages, job).result()
+
+
+def _stages(job: Job) -> list[list[str]]:
+    torch.set_num_threads(1)
+    n_dictionary, n_evidence = job.n_run_tokens, job.n_run_tokens // 4
+    changes = {"subject.model": repr(job.model), "subject.layer": job.layer, "train.activations": "'disk'"}
+    changes |= {"corpus.dictionary_tokens": n_dictionary, "corpus.evidence_tokens": n_evidence}
+    config = load_config("smollm2_mlp", [f"{key}={value}" for key, value in changes.items()])
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        layout = pipeline.run(config, out=Path(folder) / "run", last="harvest", progress=clock)
+        peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        bench = open_workbench(config)
+        read_s = _read_and_encode(layout, bench)
+    weights_gib = sum(each.numel() for each in bench.subject.bridge.parameters()) * 4 / 2**30
+    cpu, counted = clock.cpu_s, clock.counted
+    training = cpu["store"] + cpu["train"]
+    quality = cpu["quality"] + cpu["loss"]
+    speed = {name: f"{counted[name] / cpu[name]:,.0f} tok/s" for name in ("store", "train", "harvest") if cpu[name]}
+    whole = sum(cpu.values())
+    shares = ", ".join(f"{name} {seconds / whole:.0%}" for name, seconds in cpu.most_common() if seconds > whole / 200)
+    return [
+        ["activations to disk", speed["store"], "", "", ""],
+        [f"training of {len(config.dictionaries) - 3} dictionaries at once", speed["train"], "", "", ""],
+        ["quality beside training", f"{quality:.0f} s", f"{training:.0f} s", f"{quality / training:.2f}", "≤ 0.15"],
+        ["fitting thresholds beside training", f"{cpu['fit']:.0f} s", "", f"{cpu['fit'] / training:.2f}", ""],
+        [
+            "evidence, both passes, beside forward + encode of both",
+            speed["harvest"],
+            f"{counted['harvest'] / (2 * read_s):,.0f} tok/s",
+            f"{2 * read_s / cpu['harvest']:.2f}",
+            "≥ 0.6",
+        ],
+        [
+            "peak memory beside 2.5 x the model in float32 + 1 GiB",
+            f"{peak_gib:.2f} GiB",
+            f"{2.5 * weights_gib + 1:.2f} GiB",
+            f"{peak_gib / (2.5 * weights_gib + 1):.2f}",
+            "≤ 1",
+        ],
+        [f"shares of a run of {n_dictionary:,} + {n_evidence:,} tokens", shares, "", "", ""],
+    ]
+
+
+def _read_and_encode(layout: RunLayout, bench: Any) -> float:
+    """CPU seconds of one forward and one encoding of the evidence text by all dictionaries."""
+    dictionaries = [
+        (bench.point(entry), reopen(entry, layout, device=bench.subject.device))
+        for entry in bench.config.every_dictionary
+    ]
+    points = sorted({point for point, _ in dictionaries}, key=str)
+    for point in points:
+        bench.subject.check(point)
+    start = time.process_time()
+    for role in ("explain", "score"):
+        for batch in bench.evidence_batches(role):
+            found = bench.subject.activations(batch.tokens, points)
+            for point, dictionary in dictionaries:
+                dictionary.encode(found[point][batch.is_text])
+    return time.process_time() - start
+
+
 ROWS: dict[str, Callable[[Job], list[list[str]]]] = {
     "forward": forward,
     "two_sites": two_sites,
     "bfloat16": bfloat16,
+    "stages": stages,
 }
 
 
@@ -148,10 +251,11 @@ def main() -> None:
     parser.add_argument("--layer", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=4064, help="per round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--run-tokens", type=int, default=200_000, help="trained on in the run that `stages` measures")
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    job = Job(options.model, options.layer, options.tokens, options.rounds)
+    job = Job(options.model, options.layer, options.tokens, options.rounds, options.run_tokens)
     rows = [row for name in options.only for row in ROWS[name](job)]
     table = markdown_table(["what", "ours", "beside", "ratio", "wanted"], rows)
     print(table)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+import torch
 import typer.main
 from hypothesis import settings
 
@@ -20,6 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Of what a shell starts in the background Ctrl-C is ignored, and what that starts inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# "auto" is float32 in tests, whatever the processor multiplies in hardware.
+torch.cpu.get_capabilities = dict
 
 jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest", "subjects"], "beartype.beartype")
 
