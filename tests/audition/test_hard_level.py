@@ -12,9 +12,14 @@ from tests.audition.surface_solvers import family_scores, surface_score, windows
 
 HARD = [concept for concept in CONCEPTS if concept.level == "hard"]
 MOST = 0.75
+SLOW = ("code_role", "meaning")
+FAMILIES = [
+    pytest.param(family, marks=pytest.mark.full) if family in SLOW else family
+    for family in dict.fromkeys(concept.family for concept in HARD)
+]
 
 
-@pytest.mark.parametrize("family", dict.fromkeys(concept.family for concept in HARD))
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("is_marked", [False, True], ids=["detection", "marked"])
 def test_no_surface_rule_solves_a_family(family: str, is_marked: bool) -> None:
     assert max(family_scores(family, is_marked=is_marked).values()) <= MOST

@@ -166,24 +166,29 @@ def test_a_plugin_is_loaded_when_it_is_named_and_says_what_it_can_do(place: Plac
     assert wrong.err.startswith("error: judge 'keyword:tiny': ")
 
 
-@pytest.mark.parametrize(
-    ("entry", "said"),
-    [
-        ('score.scorers=[{name="last-token", n_befor=8}]', "score.scorers.last-token.n_befor"),
-        ('score.scorers=[{name="last-token", n_before=-1}]', "score.scorers.last-token.n_before = -1"),
-        ('score.scorers=[{name="last-token", label="short", heading="f1"}]', "score.scorers.short: 'last-token'"),
-        ('explain.explainers=[{name="top-token", n_before="five"}]', "explain.explainers.top-token.n_before = 'five'"),
-        ('explain.explainers=[{name="top-token", sampling="top"}]', "has no use for sampling = 'top'"),
-        ('explain.explainers=[{name="best_of", candidates_of="top-token", n_befor=3}]', "did you mean 'n_before'?"),
-        ("judges.keyword.ignore_cas=true", "judges.keyword.ignore_cas is no option; did you mean 'ignore_case'?"),
-    ],
+WRONG = (
+    ('score.scorers=[{name="last-token", n_befor=8}]', "score.scorers.last-token.n_befor"),
+    ('score.scorers=[{name="last-token", n_before=-1}]', "score.scorers.last-token.n_before = -1"),
+    ('score.scorers=[{name="last-token", label="short", heading="f1"}]', "score.scorers.short: 'last-token'"),
+    ('explain.explainers=[{name="top-token", n_before="five"}]', "explain.explainers.top-token.n_before = 'five'"),
+    ('explain.explainers=[{name="top-token", sampling="top"}]', "has no use for sampling = 'top'"),
+    ('explain.explainers=[{name="best_of", candidates_of="top-token", n_befor=3}]', "did you mean 'n_before'?"),
+    ("judges.keyword.ignore_cas=true", "judges.keyword.ignore_cas is no option; did you mean 'ignore_case'?"),
 )
-def test_a_wrong_setting_of_a_plugin_is_one_line(place: Place, entry: str, said: str) -> None:
-    command = ["rescore", str(place.run), "--out", "wrong", "--set", "score.judge=keyword", "--set", entry]
-    (called,) = place.call(command)
-    assert called.code == 2
-    assert called.err.count("\n") == 1, called.err
-    assert said in called.err
+"""An override, and what is said of it."""
+
+
+@pytest.fixture(scope="module")
+def refused(place: Place) -> dict[str, Called]:
+    start = ["rescore", str(place.run), "--out", "wrong", "--set", "score.judge=keyword", "--set"]
+    return dict(zip(dict(WRONG), place.call(*([*start, entry] for entry, _ in WRONG)), strict=True))
+
+
+@pytest.mark.parametrize(("entry", "said"), WRONG)
+def test_a_wrong_setting_of_a_plugin_is_one_line(refused: dict[str, Called], entry: str, said: str) -> None:
+    assert refused[entry].code == 2
+    assert refused[entry].err.count("\n") == 1, refused[entry].err
+    assert said in refused[entry].err
 
 
 def test_a_setting_of_its_own_reaches_the_sample_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
