@@ -5,6 +5,7 @@ All dictionaries are trained in one pass of the subject; a stage that was killed
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             found = found | train_dictionaries(sampled, [sites[point].sample], device=bench.subject.device)
         dictionaries |= _save(entries, found, ready, bench, layout)
     with progress.bar("fit firing rules"):
-        rules = _fit_rules(bench, dictionaries, sites)
+        rules = _fit_rules(bench, dictionaries, sites, progress)
     for entry in config.every_dictionary:
         rules[entry.name].save(layout.dictionary(entry.name))
     for site in sites.values():
@@ -184,9 +185,15 @@ def _shuffled(entry: DictionaryEntry, found: dict[str, Dictionary], config: Conf
 
 
 def _fit_rules(
-    bench: Workbench, dictionaries: dict[str, Dictionary], sites: Mapping[SitePoint, SiteActivations]
+    bench: Workbench,
+    dictionaries: dict[str, Dictionary],
+    sites: Mapping[SitePoint, SiteActivations],
+    progress: Progress,
 ) -> dict[str, FiringRules]:
-    """The firing rule of every dictionary: above 0 for sparse codes, a matched quantile for dense coordinates."""
+    """The firing rule of every dictionary: above 0 for sparse codes, a matched quantile for dense coordinates.
+
+    Says how far a rate fitted to the sample may lie from the rate on other text: 1.96 / sqrt(firings in the sample).
+    """
     entries = {entry.name: entry for entry in bench.config.every_dictionary}
     rules = {
         name: FiringRules.above_zero(dictionary.n_features)
@@ -213,6 +220,9 @@ def _fit_rules(
             target = draw_densities(live, n_features=dictionary.n_features, seed=seed)
         thresholds = fit_thresholds(dictionary, sample, target_density=target)
         rules[name] = FiringRules.quantile(thresholds, target_density=target)
+        rate, n = float(target.median()), len(sample)
+        within = 1.96 / math.sqrt(max(1.0, rate * n))
+        progress.say(f"{name}: thresholds from {n:,} activations, the median rate {rate:.2%} (±{within:.0%} of it)")
     return rules
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -436,9 +437,12 @@ def test_every_kind_of_dictionary_passes_the_stage(world: World, tmp_path: Path)
         *({"name": kind, "kind": kind, "match_density": "topk"} for kind in ("identity", "pca", "ica")),
         {"name": "random", "kind": "random", "n_features": 40, "density": 0.1},
     ]
-    layout = RunLayout(tmp_path)
+    layout, progress = RunLayout(tmp_path), KeptProgress()
     tree = world.tree | {"dictionaries": [*trained, *others]}
-    run(parse_config(tree), layout)
+    run(parse_config(tree), layout, progress)
+    (line,) = (line for line in progress.said if line.startswith("random: thresholds from"))
+    n = int(line.split()[3].replace(",", ""))
+    assert line.endswith(f"the median rate 10.00% (±{1.96 / math.sqrt(0.1 * n):.0%} of it)")
     rows = {row.dictionary: row for row in read_quality(layout)}
     assert set(rows) == {entry["name"] for entry in [*trained, *others]}
     for name in ("topk", "abstopk", "pursuit"):
