@@ -21,7 +21,10 @@ app = typer.Typer(
     no_args_is_help=True, help="Dictionaries: import, inspect and export files, show the quality of a run's."
 )
 
-FORMATS = "auto, saelens, sparsify, dictionary_learning, gemma_scope, openai"
+FORMATS = (
+    "auto, saelens, sparsify, dictionary_learning, gemma_scope, openai, gemma_scope_2, llama_scope, qwen_scope, "
+    "goodfire, circuit_tracer"
+)
 EXPORT_FORMATS = "saelens, sparsify"
 
 Source = Annotated[Path, typer.Argument(help="Directory or file of a saved dictionary.", show_default=False)]
