@@ -1,16 +1,19 @@
-"""Dictionaries that a run takes as they are: from a file, from a plug-in, or an object of Python handed over."""
+"""Dictionaries that a run takes as they are: from a file, a release, a plug-in, or an object of Python handed over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.errors import SubjectError
+from autointerp.config.sites import SitePoint
+from autointerp.errors import InputError, SubjectError
 from autointerp.plugins import open_plugin
+from autointerp.pretrained.releases import fetch_released, find_release
 from autointerp.runs.layout import RunLayout
 from autointerp.stages.objects import Objects
 from autointerp.stages.origin import Origin, check_origin
@@ -45,7 +48,10 @@ def open_ready(entry: DictionaryEntry, bench: Workbench, objects: Objects) -> Re
     point = bench.point(entry)
     width = bench.subject.width(point)
     if entry.kind == "load":
-        dictionary, origin = _from_file(entry)
+        assert entry.path is not None
+        dictionary, origin = _from_file(entry.path)
+    elif entry.kind == "release":
+        dictionary, origin = _from_release(entry, point)
     else:
         dictionary, origin = _from_object(_object(entry, width, objects), entry)
     forced, warnings = check_origin(
@@ -80,15 +86,27 @@ def reopen(
     return dictionary
 
 
-def _from_file(entry: DictionaryEntry) -> tuple[Dictionary, Origin]:
-    assert entry.path is not None
-    opened = open_dictionary(entry.path)
+def _from_file(path: Path, *, format: str = "auto") -> tuple[Dictionary, Origin]:
+    opened = open_dictionary(path, format=format)
     metadata = dict(opened.metadata)
     kept = metadata.pop("origin", None)
     if isinstance(kept, dict):
         # the copy in another run's directory: what it was made for, not what that run measured it on
         return opened.dictionary, Origin.of_copy(kept)
     return opened.dictionary, Origin(opened.format, opened.architecture, metadata, opened.notes)
+
+
+def _from_release(entry: DictionaryEntry, point: SitePoint) -> tuple[Dictionary, Origin]:
+    """Fetched from the hub; what its files do not say of their origin, the registry does."""
+    assert entry.release is not None
+    release = find_release(entry.release)
+    try:
+        path = fetch_released(release.locate(site=point.site, layer=point.layer, options=entry.options))
+    except InputError as error:
+        raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
+    dictionary, origin = _from_file(path, format=release.layout)
+    known = {"model_name": release.subject, "hook_name": point.hook}
+    return dictionary, replace(origin, metadata={**known, **origin.metadata, "release": release.name})
 
 
 def _from_object(source: object, entry: DictionaryEntry) -> tuple[Dictionary, Origin]:

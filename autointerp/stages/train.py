@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,9 @@ def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> 
     ready = {}
     for entry in bench.config.every_dictionary:
         if entry.kind in READY_KINDS:
-            ready[entry.name] = open_ready(entry, bench, objects)
+            fetched = f"fetch {entry.release}" if entry.kind == "release" else None
+            with progress.bar(fetched) if fetched else nullcontext():
+                ready[entry.name] = open_ready(entry, bench, objects)
             for warning in ready[entry.name].warnings:
                 progress.say(f"warning: {entry.name}: {warning}")
     return ready
