@@ -51,6 +51,7 @@ _USERS: dict[str, frozenset[str]] = {
     "release": frozenset({"release"}),
     "options": frozenset({"plugin", "release"}),
     "force": READY_KINDS,
+    "out_site": READY_KINDS,
     "match_density": _DENSE_KINDS,
     "density": _DENSE_KINDS,
     "fires_above_zero": _DENSE_KINDS,
@@ -76,6 +77,8 @@ class _RunKeys(Section):
     """The site it reads, if not the subject's (neurons beside a residual-stream SAE); that of a release with one."""
     layer: Count | None = None
     """The block it reads, if not the subject's."""
+    out_site: Site | None = None
+    """For a transcoder: the site it writes, of the same block; `mlp_out` if left out."""
     n_features: Positive | None = None
     """Defaults to 4 x the activation width; the width itself for `identity`, `pca` and `ica`."""
     of: str | None = None
@@ -128,12 +131,13 @@ class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_site(cls, tree: Any) -> Any:
-        """The site of a release that has one, where none is given."""
-        if not isinstance(tree, dict) or tree.get("kind") != "release" or tree.get("site") is not None:
+    def _take_sites(cls, tree: Any) -> Any:
+        """The sites that its release knows, where none are given."""
+        release = named_releases().get(str(tree.get("release"))) if isinstance(tree, dict) else None
+        if release is None or tree.get("kind") != "release":
             return tree
-        release = named_releases().get(str(tree.get("release")))
-        return tree if release is None or len(release.files) != 1 else {**tree, "site": next(iter(release.files))}
+        sites = {"site": next(iter(release.files)) if len(release.files) == 1 else None, "out_site": release.writes}
+        return {**tree, **{key: site for key, site in sites.items() if site and tree.get(key) is None}}
 
     @model_validator(mode="after")
     def _check(self) -> DictionaryEntry:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.config.sites import SitePoint
+from autointerp.config.sites import IN_ORDER, SitePoint
 from autointerp.errors import InputError, SubjectError
 from autointerp.plugins import open_plugin
 from autointerp.pretrained.releases import fetch_released, find_release
@@ -42,34 +42,37 @@ class ReadyDictionary:
 def open_ready(entry: DictionaryEntry, bench: Workbench, objects: Objects) -> ReadyDictionary:
     """The dictionary of one entry.
 
-    Raises SubjectError for a transcoder and for one made for another model or place, WidthMismatchError,
-    DictionaryFormatError or DictionaryObjectError for one that does not fit, or cannot be read or used.
+    Raises SubjectError for one made for another model or place, WidthMismatchError, DictionaryFormatError or
+    DictionaryObjectError for one that does not fit, or cannot be read or used.
     """
     point = bench.point(entry)
-    width = bench.subject.width(point)
     if entry.kind == "load":
         assert entry.path is not None
         dictionary, origin = _from_file(entry.path)
     elif entry.kind == "release":
         dictionary, origin = _from_release(entry, point)
     else:
-        dictionary, origin = _from_object(_object(entry, width, objects), entry)
+        dictionary, origin = _from_object(_object(entry, bench.subject.width(point), objects), entry)
+    out = bench.out_point(entry, dictionary)
+    _check_sites(entry, dictionary, point, out)
     forced, warnings = check_origin(
         origin,
         entry,
         point,
+        out=out,
         subject=bench.config.subject,
         has_bos=bench.subject.bos_id is not None,
     )
-    if dictionary.is_transcoder:
-        raise SubjectError(
-            f"{_where(entry)} is a transcoder: what it writes belongs to another place than it reads, so it cannot be "
-            "measured at one site; give an autoencoder"
-        )
-    if dictionary.d_in != width:
-        raise WidthMismatchError(
-            f"{_where(entry)} reads activations of width {dictionary.d_in}, but {point} is {width} wide; give its own "
-            "site and layer"
+    for verb, made, at in (("reads", dictionary.d_in, point), ("writes", dictionary.directions.shape[1], out)):
+        if made != bench.subject.width(at):
+            raise WidthMismatchError(
+                f"{_where(entry)} {verb} activations of width {made}, but {at} is {bench.subject.width(at)} wide; give "
+                "its own site and layer"
+            )
+    if dictionary.is_cross_layer:
+        warnings.append(
+            "one layer of a cross-layer transcoder: it is no reconstruction of any one place, so neither fvu nor loss "
+            "recovered is measured, and none of its features is pinned; logit effects are of its decoders' sum"
         )
     return ReadyDictionary(dictionary, origin, forced, warnings)
 
@@ -84,6 +87,17 @@ def reopen(
     if isinstance(dictionary, AdaptedDictionary):
         dictionary.attach(_object(entry, dictionary.d_in, objects or {}))
     return dictionary
+
+
+def _check_sites(entry: DictionaryEntry, dictionary: Dictionary, point: SitePoint, out: SitePoint) -> None:
+    """Raises SubjectError unless a transcoder writes after it reads, and anything else names one site."""
+    if dictionary.is_transcoder and IN_ORDER.index(out.site) <= IN_ORDER.index(point.site):
+        raise SubjectError(
+            f"{_where(entry)} is a transcoder: a pass meets {out}, where it writes, no later than {point}, where it "
+            "reads; give site (such as 'mlp_in') and out_site (such as 'mlp_out')"
+        )
+    if entry.out_site is not None and not dictionary.is_transcoder:
+        raise SubjectError(f"{_where(entry)} is no transcoder: it writes where it reads; leave out_site out")
 
 
 def _from_file(path: Path, *, format: str = "auto") -> tuple[Dictionary, Origin]:

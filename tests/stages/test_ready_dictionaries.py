@@ -176,7 +176,7 @@ def test_width_and_transcoders_are_told_by_entry(world: World) -> None:
     transcoder.directions.copy_(torch.eye(8, D))
     for dictionary, error, message in (
         (narrow, WidthMismatchError, r"sae.path = '.*' reads activations of width 7, but resid_post.0 is 24"),
-        (transcoder, SubjectError, r"dictionaries.sae.path = .*is a transcoder: .*give an autoencoder"),
+        (transcoder, SubjectError, r"dictionaries.sae.path = .*is a transcoder: a pass meets mlp_out.0, .*reads"),
     ):
         path = save_dictionary(dictionary, world.root / error.__name__)
         with pytest.raises(error, match=message):
