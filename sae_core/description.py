@@ -78,7 +78,7 @@ def kind_of(dictionary: Dictionary) -> str:
     if isinstance(dictionary, NormalisedDictionary):
         return f"{kind_of(dictionary.inner)} over {dictionary.method}"
     if isinstance(dictionary, TranscoderDictionary):
-        return f"{dictionary.rule} transcoder"
+        return f"{dictionary.rule} {'cross-layer ' if dictionary.is_cross_layer else ''}transcoder"
     if isinstance(dictionary, AdaptedDictionary):
         return dictionary.of
     if isinstance(dictionary, RuledDictionary):

@@ -76,6 +76,8 @@ class Dictionary(nn.Module, ABC):
     """Whether `encode_features` costs only the chosen features' share."""
     is_transcoder: bool = False
     """Whether directions and output belong to another place than the activations read."""
+    is_cross_layer: bool = False
+    """Whether directions add up what is written to several layers, so that no one place is reconstructed."""
 
     @property
     @abstractmethod

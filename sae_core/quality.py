@@ -62,7 +62,8 @@ class Quality:
 class QualityMeter:
     """Measures one dictionary batch by batch.
 
-    A feature fires above its threshold (None: 0); reconstruction uses whole codes.
+    A feature fires above its threshold (None: 0); reconstruction uses whole codes. A transcoder's output is held
+    against the `targets` of each batch; of a cross-layer one fvu and mse are not a number.
     """
 
     def __init__(self, dictionary: Dictionary, *, thresholds: Float[Tensor, " n_features"] | None = None) -> None:
@@ -79,7 +80,7 @@ class QualityMeter:
         )
         self._n_chunks = 0
         # by group: activations, squared error, squared norm, active codes, and the sum of the activations
-        self._sums = np.zeros((N_GROUPS, 4 + dictionary.d_in))
+        self._sums = np.zeros((N_GROUPS, 4 + dictionary.directions.shape[1]))
         self._n_fired, self._n_active = (
             torch.zeros(dictionary.n_features, dtype=torch.int64, device=device) for _ in range(2)
         )
@@ -87,16 +88,21 @@ class QualityMeter:
         self._only = torch.full((dictionary.n_features,), NEVER, dtype=torch.int64, device=device)
 
     @torch.no_grad()
-    def add(self, batch: Float[Tensor, "_ d_in"]) -> None:
-        """Measure on a further batch. Raises WidthMismatchError."""
+    def add(self, batch: Float[Tensor, "_ d_in"], targets: Float[Tensor, "_ d_out"] | None = None) -> None:
+        """Measure on a further batch; `targets` stand where a transcoder writes. Raises WidthMismatchError."""
+        if self.dictionary.is_transcoder and targets is None:
+            raise ValueError("a transcoder is measured against the activations where it writes: give them as targets")
         device = self._limit.device
-        for rows in batch.split(ROWS_PER_CHUNK):
+        aims = batch if targets is None else targets
+        for rows, aimed in zip(batch.split(ROWS_PER_CHUNK), aims.split(ROWS_PER_CHUNK), strict=True):
             x = rows.to(device=device, dtype=torch.float32)
+            y = x if targets is None else aimed.to(x)
             with fast_matmul(device):
                 reconstruction, n_fired, n_active = self._counted(x)
-            group, wide = self._n_chunks % N_GROUPS, x.double()
+            group, wide = self._n_chunks % N_GROUPS, y.double()
             self._n_chunks += 1
-            error = float((reconstruction - x).double().square().sum())
+            is_partial = self.dictionary.is_cross_layer
+            error = math.nan if is_partial else float((reconstruction - y).double().square().sum())
             counts = (x.shape[0], error, float(wide.square().sum()), int(n_active.sum()))
             self._sums[group] += np.concatenate([counts, wide.sum(dim=0).cpu().numpy()])
             self._n_fired += n_fired
@@ -139,7 +145,7 @@ class QualityMeter:
         density = (self._n_fired.double() / n_tokens).cpu()
         return Quality(
             n_tokens=n_tokens,
-            mse=float(whole[1]) / (n_tokens * self.dictionary.d_in),
+            mse=float(whole[1]) / (n_tokens * (len(whole) - 4)),
             **figures,
             explained_variance=1.0 - figures["fvu"],
             density=density.float(),

@@ -1,4 +1,4 @@
-"""Commands that import, inspect and export dictionary files."""
+"""Commands that list released dictionaries, and import, inspect and export dictionary files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from autointerp.board import quality_table
 from autointerp.cli.display import echo
 from autointerp.errors import ConfigError
+from autointerp.pretrained.releases import named_releases
 from autointerp.runs.layout import RunLayout
 from autointerp.safe_text import safe_line
 from autointerp.tensor_half import needs_tensor_half
@@ -18,16 +19,32 @@ from autointerp.tensor_half import needs_tensor_half
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, help="Dictionaries: import, inspect and export files, show the quality of a run's."
+    no_args_is_help=True,
+    help="Dictionaries: list released ones, import, inspect and export files, show the quality of a run's.",
 )
 
-FORMATS = "auto, saelens, sparsify, dictionary_learning, gemma_scope, openai"
+FORMATS = (
+    "auto, saelens, sparsify, dictionary_learning, gemma_scope, openai, gemma_scope_2, llama_scope, qwen_scope, "
+    "goodfire, circuit_tracer"
+)
 EXPORT_FORMATS = "saelens, sparsify"
 
 Source = Annotated[Path, typer.Argument(help="Directory or file of a saved dictionary.", show_default=False)]
 Destination = Annotated[Path, typer.Argument(help="Directory to write; new or empty.", show_default=False)]
 Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of {FORMATS}.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_all(as_json: Json = False) -> None:
+    """List the released dictionaries that a config takes by name (kind = "release"): subject, site, layers, options."""
+    releases = named_releases().values()
+    if as_json:
+        echo(json.dumps([release.to_json() for release in releases], indent=2))
+        return
+    for release in releases:
+        echo(f"{release.name}: {release.in_short()}")
+        echo(f"  {release.repository}, {release.layout}; {release.licence or 'for its licence see the repository'}")
 
 
 @app.command("import")

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 from autointerp.config.core_settings import core_section
 from autointerp.config.section import Count, Fraction, Positive, Section
 from autointerp.config.sites import Site
+from autointerp.errors import InputError
+from autointerp.pretrained.releases import find_release, named_releases
 from sae_core.config import (
     TRAINED_KINDS,
     DictionaryConfig,
@@ -32,7 +34,7 @@ __all__ = [
     "users_of",
 ]
 
-READY_KINDS = frozenset({"load", "plugin", "object"})  # kinds made elsewhere
+READY_KINDS = frozenset({"load", "release", "plugin", "object"})  # kinds made elsewhere
 EVIDENCE_KIND = "evidence"  # the kind with evidence only
 _CORE_KINDS = frozenset[str](get_args(DictionaryKind))
 FIXED_KINDS = (_CORE_KINDS - TRAINED_KINDS) | READY_KINDS | {EVIDENCE_KIND}  # kinds without training
@@ -46,14 +48,21 @@ _USERS: dict[str, frozenset[str]] = {
     "of": DERIVED_KINDS,
     "path": frozenset({"load", EVIDENCE_KIND}),
     "plugin": frozenset({"plugin"}),
-    "options": frozenset({"plugin"}),
+    "release": frozenset({"release"}),
+    "options": frozenset({"plugin", "release"}),
     "force": READY_KINDS,
+    "out_site": READY_KINDS,
     "match_density": _DENSE_KINDS,
     "density": _DENSE_KINDS,
     "fires_above_zero": _DENSE_KINDS,
 }
 # Required keys by kind, and their placeholder in messages.
-_NEEDED = {"load": ("path", "DIRECTORY"), "plugin": ("plugin", "NAME"), **dict.fromkeys(DERIVED_KINDS, ("of", "ENTRY"))}
+_NEEDED = {
+    "load": ("path", "DIRECTORY"),
+    "release": ("release", "NAME"),
+    "plugin": ("plugin", "NAME"),
+    **dict.fromkeys(DERIVED_KINDS, ("of", "ENTRY")),
+}
 OF_THE_RUN = ("n_tokens", "batch_tokens", "seed")  # settings common to all dictionaries of a run
 
 
@@ -62,22 +71,26 @@ class _RunKeys(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     """Name on the board and in file names."""
-    kind: Literal[DictionaryKind, "load", "plugin", "object", "evidence"]
+    kind: Literal[DictionaryKind, "load", "release", "plugin", "object", "evidence"]
     """Kind of dictionary: see above."""
     site: Site | None = None
-    """The site it reads, if not the subject's (neurons beside a residual-stream SAE)."""
+    """The site it reads, if not the subject's (neurons beside a residual-stream SAE); that of a release with one."""
     layer: Count | None = None
     """The block it reads, if not the subject's."""
+    out_site: Site | None = None
+    """For a transcoder: the site it writes, of the same block; `mlp_out` if left out."""
     n_features: Positive | None = None
     """Defaults to 4 x the activation width; the width itself for `identity`, `pca` and `ica`."""
     of: str | None = None
     """The entry whose directions are used."""
     path: Path | None = None
     """Where `load` finds the dictionary; where `evidence` was imported from."""
+    release: str | None = None
+    """The name of a released dictionary, as `autointerp dictionaries list` shows it."""
     plugin: str | None = None
     """The name of the plug-in, an entry point of `autointerp.dictionaries`."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Options for the plug-in."""
+    """Options for the plug-in, or which of a release's dictionaries it is: `{ width = "16k", l0 = "small" }`."""
     force: bool = False
     """Measure it here even if it was made for another model or place."""
     match_density: str | None = None
@@ -100,8 +113,9 @@ class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
     `sparse_coding`. Fixed: `identity` is the neurons or the basis of the site; `pca`, `ica` components of a sample;
     `random` random directions; `inferred` another entry's directions with optimised codes; `shuffled` another entry's
     directions, each coordinate shuffled among the features. Ready: `load` reads a directory in any format `autointerp
-    dictionaries inspect` knows; `plugin` is made by a plug-in, `object` by Python code (see sae_core.adapter);
-    `evidence` comes from `autointerp evidence import`, without weights. A key that the kind does not use is refused.
+    dictionaries inspect` knows; `release` is a released one by name, fetched from the HuggingFace hub; `plugin` is made
+    by a plug-in, `object` by Python code (see sae_core.adapter); `evidence` comes from `autointerp evidence import`,
+    without weights. A key that the kind does not use is refused.
     [train] sets the training of all trained kinds, keys here that of one.
     """
 
@@ -115,12 +129,27 @@ class DictionaryEntry(_TrainingKeys, _DictionaryKeys, _RunKeys):
         """Its fields of TrainingConfig."""
         return self.stated(TrainingConfig)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_sites(cls, tree: Any) -> Any:
+        """The sites that its release knows, where none are given."""
+        release = named_releases().get(str(tree.get("release"))) if isinstance(tree, dict) else None
+        if release is None or tree.get("kind") != "release":
+            return tree
+        sites = {"site": next(iter(release.files)) if len(release.files) == 1 else None, "out_site": release.writes}
+        return {**tree, **{key: site for key, site in sites.items() if site and tree.get(key) is None}}
+
     @model_validator(mode="after")
     def _check(self) -> DictionaryEntry:
         told = f"dictionary '{self.name}' has kind '{self.kind}'"
         needed, example = _NEEDED.get(self.kind, ("kind", ""))
         if getattr(self, needed) is None:
             raise ValueError(f"{told} but no {needed}; add {needed} = '{example}'")
+        if self.release is not None:
+            try:
+                find_release(self.release)
+            except InputError as error:
+                raise ValueError(f"dictionaries.{self.name}.{error}") from error
         for key, field in type(self).model_fields.items():
             value = getattr(self, key)
             is_said = value != field.get_default(call_default_factory=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SITES", "Site", "SitePoint", "SiteRow"]
+__all__ = ["IN_ORDER", "SITES", "Site", "SitePoint", "SiteRow"]
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 
@@ -32,6 +32,19 @@ SITES: dict[Site, SiteRow] = {
     "attn_z": SiteRow(hook="attn.hook_z", way=("attn.W_O", "ln1_post")),
     "attn_out": SiteRow(hook="hook_attn_out", way=()),
 }
+
+
+# as a pass meets them within a block
+IN_ORDER: tuple[Site, ...] = (
+    "resid_pre",
+    "attn_z",
+    "attn_out",
+    "resid_mid",
+    "mlp_in",
+    "mlp_post",
+    "mlp_out",
+    "resid_post",
+)
 
 
 @dataclass(frozen=True, slots=True)

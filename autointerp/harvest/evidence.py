@@ -114,7 +114,7 @@ def build_evidence(
     chosen = torch.from_numpy(features)
     directions = loaded.dictionary.directions.detach()[chosen.to(loaded.dictionary.directions.device)]
     directions = directions * loaded.rules.sign[chosen][:, None].to(directions)
-    effects = find_effects(subject, loaded.point, directions, n_logits=config.n_logits, text=text)
+    effects = find_effects(subject, loaded.written, directions, n_logits=config.n_logits, text=text)
     neurons = collected.neurons.best()
     near = collected.windows.plan.neighbours or ((),) * len(features)
     totals = statistics.tokens.totals

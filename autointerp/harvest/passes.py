@@ -64,6 +64,13 @@ class LoadedDictionary:
     rules: FiringRules
     # a token whose activation is longer is an attention sink and no text
     longest: float = NO_LIMIT
+    # where a transcoder writes; None for `point`
+    out_point: SitePoint | None = None
+
+    @property
+    def written(self) -> SitePoint:
+        """The place of the directions."""
+        return self.out_point or self.point
 
 
 @dataclass(eq=False)

@@ -84,9 +84,10 @@ def pin_features(
 
     `PinnedEffect.strength` is in units of the activation; its `kl` differs from `kl` where no strength reaches that.
     """
-    # a transcoder's directions belong to another place than it reads
-    if loaded.dictionary.is_transcoder or not evidence:
-        return list(evidence)
+    if loaded.dictionary.is_cross_layer:
+        raise ValueError("a cross-layer transcoder writes to several layers: no shift of one place pins its features")
+    if not evidence:
+        return []
     shown = text_tokens(subject, text)
     clean = subject.shifted_logits(prompts.tokens, prompts.is_text)
     n_prompts = len(prompts.tokens)
@@ -120,7 +121,7 @@ class _Pin:
         prompts: Prompts,
         clean: Float[Tensor, "prompt vocab"],
     ) -> None:
-        self._subject, self._point, self._prompts = subject, loaded.point, prompts
+        self._subject, self._point, self._prompts = subject, loaded.written, prompts
         self._n_features, self._n_prompts = len(features), len(prompts.tokens)
         self._clean = clean.log_softmax(-1)
         dictionary = loaded.dictionary

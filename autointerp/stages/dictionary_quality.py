@@ -30,6 +30,9 @@ FEWEST_TOKENS, MOST_TOKENS = 16_384, 65_536
 # the loss costs a pass for each dictionary
 LOSS_SHARE = 4
 
+# where dictionaries read and where they write: one site, but for transcoders
+_Pair = tuple[SitePoint, SitePoint]
+
 # above it a dictionary hardly does better than the mean activation
 ALARMING_FVU = 0.9
 
@@ -48,17 +51,23 @@ def measure_dictionaries(
     """Write `quality.json` of every dictionary and say a line about each sparse one. `origins` stands beside the
     figures.
 
-    One forward serves all sites. The loss is measured on the first quarter of the tokens.
+    One forward serves all sites. The loss is measured on the first quarter of the tokens. A transcoder is held against
+    what stands where it writes.
     """
-    meters, samples = _read_sample(bench, points, dictionaries, rules, sites, progress)
+    pairs: dict[_Pair, list[DictionaryEntry]] = {}
     for point, entries in points.items():
-        sparse = {entry.name: dictionaries[entry.name] for entry in entries if not dictionaries[entry.name].is_dense}
-        if point.layer and not samples[point].upper.first:
+        for entry in entries:
+            pairs.setdefault((point, bench.out_point(entry, dictionaries[entry.name])), []).append(entry)
+    meters, samples = _read_sample(bench, pairs, dictionaries, rules, sites, progress)
+    for (point, out), entries in pairs.items():
+        sparse = {entry.name: dictionaries[entry.name] for entry in entries if _is_spliced(dictionaries[entry.name])}
+        sample = samples.pop((point, out))
+        if point.layer and not sample.upper.first:
             progress.say(
                 f"{point}: passes of {bench.subject.name} cannot begin at layer {point.layer}: whole ones are made"
             )
-        with progress.bar(f"loss recovered {point}", unit="passes") as bar:
-            fidelities = samples.pop(point).fidelities(sparse, bar=bar)
+        with progress.bar(f"loss recovered {out}", unit="passes") as bar:
+            fidelities = sample.fidelities(sparse, bar=bar)
         for entry in entries:
             quality, fidelity = meters.pop(entry.name).result(), fidelities.get(entry.name)
             facts: dict[str, Any] = {
@@ -66,6 +75,8 @@ def measure_dictionaries(
                 "site": str(point),
                 "n_features": dictionaries[entry.name].n_features,
             }
+            if out != point:
+                facts["out_site"] = str(out)
             facts |= quality.to_json() | _loss_facts(fidelity)
             if cluster := find_ultralow(quality.density):
                 facts["ultralow"] = asdict(cluster)
@@ -84,33 +95,43 @@ def measure_dictionaries(
                     )
 
 
+def _is_spliced(dictionary: Dictionary) -> bool:
+    """Whether its output can stand in for the activations of one place."""
+    return not dictionary.is_dense and not dictionary.is_cross_layer
+
+
 def _read_sample(
     bench: Workbench,
-    points: Mapping[SitePoint, Sequence[DictionaryEntry]],
+    pairs: Mapping[_Pair, Sequence[DictionaryEntry]],
     dictionaries: Mapping[str, Dictionary],
     rules: Mapping[str, FiringRules],
     sites: Mapping[SitePoint, SiteActivations],
     progress: Progress,
-) -> tuple[dict[str, QualityMeter], dict[SitePoint, LossSample]]:
-    """Meters of all dictionaries that have seen the sample, and what each site's losses start from."""
+) -> tuple[dict[str, QualityMeter], dict[_Pair, LossSample]]:
+    """Meters of all dictionaries that have seen the sample, and what the losses of each pair of sites start from."""
     wanted = bench.config.train.quality_tokens or sample_tokens(bench.config.corpus.dictionary_tokens)
     n_tokens = min(wanted, bench.tokens_per_role)
     meters = {
         entry.name: QualityMeter(dictionaries[entry.name], thresholds=rules[entry.name].threshold)
-        for entries in points.values()
+        for entries in pairs.values()
         for entry in entries
     }
-    samples = {point: LossSample(bench.subject, point, n_tokens=max(1, wanted // LOSS_SHARE)) for point in points}
-    read = sorted({each for sample in samples.values() for each in sample.points}, key=str)
+    samples = {
+        (point, out): LossSample(bench.subject, out, read=point, n_tokens=max(1, wanted // LOSS_SHARE))
+        for point, out in pairs
+    }
+    read = sorted({each for pair, sample in samples.items() for each in (*pair, *sample.points)}, key=str)
     with progress.bar("quality", total=n_tokens, unit="tok") as bar:
         n_done = 0
         for batch, found in iter_activations(bench.subject, bench.evidence_batches("score", max_tokens=n_tokens), read):
-            for point, entries in points.items():
-                kept = leave_out(batch, found, sites[point].limit)
-                rows = found[point][kept.is_text.to(found[point].device)]
+            for (point, out), entries in pairs.items():
+                # a sink of either site
+                kept = leave_out(batch, found, sites[point].limit | sites[out].limit)
+                is_text = kept.is_text.to(found[point].device)
+                rows, targets = found[point][is_text], None if out == point else found[out][is_text]
                 for entry in entries:
-                    meters[entry.name].add(rows)
-                samples[point].add(kept, found)
+                    meters[entry.name].add(rows, targets)
+                samples[point, out].add(kept, found)
             n_done += batch.n_tokens
             bar.update(n_done)
     return meters, samples

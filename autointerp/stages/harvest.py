@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp.board.quality_file import load_quality
+from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.tree import Config
 from autointerp.harvest.evidence import LoadedDictionary, Need, harvest
 from autointerp.harvest.firing import FiringRules
@@ -42,15 +43,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
         bench = open_workbench(config, objects)
     keep_dtype(bench, layout)
-    dictionaries = {
-        entry.name: LoadedDictionary(
-            reopen(entry, layout, device=bench.subject.device, objects=objects),
-            bench.point(entry),
-            FiringRules.load(layout.dictionary(entry.name)),
-            _longest(config, layout, entry.name),
-        )
-        for entry in config.every_dictionary
-    }
+    dictionaries = {entry.name: _load(entry, bench, layout, objects) for entry in config.every_dictionary}
     evidences = harvest(
         evidence_subject(bench, layout, {each.point for each in dictionaries.values()}, progress),
         dictionaries,
@@ -80,6 +73,17 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     }
 
 
+def _load(entry: DictionaryEntry, bench: Workbench, layout: RunLayout, objects: Objects | None) -> LoadedDictionary:
+    dictionary = reopen(entry, layout, device=bench.subject.device, objects=objects)
+    return LoadedDictionary(
+        dictionary,
+        bench.point(entry),
+        FiringRules.load(layout.dictionary(entry.name)),
+        _longest(bench.config, layout, entry.name),
+        bench.out_point(entry, dictionary),
+    )
+
+
 def _pinned(
     found: Mapping[str, list[Evidence]],
     dictionaries: Mapping[str, LoadedDictionary],
@@ -96,6 +100,9 @@ def _pinned(
     text = TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size)
     pinned: dict[str, list[Evidence]] = {}
     for name, evidence in found.items():
+        if dictionaries[name].dictionary.is_cross_layer:
+            pinned[name] = evidence
+            continue
         pinned[name] = pin_features(
             bench.subject,
             dictionaries[name],

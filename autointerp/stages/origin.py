@@ -68,6 +68,11 @@ class Origin:
         return self._text("hook_name")
 
     @property
+    def written_hook(self) -> str | None:
+        """Where a transcoder writes."""
+        return self._text("hook_name_out")
+
+    @property
     def weights(self) -> str:
         """Whose weights: the trained model's, or a random twin's."""
         return self._text("subject_weights") or "trained"
@@ -133,13 +138,19 @@ class Place:
 
 
 def check_origin(
-    origin: Origin, entry: DictionaryEntry, point: SitePoint, *, subject: SubjectConfig, has_bos: bool
+    origin: Origin,
+    entry: DictionaryEntry,
+    point: SitePoint,
+    *,
+    out: SitePoint | None = None,
+    subject: SubjectConfig,
+    has_bos: bool,
 ) -> tuple[list[str], list[str]]:
-    """(differences that `force` accepts, warnings).
+    """(differences that `force` accepts, warnings). `out`: where a transcoder writes.
 
     Raises SubjectError where it was made for another model or another place and `force` is not set.
     """
-    differing = list(_differing(origin, point, subject))
+    differing = list(_differing(origin, point, out or point, subject))
     if differing and not entry.force:
         raise SubjectError(
             f"dictionaries.{entry.name}: {'; '.join(differing)}. Give the model and the place it was made for"
@@ -165,14 +176,19 @@ def check_origin(
     return differing, warnings
 
 
-def _differing(origin: Origin, point: SitePoint, subject: SubjectConfig) -> Iterator[str]:
+def _differing(origin: Origin, point: SitePoint, out: SitePoint, subject: SubjectConfig) -> Iterator[str]:
     if origin.model is not None and _is_named(subject.model) and not _names(origin.model) & _names(subject.model):
         yield f"it was made for the model '{origin.model[:_LONGEST]}', the subject is '{subject.model}'"
     if origin.model is not None and origin.weights != subject.weights:
         yield f"it was made for the model's {origin.weights} weights, subject.weights is '{subject.weights}'"
-    if not origin.place.is_at(point):
+    written = origin.written_hook
+    # a module's name stands for what it reads and what it writes
+    is_of_module = out != point and written is None and origin.place.is_at(out)
+    if not origin.place.is_at(point) and not is_of_module:
         where = origin.hook[:_LONGEST] if origin.hook else str(origin.place)
         yield f"it was made for '{where}', the entry reads {point} ('{point.hook}')"
+    if written is not None and not Place.of(written).is_at(out):
+        yield f"it writes '{written[:_LONGEST]}', the entry {out} ('{out.hook}')"
 
 
 def _suggestion(origin: Origin) -> str:

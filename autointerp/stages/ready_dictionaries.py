@@ -1,16 +1,19 @@
-"""Dictionaries that a run takes as they are: from a file, from a plug-in, or an object of Python handed over."""
+"""Dictionaries that a run takes as they are: from a file, a release, a plug-in, or an object of Python handed over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.errors import SubjectError
+from autointerp.config.sites import IN_ORDER, SitePoint
+from autointerp.errors import InputError, SubjectError
 from autointerp.plugins import open_plugin
+from autointerp.pretrained.releases import fetch_released, find_release
 from autointerp.runs.layout import RunLayout
 from autointerp.stages.objects import Objects
 from autointerp.stages.origin import Origin, check_origin
@@ -39,31 +42,37 @@ class ReadyDictionary:
 def open_ready(entry: DictionaryEntry, bench: Workbench, objects: Objects) -> ReadyDictionary:
     """The dictionary of one entry.
 
-    Raises SubjectError for a transcoder and for one made for another model or place, WidthMismatchError,
-    DictionaryFormatError or DictionaryObjectError for one that does not fit, or cannot be read or used.
+    Raises SubjectError for one made for another model or place, WidthMismatchError, DictionaryFormatError or
+    DictionaryObjectError for one that does not fit, or cannot be read or used.
     """
     point = bench.point(entry)
-    width = bench.subject.width(point)
     if entry.kind == "load":
-        dictionary, origin = _from_file(entry)
+        assert entry.path is not None
+        dictionary, origin = _from_file(entry.path)
+    elif entry.kind == "release":
+        dictionary, origin = _from_release(entry, point)
     else:
-        dictionary, origin = _from_object(_object(entry, width, objects), entry)
+        dictionary, origin = _from_object(_object(entry, bench.subject.width(point), objects), entry)
+    out = bench.out_point(entry, dictionary)
+    _check_sites(entry, dictionary, point, out)
     forced, warnings = check_origin(
         origin,
         entry,
         point,
+        out=out,
         subject=bench.config.subject,
         has_bos=bench.subject.bos_id is not None,
     )
-    if dictionary.is_transcoder:
-        raise SubjectError(
-            f"{_where(entry)} is a transcoder: what it writes belongs to another place than it reads, so it cannot be "
-            "measured at one site; give an autoencoder"
-        )
-    if dictionary.d_in != width:
-        raise WidthMismatchError(
-            f"{_where(entry)} reads activations of width {dictionary.d_in}, but {point} is {width} wide; give its own "
-            "site and layer"
+    for verb, made, at in (("reads", dictionary.d_in, point), ("writes", dictionary.directions.shape[1], out)):
+        if made != bench.subject.width(at):
+            raise WidthMismatchError(
+                f"{_where(entry)} {verb} activations of width {made}, but {at} is {bench.subject.width(at)} wide; give "
+                "its own site and layer"
+            )
+    if dictionary.is_cross_layer:
+        warnings.append(
+            "one layer of a cross-layer transcoder: it is no reconstruction of any one place, so neither fvu nor loss "
+            "recovered is measured, and none of its features is pinned; logit effects are of its decoders' sum"
         )
     return ReadyDictionary(dictionary, origin, forced, warnings)
 
@@ -80,15 +89,38 @@ def reopen(
     return dictionary
 
 
-def _from_file(entry: DictionaryEntry) -> tuple[Dictionary, Origin]:
-    assert entry.path is not None
-    opened = open_dictionary(entry.path)
+def _check_sites(entry: DictionaryEntry, dictionary: Dictionary, point: SitePoint, out: SitePoint) -> None:
+    """Raises SubjectError unless a transcoder writes after it reads, and anything else names one site."""
+    if dictionary.is_transcoder and IN_ORDER.index(out.site) <= IN_ORDER.index(point.site):
+        raise SubjectError(
+            f"{_where(entry)} is a transcoder: a pass meets {out}, where it writes, no later than {point}, where it "
+            "reads; give site (such as 'mlp_in') and out_site (such as 'mlp_out')"
+        )
+    if entry.out_site is not None and not dictionary.is_transcoder:
+        raise SubjectError(f"{_where(entry)} is no transcoder: it writes where it reads; leave out_site out")
+
+
+def _from_file(path: Path, *, format: str = "auto") -> tuple[Dictionary, Origin]:
+    opened = open_dictionary(path, format=format)
     metadata = dict(opened.metadata)
     kept = metadata.pop("origin", None)
     if isinstance(kept, dict):
         # the copy in another run's directory: what it was made for, not what that run measured it on
         return opened.dictionary, Origin.of_copy(kept)
     return opened.dictionary, Origin(opened.format, opened.architecture, metadata, opened.notes)
+
+
+def _from_release(entry: DictionaryEntry, point: SitePoint) -> tuple[Dictionary, Origin]:
+    """Fetched from the hub; what its files do not say of their origin, the registry does."""
+    assert entry.release is not None
+    release = find_release(entry.release)
+    try:
+        path = fetch_released(release.locate(site=point.site, layer=point.layer, options=entry.options))
+    except InputError as error:
+        raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
+    dictionary, origin = _from_file(path, format=release.layout)
+    known = {"model_name": release.subject, "hook_name": point.hook}
+    return dictionary, replace(origin, metadata={**known, **origin.metadata, "release": release.name})
 
 
 def _from_object(source: object, entry: DictionaryEntry) -> tuple[Dictionary, Origin]:

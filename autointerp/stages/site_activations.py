@@ -97,19 +97,22 @@ def keep_dtype(bench: Workbench, layout: RunLayout) -> None:
         bench.subject.dtype = getattr(torch, trained["dtype"])
 
 
-def open_sites(bench: Workbench, points: Sequence[SitePoint], progress: Progress) -> dict[SitePoint, SiteActivations]:
-    """Every site with its attention sinks, looked for in one pass."""
-    with progress.bar(f"attention sinks {named(points)}"):
-        found = find_sinks(bench.subject, _contexts(bench, SINK_TOKENS), points)
+def open_sites(
+    bench: Workbench, points: Sequence[SitePoint], progress: Progress, *, written: Sequence[SitePoint] = ()
+) -> dict[SitePoint, SiteActivations]:
+    """Every site with its attention sinks, looked for in one pass; those `written` by transcoders have no sample."""
+    every = list(dict.fromkeys([*points, *written]))
+    with progress.bar(f"attention sinks {named(every)}"):
+        found = find_sinks(bench.subject, _contexts(bench, SINK_TOKENS), every)
     is_masked = bench.config.subject.sinks == "mask"
-    longest = dict.fromkeys(points, NO_LIMIT)
+    longest = dict.fromkeys(every, NO_LIMIT)
     for point, sinks in found.items():
         if sinks is not None:
             done = "left out" if is_masked else "kept (subject.sinks = 'keep')"
             progress.say(f"{point}: attention sinks {done}: {sinks.in_short()}")
             longest[point] = sinks.longest if is_masked else NO_LIMIT
-    samples = SiteSamples(bench, longest)
-    return {point: SiteActivations(bench, point, found[point], longest[point], samples) for point in points}
+    samples = SiteSamples(bench, {point: longest[point] for point in points})
+    return {point: SiteActivations(bench, point, found[point], longest[point], samples) for point in every}
 
 
 def named(points: Iterable[SitePoint]) -> str:

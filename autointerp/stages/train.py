@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
             points.setdefault(bench.point(entry), []).append(entry)
         origin = {"subject_hash": bench.subject.content_hash(), "corpus_hash": bench.corpus.content_hash()}
         settle_dtype(bench, list(points), progress)
-        sites = open_sites(bench, list(points), progress)
+        written = [bench.out_point(entry, ready[entry.name].dictionary) for entry in _ready_entries(bench.config)]
+        sites = open_sites(bench, list(points), progress, written=written)
         configs = {point: _configs(entries, bench, point) for point, entries in points.items()}
         streamed = {point: both for point, each in configs.items() if (both := _streamed(each))}
         trained = train_sites(sites, streamed, layout, progress, origin=origin, ranks=ranks)
@@ -157,31 +159,41 @@ def _save(
 def _open_ready_ones(bench: Workbench, objects: Objects, progress: Progress) -> dict[str, ReadyDictionary]:
     """Dictionaries that come as they are, opened before anything is trained, so that a misfit is told early."""
     ready = {}
-    for entry in bench.config.every_dictionary:
-        if entry.kind in READY_KINDS:
+    for entry in _ready_entries(bench.config):
+        with progress.bar(f"fetch {entry.release}") if entry.kind == "release" else nullcontext():
             ready[entry.name] = open_ready(entry, bench, objects)
-            for warning in ready[entry.name].warnings:
-                progress.say(f"warning: {entry.name}: {warning}")
+        for warning in ready[entry.name].warnings:
+            progress.say(f"warning: {entry.name}: {warning}")
     return ready
+
+
+def _ready_entries(config: Config) -> list[DictionaryEntry]:
+    return [entry for entry in config.every_dictionary if entry.kind in READY_KINDS]
 
 
 def _inferred(entry: DictionaryEntry, found: dict[str, Dictionary]) -> Dictionary:
     """Codes found by optimisation over the directions of the entry `of`."""
-    assert entry.of is not None
     stated = {key: value for key, value in entry.dictionary_settings.items() if key != "kind"}
     try:
-        return InferredDictionary.over(found[entry.of], **stated)
+        return InferredDictionary.over(_source(entry, found), **stated)
     except ValueError as error:
         raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
 
 
 def _shuffled(entry: DictionaryEntry, found: dict[str, Dictionary], config: Config) -> Dictionary:
-    assert entry.of is not None
     try:
         draw = generator(derive(config.seed, "dictionary", entry.name) % 2**31, "shuffled")
-        return ShuffledDictionary.over(found[entry.of], draw=draw)
+        return ShuffledDictionary.over(_source(entry, found), draw=draw)
     except ValueError as error:
         raise SubjectError(f"dictionaries.{entry.name}: {error}") from error
+
+
+def _source(entry: DictionaryEntry, found: Mapping[str, Dictionary]) -> Dictionary:
+    """The dictionary whose directions are read as codes. Raises ValueError for a transcoder."""
+    assert entry.of is not None
+    if found[entry.of].is_transcoder:
+        raise ValueError(f"'{entry.of}' is a transcoder, whose directions do not belong to the site it reads")
+    return found[entry.of]
 
 
 def _fit_rules(

@@ -14,6 +14,7 @@ from autointerp.stages.objects import Objects, held_model, held_texts
 from autointerp.subject.corpus import Corpus, open_corpus
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch, iter_batches, require_tokens
+from sae_core.dictionary import Dictionary
 
 __all__ = ["Workbench", "open_workbench"]
 
@@ -28,6 +29,11 @@ class Workbench:
 
     def point(self, entry: DictionaryEntry) -> SitePoint:
         return point_of(self.config, entry)
+
+    def out_point(self, entry: DictionaryEntry, dictionary: Dictionary) -> SitePoint:
+        """Where its directions belong and its output: a transcoder's to another site than it reads."""
+        point = self.point(entry)
+        return SitePoint(entry.out_site or "mlp_out", point.layer) if dictionary.is_transcoder else point
 
     def evidence_batches(self, role: Role, *, max_tokens: int | None = None) -> Iterator[PackedBatch]:
         """The contexts of one evidence role, each token at most once."""

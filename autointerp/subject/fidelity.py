@@ -57,11 +57,14 @@ class Fidelity:
 class LossSample:
     """The contexts on which losses at `point` are compared: the first `n_tokens` text tokens that are added.
 
-    What enters the site's layer is kept, in float32: the layers below it run once, when a batch is added.
+    What enters the site's layer is kept, in float32: the layers below it run once, when a batch is added. Transcoders
+    read `read`, of the same layer; they write `point`.
     """
 
-    def __init__(self, subject: Subject, point: SitePoint, *, n_tokens: int | None = None) -> None:
-        self.subject, self.point = subject, point
+    def __init__(
+        self, subject: Subject, point: SitePoint, *, read: SitePoint | None = None, n_tokens: int | None = None
+    ) -> None:
+        self.subject, self.point, self.read = subject, point, read or point
         self._total = torch.zeros(subject.width(point), dtype=torch.float64)
         self.upper = UpperLayers(subject, point.layer)
         # where `add` needs activations
@@ -92,21 +95,21 @@ class LossSample:
 
         Raises SubjectError when a dictionary's width is not the site's, InputError when no token can be predicted.
         """
-        width = self.subject.width(self.point)
+        width = self.subject.width(self.read)
         for dictionary in dictionaries.values():
             if dictionary.d_in != width:
                 raise SubjectError(
-                    f"the dictionary reads {dictionary.d_in} inputs, but {self.point} of '{self.subject.name}' has "
+                    f"the dictionary reads {dictionary.d_in} inputs, but {self.read} of '{self.subject.name}' has "
                     f"width {width}; read the site the dictionary was trained on"
                 )
         if not dictionaries:
             return {}
         mean = (self._total / max(1, self._n_tokens)).float().to(self.subject.device)
-        replacements: dict[str, Replace | None] = {
+        replacements: dict[str, tuple[SitePoint, Replace] | None] = {
             "clean": None,
-            "zero": torch.zeros_like,
-            "mean": lambda x: mean.expand_as(x),
-            **{f"spliced {name}": dictionary for name, dictionary in dictionaries.items()},
+            "zero": (self.point, torch.zeros_like),
+            "mean": (self.point, lambda x: mean.expand_as(x)),
+            **{f"spliced {name}": (self.read, dictionary) for name, dictionary in dictionaries.items()},
         }
         # by replacement, the loss of every context
         losses: dict[str, list[Tensor]] = {name: [] for name in replacements}
@@ -129,10 +132,12 @@ class LossSample:
             n_rows = max(1, LOGIT_ENTRIES // (context[0].shape[1] * self.subject.vocab_size))
             yield from zip(*(part.split(n_rows) for part in context), strict=True)
 
-    def _losses(self, tokens: Tensor, mask: Tensor, replace: Replace | None) -> Tensor:
-        if replace is None:
+    def _losses(self, tokens: Tensor, mask: Tensor, replaced: tuple[SitePoint, Replace] | None) -> Tensor:
+        """`replaced`: by what, and of the activations of which site."""
+        if replaced is None:
             return self.subject.loss(tokens, mask)
-        return self.subject.spliced_loss(tokens, mask, point=self.point, replace=replace)
+        read, replace = replaced
+        return self.subject.spliced_loss(tokens, mask, point=self.point, replace=replace, read=read)
 
 
 def measure_fidelity(

@@ -221,11 +221,23 @@ class Subject:
         return self._loss(tokens, mask, lambda part: {})
 
     def spliced_loss(
-        self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"], point: SitePoint, replace: Replace
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        mask: Bool[Tensor, "batch pos"],
+        point: SitePoint,
+        replace: Replace,
+        *,
+        read: SitePoint | None = None,
     ) -> Float[Tensor, "batch pos"]:
-        """As `loss`, with the site's output replaced by `replace(x [n d_in])` at the positions of `mask` only."""
+        """As `loss`, with the site's output replaced by `replace(x [n d_in])` at the positions of `mask` only.
+
+        x is the site's own output, or that of `read`, which a pass meets before it.
+        """
         self.check(point)
-        return self._loss(tokens, mask, lambda part: self._splices(part.to(self.device), point, replace))
+        if read is None or read == point:
+            return self._loss(tokens, mask, lambda part: self._splices(part.to(self.device), point, replace))
+        self.check(read)
+        return self._loss(tokens, mask, lambda part: self._carries(part.to(self.device), read, point, replace))
 
     def shifted_logits(
         self,
@@ -298,6 +310,17 @@ class Subject:
         put = {point: lambda x, hook: _put(x, mask, replace, change=change)}
         skip = SITES[point.site].skip
         return put if skip is None else put | {SitePoint(skip, point.layer): lambda x, hook: x + change.pop()}
+
+    def _carries(
+        self, mask: Tensor, read: SitePoint, point: SitePoint, replace: Replace
+    ) -> dict[SitePoint, Callable[[Tensor, Any], Any]]:
+        """Splices of `replace` of what stands at `read`."""
+        seen: list[Tensor] = []
+
+        def keep(x: Tensor, hook: Any) -> None:
+            seen.append(x.flatten(2)[mask].float())
+
+        return {read: keep, **self._splices(mask, point, lambda _: replace(seen.pop()))}
 
     def _loss(
         self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], dict[SitePoint, Callable[[Tensor, Any], Any]]]

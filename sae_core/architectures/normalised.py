@@ -37,7 +37,8 @@ class NormalisedDictionary(Dictionary):
         self.method = method
         self.config = inner.config
         self.d_in, self.n_features = inner.d_in, inner.n_features
-        self.is_dense, self.is_signed, self.is_transcoder = inner.is_dense, inner.is_signed, inner.is_transcoder
+        self.is_dense, self.is_signed = inner.is_dense, inner.is_signed
+        self.is_transcoder, self.is_cross_layer = inner.is_transcoder, inner.is_cross_layer
 
     @property
     def options(self) -> dict[str, Any]:

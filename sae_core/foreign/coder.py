@@ -58,6 +58,7 @@ class ForeignCoder:
     b_enc: Tensor | None = None
     is_centred: bool = True
     is_transcoder: bool = False
+    is_cross_layer: bool = False  # W_dec: the decoders of several layers, summed
     k: int = 1
     threshold: Tensor | None = None
     is_norm_rescaled: bool = False  # rule and threshold see z * |W_dec|
@@ -208,11 +209,12 @@ def _ruled(coder: ForeignCoder, tensors: Mapping[str, Tensor]) -> Dictionary:
     rule: Rule = coder.rule  # type: ignore[assignment]  # the others have become kinds
     kind = {"relu": "relu", "jumprelu": "jumprelu", "abstopk": "abstopk"}.get(rule, "topk")
     config = DictionaryConfig(kind=kind, n_features=coder.W_dec.shape[0], k=coder.k)  # type: ignore[arg-type]
-    family = TranscoderDictionary if coder.is_transcoder else RuledDictionary
-    has_skip = coder.W_skip is not None
-    return _fill(
-        family(config, d_in=coder.d_in, d_out=coder.W_dec.shape[1], rule=rule, has_skip=has_skip), dict(tensors)
-    )
+    shape: dict[str, Any] = {"d_in": coder.d_in, "d_out": coder.W_dec.shape[1], "has_skip": coder.W_skip is not None}
+    if coder.is_transcoder:
+        made = TranscoderDictionary(config, rule=rule, is_cross_layer=coder.is_cross_layer, **shape)
+    else:
+        made = RuledDictionary(config, rule=rule, **shape)
+    return _fill(made, dict(tensors))
 
 
 def _pursuit(coder: ForeignCoder) -> Dictionary:

@@ -1,4 +1,4 @@
-"""Safe reading of dictionary files: JSON, safetensors, torch archives, npz; nothing in them can run."""
+"""Safe reading of dictionary files: JSON, YAML, safetensors, torch archives, npz; nothing in them can run."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ import math
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sae_core.errors import DictionaryFormatError
 from sae_core.json_file import load_json
 
-__all__ = ["read_json", "read_npz", "read_safetensors", "read_torch", "require_regular"]
+__all__ = [
+    "read_json",
+    "read_npz",
+    "read_safetensors",
+    "read_torch",
+    "read_yaml",
+    "require_regular",
+    "safetensors_shapes",
+    "sum_decoders",
+]
 
 AGAIN = "save or download the dictionary again"
 
@@ -27,6 +37,9 @@ MOST_UNPACKED = 20
 
 SMALL_BYTES = 1 << 24
 """Unpacked size below which the ratio is not checked."""
+
+ROWS_AT_ONCE = 4096
+"""Features whose decoders of all layers are held at once."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -44,15 +57,58 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises DictionaryFormatError."""
+def read_safetensors(path: Path, *, without: str | None = None) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, but the one named `without`. Raises DictionaryFormatError."""
+    with _safetensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name != without}  # noqa: SIM118
+
+
+def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor name -> shape, without reading the values. Raises DictionaryFormatError."""
+    with _safetensors(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def sum_decoders(path: Path, name: str, *, first: int = 0) -> Tensor:
+    """[n, d] in float32: the tensor `name` [n, layers, d] summed over its layers from `first` on, read in parts.
+
+    Raises DictionaryFormatError.
+    """
+    with _safetensors(path) as file:
+        if name not in file.keys():  # noqa: SIM118
+            raise DictionaryFormatError(f"{path}: tensor {name} is missing; {AGAIN}")
+        part = file.get_slice(name)
+        shape = tuple(part.get_shape())
+        if len(shape) != 3 or shape[1] <= first:
+            raise DictionaryFormatError(f"{path}: {name} has shape {shape}, must be features x layers x width; {AGAIN}")
+        rows = range(0, shape[0], ROWS_AT_ONCE)
+        return torch.cat([part[row : row + ROWS_AT_ONCE][:, first:].float().sum(dim=1) for row in rows])
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Any]:
     require_regular(path)
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            yield file
     except FileNotFoundError as error:
         raise DictionaryFormatError(f"{path}: missing; give the directory of a saved dictionary") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise DictionaryFormatError(f"{path}: not a whole safetensors file ({_line(error)}); {AGAIN}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file of plain values. Raises DictionaryFormatError."""
+    import yaml
+
+    require_regular(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DictionaryFormatError(f"{path}: not valid YAML ({_line(error)}); {AGAIN}") from error
+    if not isinstance(content, dict):
+        raise DictionaryFormatError(f"{path}: holds no mapping; {AGAIN}")
+    return content
 
 
 def read_torch(path: Path) -> dict[str, Any]:

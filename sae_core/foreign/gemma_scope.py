@@ -54,7 +54,7 @@ def read_gemma_scope(path: Path) -> Imported:
 
 def _metadata(path: Path) -> dict[str, str | int]:
     """Layer, width, L0, release and model, as far as the path names them."""
-    text = path.resolve().as_posix()
+    text = path.absolute().as_posix()  # the hub's cache holds links to files without a name
     facts: dict[str, str | int] = {}
     for key, pattern in (("layer", r"/layer_(\d+)/"), ("average_l0", r"/average_l0_(\d+)/")):
         match = re.search(pattern, text)

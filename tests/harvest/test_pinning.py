@@ -131,11 +131,12 @@ class _Idle(IdentityDictionary):
         return torch.zeros(self.n_features, self.d_in)
 
 
-def test_transcoders_are_left_as_they_are(subject: Subject, prompts: Prompts) -> None:
+def test_features_of_a_cross_layer_transcoder_cannot_be_pinned(subject: Subject, prompts: Prompts) -> None:
     dictionary = loaded(subject)
-    dictionary.dictionary.is_transcoder = True
+    dictionary.dictionary.is_cross_layer = True
     text = TokenText.of(subject.tokenizer, vocab_size=subject.vocab_size)
-    assert pin_features(subject, dictionary, evidence(), prompts, kl=KL, n_logits=5, text=text) == evidence()
+    with pytest.raises(ValueError, match="writes to several layers"):
+        pin_features(subject, dictionary, evidence(), prompts, kl=KL, n_logits=5, text=text)
 
 
 def test_pinned_evidence_is_kept_in_the_file(subject: Subject, prompts: Prompts, tmp_path: Path) -> None:

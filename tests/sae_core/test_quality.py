@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from sae_core.architectures.transcoder import TranscoderDictionary
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig
 from sae_core.dictionary import Dictionary
@@ -112,3 +113,30 @@ def test_sparse_codes_are_measured_as_dense_ones(kind: str, monkeypatch: pytest.
     code = dictionary.codes_of(dictionary.hidden(X))
     assert sparse.l0 == pytest.approx(float((code != 0).sum(1).float().mean()))
     torch.testing.assert_close(sparse.density, (code > 0).float().mean(0))
+
+
+def test_a_transcoder_is_held_against_what_stands_where_it_writes() -> None:
+    config = DictionaryConfig(kind="relu", n_features=6)
+    draw = torch.Generator().manual_seed(1)
+    made = TranscoderDictionary(config, d_in=8, d_out=5, rule="relu", has_skip=True)
+    for tensor in made.state_dict().values():
+        tensor.copy_(torch.randn(tensor.shape, generator=draw))
+    output = made.forward(X)
+    targets = output + torch.randn(len(X), 5, generator=draw)
+    meter = QualityMeter(made)
+    for rows, aimed in zip(X.split(37), targets.split(37), strict=True):
+        meter.add(rows, aimed)
+    quality = meter.result()
+    error = (output - targets).double().square().sum()
+    assert quality.mse == pytest.approx(float(error) / targets.numel())
+    assert quality.fvu == pytest.approx(float(error / (targets - targets.mean(dim=0)).double().square().sum()))
+    assert quality.l0 == pytest.approx(float((made.encode_dense(X) != 0).sum(dim=1).double().mean()))
+    with pytest.raises(ValueError, match="give them as targets"):
+        meter.add(X)
+    # one layer of a cross-layer transcoder reconstructs no one place
+    crossing = TranscoderDictionary(config, d_in=8, d_out=5, rule="relu", is_cross_layer=True)
+    meter = QualityMeter(crossing)
+    meter.add(X, targets)
+    record = meter.result().to_json()
+    assert (record["fvu"], record["mse"], record["l0"], record["dead_frac"]) == (None, None, 0.0, 1.0)
+    assert "fvu" not in record["intervals"]  # type: ignore[operator]

@@ -14,14 +14,21 @@ from autointerp.stages.origin import Origin, check_origin
 
 
 def check(
-    point: str = "resid_post.5", model: str = "gpt2", *, force: bool = False, weights: Any = "trained", **metadata: Any
+    point: str = "resid_post.5",
+    model: str = "gpt2",
+    *,
+    out: str | None = None,
+    force: bool = False,
+    weights: Any = "trained",
+    **metadata: Any,
 ) -> tuple[list[str], list[str]]:
-    site, layer = point.split(".")
+    (site, layer), written = point.split("."), (out or point).split(".")
     entry = DictionaryEntry.model_validate({"name": "d", "kind": "load", "path": "x", "force": force})
     return check_origin(
         Origin("saelens", "standard", metadata),
         entry,
         SitePoint(site, int(layer)),  # type: ignore[arg-type]
+        out=SitePoint(written[0], int(written[1])),  # type: ignore[arg-type]
         subject=SubjectConfig(model=model, weights=weights, context_tokens=128),
         has_bos=True,
     )
@@ -142,3 +149,21 @@ def test_context_and_bos_are_warnings() -> None:
 @pytest.mark.parametrize("value", [None, "", 3, [], {}, True])
 def test_metadata_of_no_use_are_passed_over(value: Any) -> None:
     assert check(model_name=value, hook_name=value, layer=None, context_size=None, prepend_bos=None) == ([], [])
+
+
+def test_a_transcoder_has_two_places() -> None:
+    both: dict[str, Any] = {"hook_name": "blocks.5.mlp.hook_in", "hook_name_out": "blocks.5.hook_mlp_out"}
+    assert check("mlp_in.5", out="mlp_out.5", **both) == ([], [])
+    # the name of a module stands for its input and its output
+    assert check("mlp_in.5", out="mlp_out.5", hook_name="layers.5.mlp") == ([], [])
+    for other, message in (
+        ({"hook_name": "layers.6.mlp"}, "made for 'layers.6.mlp', the entry reads mlp_in.5"),
+        (
+            both | {"hook_name_out": "blocks.5.hook_resid_post"},
+            "it writes 'blocks.5.hook_resid_post', the entry mlp_out.5",
+        ),
+        (both | {"hook_name": "blocks.5.ln2.hook_normalized"}, "made for 'blocks.5.ln2.hook_normalized'"),
+        ({"hook_name": "blocks.5.hook_mlp_out", "hook_name_out": "blocks.5.hook_mlp_out"}, "the entry reads mlp_in.5"),
+    ):
+        with pytest.raises(SubjectError, match=message):
+            check("mlp_in.5", out="mlp_out.5", **other)

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from autointerp import pipeline, plugins
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.loading import parse_config
 from autointerp.errors import ConfigError, PluginError, SubjectError
+from autointerp.pretrained.releases import Release, named_releases
 from autointerp.progress import SilentProgress
 from autointerp.records.evidence_file import read_evidence
 from autointerp.runs.layout import RunLayout
@@ -135,6 +137,38 @@ def test_a_dictionary_that_reconstructs_nothing_is_an_alarm(world: World) -> Non
     assert any(line.startswith("warning: sae: fvu") and "does not reconstruct" in line for line in said)
 
 
+def test_a_release_is_read_from_the_hubs_cache(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = ("blocks.{layer}/cfg.json", "blocks.{layer}/sae_weights.safetensors")
+    release = Release(
+        name="tiny-saes",
+        repository="some/saes",
+        layout="saelens",
+        subject="some/tiny",
+        layers=(0,),
+        files={"resid_post": files},
+        options={},
+        each={},
+    )
+    monkeypatch.setitem(named_releases(), "tiny-saes", release)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(world.root / "hub"))
+    entry = {"name": "sae", "kind": "release", "release": "tiny-saes"}
+    with pytest.raises(SubjectError, match=r"dictionaries.sae: some/saes is not in this machine's cache"):
+        world.train(entry)
+    place = world.root / "hub/models--some--saes"
+    export_dictionary(made(), place / "snapshots/abc/blocks.0", format="saelens")
+    (place / "refs").mkdir()
+    (place / "refs/main").write_text("abc")
+    with pytest.raises(
+        SubjectError, match=r"dictionaries.sae: site = 'mlp_out': the release 'tiny-saes' has resid_post"
+    ):
+        world.train(entry | {"site": "mlp_out"})
+    layout, _ = world.train(entry)
+    # what the files do not say, the registry does
+    kept = read_metadata(layout.dictionary("sae"))["origin"]["metadata"]
+    assert (kept["model_name"], kept["hook_name"], kept["release"]) == ("some/tiny", HOOK, "tiny-saes")
+    torch.testing.assert_close(load_dictionary(layout.dictionary("sae")).directions, made().directions.detach())
+
+
 def test_width_and_transcoders_are_told_by_entry(world: World) -> None:
     narrow = build_dictionary(DictionaryConfig(kind="relu", n_features=8), d_in=7, seed=0)
     config = DictionaryConfig(kind="relu", n_features=8)
@@ -142,7 +176,7 @@ def test_width_and_transcoders_are_told_by_entry(world: World) -> None:
     transcoder.directions.copy_(torch.eye(8, D))
     for dictionary, error, message in (
         (narrow, WidthMismatchError, r"sae.path = '.*' reads activations of width 7, but resid_post.0 is 24"),
-        (transcoder, SubjectError, r"dictionaries.sae.path = .*is a transcoder: .*give an autoencoder"),
+        (transcoder, SubjectError, r"dictionaries.sae.path = .*is a transcoder: a pass meets mlp_out.0, .*reads"),
     ):
         path = save_dictionary(dictionary, world.root / error.__name__)
         with pytest.raises(error, match=message):
