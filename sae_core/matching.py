@@ -76,8 +76,7 @@ def match_firing(
     first: Codes, second: Codes, *, rng: np.random.Generator | None = None, one_to_one: bool = False
 ) -> Matches:
     """By the Jaccard index of the tokens with codes above 0; else as `match_activations`."""
-    fired = [(each > 0).astype(np.float32) for each in (first, second)]
-    return _match_codes(_jaccard, *fired, rng, one_to_one)
+    return _match_codes(_jaccard, _fired(first), _fired(second), rng, one_to_one)
 
 
 def match_masked_cosine(
@@ -160,7 +159,7 @@ def _jaccard(first: Any, second: Any) -> Block:
 
 
 def _masked_cosines(first: Any, second: Any) -> Block:
-    fired, squares = ([f(each) for each in (first, second)] for f in (lambda x: (x > 0).astype(np.float32), _squares))
+    fired, squares = ([f(each) for each in (first, second)] for f in (_fired, _squares))
     norms = [np.sqrt(np.asarray(each.sum(axis=0), dtype=np.float64).ravel()) for each in squares]
 
     def block(start: int, end: int) -> NDArray[np.float64]:
@@ -171,6 +170,10 @@ def _masked_cosines(first: Any, second: Any) -> Block:
         return np.maximum(_ratio(both, norms[0][start:end, None] * of_second), _ratio(both, of_first * norms[1][None]))
 
     return block
+
+
+def _fired(codes: Any) -> Any:
+    return (codes > 0).astype(np.float32)
 
 
 def _squares(codes: Any) -> Any:
