@@ -78,8 +78,8 @@ def measure_losses(setting: Setting[BrickenOptions]) -> Finding:
             "a wider dictionary recovers more",
             "0.79 to 0.945 from 4,096 to 131,072 features (the latter at a lower L1)",
             f"{render_interval(narrowest, '.3f')} to {render_interval(widest, '.3f')} tokens",
-            "not measured" if narrowest is None else verdict_of(widest, above=narrowest.mean),
-            "narrowest to widest at equal L1; verdict: the interval of the widest lies above the narrowest",
+            "not measured" if narrowest is None else verdict_of(widest, above=narrowest.hi),
+            "narrowest to widest at equal L1; verdict: the interval of the widest lies above that of the narrowest",
         ),
     ]
     return Finding(claims, {"loss": rows}, {"loss": _draw_losses(found)})
