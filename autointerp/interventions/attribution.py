@@ -1,4 +1,4 @@
-"""Effects of features on a metric of the next token's logits: by gradient, and exactly, one pass a feature.
+"""Effects of features on a metric of what comes after them: by gradient, and exactly, one pass a feature.
 
 Attribution is the first-order estimate, gradient times change of the feature's value (attribution patching, Nanda 2023;
 Syed et al. 2023, arXiv 2310.10348); for an ablation that is minus gradient times activation.
@@ -18,8 +18,9 @@ from sae_core.dictionary import Dictionary
 
 __all__ = ["Metric", "attribute", "measure_one_by_one"]
 
-Metric = Callable[[Float[Tensor, "rows vocab"], Int[Tensor, " rows"]], Float[Tensor, " rows"]]
-"""A number of each row's logits; the second argument holds the prompts' indices, for targets of their own."""
+Metric = Callable[[Float[Tensor, "rows out"], Int[Tensor, " rows"]], Float[Tensor, " rows"]]
+"""A number of each row's outputs (`ReadPrompts`); the second argument holds the prompts' indices, for targets of their
+own."""
 
 ROWS_WITH_GRADIENT = 16
 FEATURES_AT_ONCE = 16
@@ -45,8 +46,8 @@ def attribute(
         added = torch.zeros_like(part.x) if base is None else base[rows].to(part.x)
         codes = torch.zeros(*part.x.shape[:2], len(every), device=part.x.device, requires_grad=True)
         shift = dictionary.difference(part.x.flatten(0, 1), every, codes.flatten(0, 1)).view_as(part.x)
-        logits = part.logits(added + shift, at=None if at is None else at[rows], has_gradient=True)
-        (gradient,) = torch.autograd.grad(metric(logits, rows).sum(), codes)
+        outputs = part.outputs(added + shift, at=None if at is None else at[rows], has_gradient=True)
+        (gradient,) = torch.autograd.grad(metric(outputs, rows).sum(), codes)
         found.append((gradient * change[rows].to(gradient)).sum(dim=1))
     return torch.cat(found)
 
@@ -71,7 +72,7 @@ def measure_one_by_one(
     found = []
     for chosen in torch.arange(len(features)).split(FEATURES_AT_ONCE):
         shifts = FeatureValues(dictionary, read.x, features[chosen]).one_by_one(values[..., chosen])
-        logits = read.logits_of_each(shifts if base is None else shifts + base.to(shifts), at=at)
+        outputs = read.outputs_of_each(shifts if base is None else shifts + base.to(shifts), at=at)
         rows = torch.arange(len(read))
-        found.append(torch.stack([metric(each, rows) for each in logits], dim=1))
+        found.append(torch.stack([metric(each, rows) for each in outputs], dim=1))
     return torch.cat(found, dim=1)

@@ -35,7 +35,7 @@ class Patching:
         at: Bool[Tensor, "prompt pos"],
     ) -> None:
         self.clean, self.dictionary, self.at = clean, dictionary, at
-        self.target = counterfactual.logits()
+        self.target = counterfactual.outputs()
         every = torch.arange(dictionary.n_features)
         own, self.codes = (FeatureValues(dictionary, read.x, every).own for read in (clean, counterfactual))
         self.change: Float[Tensor, "prompt pos n_features"] = (self.codes - own) * at[..., None].to(own.device)
@@ -108,7 +108,7 @@ def measure_curve(patching: Patching, order: Int[Tensor, " chosen"], ks: Sequenc
     """The distances with the first features of `order` patched, for each of `ks` and none."""
     numbers = (0, *ks)
     shifts = torch.stack([patching.shift(order[:k]) for k in numbers])
-    logits = patching.clean.logits_of_each(shifts, at=patching.at)
+    logits = patching.clean.outputs_of_each(shifts, at=patching.at)
     return PatchingCurve(
         ks=numbers,
         distance=torch.stack([patching.distance(each) for each in logits]).cpu(),
