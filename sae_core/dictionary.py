@@ -116,6 +116,12 @@ class Dictionary(nn.Module, ABC):
         """Reconstruction of activations `x` from their dense codes; dictionaries that normalise `x` need both."""
         return self.decode_dense(code)
 
+    def difference(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"], change: Float[Tensor, "batch chosen"]
+    ) -> Float[Tensor, "batch d_out"]:
+        """What the reconstruction of activations `x` moves by when the codes of `features` change by `change`."""
+        return change @ self.directions[features]
+
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
         return SparseCode.from_dense(self.encode_dense(x))
 

@@ -26,6 +26,7 @@ from autointerp.cli import (
     merge_commands,
     run_commands,
     source_commands,
+    steer_commands,
     study_commands,
     subject_commands,
     synth_commands,
@@ -79,6 +80,7 @@ for commands in (
     journal_commands,
     synth_commands,
     study_commands,
+    steer_commands,
 ):
     commands.register(app)
 app.add_typer(judge_commands.app, name="judges")

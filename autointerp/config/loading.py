@@ -22,6 +22,7 @@ __all__ = [
     "explain_error",
     "keep_dictionaries",
     "load_config",
+    "override",
     "parse_config",
     "read_tree",
     "render_config",
@@ -54,13 +55,19 @@ def read_tree(path: str | Path) -> dict[str, Any]:
 
 def parse_config(tree: Mapping[str, Any], overrides: Iterable[str] = ()) -> Config:
     """A checked config from plain values and overrides."""
-    merged: dict[str, Any] = as_said_now(_copy(tree))
-    for override in overrides:
-        _apply(merged, override)
+    merged = override(as_said_now(_copy(tree)), overrides)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(explain_error(error, Config)) from None
+
+
+def override(tree: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of plain values with overrides applied. Raises ConfigError for one that fits nowhere."""
+    merged: dict[str, Any] = _copy(tree)
+    for each in overrides:
+        _apply(merged, each)
+    return merged
 
 
 def keep_dictionaries(config: Config, names: Sequence[str]) -> Config:

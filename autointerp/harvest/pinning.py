@@ -8,43 +8,30 @@ next token's distribution by a given mean KL divergence (nats). The entries whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError
-from autointerp.harvest.effects import HasLogitEffects, strongest_effects, text_tokens
-from autointerp.harvest.passes import LoadedDictionary, ReadableSubject
+from autointerp.harvest.effects import strongest_effects, text_tokens
+from autointerp.harvest.passes import LoadedDictionary
+from autointerp.interventions.changes import FeatureValues, add
+from autointerp.interventions.effects import divergence, next_logits
+from autointerp.interventions.prompts import Prompts
 from autointerp.records.evidence import Evidence, PinnedEffect
+from autointerp.subject.model import Subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.tokens import TokenText
 
-__all__ = ["PROMPT_TOKENS", "PinnableSubject", "Prompts", "choose_prompts", "pin_features"]
+__all__ = ["PROMPT_TOKENS", "choose_prompts", "pin_features"]
 
 # length of a prompt: long enough to be about something, short enough for many passes
 PROMPT_TOKENS = 24
 ROWS_AT_ONCE = 256
 _MOST_DOUBLINGS = 12
 _N_BISECTIONS = 12
-
-
-@runtime_checkable
-class PinnableSubject(ReadableSubject, HasLogitEffects, Protocol):
-    def shifted_logits(
-        self, tokens: Tensor, mask: Tensor, point: SitePoint | None = None, shift: Tensor | None = None
-    ) -> Tensor: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Prompts:
-    """Openings of documents, the same for all features."""
-
-    tokens: Int[Tensor, "prompt pos"]
-    is_text: Bool[Tensor, "prompt pos"]
 
 
 def choose_prompts(batches: Iterable[PackedBatch], n: int, *, context_tokens: int) -> Prompts:
@@ -71,7 +58,7 @@ def choose_prompts(batches: Iterable[PackedBatch], n: int, *, context_tokens: in
 
 @torch.no_grad()
 def pin_features(
-    subject: PinnableSubject,
+    subject: Subject,
     loaded: LoadedDictionary,
     evidence: Sequence[Evidence],
     prompts: Prompts,
@@ -89,10 +76,9 @@ def pin_features(
     if not evidence:
         return []
     shown = text_tokens(subject, text)
-    clean = subject.shifted_logits(prompts.tokens, prompts.is_text)
-    n_prompts = len(prompts.tokens)
+    clean = next_logits(subject, prompts)
     pinned: list[Evidence] = []
-    per_part = max(1, ROWS_AT_ONCE // n_prompts)
+    per_part = max(1, ROWS_AT_ONCE // len(prompts))
     for start in range(0, len(evidence), per_part):
         part = evidence[start : start + per_part]
         pin = _Pin(subject, loaded, [e.feature for e in part], prompts, clean)
@@ -115,37 +101,28 @@ class _Pin:
 
     def __init__(
         self,
-        subject: PinnableSubject,
+        subject: Subject,
         loaded: LoadedDictionary,
         features: Sequence[int],
         prompts: Prompts,
         clean: Float[Tensor, "prompt vocab"],
     ) -> None:
-        self._subject, self._point, self._prompts = subject, loaded.written, prompts
-        self._n_features, self._n_prompts = len(features), len(prompts.tokens)
-        self._clean = clean.log_softmax(-1)
-        dictionary = loaded.dictionary
-        device = dictionary.directions.device
-        chosen = torch.tensor(features, device=device)
-        sign = loaded.rules.sign[torch.tensor(features)].to(device)
-        self._directions = dictionary.directions.detach()[chosen].float() * sign[:, None]
-        x = subject.activations(prompts.tokens, [loaded.point])[loaded.point].to(device)
-        own = dictionary.encode_features(x.flatten(0, 1), chosen).float() * sign
-        # [feature, prompt, pos]: the value that is replaced
-        self._own = own.T.unflatten(1, prompts.tokens.shape)
+        self._subject, self._point = subject, loaded.written
+        self._clean, self._n_prompts = clean, len(prompts)
+        self._prompts = prompts.repeated(len(features))
+        chosen = torch.tensor(features)
+        self._sign = loaded.rules.sign[chosen]
+        x = subject.activations(prompts.tokens, [loaded.point])[loaded.point]
+        self._values = FeatureValues(loaded.dictionary, x, chosen)
 
     def logits(self, strength: Float[Tensor, " feature"]) -> Float[Tensor, "feature prompt vocab"]:
-        lift = strength.to(self._own)[:, None, None] - self._own
-        shift = lift[..., None] * self._directions[:, None, None, :]
-        tokens = self._prompts.tokens.repeat(self._n_features, 1)
-        mask = self._prompts.is_text.repeat(self._n_features, 1)
-        logits = self._subject.shifted_logits(tokens, mask, self._point, shift.flatten(0, 1))
-        return logits.unflatten(0, (self._n_features, self._n_prompts))
+        shift = self._values.one_by_one(strength * self._sign).flatten(0, 1)
+        changes = {self._point: add(shift, at=self._prompts.is_text)}
+        return next_logits(self._subject, self._prompts, changes).unflatten(0, (-1, self._n_prompts))
 
     def divergence(self, logits: Float[Tensor, "feature prompt vocab"]) -> Float[Tensor, " feature"]:
         """Mean KL divergence of the untouched distribution from the pinned one, in nats."""
-        pinned = logits.log_softmax(-1)
-        return (self._clean.exp() * (self._clean - pinned)).sum(-1).mean(-1).cpu()
+        return divergence(self._clean.expand_as(logits), logits).mean(-1).cpu()
 
     def match(self, start: Float[Tensor, " feature"], *, kl: float) -> Float[Tensor, " feature"]:
         """The strengths at which the divergence is `kl`: doubled from `start` until past it, then bisected."""

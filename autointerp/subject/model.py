@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Subject", "load_subject"]
+__all__ = ["Change", "Subject", "load_subject"]
 
 # logits held at once while a loss is computed (256 MB in float32)
 LOGIT_ENTRIES = 1 << 26
@@ -39,6 +39,10 @@ PROBE_TOKENS = 8
 SAME_VALUES = 1e-4
 
 Replace = Callable[[Float[Tensor, "n d_in"]], Float[Tensor, "n d_in"]]
+Change = Callable[[Float[Tensor, "rows pos d_in"], slice], Float[Tensor, "rows pos d_in"]]
+"""What is added to a site's activations `x`, those of the batch's rows `rows`."""
+
+Hook = tuple[SitePoint, Callable[[Tensor, Any], Any]]
 
 
 class _Enough(Exception):
@@ -91,12 +95,17 @@ def _keep(x: Tensor, found: dict[SitePoint, Tensor], *, point: SitePoint, n_want
         raise _Enough
 
 
-def _put(x: Tensor, mask: Tensor, replace: Replace, *, change: list[Tensor]) -> Tensor:
-    """What a hook returns with the rows of `mask` replaced; the difference goes into `change`."""
+def _put(x: Tensor, mask: Tensor, replace: Replace) -> Tensor:
+    """What a hook returns with the rows of `mask` replaced."""
     flat = x.flatten(2).clone()
     flat[mask] = replace(flat[mask].float()).to(flat.dtype)
-    change.append(flat.view_as(x) - x)
     return flat.view_as(x)
+
+
+def _add(x: Tensor, change: Change, rows: slice) -> Tensor:
+    """What a hook returns with `change` added."""
+    flat = x.flatten(2).float()
+    return (flat + change(flat, rows)).to(x.dtype).view_as(x)
 
 
 class Subject:
@@ -118,7 +127,7 @@ class Subject:
         self.max_positions: int | None = getattr(hf_model.config.get_text_config(), "max_position_embeddings", None)
         model: Any = hf_model
         if bridge is None:
-            model = model.to(torch.float32).to(device).eval()
+            model = model.to(torch.float32).to(device).eval().requires_grad_(False)
         self._weights = dict(model.named_parameters())
         # before the bridge takes the model's modules over
         self._plain = PlainModel(model) if bridge is None else None
@@ -210,7 +219,7 @@ class Subject:
         readers = {p: lambda x, hook, p=p: _keep(x, kept, point=p, n_wanted=len(wanted)) for p in wanted}
         # the pass ends at the last point
         with suppress(_Enough):
-            self._run(tokens, readers, stop=1 + max(point.layer for point in points), is_exact=is_exact)
+            self._run(tokens, readers.items(), stop=1 + max(point.layer for point in points), is_exact=is_exact)
         return kept
 
     def loss(self, tokens: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"]) -> Float[Tensor, "batch pos"]:
@@ -218,7 +227,7 @@ class Subject:
 
         Zero where `mask` is off and at position 0, which nothing predicts.
         """
-        return self._loss(tokens, mask, lambda part: {})
+        return self._loss(tokens, mask, lambda part: [])
 
     def spliced_loss(
         self,
@@ -239,25 +248,35 @@ class Subject:
         self.check(read)
         return self._loss(tokens, mask, lambda part: self._carries(part.to(self.device), read, point, replace))
 
-    def shifted_logits(
+    def changed_logits(
         self,
         tokens: Int[Tensor, "batch pos"],
-        mask: Bool[Tensor, "batch pos"],
-        point: SitePoint | None = None,
-        shift: Float[Tensor, "batch pos d_in"] | None = None,
+        changes: Mapping[SitePoint, Change] | None = None,
+        *,
+        at: Int[Tensor, " batch"] | None = None,
+        has_gradient: bool = False,
     ) -> Float[Tensor, "batch vocab"]:
-        """Logits after each row, with `shift` added to the output of `point` at the positions of `mask`."""
-        if point is not None:
+        """Logits after each row's position `at`, by default the last, with every point's change added.
+
+        A change sees what those before it made of its site's activations. Gradients reach what changes are made of
+        where `has_gradient`.
+        """
+        order = list(SITES)
+        ordered = sorted((changes or {}).items(), key=lambda item: (item[0].layer, order.index(item[0].site)))
+        for point, _ in ordered:
             self.check(point)
+        last = torch.full((len(tokens),), tokens.shape[1] - 1) if at is None else at
         n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
         parts = []
         for start in range(0, len(tokens), n_rows):
-            rows, part = tokens[start : start + n_rows], mask[start : start + n_rows].to(self.device)
-            hooks: dict[SitePoint, Callable[[Tensor, Any], Any]] = {}
-            if point is not None and shift is not None:
-                added = shift[start : start + n_rows].to(self.device)[part]
-                hooks = dict(self._splices(part, point, lambda x, added=added: x + added))
-            parts.append(self._run(rows, hooks)[:, -1].float())
+            rows = slice(start, start + n_rows)
+            hooks = [
+                hook
+                for point, change in ordered
+                for hook in self._edited(point, lambda x, change=change, rows=rows: _add(x, change, rows))
+            ]
+            logits = self._run(tokens[rows], hooks, has_gradient=has_gradient)
+            parts.append(logits[torch.arange(len(logits)), last[rows].to(logits.device)].float())
         return torch.cat(parts)
 
     def logit_effects(self, point: SitePoint, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocab"]:
@@ -303,28 +322,33 @@ class Subject:
                 out = LinearNorm.measure(norm, d_model=out.shape[-1], device=self.device)(out)
         return out
 
-    def _splices(
-        self, mask: Tensor, point: SitePoint, replace: Replace
-    ) -> dict[SitePoint, Callable[[Tensor, Any], Tensor]]:
-        change: list[Tensor] = []
-        put = {point: lambda x, hook: _put(x, mask, replace, change=change)}
+    def _edited(self, point: SitePoint, edit: Callable[[Tensor], Tensor]) -> list[Hook]:
+        """The hooks that put `edit(x)` in the place of a site's output."""
         skip = SITES[point.site].skip
-        return put if skip is None else put | {SitePoint(skip, point.layer): lambda x, hook: x + change.pop()}
+        if skip is None:
+            return [(point, lambda x, hook: edit(x))]
+        change: list[Tensor] = []
 
-    def _carries(
-        self, mask: Tensor, read: SitePoint, point: SitePoint, replace: Replace
-    ) -> dict[SitePoint, Callable[[Tensor, Any], Any]]:
+        def edit_and_keep(x: Tensor, hook: Any) -> Tensor:
+            edited = edit(x)
+            change.append(edited - x)
+            return edited
+
+        return [(point, edit_and_keep), (SitePoint(skip, point.layer), lambda x, hook: x + change.pop())]
+
+    def _splices(self, mask: Tensor, point: SitePoint, replace: Replace) -> list[Hook]:
+        return self._edited(point, lambda x: _put(x, mask.to(x.device), replace))
+
+    def _carries(self, mask: Tensor, read: SitePoint, point: SitePoint, replace: Replace) -> list[Hook]:
         """Splices of `replace` of what stands at `read`."""
         seen: list[Tensor] = []
 
         def keep(x: Tensor, hook: Any) -> None:
             seen.append(x.flatten(2)[mask].float())
 
-        return {read: keep, **self._splices(mask, point, lambda _: replace(seen.pop()))}
+        return [(read, keep), *self._splices(mask, point, lambda _: replace(seen.pop()))]
 
-    def _loss(
-        self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], dict[SitePoint, Callable[[Tensor, Any], Any]]]
-    ) -> Tensor:
+    def _loss(self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], Sequence[Hook]]) -> Tensor:
         n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
         parts = []
         for rows, part in zip(tokens.split(n_rows), mask.split(n_rows), strict=True):
@@ -342,17 +366,18 @@ class Subject:
     def _run(
         self,
         tokens: Tensor,
-        hooks: dict[SitePoint, Callable[[Tensor, Any], Any]],
+        hooks: Iterable[Hook],
         *,
         stop: int | None = None,
         is_exact: bool = False,
+        has_gradient: bool = False,
     ) -> Tensor:
-        with torch.no_grad(), self._exact() if is_exact else self._precision():
+        with torch.set_grad_enabled(has_gradient), self._exact() if is_exact else self._precision():
             return self.bridge.run_with_hooks(
                 tokens.to(self.device),
                 return_type="logits",
                 stop_at_layer=stop,
-                fwd_hooks=[(point.hook, hook) for point, hook in hooks.items()],
+                fwd_hooks=[(point.hook, hook) for point, hook in hooks],
             )
 
     def _precision(self) -> AbstractContextManager[Any]:

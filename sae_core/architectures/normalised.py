@@ -87,5 +87,12 @@ class NormalisedDictionary(Dictionary):
         z, shift, scale = self.normalise(x)
         return self.inner.reconstruct(z, code) * scale + shift
 
+    def difference(
+        self, x: Float[Tensor, "batch d_in"], features: Int[Tensor, " chosen"], change: Float[Tensor, "batch chosen"]
+    ) -> Float[Tensor, "batch d_out"]:
+        z, _, scale = self.normalise(x)
+        inner = self.inner.difference(z, features, change)
+        return inner if self.is_transcoder else inner * scale
+
     def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_out"]:
         return self.reconstruct(x, self.encode_dense(x))

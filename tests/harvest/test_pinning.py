@@ -15,7 +15,8 @@ from autointerp.config.tree import SubjectConfig
 from autointerp.errors import InputError
 from autointerp.harvest.firing import FiringRules
 from autointerp.harvest.passes import LoadedDictionary
-from autointerp.harvest.pinning import PROMPT_TOKENS, Prompts, choose_prompts, pin_features
+from autointerp.harvest.pinning import PROMPT_TOKENS, choose_prompts, pin_features
+from autointerp.interventions.prompts import Prompts
 from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import read_evidence, write_evidence
 from autointerp.records.planted import plant_evidence

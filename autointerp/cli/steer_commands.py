@@ -1,0 +1,130 @@
+"""The command `steer`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autointerp.cli.display import echo
+from autointerp.errors import ConfigError
+from autointerp.run import Run
+from autointerp.tensor_half import needs_tensor_half
+
+if TYPE_CHECKING:
+    from autointerp.interventions.steering import NextToken, Steered
+    from autointerp.stages.run_feature import RunFeature
+
+__all__ = ["register"]
+
+PLACES = "all, prompt, last, generated"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("steer")(steer)
+
+
+def steer(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    feature: Annotated[str, typer.Argument(metavar="DICTIONARY/FEATURE", help="Such as sae/12.")],
+    prompt: Annotated[list[str], typer.Option(help="The text that is gone on with; may be given again.")],
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The value the feature is held at: a number in its own units, or a multiple of its largest activation "
+            "in the evidence, such as 2x. 0 ablates it. May be given again."
+        ),
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help=f"Where it is held: {PLACES}, or the prompt's tokens by number, such as 0,3,-1.")
+    ] = "all",
+    tokens: Annotated[int, typer.Option(min=0, help="Tokens to sample.")] = 30,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 takes the likeliest.")] = 0.7,
+    seed: Annotated[int, typer.Option(help="Of sampling, the same with and without the feature held.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Hold a feature at a value and show the text with and without, and how far the next token's distribution moves."""
+    with needs_tensor_half("steer"):
+        from autointerp.interventions.prompts import encode_prompts
+        from autointerp.interventions.steering import PLACES, steer, where
+        from autointerp.stages.run_feature import open_feature
+
+    held = open_feature(Run(run), feature)
+    prompts = encode_prompts(held.subject, prompt)
+    limit = held.subject.max_positions
+    if limit is not None and prompts.tokens.shape[1] + tokens > limit:
+        room = limit - prompts.tokens.shape[1]
+        raise ConfigError(f"--tokens {tokens}: the subject has room for {room} tokens behind the longest prompt")
+    values = [_value(text, held, feature) for text in strength or ["2x"]]
+    places = at if at in PLACES else _positions(at)
+    try:
+        where(prompts, places, n_tokens=0)
+    except ValueError as error:
+        raise ConfigError(f"--at {at}: {error}") from None
+    steered = steer(
+        held.subject,
+        held.dictionary,
+        held.point,
+        held.feature,
+        prompts,
+        values=values,
+        at=places,
+        n_tokens=tokens,
+        temperature=temperature,
+        seed=seed,
+    )
+    if as_json:
+        facts = {"run": run.name, "feature": feature, "point": str(held.point), "at": at}
+        facts |= {"max_activation": held.max_activation, "temperature": temperature, "seed": seed}
+        echo(json.dumps(facts | {"steered": [asdict(e) | {"prompt": prompt[e.prompt]} for e in steered]}, indent=2))
+        return
+    echo(_shown(steered, prompt, held, feature))
+
+
+def _value(text: str, held: RunFeature, feature: str) -> float:
+    """A strength in the codes' units."""
+    is_multiple = text.endswith("x")
+    try:
+        number = float(text.removesuffix("x"))
+    except ValueError:
+        raise ConfigError(f"--strength {text}: give a number such as 8.5, or a multiple such as 2x") from None
+    if not is_multiple:
+        return number
+    if held.max_activation is None:
+        raise ConfigError(
+            f"--strength {text}: '{feature}' is not among the run's sampled features, so its largest activation is not "
+            "known; give the value itself, such as 8.5"
+        )
+    return held.value(number * held.max_activation) if number else 0.0
+
+
+def _positions(at: str) -> list[int]:
+    try:
+        return [int(part) for part in at.split(",")]
+    except ValueError:
+        raise ConfigError(f"--at {at}: use one of {PLACES}, or whole numbers such as 0,3,-1") from None
+
+
+def _shown(steered: list[Steered], prompts: list[str], held: RunFeature, feature: str) -> str:
+    largest = "" if held.max_activation is None else f", largest activation {held.max_activation:.4g}"
+    lines = [f"{feature} at {held.point} of {held.subject.name}{largest}"]
+    shown = None
+    for each in steered:
+        if each.prompt != shown:
+            shown = each.prompt
+            lines += ["", f"prompt   {prompts[each.prompt]!r}", f"plain    {each.plain!r}"]
+        own = "" if each.own is None else f"; its own largest value there {each.own:.4g}"
+        lines += [
+            f"held at {each.value:.4g}{own}; KL {each.kl:.4f} nats",
+            f"  text     {each.steered!r}",
+            f"  raised   {_listed(each.raised)}",
+            f"  lowered  {_listed(each.lowered)}",
+        ]
+    return "\n".join(lines)
+
+
+def _listed(tokens: tuple[NextToken, ...]) -> str:
+    return ", ".join(f"{token.text!r} {token.plain:.3f} > {token.steered:.3f}" for token in tokens)
