@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from autointerp.config.dictionary_entry import FIXED_KINDS, DictionaryEntry
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
@@ -15,6 +17,8 @@ class BrickenOptions(StudyOptions):
 
     main: str | None = None
     """The dictionary in which single features are studied, the paper's A/1; by default the second widest."""
+    proxies: dict[str, str] = Field(default_factory=dict)
+    """Regular expressions of further concepts by name; `--proxy NAME=REGEX` sets one."""
 
 
 def widths(config: Config) -> list[DictionaryEntry]:

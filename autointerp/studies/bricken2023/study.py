@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autointerp.studies.bricken2023.density import measure_densities, measure_losses
 from autointerp.studies.bricken2023.options import BrickenOptions
+from autointerp.studies.bricken2023.proxies import measure_proxies
 from autointerp.studies.paper import PaperStudy, Part
 
 __all__ = ["STUDY"]
@@ -23,6 +24,7 @@ STUDY = PaperStudy(
     parts=(
         Part("density", "Feature densities by width", measure_densities),
         Part("loss", "Loss recovered", measure_losses),
+        Part("proxies", "Features of contexts that a proxy can tell", measure_proxies),
     ),
     presets={"quick": ("bricken2023_embedded",)},
 )
