@@ -1,4 +1,4 @@
-"""Intervals by resampling: of figures over passages of text, whose tokens are no independent samples, and of medians."""
+"""Intervals by resampling: of figures over passages of text (tokens are no independent samples), and of medians."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def passage_interval(
     value = float(figure(sums.sum(axis=0)))
     if n < 2 or not np.isfinite(value):
         return None
-    drawn = figure(rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES) @ sums)
+    drawn = figure(rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES).astype(np.float64) @ sums)
     lo, hi = np.quantile(drawn[np.isfinite(drawn)], [0.025, 0.975])
     return Interval(value, float(lo), float(hi), n)
 

@@ -17,9 +17,9 @@ from autointerp.stats.intervals import Interval
 from autointerp.studies.bricken2023.options import BrickenOptions, main_entry
 from autointerp.studies.claim import Claim, render_interval, verdict_of
 from autointerp.studies.paper import Finding, Setting
-from autointerp.studies.resampling import passage_interval, passages_of, pearson
 from autointerp.studies.proxy import CONCEPTS, Proxy, mark
 from autointerp.studies.reading import OpenRun, Reading, open_trained
+from autointerp.studies.resampling import passage_interval, passages_of, pearson
 from sae_core.matching import match_activations
 from synthetic_studies.study import Row
 

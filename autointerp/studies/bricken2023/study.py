@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from autointerp.studies.bricken2023.density import measure_densities, measure_losses
+from autointerp.studies.bricken2023.neurons import measure_neurons
 from autointerp.studies.bricken2023.options import BrickenOptions
 from autointerp.studies.bricken2023.proxies import measure_proxies
+from autointerp.studies.bricken2023.splitting import measure_splitting
+from autointerp.studies.bricken2023.universality import measure_universality
 from autointerp.studies.paper import PaperStudy, Part
 
 __all__ = ["STUDY"]
@@ -25,6 +28,9 @@ STUDY = PaperStudy(
         Part("density", "Feature densities by width", measure_densities),
         Part("loss", "Loss recovered", measure_losses),
         Part("proxies", "Features of contexts that a proxy can tell", measure_proxies),
+        Part("neurons", "Features and neurons", measure_neurons),
+        Part("universality", "Universality", measure_universality),
+        Part("splitting", "Feature splitting", measure_splitting),
     ),
     presets={"quick": ("bricken2023_embedded",)},
 )
