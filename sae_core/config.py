@@ -138,6 +138,9 @@ class DictionaryConfig:
     """Weight of the loss that trains dead features on the residual; 0 switches it off."""
     auxk: int | None = field(default=None, metadata=_of(TOPK_KINDS, ge=1))
     """Dead features used per activation; left out, half the input width."""
+    is_tied: bool = field(default=False, metadata=_of({"relu"}))
+    """The encoder's rows are the decoder's directions (Cunningham et al. 2023, equation 2); encoder_init_norm is then
+    without effect."""
     published_decoder_norm: bool = field(default=False, metadata=_of({"relu"}))
     """Normalise the decoder over the wrong axis (per input coordinate) during training, as the published GPT-2 code of
     O'Neill et al. does; the end of training folds the norms into the encoder."""
@@ -162,6 +165,13 @@ class DictionaryConfig:
             wanted = f"growing sizes, the last of them n_features = {self.n_features}"
             require(is_growing and sizes[-1] == self.n_features, "prefixes", sizes, wanted)
         require(self.method in get_args(InferenceMethod), "method", self.method, f"one of {get_args(InferenceMethod)}")
+        require(not self.is_tied or self.kind == "relu", "is_tied", self.is_tied, f"false for kind {self.kind!r}")
+        require(
+            not (self.is_tied and self.published_decoder_norm),
+            "is_tied",
+            self.is_tied,
+            "false with published_decoder_norm, whose encoder takes the decoder's norms over",
+        )
         require(
             not self.published_decoder_norm or uses(self.kind, "published_decoder_norm", output=self.output),
             "published_decoder_norm",

@@ -1,4 +1,4 @@
-"""Effects of features on a metric of the next token's logits: by gradient, and exactly, one pass a feature.
+"""Effects of features on a metric of what comes after them: by gradient, and exactly, one pass a feature.
 
 Attribution is the first-order estimate, gradient times change of the feature's value (attribution patching, Nanda 2023;
 Syed et al. 2023, arXiv 2310.10348); for an ablation that is minus gradient times activation.
@@ -12,26 +12,23 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from autointerp.config.sites import SitePoint
-from autointerp.interventions.changes import FeatureValues, add
-from autointerp.interventions.prompts import Prompts
-from autointerp.subject.model import Subject
+from autointerp.interventions.changes import FeatureValues
+from autointerp.interventions.reading import ReadPrompts
 from sae_core.dictionary import Dictionary
 
 __all__ = ["Metric", "attribute", "measure_one_by_one"]
 
-Metric = Callable[[Float[Tensor, "rows vocab"], Int[Tensor, " rows"]], Float[Tensor, " rows"]]
-"""A number of each row's logits; the second argument holds the prompts' indices, for targets of their own."""
+Metric = Callable[[Float[Tensor, "rows out"], Int[Tensor, " rows"]], Float[Tensor, " rows"]]
+"""A number of each row's outputs (`ReadPrompts`); the second argument holds the prompts' indices, for targets of their
+own."""
 
-ROWS_AT_ONCE = 256
 ROWS_WITH_GRADIENT = 16
+FEATURES_AT_ONCE = 16
 
 
 def attribute(
-    subject: Subject,
+    read: ReadPrompts,
     dictionary: Dictionary,
-    point: SitePoint,
-    prompts: Prompts,
     metric: Metric,
     *,
     change: Float[Tensor, "prompt pos n_features"],
@@ -42,29 +39,23 @@ def attribute(
 
     `base`: what is added to the activations already, where the gradient is taken.
     """
-    inside = prompts.is_text if at is None else at
     every = torch.arange(dictionary.n_features, device=dictionary.directions.device)
     found = []
-    for rows in torch.arange(len(prompts)).split(ROWS_WITH_GRADIENT):
-        part = prompts.part(rows)
-        x = subject.activations(part.tokens, [point])[point]
-        own = torch.zeros_like(x) if base is None else base[rows].to(x)
-        codes = torch.zeros(*x.shape[:2], len(every), device=x.device, requires_grad=True)
-        shift = dictionary.difference(x.flatten(0, 1), every, codes.flatten(0, 1)).view_as(x)
-        logits = subject.changed_logits(
-            part.tokens, {point: add(own + shift, at=inside[rows])}, at=part.last, has_gradient=True
-        )
-        (gradient,) = torch.autograd.grad(metric(logits, rows).sum(), codes)
+    for rows in torch.arange(len(read)).split(ROWS_WITH_GRADIENT):
+        part = read.part(rows)
+        added = torch.zeros_like(part.x) if base is None else base[rows].to(part.x)
+        codes = torch.zeros(*part.x.shape[:2], len(every), device=part.x.device, requires_grad=True)
+        shift = dictionary.difference(part.x.flatten(0, 1), every, codes.flatten(0, 1)).view_as(part.x)
+        outputs = part.outputs(added + shift, at=None if at is None else at[rows], has_gradient=True)
+        (gradient,) = torch.autograd.grad(metric(outputs, rows).sum(), codes)
         found.append((gradient * change[rows].to(gradient)).sum(dim=1))
     return torch.cat(found)
 
 
 @torch.no_grad()
 def measure_one_by_one(
-    subject: Subject,
+    read: ReadPrompts,
     dictionary: Dictionary,
-    point: SitePoint,
-    prompts: Prompts,
     metric: Metric,
     *,
     features: Int[Tensor, " chosen"],
@@ -77,15 +68,11 @@ def measure_one_by_one(
     `base` is added to the activations beside. An ablation has `values` zero; the effect is the difference from the
     metric without it.
     """
-    inside = prompts.is_text if at is None else at
-    x = subject.activations(prompts.tokens, [point])[point]
-    values = values.expand(*x.shape[:2], len(features))
-    beside = torch.zeros_like(x) if base is None else base.to(x)
+    values = values.expand(*read.x.shape[:2], len(features))
     found = []
-    for chosen in torch.arange(len(features)).split(max(1, ROWS_AT_ONCE // len(prompts))):
-        shift = FeatureValues(dictionary, x, features[chosen]).one_by_one(values[..., chosen]) + beside
-        many, masks = prompts.repeated(len(chosen)), inside.repeat(len(chosen), 1)
-        logits = subject.changed_logits(many.tokens, {point: add(shift.flatten(0, 1), at=masks)}, at=many.last)
-        indices = torch.arange(len(prompts)).repeat(len(chosen))
-        found.append(metric(logits, indices).view(len(chosen), len(prompts)).T)
+    for chosen in torch.arange(len(features)).split(FEATURES_AT_ONCE):
+        shifts = FeatureValues(dictionary, read.x, features[chosen]).one_by_one(values[..., chosen])
+        outputs = read.outputs_of_each(shifts if base is None else shifts + base.to(shifts), at=at)
+        rows = torch.arange(len(read))
+        found.append(torch.stack([metric(each, rows) for each in outputs], dim=1))
     return torch.cat(found, dim=1)

@@ -16,10 +16,14 @@ __all__ = ["divergence", "next_logits", "sample"]
 
 
 def next_logits(
-    subject: Subject, prompts: Prompts, changes: Mapping[SitePoint, Change] | None = None
+    subject: Subject,
+    prompts: Prompts,
+    changes: Mapping[SitePoint, Change] | None = None,
+    *,
+    has_gradient: bool = False,
 ) -> Float[Tensor, "prompt vocab"]:
     """Logits of what follows each prompt."""
-    return subject.changed_logits(prompts.tokens, changes, at=prompts.last)
+    return subject.changed_logits(prompts.tokens, changes, at=prompts.last, has_gradient=has_gradient)
 
 
 def divergence(first: Float[Tensor, "*batch vocab"], second: Float[Tensor, "*batch vocab"]) -> Float[Tensor, " *batch"]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from autointerp.stats.intervals import Interval
+from autointerp.stats.intervals import Difference, Interval
 
-__all__ = ["Claim", "Verdict", "render_interval", "verdict_of"]
+__all__ = ["Claim", "Verdict", "gap_of", "render_interval", "verdict_of"]
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 
@@ -38,6 +38,14 @@ def verdict_of(interval: Interval | None, *, above: float | None = None, below: 
     if lo > bound:
         return "holds"
     return "does not hold" if hi < bound else "undecided"
+
+
+def gap_of(difference: Difference | None) -> Interval | None:
+    """A difference as a figure of its own, of as many features as there are pairs or, unpaired, on both sides."""
+    if difference is None:
+        return None
+    n = difference.n_first if difference.is_paired else difference.n_first + difference.n_second
+    return Interval(difference.mean, difference.lo, difference.hi, n)
 
 
 def render_interval(interval: Interval | None, form: str = ".2f") -> str:

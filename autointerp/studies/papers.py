@@ -11,6 +11,7 @@ __all__ = ["PAPERS", "open_paper"]
 
 PAPERS = {
     "bricken2023": "which claims of Bricken et al. 2023 (Towards Monosemanticity) hold on a subject?",
+    "cunningham2023": "which claims of Cunningham et al. 2023 (SAEs in residual streams) hold on a subject?",
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from sae_core.architectures.penalised import PenalisedDictionary
 from sae_core.encoder import ALL_FEATURES, Features
@@ -19,7 +21,24 @@ __all__ = ["ReluDictionary"]
 
 
 class ReluDictionary(PenalisedDictionary):
-    """f = ReLU(W_e (x - b_d) + b_e), x_hat = f W_d + b_d, under an L1 penalty ("Sparse autoencoder setup")."""
+    """f = ReLU(W_e (x - b_d) + b_e), x_hat = f W_d + b_d, under an L1 penalty ("Sparse autoencoder setup").
+
+    With `config.is_tied`, W_e and W_d are one parameter with rows of norm 1 (Cunningham et al. 2023, equation 2).
+    """
+
+    def initialise_encoder(self, sample: Float[Tensor, "n_sample d_in"] | None, draw: torch.Generator) -> None:
+        if self.config.is_tied:
+            self.W_enc = self.W_dec
+        else:
+            super().initialise_encoder(sample, draw)
+
+    @property
+    def feature_parameters(self) -> list[nn.Parameter]:
+        return [self.b_enc, self.W_dec] if self.config.is_tied else super().feature_parameters
+
+    def revive(self, features: Int[Tensor, " n_revived"], *, norm_frac: float, **batch: Any) -> None:
+        # the direction's own norm
+        super().revive(features, norm_frac=1.0 if self.config.is_tied else norm_frac, **batch)
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from autointerp.config.sites import SitePoint
-from autointerp.interventions import attribution
+from autointerp.interventions import attribution, reading
 from autointerp.interventions.attribution import attribute, measure_one_by_one
 from autointerp.interventions.changes import FeatureValues, ablate, patch
 from autointerp.interventions.effects import next_logits
 from autointerp.interventions.prompts import encode_prompts
+from autointerp.interventions.reading import ReadPrompts
 
 POINT = SitePoint("resid_post", 1)
 TEXTS = ("The quick brown fox", "Once upon a time there was", "def add(a, b):")
@@ -26,17 +27,18 @@ def test_attribution_is_the_derivative_times_the_change(family, subjects, sae, m
     monkeypatch.setattr(attribution, "ROWS_WITH_GRADIENT", 2)
     subject = subjects[family]
     prompts = encode_prompts(subject, TEXTS)
-    x = subject.activations(prompts.tokens, [POINT])[POINT]
+    read = ReadPrompts(subject, prompts, POINT)
+    x = read.x
     values = FeatureValues(sae, x, torch.arange(40))
     change = -values.own
     base = torch.randn(x.shape, generator=torch.Generator().manual_seed(3)) * prompts.is_text[..., None]
-    estimate = attribute(subject, sae, POINT, prompts, margin, change=change, base=base)
+    estimate = attribute(read, sae, margin, change=change, base=base)
     assert estimate.shape == (3, 40)
     step = 1e-2
     features = torch.tensor([0, 5, 17, 39])
     sides = [
         measure_one_by_one(
-            subject, sae, POINT, prompts, margin, features=features, base=base,
+            read, sae, margin, features=features, base=base,
             values=(values.own + sign * step * change)[..., features],
         )
         for sign in (1, -1)
@@ -46,19 +48,23 @@ def test_attribution_is_the_derivative_times_the_change(family, subjects, sae, m
 
 
 def test_exact_effects_are_those_of_separate_passes(subjects, sae, monkeypatch) -> None:
-    monkeypatch.setattr(attribution, "ROWS_AT_ONCE", 6)
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 6)
+    monkeypatch.setattr(attribution, "FEATURES_AT_ONCE", 2)
     subject = subjects["gpt2"]
     prompts = encode_prompts(subject, TEXTS)
     features = torch.tensor([3, 11, 25, 30, 38])
     rows = torch.arange(len(prompts))
-    found = measure_one_by_one(
-        subject, sae, POINT, prompts, margin, features=features, values=torch.zeros(5), at=prompts.is_last
-    )
+    read = ReadPrompts(subject, prompts, POINT)
+    found = measure_one_by_one(read, sae, margin, features=features, values=torch.zeros(5), at=prompts.is_last)
     for place, feature in enumerate(features):
         alone = {POINT: ablate(sae, feature[None], at=prompts.is_last)}
-        torch.testing.assert_close(found[:, place], margin(next_logits(subject, prompts, alone), rows))
+        torch.testing.assert_close(
+            found[:, place], margin(next_logits(subject, prompts, alone), rows), rtol=1e-4, atol=1e-4
+        )
     codes = torch.rand(*prompts.tokens.shape, 5, generator=torch.Generator().manual_seed(0))
-    found = measure_one_by_one(subject, sae, POINT, prompts, margin, features=features, values=codes)
+    found = measure_one_by_one(read, sae, margin, features=features, values=codes)
     for place, feature in enumerate(features):
         alone = {POINT: patch(sae, feature[None], codes[..., place : place + 1], at=prompts.is_text)}
-        torch.testing.assert_close(found[:, place], margin(next_logits(subject, prompts, alone), rows))
+        torch.testing.assert_close(
+            found[:, place], margin(next_logits(subject, prompts, alone), rows), rtol=1e-4, atol=1e-4
+        )

@@ -20,6 +20,7 @@ N_FEATURES = 40
 
 CONFIGS: dict[str, DictionaryConfig] = {
     "relu": DictionaryConfig(kind="relu", n_features=N_FEATURES),
+    "relu_tied": DictionaryConfig(kind="relu", n_features=N_FEATURES, is_tied=True),
     "topk": DictionaryConfig(kind="topk", n_features=N_FEATURES, k=4),
     "batchtopk": DictionaryConfig(kind="batchtopk", n_features=N_FEATURES, k=4),
     "abstopk": DictionaryConfig(kind="abstopk", n_features=N_FEATURES, k=4),
@@ -79,7 +80,7 @@ def dense_code(dictionary: EncoderDictionary, x: Tensor, *, k: int | None = None
 
 
 def _codes_and_steps(dictionary: EncoderDictionary, x: Tensor, *, k: int | None = None) -> tuple[Tensor, Tensor]:
-    config, p = dictionary.config, dict(dictionary.named_parameters())
+    config, p = dictionary.config, dict(dictionary.named_parameters(remove_duplicate=False))
     rule, k = rule_of(config), config.k if k is None else k
     product = dense_hidden(p, x) @ p["W_enc"].T
     if rule == "gated":
@@ -111,7 +112,7 @@ def dense_objective(
     dictionary: EncoderDictionary, x: Tensor, *, config: TrainingConfig, penalty_share: float, dead: Tensor
 ) -> Tensor:
     """The loss that training minimises, of a dictionary in training mode."""
-    p, what = dict(dictionary.named_parameters()), dictionary.config
+    p, what = dict(dictionary.named_parameters(remove_duplicate=False)), dictionary.config
     rule, scale = rule_of(what), float(dictionary.input_scale)
     code, steps = _codes_and_steps(dictionary, x)
 

@@ -36,7 +36,7 @@ def test_encoder_starts_along_the_directions(name: str) -> None:
     config = dataclasses.replace(CONFIGS[name], encoder_init_norm=0.25)
     dictionary = build_dictionary(config, d_in=9, seed=0)
     assert isinstance(dictionary, EncoderDictionary)
-    torch.testing.assert_close(dictionary.W_enc, 0.25 * dictionary.W_dec)
+    torch.testing.assert_close(dictionary.W_enc, (1.0 if config.is_tied else 0.25) * dictionary.W_dec)
 
 
 def test_the_global_generator_is_neither_used_nor_moved() -> None:
