@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from autointerp.seeds import stream
 from autointerp.stats.intervals import Interval, mean_interval
+from autointerp.studies.bricken2023.labels import label_features
 from autointerp.studies.bricken2023.options import BrickenOptions, widths
 from autointerp.studies.bricken2023.proxies import MIN_MARKED, find_proxies
 from autointerp.studies.claim import Claim, render_interval, verdict_of
@@ -93,8 +94,8 @@ def measure_splitting(setting: Setting[BrickenOptions]) -> Finding:
     if root is not None:
         figures["family"] = _draw_family(forest, root, reading, run)
         notes = [
-            f"The family of {names[0]}/{forest[0].features[root]}, the one with most descendants among those of at most "
-            f"{MOST_DRAWN} children, by the tokens that each feature fires on most."
+            f"The family of {names[0]}/{forest[0].features[root]}, the one with most descendants among those of at "
+            f"most {MOST_DRAWN} children, by the tokens that each feature fires on most."
         ]
     return Finding([_parents(forest, rows, seed), _more(concepts, names)], tables, figures, notes)
 
@@ -248,7 +249,7 @@ def _draw_family(forest: Forest, root: int, reading: Reading, run: OpenRun) -> F
     panel, places = axes[0, 0], [_spread(len(kept), n_rows) for kept in shown]
     for depth, kept in enumerate(shown):
         level = forest[depth]
-        labels = _labels(reading, run, level.dictionary, level.features[kept])
+        labels = label_features(reading, run.text, level.dictionary, level.features[kept])
         for place, feature in enumerate(kept):
             y = places[depth][place]
             if depth:
@@ -263,21 +264,3 @@ def _draw_family(forest: Forest, root: int, reading: Reading, run: OpenRun) -> F
 
 def _spread(n: int, n_rows: int) -> list[float]:
     return [(place + 0.5) * n_rows / n for place in range(n)] if n else []
-
-
-def _labels(reading: Reading, run: OpenRun, dictionary: str, features: NDArray[np.int64]) -> list[str]:
-    """The three tokens with most of a feature's activation."""
-    labels = []
-    codes: Mapping = reading.codes
-    for feature in features.tolist():
-        column = codes[dictionary][:, [feature]].tocoo()
-        totals = np.bincount(reading.token[column.coords[0]], weights=column.data)
-        top = [int(token) for token in np.argsort(-totals, kind="stable")[:3] if totals[token] > 0]
-        tokens = " ".join(repr(run.text.display(token))[1:-1].replace("$", r"\$") for token in top)
-        labels.append(f"{feature}: {_drawable(tokens)}")
-    return labels
-
-
-def _drawable(text: str) -> str:
-    """Without characters that the figures' font lacks."""
-    return "".join(character if ord(character) < 0x250 else "?" for character in text)
