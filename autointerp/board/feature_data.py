@@ -101,18 +101,20 @@ def feature_card(
 
 
 def _answers(found: Findings, groups: Mapping[ScoreGroup, int]) -> dict[str, list[list[Any]]]:
-    """By window, the own explanation's first: group, control, answer, probability, number of the reply."""
+    """By window, the own explanation's first: group, control, answer, probability, number of the reply and place in
+    it, from 1.
+    """
     replies = {
-        (reply.explainer, reply.scorer, reply.control or "", window): number
+        (reply.explainer, reply.scorer, reply.control or "", window): (number, place)
         for number, reply in enumerate(found.replies)
-        for window in reply.windows
+        for place, window in enumerate(reply.windows, 1)
     }
     answers: dict[str, list[list[Any]]] = {}
     for group, number in groups.items():
         for v in sorted(found.verdicts.get(group, ()), key=lambda v: v.control or ""):
             reply = replies.get((v.explainer, v.scorer, v.control or "", v.window))
             sure = None if v.probability is None else _round(v.probability)
-            answers.setdefault(v.window, []).append([number, v.control or "", v.answer, sure, reply])
+            answers.setdefault(v.window, []).append([number, v.control or "", v.answer, sure, *(reply or ())])
     return {window: each for window, each in answers.items() if any(not control for _, control, *_ in each)}
 
 
@@ -168,6 +170,7 @@ def _told(explanation: Explanation, replies: Sequence[Answered]) -> dict[str, An
 def _reply(reply: Answered) -> dict[str, Any]:
     return {
         "text": reply.text,
+        "n": len(reply.windows),
         "finish": reply.finish,
         "model": reply.model,
         "tokens": [reply.input_tokens, reply.output_tokens],

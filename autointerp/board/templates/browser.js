@@ -74,6 +74,11 @@
     const mine = ++turn;
     const own = chosen();
     await Promise.all(own.map(stock));
+    // A dictionary that the chosen scorer was not asked about is shown under the first that was.
+    const asked = own.map((shelf) => shelf.columns.groups);
+    if (!asked.some((known) => known[scorerBox.value]) && asked.some((known) => Object.keys(known).length)) {
+      scorerBox.value = Object.keys(asked.find((known) => Object.keys(known).length))[0];
+    }
     if (!VALUES[sortBox.value]) await Promise.all(own.map(metrics));
     if (mine !== turn) return;
     features = own.flatMap((shelf) => shelf.features);
@@ -209,13 +214,15 @@
   search.addEventListener("input", refresh);
   scorerBox.addEventListener("change", async () => { await refresh(); if (open) show(open, false); });
 
-  // Addresses: #LABEL/FEATURE or #LABEL, and behind it &scorer=N&sort=NAME&way=up.
+  // Addresses: #LABEL/FEATURE or #LABEL, and behind it &scorer=NAME&by=EXPLAINER&judge=NAME&sort=NAME&way=up.
   async function follow() {
     const [wanted, ...rest] = location.hash.slice(1).split("&").map(decodeURIComponent);
     const settings = new Map(rest.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
-    for (const [name, box] of [["scorer", scorerBox], ["sort", sortBox], ["way", wayBox]]) {
+    for (const [name, box] of [["sort", sortBox], ["way", wayBox]]) {
       if ([...box.options].some((option) => option.value === settings.get(name))) box.value = settings.get(name);
     }
+    const asked = groups.find((one) => one.scorer === settings.get("scorer") && one.explainer === settings.get("by") && one.judge === settings.get("judge"));
+    if (asked) scorerBox.value = String(asked.number);
     const cut = wanted.lastIndexOf("/");
     const shelf = shelves.find((each) => each.label === wanted) || shelves.find((each) => each.label === wanted.slice(0, cut));
     if (!shelf) return null;

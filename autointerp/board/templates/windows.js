@@ -99,7 +99,7 @@ const windows = (() => {
     const shown = window.tokens.length ? tokens(window, card.max, false) : make("p", { className: "quiet", textContent: "its text is not in the evidence" });
     return make("div", { className: "window" }, verdict(window, group, isApart ? `, not in ${group.head}` : ""), make("div", {}, shown,
       make("div", { className: "source" }, `${window.doc} @ ${window.offset}`, ...controls(window, group)),
-      answer && isKnown(answer[4]) ? reply(card, answer[4]) : null));
+      answer && isKnown(answer[4]) ? reply(card, answer[4], `the judge’s reply, answer ${answer[5]} of ${card.replies[answer[4]].n}`) : null));
   }
   const example = (window, card) => make("div", { className: "window" },
     make("div", { className: "verdict" }, make("span", { className: "quiet", textContent: `max ${Math.max(...window.acts.map(([, a]) => a), 0)}` })),
