@@ -5,9 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
-__all__ = ["KEY_SHAPE", "csv_cell", "remember_key", "safe_line", "safe_text", "safe_tree", "without_keys_in_use"]
+__all__ = [
+    "KEY_SHAPE",
+    "csv_cell",
+    "remember_key",
+    "safe_line",
+    "safe_text",
+    "safe_tree",
+    "without_folders",
+    "without_keys_in_use",
+]
 
 # what looks like a key: the usual prefixes, a bearer token, a signed token, a password within an address. Folders are
 # called `hf_datasets` and `xai-benchmark`, so a prefix alone is not enough.
@@ -33,6 +43,7 @@ _DRAWN = re.compile(r"(?=.*\d)[\w.~+/=-]{16,}")
 # control characters but tab and line feed, separators of lines, overrides of direction, half characters
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _BREAK = re.compile(r"\s*[\n\r\v\f\x85\u2028\u2029]\s*")
+_LOCAL = re.compile(r"(\w+:)?((?:~|\.{1,2})?/(?!/).+)")
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 _keys_in_use: set[str] = set()
@@ -86,6 +97,14 @@ def safe_tree(value: Any) -> Any:
 def csv_cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula gets a quote before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def without_folders(text: str) -> str:
+    """Paths of this machine, also of several after commas, cut to their last name, as pages are shown to others."""
+    return ", ".join(
+        f"{local[1] or ''}{PurePath(local[2]).name}" if (local := _LOCAL.fullmatch(part)) else part
+        for part in text.split(", ")
+    )
 
 
 def _spelled(text: str) -> str:

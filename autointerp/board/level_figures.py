@@ -42,7 +42,8 @@ def level_figures(
     density: float | None,
     rule: TokenRule,
 ) -> dict[str, Any]:
-    """`level_METRIC` with one value per level, and `METRIC_cut` with firings cut to a share `density` of tokens.
+    """`level_METRIC` with one value per level, and `METRIC_cut` with firings cut to a share `density` of tokens;
+    `lookup_f1_cut` is the token list's.
 
     Empty unless windows fire or stay silent as a whole, or if a firing one is missing.
     """
@@ -70,7 +71,7 @@ def level_figures(
     for name, values in zip(LEVEL_FIGURES, columns, strict=True):
         figures[f"level_{name}"] = values[:-1]
         figures[f"{name}_cut"] = None if density is None else values[-1]
-    return figures
+    return figures | {"lookup_f1_cut": None if density is None or listed[-1] is None else listed[-1].f1}
 
 
 def _scores(

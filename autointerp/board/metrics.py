@@ -171,7 +171,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("always_no_accuracy", "always no"),
     Metric("coin_f1", "coin"),
     Metric("lookup_balanced_accuracy", "look-up balanced accuracy", "entry page"),
-    Metric("lookup_f1", "look-up F1"),
+    Metric("lookup_f1", "look-up F1", "entry"),
     Metric(
         "beyond_token",
         "beyond token",
@@ -241,6 +241,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("precision_at_prevalence", "precision in text", head="prec.\nin text", beside={_F1: 4, _RECALL: 4}, place=8),
     Metric("f1_at_prevalence", "F1 in text", head="F1 in\ntext", beside={_F1: 3, _RECALL: 3}, place=8),
     Metric("f1_cut", "F1 at one density", "entry compare csv page", card={"f1": "F1 at one density"}),
+    Metric("lookup_f1_cut", "look-up F1 at one density", "entry"),
     Metric("balanced_accuracy_cut", "balanced accuracy at one density", "entry compare csv"),
     Metric("over_weak_cut", "strong against weak firings", "entry"),
     Metric(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import PurePath
 from typing import Any
 
 import jinja2
@@ -18,36 +16,39 @@ from autointerp.board import charts
 from autointerp.board.columns import chances_of, dead_share, marks_of, measures_of
 from autointerp.board.metrics import bounds_of
 from autointerp.board.standing import Section
-from autointerp.safe_text import safe_text, without_keys_in_use
+from autointerp.safe_text import safe_text, without_folders, without_keys_in_use
 
-__all__ = ["embed_json", "render_board_page", "render_page"]
+__all__ = ["BROWSER", "asset", "embed_json", "fill", "render_board_page", "render_page"]
 
-_LOCAL = re.compile(r"(\w+:)?((?:~|\.{1,2})?/(?!/).+)")
+
+BROWSER = ("parts.js", "source.js", "marks.js", "windows.js", "card.js", "browser.js")
+"""Scripts of the feature browser, in the order in which they are run."""
 
 
 def render_board_page(sections: Sequence[Section], caveats: Sequence[str], *, title: str = "Leaderboard") -> str:
-    return render_page("board.html.j2", script=None, title=title, sections=sections, caveats=caveats)
+    return render_page("board.html.j2", title=title, sections=sections, caveats=caveats)
 
 
-def render_page(template: str, *, script: str | None, **values: Any) -> str:
-    """A filled template of this package, with the script file `script` inlined, if any."""
-    style_text = _asset("page.css")
-    script_text = _asset(script) if script else ""
+def render_page(template: str, *, scripts: Sequence[str] = (), **values: Any) -> str:
+    """A filled template of this package in one file, with the script files inlined as one."""
+    style_text = asset("page.css")
+    script_text = "".join(map(asset, scripts))
     policy = "; ".join(
         [
             "default-src 'none'",
             f"style-src '{_sha256(style_text)}'",
-            f"script-src '{_sha256(script_text)}'" if script else "script-src 'none'",
+            f"script-src '{_sha256(script_text)}'" if scripts else "script-src 'none'",
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         ]
     )
-    return (
-        _environment()
-        .get_template(template)
-        .render(policy=policy, style=Markup(style_text), script=Markup(script_text), charts=charts, **values)
-    )
+    return fill(template, policy=policy, style=Markup(style_text), script=Markup(script_text), **values)
+
+
+def fill(template: str, **values: Any) -> str:
+    """A filled template of this package."""
+    return _environment().get_template(template).render(charts=charts, **values)
 
 
 def embed_json(value: Any) -> Markup:
@@ -70,7 +71,8 @@ def _has_surrogate(text: str) -> bool:
     return False
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a template, style or script of this package."""
     return (resources.files("autointerp.board") / "templates" / name).read_text(encoding="utf-8")
 
 
@@ -80,7 +82,7 @@ def _sha256(text: str) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
+        loader=jinja2.FunctionLoader(asset),
         autoescape=True,
         finalize=_safe,
         undefined=jinja2.StrictUndefined,
@@ -88,7 +90,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"figure": _figure, "signed": _signed, "interval": _interval, "spell": _spell}
-    environment.filters["without_folders"] = _without_folders
+    environment.filters["without_folders"] = without_folders
     environment.filters |= {
         "chances": chances_of,
         "dead": dead_share,
@@ -114,14 +116,6 @@ def _signed(value: float | None, digits: int = 3) -> str:
 def _interval(interval: Mapping[str, float], *, is_signed: bool = False) -> str:
     form = _signed if is_signed else _figure
     return f"{form(interval['lo'], 2)} to {form(interval['hi'], 2)}"
-
-
-def _without_folders(text: str) -> str:
-    """Paths of this machine cut to their last name, as pages are shown to others."""
-    return ", ".join(
-        f"{local[1] or ''}{PurePath(local[2]).name}" if (local := _LOCAL.fullmatch(part)) else part
-        for part in text.split(", ")
-    )
 
 
 def _spell(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,16 +11,16 @@ from typing import Any
 import pandas as pd
 
 from autointerp.board import charts
-from autointerp.board.borrowed import Borrowed
+from autointerp.board.browser_data import Shelf, catalog, findings_of, group_of, headings_of, shelf_files
 from autointerp.board.caveats import caveats
 from autointerp.board.columns import marks_of, origin_of
 from autointerp.board.density_chart import draw_density
-from autointerp.board.feature_data import card_columns, feature_card, windows_per_feature
-from autointerp.board.metrics import CUT, bounds_of, title_of
-from autointerp.board.page import embed_json, render_page
+from autointerp.board.feature_data import windows_per_feature
+from autointerp.board.metrics import CUT, bounds_of
+from autointerp.board.page import BROWSER, embed_json, render_page
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.quality_file import DENSITY_DECADES
-from autointerp.board.scores import ScoreGroup, group_verdicts, index_explanations, iter_rows
+from autointerp.board.scores import ScoreGroup, iter_rows
 from autointerp.board.standing import Section, build_sections
 from autointerp.config.dictionary_name import entry_of
 from autointerp.records.evidence import Evidence
@@ -28,9 +29,7 @@ from autointerp.runs.layout import write_text
 
 __all__ = ["render_report", "write_report"]
 
-WINDOW_BUDGET = 16_000  # windows in one page, about 0.4 kB each
-
-_FEATURES_PER_CHUNK = 20
+WINDOW_BUDGET = 16_000  # windows in one page, about 0.5 kB each
 
 
 def render_report(
@@ -49,28 +48,21 @@ def render_report(
     """
     sections = build_sections([summary])
     ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
-    rows = {(row["dictionary"], row["feature"], _group(row)): row for row in iter_rows(scores)}
-    groups = sorted({group for _, _, group in rows})
+    rows = {(row["dictionary"], row["feature"], group_of(row)): row for row in iter_rows(scores)}
+    headings = headings_of(rows.values())
+    files: dict[str, Any] = {}
+    shelves: list[Shelf] = []
     n_windows = windows_per_feature(len(ordered), budget=window_budget)
-    answers = group_verdicts(verdicts)
-    lent = Borrowed(ordered)
-    cards = []
-    for evidence in ordered:
-        key = (evidence.dictionary, evidence.feature)
-        asked = {group: answers.get((*key, group), ()) for group in groups}
-        cards.append(
-            feature_card(
-                evidence,
-                asked,
-                {group: rows[*key, group] for group in groups if (*key, group) in rows},
-                groups=groups,
-                borrowed={w: window for said in asked.values() for w, window in lent.find(said).items()},
-                n_windows=n_windows,
-            )
-        )
+    n_seen = max(2, n_windows // 4)
+    found = findings_of(ordered, rows, explanations=explanations, verdicts=verdicts)
+    for name, own in groupby(found, key=lambda each: each[0].dictionary):
+        shelves.append(Shelf(len(shelves), "", name))
+        numbers = {group: number for number, group in enumerate(headings)}
+        files |= shelf_files(shelves[-1], own, groups=numbers, n_judged=n_windows - n_seen, n_seen=n_seen)
+    cards = [card for name, page in files.items() if name.rpartition("/")[2].isdecimal() for card in page]
     return render_page(
         "report.html.j2",
-        script="report.js",
+        scripts=BROWSER,
         title=summary["run"],
         about=summary.get("about") or {},
         sections=sections,
@@ -85,64 +77,13 @@ def render_report(
         n_windows=n_windows,
         has_hard=any(window["apart"] for card in cards for window in card["judged"]),
         is_capped=any(len(c["judged"]) < c["nJudged"] or len(c["seen"]) < c["nSeen"] for c in cards),
-        index=embed_json(_index(ordered, index_explanations(explanations), cards, _metrics(groups, rows))),
-        chunks=[embed_json(cards[i : i + _FEATURES_PER_CHUNK]) for i in range(0, len(cards), _FEATURES_PER_CHUNK)],
+        files={"catalog": embed_json(catalog(shelves, headings))} | {k: embed_json(v) for k, v in files.items()},
     )
 
 
 def write_report(path: Path, page: str) -> None:
     """Write the page atomically. Raises ArtefactError if that fails."""
     write_text(path, page)
-
-
-def _index(
-    evidences: Sequence[Evidence],
-    explanations: Mapping[tuple[str, int, str], Explanation],
-    cards: Sequence[Mapping[str, Any]],
-    metrics: Mapping[ScoreGroup, str],
-) -> dict[str, Any]:
-    features, groups = [], list(metrics)
-    for evidence, card in zip(evidences, cards, strict=True):
-        told = [explanations.get((evidence.dictionary, evidence.feature, group.explainer)) for group in groups]
-        failures = [explanation.failure if explanation else None for explanation in told]
-        texts = [(explanation.text if explanation else None) or "" for explanation in told]
-        figures = [score.get("score") for score in card["scores"]]
-        reasons = [score["unscored"] for score in card["scores"]]
-        features.append([evidence.dictionary, evidence.feature, evidence.density, texts, failures, figures, reasons])
-    return {
-        "perChunk": _FEATURES_PER_CHUNK,
-        "groups": _group_names(groups),
-        "apart": [metric != "accuracy" for metric in metrics.values()],  # of a trial the kind is the intruder's
-        "heads": [title_of(metric) for metric in metrics.values()],
-        "columns": [card_columns(metric) for metric in metrics.values()],
-        "features": features,
-    }
-
-
-def _metrics(
-    groups: Sequence[ScoreGroup], rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
-) -> dict[ScoreGroup, str]:
-    known = {group: row["metric"] for (_, _, group), row in rows.items()}
-    return {group: known.get(group) or "f1" for group in groups}
-
-
-def _group_names(groups: Sequence[ScoreGroup]) -> list[str]:
-    """Scorer names, with explainer, judge and prompt if needed to tell groups apart."""
-    scorers = [group.scorer for group in groups]
-    pairs = [(group.scorer, group.explainer) for group in groups]
-    names = []
-    for group, pair in zip(groups, pairs, strict=True):
-        if scorers.count(group.scorer) == 1:
-            names.append(group.scorer)
-        elif pairs.count(pair) == 1:
-            names.append(f"{group.scorer} of {group.explainer}")
-        else:
-            names.append(f"{group.scorer} of {group.explainer} ({group.judge}, {group.prompt_hash[:8]})")
-    return names
-
-
-def _group(row: Mapping[str, Any]) -> ScoreGroup:
-    return ScoreGroup(row["explainer"], row["scorer"], row["judge"], row["prompt_hash"])
 
 
 def _distributions(
@@ -152,7 +93,7 @@ def _distributions(
     for (dictionary, _, group), row in rows.items():
         if (score := row[_ranked_by(section)]) is not None:
             values.setdefault((entry_of(dictionary), group), []).append(score)
-    samples = [values.get((s.entry["dictionary"], _group(s.entry)), []) for s in section.standings]
+    samples = [values.get((s.entry["dictionary"], group_of(s.entry)), []) for s in section.standings]
     bounds = bounds_of(section.metric)
     peak = charts.peak_share(samples, bounds=bounds)
     drawn = []

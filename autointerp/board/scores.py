@@ -86,8 +86,9 @@ def own_groups(
 
 
 def iter_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The rows as plain values, None for NaN."""
-    yield from pa.Table.from_pandas(scores, schema=SCORE_SCHEMA, preserve_index=False).to_pylist()
+    """The rows as plain values, None for NaN and for metrics that a table of an earlier version lacks."""
+    whole = scores.reindex(columns=SCORE_SCHEMA.names)
+    yield from pa.Table.from_pandas(whole, schema=SCORE_SCHEMA, preserve_index=False).to_pylist()
 
 
 def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, int, str], Explanation]:

@@ -111,12 +111,15 @@ class Section:
         return (self.entries[0].get("protocol") or {}).get(FOREIGN) if self.standings else None
 
 
-def build_sections(summaries: Sequence[Mapping[str, Any]], *, is_together: bool = False) -> list[Section]:
+def build_sections(
+    summaries: Sequence[Mapping[str, Any]], *, is_together: bool = False, is_several: bool = False
+) -> list[Section]:
     """The sections of all summaries.
 
     `is_together` ranks all entries of a metric together and notes the differences, except other tools' results.
+    `is_several` puts the run's name before labels, as is done for several runs.
     """
-    several = len({summary["run"] for summary in summaries}) > 1
+    several = is_several or len({summary["run"] for summary in summaries}) > 1
     groups: dict[tuple[str, ...], list[Standing]] = {}
     protocols: dict[tuple[str, ...], dict[str, str]] = {}
     for summary in summaries:

@@ -1,4 +1,4 @@
-"""Commands that show runs: leaderboard, compare, report, serve."""
+"""Commands that show runs: leaderboard, compare, report, site, serve."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
 from autointerp.safe_text import safe_tree
+from autointerp.site.building import build_site
+from autointerp.site.gathering import gather_runs
 
 __all__ = ["echo_leaderboard", "register"]
 
@@ -36,12 +38,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (leaderboard, compare, report, serve):
+    for command in (leaderboard, compare, report, site, serve):
         app.command(command.__name__)(command)
 
 
 def leaderboard(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Directories of runs.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs.")],
     format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
     is_together: Annotated[
         bool, typer.Option("--together", help="Rank what is not comparable, too, and say what differs.")
@@ -56,7 +58,9 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Rank the entries of one or several runs, every score with its interval and its chance line."""
-    summaries = [Run(run).summary for run in runs] + [read_foreign(spec) for spec in foreign or []]
+    gathered = gather_runs(runs)
+    named = [run.summary | ({"run": label} if len(gathered) > 1 else {}) for label, run in gathered.items()]
+    summaries = named + [read_foreign(spec) for spec in foreign or []]
     if pareto:
         echo(render_pareto(build_sections(summaries, is_together=is_together)))
         return
@@ -145,6 +149,16 @@ def report(run: RunPath) -> None:
     layout = RunLayout(run)
     pipeline.run(load_run_config(layout), out=run, first="report", progress=TerminalProgress())
     echo(layout.report)
+
+
+def site(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the site; an earlier site in it is replaced.")],
+    title: Annotated[str, typer.Option(help="Heading of the site.")] = "Leaderboard",
+) -> None:
+    """Write the board of runs and every feature of them as a folder that opens from disk and can be hosted anywhere."""
+    build_site(gather_runs(runs), out, title=title, progress=TerminalProgress())
+    echo(out / "index.html")
 
 
 def serve(run: RunPath, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:

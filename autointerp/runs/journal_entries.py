@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Asked", "Attempt", "Work"]
+__all__ = ["Answered", "Asked", "Attempt", "Work"]
 
 
 @dataclass(slots=True)
@@ -86,3 +86,20 @@ class Asked:
     windows: tuple[str, ...] = ()
     verdicts: tuple[tuple[str, str, bool, str, float | None], ...] = ()
     explanation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply about one feature, with the ids of the windows asked about; `scorer` is empty where it explains."""
+
+    explainer: str
+    scorer: str
+    control: str | None
+    windows: tuple[str, ...]
+    key: str
+    model: str
+    text: str
+    finish: str
+    input_tokens: int
+    output_tokens: int
+    usd: float | None

@@ -89,18 +89,20 @@ class JournalReader:
             for dictionary, explainer, scorer, n_unpriced, usd in self._read(_COSTS)
         }
 
-    def load_explanations(self) -> list[Explanation]:
-        """Ordered by dictionary and feature."""
-        query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations ORDER BY 1, 2, 3, 4, 5"
-        return [Explanation(*row) for row in self._read(query)]
+    def load_explanations(self, dictionary: str | None = None) -> list[Explanation]:
+        """Of one dictionary, or of all, ordered by dictionary and feature."""
+        where, names = _only(dictionary)
+        query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations {where} ORDER BY 1, 2, 3, 4, 5"
+        return [Explanation(*row) for row in self._read(query, names)]
 
-    def load_verdicts(self) -> list[Verdict]:
-        """Ordered by dictionary, feature, explainer, scorer and control."""
+    def load_verdicts(self, dictionary: str | None = None) -> list[Verdict]:
+        """Of one dictionary, or of all, ordered by dictionary, feature, explainer, scorer and control."""
+        where, names = _only(dictionary)
         query = (
-            f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts "
+            f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts {where} "
             "ORDER BY dictionary, feature, explainer, scorer, judge, prompt_hash, control, window"
         )
-        return [_read_verdict(row) for row in self._read(query)]
+        return [_read_verdict(row) for row in self._read(query, names)]
 
     def load_prompts(self) -> list[tuple[str, str, str, str]]:
         """Distinct (`explainer` or `scorer`, name, judge, prompt hash)."""
@@ -159,6 +161,10 @@ class JournalReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _only(dictionary: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if dictionary is None else ("WHERE dictionary = ?", (dictionary,))
 
 
 def _read_verdict(row: Sequence[Any]) -> Verdict:

@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from autointerp.runs.journal import open_reader
-from autointerp.runs.journal_entries import Asked, Attempt, Work
+from autointerp.runs.journal_entries import Answered, Asked, Attempt, Work
 from autointerp.runs.journal_sources import JournalSources
 
 __all__ = ["JournalView", "open_view"]
@@ -155,6 +156,26 @@ class JournalView(JournalSources):
                     seen.add((*whom, key))
                     yield asked
 
+    def iter_answered(self, dictionary: str) -> Iterator[tuple[int, list[Answered]]]:
+        """Each feature of a dictionary with its replies, in the order in which they came; features ascend within one
+        journal.
+        """
+        query = (
+            "SELECT feature, explainer, scorer, control, windows, questions.key, model, text, finish, input_tokens, "
+            "output_tokens, usd FROM source.questions JOIN source.replies USING (key) WHERE dictionary = ? "
+            "ORDER BY feature, at"
+        )
+        for _ in self.each():
+            rows = self.connection.execute(query, (dictionary,))
+            for feature, group in groupby(rows, key=lambda row: row[0]):
+                yield (
+                    feature,
+                    [
+                        Answered(a, b, control or None, tuple(json.loads(w)), *rest)
+                        for _, a, b, control, w, *rest in group
+                    ],
+                )
+
     def find_key(self, prefix: str) -> list[Asked]:
         """Requests with a key prefix, one per question; at most ten keys."""
         by_question: dict[tuple[Any, ...], Asked] = {}
@@ -274,6 +295,10 @@ def open_view(paths: Sequence[Path]) -> JournalView:
     for path in present:
         open_reader(path).close()
     return JournalView(present)
+
+
+def _answered(explainer: str, scorer: str, control: str, windows: str, *rest: Any) -> Answered:
+    return Answered(explainer, scorer, control or None, tuple(json.loads(windows)), *rest)
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:

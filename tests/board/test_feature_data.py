@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
-from autointerp.board.feature_data import feature_card, windows_per_feature
+from autointerp.board.feature_data import Findings, feature_card, windows_per_feature
 from autointerp.board.scores import ScoreGroup, group_verdicts
 from autointerp.records.window import ACTIVATING, Kind
 from tests.board.synthetic import Run, make_run
@@ -14,7 +14,7 @@ GROUP = ScoreGroup("windows", "detection", "scripted", "s-detection")
 def card(run: Run, n_windows: int) -> dict:
     (evidence,) = run.evidences
     verdicts = group_verdicts(run.verdicts)[evidence.dictionary, evidence.feature, GROUP]
-    return feature_card(evidence, {GROUP: verdicts}, {}, groups=[GROUP], borrowed={}, n_windows=n_windows)
+    return feature_card(evidence, Findings({GROUP: verdicts}, {}), groups={GROUP: 0}, n_judged=n_windows - 2, n_seen=2)
 
 
 def test_budget_is_shared_and_never_below_the_least():
@@ -42,15 +42,15 @@ def test_no_kind_of_window_is_left_off_the_page():
         window = replace(silent, id=f"as {kind}", document=f"as {kind}", kind=kind)
         asked = replace(evidence, windows=(*evidence.windows, window))
         verdict = replace(run.verdicts[0], window=window.id, kind=kind, is_firing=kind in ACTIVATING, control=None)
-        found = feature_card(asked, {GROUP: (verdict,)}, {}, groups=[GROUP], borrowed={}, n_windows=10)
+        found = feature_card(asked, Findings({GROUP: (verdict,)}, {}), groups={GROUP: 0}, n_judged=8, n_seen=2)
         assert [shown["kind"] for shown in found["judged"]] == [kind]
 
 
 def test_which_windows_are_kept_does_not_depend_on_the_answers():
     right, wrong = (card(make_run({"sae": manner}, n_features=1), n_windows=10) for manner in ("oracle", "liar"))
     assert [w["doc"] for w in right["judged"]] == [w["doc"] for w in wrong["judged"]]
-    assert right["judged"][0]["answers"] == ["fires"]
-    assert wrong["judged"][0]["answers"] == ["silent"]
+    assert right["judged"][0]["answers"][0][2] == "fires"
+    assert wrong["judged"][0]["answers"][0][2] == "silent"
 
 
 def test_windows_carry_tokens_activations_and_mark():

@@ -81,8 +81,8 @@ def test_is_one_file_with_the_parts_asked_for(page_text: str):
     assert "default-src" in loads.policy
     for part in ("Leaderboard", "F1 over features", "normalised mse", "always yes", "Features"):
         assert part in page_text
-    # Index, two chunks of 20 of the 30 features, and the one script.
-    assert page_text.count("<script") == page_text.count("</script>") == 4
+    # The catalog, a page, columns, texts and metrics of each dictionary, and the one script.
+    assert page_text.count("<script") == page_text.count("</script>") == 10
 
 
 def test_how_often_features_fire_is_drawn(hostile: Run, page_text: str):
@@ -220,7 +220,7 @@ def test_lists_features_and_opens_one_with_its_windows(visit: Visit):
     assert page.locator("#card .window").count() > 10
     assert page.locator("#card .tokens .hot").count() > 5
     assert page.locator("#card .tokens .mark").count() == page.locator("#card .window").count()
-    assert page.locator("#card svg rect").count() == 12
+    assert page.locator("#card svg[aria-label='activation histogram'] rect").count() == 12
     assert page.locator("#card .right, #card .wrong").count() > 10
     assert page.url.endswith("#sae%2F7")
 
@@ -235,7 +235,7 @@ def test_hostile_text_is_shown_and_never_run(visit: Visit):
     assert "<img src=x" in shown
     # A hostile token that were markup would add one of these; a control character is spelled out.
     assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 4
+    assert page.locator("script").count() == 10
     assert "owned" not in page.title().replace(HOSTILE[0], "")
     assert "\u202e" not in shown
     assert "[202e]" in shown
@@ -260,7 +260,7 @@ def test_filters_sorts_and_searches(visit: Visit):
 
     best_first = figures()
     assert best_first == sorted(best_first, reverse=True)
-    page.select_option("#sort", "f1-up")
+    page.select_option("#way", "up")
     assert figures() == sorted(best_first)
     # The one that could not be scored stands last either way.
     assert page.locator("#list .f1").last.inner_text() == "not scored"
@@ -271,7 +271,7 @@ def test_filters_sorts_and_searches(visit: Visit):
 @pytest.mark.browser
 def test_wrong_answers_can_be_singled_out(visit: Visit):
     page = visit.page
-    page.select_option("#sort", "f1-up")
+    page.select_option("#way", "up")
     page.locator("#list .item").first.click()
     n_wrong = page.locator("#card .wrong, #card .lost").count()
     assert n_wrong > 0

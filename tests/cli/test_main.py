@@ -31,7 +31,7 @@ def failing(error: BaseException):
 def test_an_error_of_ours_is_one_line_and_its_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(board_commands, "Run", failing(error))
+    monkeypatch.setattr(board_commands, "gather_runs", failing(error))
     assert main._run(["leaderboard", "x"]) == code
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"error: {error}\n")
@@ -40,13 +40,13 @@ def test_an_error_of_ours_is_one_line_and_its_code(
 def test_square_brackets_in_a_message_are_no_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(board_commands, "Run", failing(ConfigError("[red]list[int][/red] :smile: " + "x" * 200)))
+    monkeypatch.setattr(board_commands, "gather_runs", failing(ConfigError("[red]list[int][/red] :smile: " + "x" * 200)))
     assert main._run(["leaderboard", "x"]) == 2
     assert capsys.readouterr().err == f"error: [red]list[int][/red] :smile: {'x' * 200}\n"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_commands, "Run", failing(KeyError("a bug")))
+    monkeypatch.setattr(board_commands, "gather_runs", failing(KeyError("a bug")))
     with pytest.raises(KeyError, match="a bug"):
         main._run(["leaderboard", "x"])
 
@@ -55,7 +55,7 @@ def test_a_bug_exits_with_one() -> None:
     program = (
         "from autointerp.cli import board_commands, main\n"
         "def fail(path): raise KeyError('a bug')\n"
-        "board_commands.Run = fail\n"
+        "board_commands.gather_runs = fail\n"
         "main.main(['leaderboard', 'x'])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -67,7 +67,7 @@ def test_a_bug_exits_with_one() -> None:
 def test_an_interrupted_command_says_that_it_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(board_commands, "Run", failing(KeyboardInterrupt()))
+    monkeypatch.setattr(board_commands, "gather_runs", failing(KeyboardInterrupt()))
     assert main._run(["leaderboard", "x"]) == 130
     assert "goes on from here" in capsys.readouterr().err
 

@@ -1,0 +1,152 @@
+"""A site: the board of many runs and every feature of them, one folder that opens from disk or is hosted anywhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autointerp.board.browser_data import Shelf, catalog, findings_of, group_of, headings_of, shelf_files
+from autointerp.board.caveats import caveats
+from autointerp.board.feature_data import windows_per_feature
+from autointerp.board.leaderboard import render_leaderboard
+from autointerp.board.page import BROWSER, asset, embed_json, fill
+from autointerp.board.pareto import pareto_charts
+from autointerp.board.scores import ScoreGroup, iter_rows
+from autointerp.board.standing import Section, build_sections
+from autointerp.errors import ConfigError
+from autointerp.progress import Progress
+from autointerp.run import Run
+from autointerp.runs.journal_entries import Answered
+from autointerp.runs.layout import write_text
+from autointerp.safe_text import safe_tree
+from autointerp.site.matrix import build_matrix
+from autointerp.site.picture import draw_picture
+from autointerp.site.run_facts import RunFacts, facts_of
+
+__all__ = ["build_site"]
+
+WINDOW_BUDGET = 1_000_000
+"""Windows in one site, about 0.6 kB each."""
+
+_MOST_WINDOWS = 200
+_SCRIPTS = (*BROWSER, "board.js")
+_GROUP = ["explainer", "scorer", "judge", "prompt_hash"]
+
+
+def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Progress) -> None:
+    """Write the site of runs with their labels into `out`, over an earlier site there.
+
+    Raises ConfigError where `out` holds anything else, ArtefactError for a run without its report.
+    """
+    _clear(out)
+    facts = [facts_of(label, run) for label, run in runs.items()]
+    summaries = [safe_tree({**run.summary, "run": label}) for label, run in runs.items()]
+    for name in ("page.css", *_SCRIPTS):
+        write_text(out / name, asset(name))
+    _write_features(runs, facts, out, title, progress)
+    _write_board(facts, summaries, out, title)
+
+
+def _clear(out: Path) -> None:
+    data = out / "data"
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (data / "catalog.js").is_file())):
+        raise ConfigError(f"--out {out} holds something that is no site; choose another folder")
+    shutil.rmtree(data, ignore_errors=True)
+
+
+def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any]], out: Path, title: str) -> None:
+    sections = build_sections(summaries, is_several=True)
+    kinds = {each.label: each.kinds for each in facts}
+    columns, rows = build_matrix(sections, kinds=kinds, subjects={each.label: each.subject for each in facts})
+    for format in ("csv", "json"):
+        write_text(out / f"board.{format}", render_leaderboard(summaries, format))
+    for number, each in enumerate(facts):
+        write_text(out / "data" / f"config-{number}.toml", each.config)
+    has_picture = draw_picture(sections, out / "board.png", title=title)
+    page = fill(
+        "site.html.j2",
+        title=title,
+        description=_description(sections, len(facts), len(rows)),
+        has_picture=has_picture,
+        columns=columns,
+        rows=rows,
+        sections=sections,
+        pareto=pareto_charts(sections),
+        caveats=caveats(sections),
+        facts=facts,
+        reasons=embed_json([column.reasons for column in columns]),
+    )
+    write_text(out / "index.html", page)
+
+
+def _description(sections: Sequence[Section], n_runs: int, n_entries: int) -> str:
+    asked = f"How interpretable are the features of {n_entries} dictionaries in {n_runs} runs?"
+    if not sections or (score := (first := sections[0].standings[0]).score) is None:
+        return asked
+    figure = f"{sections[0].heading} {score['mean']:.3f} ({score['lo']:.2f} to {score['hi']:.2f}, rank {first.places})"
+    return f"{asked} {sections[0].title}: highest {first.label}, {figure}."
+
+
+def _write_features(
+    runs: Mapping[str, Run], facts: Sequence[RunFacts], out: Path, title: str, progress: Progress
+) -> None:
+    tables = {label: run.scores for label, run in runs.items()}
+    headings = _headings(tables.values())
+    numbers = {group: number for number, group in enumerate(headings)}
+    shelves = [
+        Shelf(number, label, name, own.kinds.get(name.partition(".seed")[0], ""))
+        for number, (label, name, own) in enumerate(
+            (label, entry.name, own)
+            for (label, run), own in zip(runs.items(), facts, strict=True)
+            for entry in run.config.every_dictionary
+        )
+    ]
+    n_features = sum(len(table[["dictionary", "feature"]].drop_duplicates()) for table in tables.values())
+    n_windows = windows_per_feature(n_features, budget=WINDOW_BUDGET, at_least=12, at_most=_MOST_WINDOWS)
+    with progress.bar("site: features", total=n_features, unit="features") as bar:
+        done = 0
+        for shelf in shelves:
+            found = _features(runs[shelf.run], tables[shelf.run], shelf.dictionary)
+            limits = {"n_judged": n_windows - n_windows // 4, "n_seen": n_windows // 4}
+            for name, content in shelf_files(shelf, found, groups=numbers, **limits):
+                _write_data(out, name, content)
+                bar.update(min(n_features, done + shelf.n))
+            done += shelf.n
+    known = [shelf for shelf in shelves if shelf.n]
+    _write_data(out, "catalog", catalog(known, headings))
+    write_text(out / "features.html", fill("features.html.j2", title=title, scripts=BROWSER, n_features=n_features))
+
+
+def _headings(tables: Any) -> dict[ScoreGroup, str]:
+    rows = [table[[*_GROUP, "metric"]].drop_duplicates() for table in tables]
+    return headings_of(pd.concat(rows).to_dict("records")) if rows else {}
+
+
+def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[Any]:
+    """A dictionary's features with what is known about them, by number."""
+    evidences = sorted(run.evidence(dictionary), key=lambda e: e.feature)
+    rows = {
+        (dictionary, row["feature"], group_of(row)): row
+        for row in iter_rows(scores.loc[scores["dictionary"] == dictionary])
+    }
+    with run.open_journal() as journal:
+        explanations, verdicts = journal.load_explanations(dictionary), journal.load_verdicts(dictionary)
+    return findings_of(evidences, rows, explanations=explanations, verdicts=verdicts, replies=_replies(run, dictionary))
+
+
+def _replies(run: Run, dictionary: str) -> dict[tuple[str, int], list[Answered]]:
+    """By feature; a reply that the journals of several shards hold counts once."""
+    replies: dict[tuple[str, int], dict[Any, Answered]] = {}
+    with run.open_journals() as view:
+        for feature, answered in view.iter_answered(dictionary):
+            own = replies.setdefault((dictionary, feature), {})
+            own |= {(each.key, each.explainer, each.scorer, each.control): each for each in answered}
+    return {key: list(own.values()) for key, own in replies.items()}
+
+
+def _write_data(out: Path, name: str, content: Any) -> None:
+    write_text(out / "data" / f"{name}.js", f"autointerpData({embed_json(name)},{embed_json(content)})\n")
