@@ -108,7 +108,7 @@ def _put(x: Tensor, mask: Tensor, replace: Replace, *, change: list[Tensor]) -> 
 
 
 class Subject:
-    """A model under study: raw weights (nothing folded or centred) in float32, or 8 bits if placed so, never changed."""
+    """A model under study: raw weights (nothing folded or centred), float32 or placed in 8 bits, never changed."""
 
     def __init__(
         self,
