@@ -113,7 +113,7 @@ def test_what_a_finished_run_needs_no_model_for_runs(place: Path, capsys: pytest
         called = call(capsys, *words)
         assert called.code == 0, (words, called.err)
         ran.add(name)
-    assert ran == {"init", "plan", "journal", "rescore", "judges agree", "site"}
+    assert ran == {"init", "plan", "export", "journal", "rescore", "judges agree", "site"}
 
 
 @pytest.mark.full

@@ -38,7 +38,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/export/TARGET.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
-    """Write a run's results as parquet tables, or for delphi, Neuronpedia or SAEBench."""
+    """Write a run's results as parquet tables, or for delphi, Neuronpedia, SAEBench or circuit-tracer's page."""
     if to not in TARGETS:
         raise ConfigError(f"--to {to}: no such format; use one of {', '.join(TARGETS)}")
     source = Run(run)

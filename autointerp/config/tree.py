@@ -37,9 +37,12 @@ class SubjectConfig(Section):
     """Tokens of a context, BOS included."""
     batch_contexts: Positive = 32
     """Contexts per forward pass."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """Number type of the model's products; weights and the residual stream stay float32. `auto` takes bfloat16 where
-    the processor has it and at least 99.5% of a sample's firings stay the same, else float32; the log says which."""
+    the processor has it and at least 99.5% of a sample's firings stay the same, else float32; the log says which.
+    `int8` holds the linear layers in 8 bits (bitsandbytes, CUDA only)."""
+    device_map: Literal["auto"] | None = None
+    """`auto` spreads the model over all GPUs, as accelerate does; None puts it on `device`."""
     packing: Literal["concatenate", "document"] = "concatenate"
     """`concatenate` fills every context with one document after another; `document` gives each document (or piece of a
     long one) its own context, so no other text precedes it."""

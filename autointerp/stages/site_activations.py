@@ -74,7 +74,7 @@ class SiteSamples:
 def settle_dtype(bench: Workbench, points: Sequence[SitePoint], progress: Progress) -> None:
     """Give the subject the number type of `subject.dtype`, and say what bfloat16 changes at each point."""
     wanted, subject = bench.config.subject.dtype, bench.subject
-    if wanted == "float32" or (wanted == "auto" and not has_fast_bfloat16(subject.device)):
+    if wanted in ("float32", "int8") or (wanted == "auto" and not has_fast_bfloat16(subject.device)):
         return
     contexts = list(_contexts(bench, ROUNDING_TOKENS))
     readings = []

@@ -76,8 +76,8 @@ def locate_model(name: str) -> str:
     return name
 
 
-def load_model(location: str, *, name: str) -> PreTrainedModel:
-    """float32 on the CPU, in evaluation mode.
+def load_model(location: str, *, name: str, **placement: Any) -> PreTrainedModel:
+    """float32 on the CPU, in evaluation mode, unless `placement` (see `subject.placement`) says otherwise.
 
     Raises SubjectError for an unknown architecture, missing, truncated or incomplete weights.
     """
@@ -99,6 +99,7 @@ def load_model(location: str, *, name: str) -> PreTrainedModel:
                 attn_implementation="eager",
                 output_loading_info=True,
                 trust_remote_code=False,
+                **placement,
             )
     except (SafetensorError, RuntimeError, EOFError) as error:
         raise SubjectError(

@@ -17,6 +17,7 @@ from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.bridge import boot_bridge
 from autointerp.subject.loading import load_model, load_tokenizer, locate_model, pick_device
+from autointerp.subject.placement import placement_options
 from autointerp.subject.plain import PlainModel, PlainPlace
 from autointerp.subject.tokens import bos_id, plain_tokenizer, special_ids
 from autointerp.subject.twins import make_twin
@@ -58,58 +59,65 @@ def load_subject(
     tokenizer: PreTrainedTokenizerBase | None = None,
     bridge: TransformerBridge | None = None,
 ) -> Subject:
-    """The subject that `config.model` names, its weights in float32; products too unless `config.dtype` is
-    `bfloat16`. `seed` makes the random twin.
+    """The subject that `config.model` names, its weights in float32 or 8 bits; products in float32 unless
+    `config.dtype` is another. `seed` makes the random twin.
 
     `hf_model` is taken over, not copied; `bridge` is read as it is. Raises SubjectError for an unknown name, damaged
     weights, a missing tokenizer, an architecture without a bridge, a context longer than the model's, an absent site,
     layer or device.
     """
     chosen, name = pick_device(device), config.model
+    placement = placement_options(config, chosen)
+    if placement and (hf_model is not None or bridge is not None):
+        raise SubjectError(
+            "subject.dtype = 'int8' and subject.device_map are for models loaded by name; leave them out for a model "
+            "that is handed over"
+        )
     if bridge is not None:
         hf_model = bridge.original_model  # type: ignore[assignment]
     elif hf_model is None:
         location = locate_model(name)
-        hf_model = load_model(location, name=name)
+        hf_model = load_model(location, name=name, **placement)
         tokenizer = tokenizer or load_tokenizer(location, name=name)
     if hf_model is None or tokenizer is None:
         raise ValueError("a model from memory needs its tokenizer too")
     if bridge is None:
         make_twin(hf_model, config.weights, seed=seed)
-    subject = Subject(hf_model, tokenizer=tokenizer, name=name, device=chosen, bridge=bridge)
+    subject = Subject(hf_model, tokenizer=tokenizer, name=name, device=chosen, bridge=bridge, is_placed=bool(placement))
     if subject.max_positions is not None and config.context_tokens > subject.max_positions:
         raise SubjectError(
             f"subject.context_tokens = {config.context_tokens} is more than the {subject.max_positions} positions "
             f"of '{name}'; use {subject.max_positions} or fewer"
         )
     subject.check(SitePoint(config.site, config.layer))
-    if config.dtype == "bfloat16":
-        subject.dtype = torch.bfloat16
+    if config.dtype in ("bfloat16", "int8"):
+        subject.dtype = getattr(torch, config.dtype)
     return subject
 
 
-def _keep(x: Tensor, found: dict[SitePoint, Tensor], *, point: SitePoint, n_wanted: int) -> None:
+def _keep(x: Tensor, found: dict[SitePoint, Tensor], *, point: SitePoint, n_wanted: int, device: torch.device) -> None:
     """Raises _Enough at the last activation that is wanted."""
-    found[point] = x.flatten(2).float() if x.dim() > 2 else x
+    found[point] = x.flatten(2).float().to(device) if x.dim() > 2 else x
     if len(found) == n_wanted:
         raise _Enough
 
 
 def _put(x: Tensor, mask: Tensor, replace: Replace) -> Tensor:
     """What a hook returns with the rows of `mask` replaced."""
-    flat = x.flatten(2).clone()
-    flat[mask] = replace(flat[mask].float()).to(flat.dtype)
+    flat, there = x.flatten(2).clone(), mask.to(x.device)
+    # what replaces it is made on the device of the mask, the layer may lie on another
+    flat[there] = replace(flat[there].float().to(mask.device)).to(flat)
     return flat.view_as(x)
 
 
 def _add(x: Tensor, change: Change, rows: slice) -> Tensor:
     """What a hook returns with `change` added."""
     flat = x.flatten(2).float()
-    return (flat + change(flat, rows)).to(x.dtype).view_as(x)
+    return (flat + change(flat, rows).to(flat.device)).to(x.dtype).view_as(x)
 
 
 class Subject:
-    """A model under study: float32 without gradients, raw weights (nothing folded or centred), never changed."""
+    """A model under study: raw weights (nothing folded or centred), float32 or placed in 8 bits, never changed."""
 
     def __init__(
         self,
@@ -119,18 +127,23 @@ class Subject:
         name: str,
         device: torch.device,
         bridge: TransformerBridge | None = None,
+        is_placed: bool = False,
     ) -> None:
+        """`is_placed`: the model stays where and as it was loaded. `device` gives tokens and takes what is read."""
         self.name = name
         self.device = device
-        # of matrix products; bfloat16 changes values (`subject.precision`)
+        # of matrix products; bfloat16 changes values (`subject.precision`), int8 is how linear layers were loaded
         self.dtype = torch.float32
         self.max_positions: int | None = getattr(hf_model.config.get_text_config(), "max_position_embeddings", None)
         model: Any = hf_model
+        is_own = bridge is None and not is_placed
         if bridge is None:
-            model = model.to(torch.float32).to(device).eval().requires_grad_(False)
+            model = model.eval().requires_grad_(False)
+        if is_own:
+            model = model.to(torch.float32).to(device)
         self._weights = dict(model.named_parameters())
         # before the bridge takes the model's modules over
-        self._plain = PlainModel(model) if bridge is None else None
+        self._plain = PlainModel(model) if is_own else None
         self._places: dict[SitePoint, PlainPlace] = {}
         self.bridge = bridge or boot_bridge(model, tokenizer=tokenizer, name=name, device=device)
         self.vocab_size = int(self.bridge.W_U.shape[1])
@@ -167,7 +180,10 @@ class Subject:
             return f"does not exist in '{self.name}'"
         where = f"of layer {point.layer} of '{self.name}'"
         way = SITES[point.site].way
-        out = _part(self.bridge.blocks[point.layer], way[0]) if way else None
+        try:
+            out = _part(self.bridge.blocks[point.layer], way[0]) if way else None
+        except NotImplementedError:  # transformer_lens' word for weights in 8 bits
+            return f"{where} leads to the residual stream by weights in 8 bits, which have no logit effects to read"
         if way and not isinstance(out, Tensor):
             return (
                 f"{where} has no one projection to the residual stream ({way[0]}), as where experts have neurons of "
@@ -216,7 +232,8 @@ class Subject:
     ) -> dict[SitePoint, Tensor]:
         wanted = set(points)
         kept: dict[SitePoint, Tensor] = {}
-        readers = {p: lambda x, hook, p=p: _keep(x, kept, point=p, n_wanted=len(wanted)) for p in wanted}
+        n, device = len(wanted), self.device
+        readers = {p: lambda x, hook, p=p: _keep(x, kept, point=p, n_wanted=n, device=device) for p in wanted}
         # the pass ends at the last point
         with suppress(_Enough):
             self._run(tokens, readers.items(), stop=1 + max(point.layer for point in points), is_exact=is_exact)
@@ -276,7 +293,7 @@ class Subject:
                 for hook in self._edited(point, lambda x, change=change, rows=rows: _add(x, change, rows))
             ]
             logits = self._run(tokens[rows], hooks, has_gradient=has_gradient)
-            parts.append(logits[torch.arange(len(logits)), last[rows].to(logits.device)].float())
+            parts.append(logits[torch.arange(len(logits)), last[rows].to(logits.device)].float().to(self.device))
         return torch.cat(parts)
 
     def logit_effects(self, point: SitePoint, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocab"]:
@@ -292,7 +309,7 @@ class Subject:
                 directions.to(self.device, torch.float32),
                 out=self._out_projection(point),
                 norm=self._final_norm,
-                unembedding=self.bridge.W_U.float(),
+                unembedding=self.bridge.W_U.float().to(self.device),
             )
 
     def content_hash(self) -> str:
@@ -316,7 +333,7 @@ class Subject:
         if not way:
             return None
         projection, *norms = (_part(self.bridge.blocks[point.layer], name) for name in way)
-        out = projection.flatten(0, -2).float()
+        out = projection.flatten(0, -2).float().to(self.device)
         for norm in norms:
             if norm is not None:
                 out = LinearNorm.measure(norm, d_model=out.shape[-1], device=self.device)(out)
@@ -337,14 +354,14 @@ class Subject:
         return [(point, edit_and_keep), (SitePoint(skip, point.layer), lambda x, hook: x + change.pop())]
 
     def _splices(self, mask: Tensor, point: SitePoint, replace: Replace) -> list[Hook]:
-        return self._edited(point, lambda x: _put(x, mask.to(x.device), replace))
+        return self._edited(point, lambda x: _put(x, mask, replace))
 
     def _carries(self, mask: Tensor, read: SitePoint, point: SitePoint, replace: Replace) -> list[Hook]:
         """Splices of `replace` of what stands at `read`."""
         seen: list[Tensor] = []
 
         def keep(x: Tensor, hook: Any) -> None:
-            seen.append(x.flatten(2)[mask].float())
+            seen.append(x.flatten(2)[mask.to(x.device)].float().to(mask.device))
 
         return [(read, keep), *self._splices(mask, point, lambda _: replace(seen.pop()))]
 
@@ -352,7 +369,7 @@ class Subject:
         n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
         parts = []
         for rows, part in zip(tokens.split(n_rows), mask.split(n_rows), strict=True):
-            logits = self._run(rows, hooks(part)).float()
+            logits = self._run(rows, hooks(part)).float().to(self.device)
             # Flat, so that classes lie side by side; the last place of a row has no target, and its loss is dropped.
             targets = rows.roll(-1, dims=1).flatten().to(self.device)
             # In parts, so that their logarithms are no second copy of all logits.

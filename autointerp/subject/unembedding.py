@@ -40,7 +40,7 @@ class LinearNorm:
         def odd(x: Tensor) -> Tensor:
             x = PROBE_SCALE * x.view(1, 1, -1)
             # a norm is odd in its input but for its bias, so this is gain * x / scale(x)
-            return (norm(x) - norm(-x)).flatten().float() / 2
+            return (norm(x) - norm(-x)).flatten().float().to(device) / 2
 
         # a shift by a constant vanishes under LayerNorm and halves the response under RMSNorm
         centres = bool(torch.allclose(odd(signs), odd(signs + shift), rtol=1e-3, atol=1e-5))

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from autointerp.board.entries import build_entries
+from autointerp.board.foreign.circuit_tracer import _example, cantor_index
 from autointerp.board.foreign.reading import read_foreign
 from autointerp.board.foreign.run_records import RunRecords
 from autointerp.board.foreign.writing import WRITERS, write_delphi, write_saebench
@@ -22,6 +26,7 @@ from autointerp.board.standing import build_sections
 from autointerp.board.summary import build_summary, read_summary, write_summary
 from autointerp.errors import ArtefactError, ConfigError, InputError
 from autointerp.explain.explanation_files import read_explanation_file
+from autointerp.records.window import Window
 from tests.board.synthetic import Run, make_run
 
 
@@ -197,6 +202,70 @@ def test_neuronpedia_lines_hold_every_feature_with_its_explanation_and_score(run
     scores = build_scores(run.evidences, run.explanations, run.verdicts)
     own = scores[(scores["dictionary"] == "sae") & (scores["feature"] == 7)]["balanced_accuracy"].item()
     assert told[1]["scores"][0]["value"] == pytest.approx(own)
+
+
+def _as_the_page_reads(folder: Path, layer: int, feature: int) -> dict[str, Any]:
+    """circuit-tracer's loadFeatureFromBinary, and getFile for a `bin`: bytes from one offset to the next, both ends."""
+    entry = json.loads(gzip.decompress((folder / "index.json.gz").read_bytes()))[layer]
+    start, end = entry["offsets"][feature], entry["offsets"][feature + 1]
+    content = (folder / entry["filename"]).read_bytes()[start : end + 1]
+    size = content[0] | content[1] << 8 | content[2] << 16 | content[3] << 24
+    return json.loads(zlib.decompress(content[4 : 4 + size]))
+
+
+def _unpaired(z: int) -> tuple[int, int]:
+    """circuit-tracer's cantorUnpair."""
+    w = (math.isqrt(8 * z + 1) - 1) // 2
+    y = z - (w * w + w) // 2
+    return w - y, y
+
+
+def test_features_for_circuit_tracer_are_read_as_its_page_reads_them(run: Run, tmp_path: Path) -> None:
+    evidences = [replace(e, site="mlp_in.3") for e in records(run).evidences]
+    layers = {e.dictionary: 3 for e in evidences}
+    assert len(layers) == 2
+    written = WRITERS["circuit_tracer"](replace(records(run), evidences=evidences), tmp_path)
+    assert {path.parent.name for path in written} == set(layers)
+    for evidence in evidences:
+        folder, layer = tmp_path / evidence.dictionary, layers[evidence.dictionary]
+        found = _as_the_page_reads(folder, layer, evidence.feature)
+        index = cantor_index(layer, evidence.feature)
+        assert _unpaired(index) == (layer, evidence.feature)
+        assert json.loads((folder / f"{index}.json").read_text()) == found
+        assert (found["act_min"], found["act_max"]) == (evidence.rule.threshold, evidence.max_activation)
+        assert found["activation_frequency"] == evidence.density
+        assert found["top_logits"] == [effect.text for effect in evidence.top_logits[:10]]
+        headings = [heading["quantile_name"] for heading in found["examples_quantiles"]]
+        assert headings[0] == "Top" and headings[1:] == sorted(headings[1:], reverse=True)
+        for heading in found["examples_quantiles"]:
+            for example in heading["examples"]:
+                acts = example["tokens_acts_list"]
+                assert len(acts) == len(example["tokens"]) and acts[example["train_token_ind"]] == max(acts) > 0
+    # dictionaries of different layers are one set of transcoders
+    apart = [replace(e, site=f"mlp_in.{sorted(layers).index(e.dictionary)}") for e in evidences]
+    WRITERS["circuit_tracer"](replace(records(run), evidences=apart), tmp_path / "set")
+    index = json.loads(gzip.decompress((tmp_path / "set/index.json.gz").read_bytes()))
+    assert [entry["filename"] for entry in index] == [f"layer_{i}.bin" for i in range(len(layers))]
+    with pytest.raises(InputError, match="names no layer"):
+        WRITERS["circuit_tracer"](replace(records(run), evidences=[replace(evidences[0], site="imported")]), tmp_path)
+
+
+def test_bytes_of_one_character_are_written_as_circuit_tracer_joins_them() -> None:
+    window = Window(
+        id="a",
+        document="a",
+        offset=0,
+        role="score",
+        kind="top",
+        bin=0,
+        text="a京b",
+        token_ids=(1, 2, 3),
+        token_starts=(0, 2, 4, 5),
+        activations=(0.0, 2.0, 0.0),
+        candidate=1,
+    )
+    assert _example(window)["tokens"] == ["a\\xe4", "\\xba\\xac", "b"]
+    assert _example(window)["train_token_ind"] == 1
 
 
 def test_what_was_written_is_read_as_explanations_again(run: Run, tmp_path: Path) -> None:

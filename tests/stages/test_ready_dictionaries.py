@@ -15,6 +15,8 @@ from autointerp import pipeline, plugins
 from autointerp.config.dictionary_entry import DictionaryEntry
 from autointerp.config.loading import parse_config
 from autointerp.errors import ConfigError, PluginError, SubjectError
+from autointerp.hub import HubUnreachable
+from autointerp.pretrained import releases
 from autointerp.pretrained.releases import Release, named_releases
 from autointerp.progress import SilentProgress
 from autointerp.records.evidence_file import read_evidence
@@ -151,6 +153,11 @@ def test_a_release_is_read_from_the_hubs_cache(world: World, monkeypatch: pytest
     )
     monkeypatch.setitem(named_releases(), "tiny-saes", release)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(world.root / "hub"))
+
+    def unreachable(*_: object, **__: object) -> str:
+        raise HubUnreachable("offline mode")
+
+    monkeypatch.setattr(releases, "look_up", unreachable)
     entry = {"name": "sae", "kind": "release", "release": "tiny-saes"}
     with pytest.raises(SubjectError, match=r"dictionaries.sae: some/saes is not in this machine's cache"):
         world.train(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import Window
 
-__all__ = ["FeatureAnswers", "RunRecords", "gather"]
+__all__ = ["FeatureAnswers", "RunRecords", "gather", "safe_name"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 # Measures with a yes or no per window, the only ones other formats have.
 WINDOW_MEASURES = ("windows", "marks", "strata")
@@ -38,6 +41,11 @@ class FeatureAnswers:
     scorer: str
     judge: str
     answers: tuple[tuple[Verdict, Window], ...]
+
+
+def safe_name(name: str) -> str:
+    """A name as a file may have it."""
+    return _UNSAFE.sub("_", name).lstrip(".") or "_"
 
 
 def gather(records: RunRecords) -> list[FeatureAnswers]:

@@ -1,4 +1,4 @@
-"""Runs in the formats of delphi, SAEBench and Neuronpedia; each writer returns its paths.
+"""Runs in the formats of delphi, SAEBench, Neuronpedia and circuit-tracer; each writer returns its paths.
 
 Near misses, controls and predictions per token have no place there.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from autointerp.board.foreign.run_records import FeatureAnswers, RunRecords, gather
+from autointerp.board.foreign.circuit_tracer import write_circuit_tracer
+from autointerp.board.foreign.run_records import FeatureAnswers, RunRecords, gather, safe_name
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
 from autointerp.records.window import Window
@@ -22,7 +22,6 @@ from autointerp.runs.layout import write_atomically, write_text
 
 __all__ = ["WRITERS", "write_delphi", "write_neuronpedia", "write_saebench"]
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _N_ACTIVATIONS = 30
 _N_LOGITS = 10
 
@@ -38,11 +37,11 @@ def write_delphi(records: RunRecords, out: Path) -> list[Path]:
     for explanation in records.explanations:
         if explanation.text is not None:
             folder = _of_explainer(out, explanation.explainer, explainers) / "explanations"
-            name = f"{_safe(explanation.dictionary)}_latent{explanation.feature}.txt"
+            name = f"{safe_name(explanation.dictionary)}_latent{explanation.feature}.txt"
             written.append(_write_json(folder / name, explanation.text))
     for feature in gather(records):
-        folder = _of_explainer(out, feature.explainer, explainers) / "scores" / _safe(feature.scorer)
-        name = f"{_safe(feature.evidence.dictionary)}_latent{feature.evidence.feature}.txt"
+        folder = _of_explainer(out, feature.explainer, explainers) / "scores" / safe_name(feature.scorer)
+        name = f"{safe_name(feature.evidence.dictionary)}_latent{feature.evidence.feature}.txt"
         written.append(_write_json(folder / name, [_delphi_window(v, w) for v, w in feature.answers]))
     for explainer in explainers or [""]:
         config = {"explainer_model": records.explain_judge, "model": records.subject, "exported_by": "autointerp"}
@@ -103,7 +102,7 @@ def write_saebench(records: RunRecords, out: Path) -> list[Path]:
             "sae_lens_version": "",
             "sae_cfg_dict": {},
         }
-        stem = "_".join(_safe(part) for part in (dictionary, explainer, scorer))
+        stem = "_".join(safe_name(part) for part in (dictionary, explainer, scorer))
         written.append(_write_json(out / f"{stem}_eval_results.json", document))
     return written
 
@@ -151,7 +150,9 @@ def write_neuronpedia(records: RunRecords, out: Path) -> list[Path]:
             "activations": [line for e in evidences for line in _np_activations(e, records.subject)],
             "explanations": told.get(dictionary, []),
         }
-        written += [_write_lines(out / _safe(dictionary) / f"{name}.jsonl.gz", rows) for name, rows in lines.items()]
+        written += [
+            _write_lines(out / safe_name(dictionary) / f"{name}.jsonl.gz", rows) for name, rows in lines.items()
+        ]
     return written
 
 
@@ -225,6 +226,7 @@ WRITERS: Mapping[str, Callable[[RunRecords, Path], list[Path]]] = {
     "delphi": write_delphi,
     "neuronpedia": write_neuronpedia,
     "saebench": write_saebench,
+    "circuit_tracer": write_circuit_tracer,
 }
 
 
@@ -233,11 +235,7 @@ def _place(e: Evidence) -> tuple[str, int]:
 
 
 def _of_explainer(out: Path, explainer: str, explainers: Sequence[str]) -> Path:
-    return out / _safe(explainer) if len(explainers) > 1 else out
-
-
-def _safe(name: str) -> str:
-    return _UNSAFE.sub("_", name).lstrip(".") or "_"
+    return out / safe_name(explainer) if len(explainers) > 1 else out
 
 
 def _write_json(path: Path, value: Any) -> Path:
