@@ -275,13 +275,13 @@ def _causes(
         }
         for place, each in enumerate(likely)
     ]
-    agreement = float(spearmanr(estimate[likely].numpy(), effect.numpy())[0])
+    agreement: Any = spearmanr(estimate[likely].numpy(), effect.numpy())
     largest = float(effect.min() / plain.mean().clamp_min(1e-9))
     return rows, Claim(
         f"the {concept} feature has causes in features of {before}",
         "a tree of causes, by ablation",
         f"ablating one of them changes it by {largest:.0%}; attribution and ablation rank the {len(likely)} likeliest "
-        f"with Spearman {agreement:.2f}",
+        f"with Spearman {agreement.statistic:.2f}",
         "holds" if largest < -0.1 else "does not hold",
         "holds where one feature's ablation takes more than a tenth of its value; a point estimate",
     )
@@ -354,5 +354,6 @@ def _draw_editing(rows: list[dict[str, Any]]) -> Figure:
             look = {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)]}
             panel.plot([row["side_mean"]], [row["success_mean"]], linestyle="", label=row["dictionary"], **look)
         panel.set(title=concept, xlabel="side effect, KL in nats", ylabel="success, KL in nats")
+        panel.locator_params(axis="x", nbins=4)
     axes[0, 0].legend(fontsize=7)
     return figure

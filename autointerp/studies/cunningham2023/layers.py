@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autointerp.board.scores import iter_rows
 from autointerp.run import Run
@@ -69,7 +69,7 @@ def _compared(
     )
 
 
-def _row(*, point: str, dictionary: str, fragments: str, mean: Interval | None) -> dict[str, object]:
+def _row(*, point: str, dictionary: str, fragments: str, mean: Interval | None) -> dict[str, Any]:
     figures = {"mean": None, "lo": None, "hi": None, "n": 0} if mean is None else {
         "mean": round(mean.mean, 4), "lo": round(mean.lo, 4), "hi": round(mean.hi, 4), "n": mean.n
     }  # fmt: skip
