@@ -25,12 +25,12 @@ def reading_of(
     kinds = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
     number = np.repeat(np.arange(len(documents)), [len(document) for document in documents])
     ends = [np.cumsum([len(piece) for piece in document]) for document in documents]
-    end = np.concatenate(ends)
+    end = np.concatenate(ends).astype(np.int64)
     has_next = np.append(np.diff(number) == 0, False)
     return Reading(
         token=np.array([kinds[piece] for piece in pieces]),
         document=number,
-        start=end - [len(piece) for piece in pieces],
+        start=end - np.array([len(piece) for piece in pieces]),
         end=end,
         has_next=has_next,
         documents=tuple(names or (f"document {place}" for place in range(len(documents)))),

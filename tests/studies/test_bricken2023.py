@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from autointerp.errors import ConfigError
+from autointerp.progress import SilentProgress
 from autointerp.studies.bricken2023.automata import find_edges, next_rates, states, token_rates
 from autointerp.studies.bricken2023.interpretability import compare_scores
 from autointerp.studies.bricken2023.neurons import shared_passages, top_passages
+from autointerp.studies.bricken2023.options import main_entry, widths
 from autointerp.studies.bricken2023.proxies import find_features
 from autointerp.studies.bricken2023.splitting import count_specific, grow_forest
 from autointerp.studies.bricken2023.steering import concept_share
+from autointerp.studies.bricken2023.study import STUDY
 from autointerp.studies.bricken2023.universality import align, best_matches
+from autointerp.studies.paper import open_settings
 from autointerp.studies.proxy import Proxy, mark
 from autointerp.studies.reading import Reading
 from autointerp.studies.resampling import median_difference, passage_interval, passages_of, pearson
@@ -209,3 +214,15 @@ def test_the_share_of_a_concept_is_of_characters() -> None:
     (each,) = find_features(first, second, "sae", [DIGITS], seed=0).values()
     assert concept_share("ab12", each) == 0.5
     assert concept_share("", each) == 0.0
+
+
+@pytest.mark.parametrize("preset", STUDY.presets)
+def test_the_recipes_of_every_preset_are_sound(preset: str, tmp_path: Path) -> None:
+    settings = open_settings(
+        STUDY, preset=preset, recipe=None, overrides=(), folder=tmp_path, progress=SilentProgress()
+    )
+    assert len({setting.name for setting in settings}) == len(settings)
+    for setting in settings:
+        assert main_entry(setting).name == "x8"
+        assert [entry.name for entry in widths(setting.config)] == ["x1", "x2", "x4", "x8", "x16"]
+        assert setting.options.why
