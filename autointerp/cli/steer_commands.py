@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-PLACES = "all, prompt, last, generated"
+PLACE_NAMES = "all, prompt, last, generated"
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def steer(
         ),
     ] = None,
     at: Annotated[
-        str, typer.Option(help=f"Where it is held: {PLACES}, or the prompt's tokens by number, such as 0,3,-1.")
+        str, typer.Option(help=f"Where it is held: {PLACE_NAMES}, or the prompt's tokens by number, such as 0,3,-1.")
     ] = "all",
     tokens: Annotated[int, typer.Option(min=0, help="Tokens to sample.")] = 30,
     temperature: Annotated[float, typer.Option(min=0.0, help="Of sampling; 0 takes the likeliest.")] = 0.7,
@@ -105,7 +105,7 @@ def _positions(at: str) -> list[int]:
     try:
         return [int(part) for part in at.split(",")]
     except ValueError:
-        raise ConfigError(f"--at {at}: use one of {PLACES}, or whole numbers such as 0,3,-1") from None
+        raise ConfigError(f"--at {at}: use one of {PLACE_NAMES}, or whole numbers such as 0,3,-1") from None
 
 
 def _shown(steered: list[Steered], prompts: list[str], held: RunFeature, feature: str) -> str:

@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 
+from autointerp.cli.steer_commands import PLACE_NAMES
 from autointerp.interventions.prompts import Prompts
-from autointerp.interventions.steering import where
+from autointerp.interventions.steering import PLACES, where
 from autointerp.run import Run
 from tests.integration.commands import call
 from tests.integration.conftest import World
@@ -81,6 +82,7 @@ def test_a_multiple_needs_evidence(world: World, capsys: pytest.CaptureFixture[s
 
 
 def test_places_are_counted_from_the_prompts_text() -> None:
+    assert PLACE_NAMES.split(", ") == list(PLACES)
     is_text = torch.tensor([[False, True, True, True, False], [False, True, True, False, False]])
     prompts = Prompts(torch.zeros(2, 5, dtype=torch.int64), is_text)
 

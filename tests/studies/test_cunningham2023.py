@@ -91,13 +91,12 @@ def test_a_dense_coordinate_may_stand_for_a_concept_by_its_negative_side() -> No
         find_feature("basis", basis, rules, "closing parenthesis", halves, TEXT)
 
 
-def test_prompts_end_at_their_token_and_say_what_follows() -> None:
+def test_prompts_end_at_their_token() -> None:
     text = marked_text(0)
     chosen = torch.tensor([3, 25])
-    prompts, followers = text.prompts(chosen, has_first=True)
+    prompts = text.prompts(chosen, has_first=True)
     assert prompts.last.tolist() == [3, 5]
     assert prompts.tokens[0, :4].tolist() == text.contexts[0, :4].tolist()
-    assert followers.tolist() == [int(text.contexts[0, 4]), int(text.contexts[1, 6])]
     assert not bool(prompts.is_text[:, 0].any())
     assert text.has_follower().view(-1, 20)[:, -1].tolist() == [False] * 20
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +25,7 @@ from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.stats.intervals import Interval, mean_interval, paired_difference
 from autointerp.studies.claim import Claim, Verdict, gap_of, render_interval, verdict_of
 from autointerp.studies.cunningham2023.concepts import CONCEPTS, ConceptText, Found, find_feature, read_concept_text
-from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, point_of_text, with_entries
+from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, point_of_text, rivals, with_entries
 from autointerp.studies.paper import Finding, Setting
 from autointerp.subject.tokens import TokenText
 from sae_core.dictionary import Dictionary
@@ -58,13 +58,13 @@ class Case:
         point = SitePoint(config.subject.site, config.subject.layer)
         run = setting.run(f"at-{point}", last="train")
         bench = open_workbench(config)
-        names = [entry.name for entry in config.dictionaries if entry.name != "random"]
-        entries = {entry.name: entry for entry in config.dictionaries}
+        # of random directions none stands for anything
+        entries = {entry.name: entry for entry in config.dictionaries if entry.kind != "random"}
         return cls(
             bench=bench,
             point=point,
-            dictionaries={n: reopen(entries[n], run.layout, device=bench.subject.device) for n in names},
-            rules={name: FiringRules.load(run.layout.dictionary(name)) for name in names},
+            dictionaries={n: reopen(e, run.layout, device=bench.subject.device) for n, e in entries.items()},
+            rules={name: FiringRules.load(run.layout.dictionary(name)) for name in entries},
             halves=(
                 read_concept_text(bench, "explain", point, n_tokens=config.corpus.evidence_tokens // 2),
                 read_concept_text(bench, "score", point, n_tokens=config.corpus.evidence_tokens // 2),
@@ -95,9 +95,9 @@ class Case:
             found.append(places[torch.randperm(len(places), generator=draw)[:n]])
         return found[0], found[1]
 
-    def read(self, chosen: Tensor) -> tuple[ReadPrompts, Int[Tensor, " prompt"]]:
-        prompts, followers = self.halves[1].prompts(chosen, has_first=self.bench.subject.bos_id is not None)
-        return ReadPrompts(self.bench.subject, prompts, self.point), followers
+    def read(self, chosen: Int[Tensor, " prompt"]) -> ReadPrompts:
+        prompts = self.halves[1].prompts(chosen, has_first=self.bench.subject.bos_id is not None)
+        return ReadPrompts(self.bench.subject, prompts, self.point)
 
 
 class Edit(NamedTuple):
@@ -125,7 +125,7 @@ def measure_cases(setting: Setting[CunninghamOptions]) -> Finding:
         rows += [_found_row(setting, concept, each) for each in found.values()]
         claims.append(_found_claim(setting, concept, found, main))
         chosen, _ = case.places(concept, setting.options.n_contexts, seed=setting.config.seed)
-        read, _ = case.read(chosen)
+        read = case.read(chosen)
         told = _effects(case, read, case.dictionaries[main], found[main].feature, concept)
         effects += told
         raised, lowered = ([r["token"] for r in told if r["side"] == side] for side in ("raised", "lowered"))
@@ -148,7 +148,7 @@ def measure_editing(setting: Setting[CunninghamOptions]) -> Finding:
     for concept in CONCEPTS:
         found = case.find(concept)
         reads = [case.read(each) for each in case.places(concept, setting.options.n_contexts, seed=setting.config.seed)]
-        norm = float(remove(reads[0][0], case.dictionaries[main], found[main].feature).flatten(1).norm(dim=1).mean())
+        norm = float(remove(reads[0], case.dictionaries[main], found[main].feature).flatten(1).norm(dim=1).mean())
         edits = {name: _edit(case.dictionaries[name], found[name].feature, reads, norm) for name in found}
         for name, (success, side, scale) in edits.items():
             means = [
@@ -169,7 +169,7 @@ def measure_editing(setting: Setting[CunninghamOptions]) -> Finding:
                     "side_mean": round(sum(side) / len(side), 5),
                 }
             )
-        claims += [_edit_claim(setting, concept, main, name, edits) for name in edits if name not in (main, "tied")]
+        claims += [_edit_claim(setting, concept, main, name, edits) for name in rivals(setting.config) if name in edits]
     note = (
         "Each feature is ablated at the last token of the prompt. Success: the divergence (KL, nats) of the next "
         "token's distribution after tokens of the concept; side effect: the same after other tokens. The ablation of "
@@ -275,13 +275,13 @@ def _causes(
         }
         for place, each in enumerate(likely)
     ]
-    agreement = float(spearmanr(estimate[likely].numpy(), effect.numpy())[0])
+    agreement: Any = spearmanr(estimate[likely].numpy(), effect.numpy())
     largest = float(effect.min() / plain.mean().clamp_min(1e-9))
     return rows, Claim(
         f"the {concept} feature has causes in features of {before}",
         "a tree of causes, by ablation",
         f"ablating one of them changes it by {largest:.0%}; attribution and ablation rank the {len(likely)} likeliest "
-        f"with Spearman {agreement:.2f}",
+        f"with Spearman {agreement.statistic:.2f}",
         "holds" if largest < -0.1 else "does not hold",
         "holds where one feature's ablation takes more than a tenth of its value; a point estimate",
     )
@@ -299,12 +299,12 @@ def _tokens_of(case: Case, point: SitePoint, dictionary: Dictionary, feature: in
 
 
 @torch.no_grad()
-def _edit(dictionary: Dictionary, feature: int, reads: list[tuple[ReadPrompts, Tensor]], norm: float) -> Edit:
+def _edit(dictionary: Dictionary, feature: int, reads: Sequence[ReadPrompts], norm: float) -> Edit:
     """The ablation that has the mean norm `norm` after tokens of the concept."""
-    own = float(remove(reads[0][0], dictionary, feature).flatten(1).norm(dim=1).mean())
+    own = float(remove(reads[0], dictionary, feature).flatten(1).norm(dim=1).mean())
     scale = norm / own if own > 0 else 0.0
     found = []
-    for read, _ in reads:
+    for read in reads:
         edited = read.outputs(remove(read, dictionary, feature, scale=scale))
         found.append(divergence(read.outputs(), edited).cpu().tolist())
     return Edit(found[0], found[1], scale)
@@ -354,5 +354,6 @@ def _draw_editing(rows: list[dict[str, Any]]) -> Figure:
             look = {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)]}
             panel.plot([row["side_mean"]], [row["success_mean"]], linestyle="", label=row["dictionary"], **look)
         panel.set(title=concept, xlabel="side effect, KL in nats", ylabel="success, KL in nats")
+        panel.locator_params(axis="x", nbins=4)
     axes[0, 0].legend(fontsize=7)
     return figure

@@ -44,22 +44,20 @@ class ConceptText:
         wanted = [token for token in range(len(text.pieces)) if any(mark in text.display(token) for mark in marks)]
         return torch.isin(self.tokens, torch.tensor(wanted))
 
-    def prompts(self, chosen: Int[Tensor, " prompt"], *, has_first: bool) -> tuple[Prompts, Int[Tensor, " prompt"]]:
-        """The text up to and with each chosen token, at most so many tokens before it, with the tokens that follow.
+    def prompts(self, chosen: Int[Tensor, " prompt"], *, has_first: bool) -> Prompts:
+        """The text up to and with each chosen token, PROMPT_TOKENS at most.
 
         `has_first`: contexts begin with BOS, and so does each prompt.
         """
-        rows, followers = [], []
-        first = int(has_first)
+        rows, first = [], int(has_first)
         for row, place in zip(self.row[chosen].tolist(), self.place[chosen].tolist(), strict=True):
             context = self.contexts[row]
             start = max(first, place + 1 - PROMPT_TOKENS)
             rows.append(torch.cat([context[:first], context[start : place + 1]]))
-            followers.append(int(context[place + 1]))
         tokens = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         length = torch.tensor([len(row) for row in rows])[:, None]
         position = torch.arange(tokens.shape[1])[None]
-        return Prompts(tokens, (position >= first) & (position < length)), torch.tensor(followers)
+        return Prompts(tokens, (position >= first) & (position < length))
 
     def has_follower(self) -> Bool[Tensor, " n"]:
         """Whether the next token of the context is text as well."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autointerp.board.scores import iter_rows
 from autointerp.run import Run
 from autointerp.seeds import stream
 from autointerp.stats.intervals import Interval, mean_interval, two_sample_difference
 from autointerp.studies.claim import Claim, gap_of, render_interval, verdict_of
-from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, points, with_entries
+from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, points, rivals, with_entries
 from autointerp.studies.paper import Finding, Setting
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def measure_layers(setting: Setting[CunninghamOptions]) -> Finding:
                 rng = stream(setting.config.seed, "layers", str(point), name, fragments)
                 mean = means[str(point), name, fragments] = mean_interval(found, rng=rng, bounds=(-1.0, 1.0))
                 rows.append(_row(point=str(point), dictionary=name, fragments=fragments, mean=mean))
-        claims += [
-            _compared(setting, str(point), main, other, values) for other in names if other not in (main, "tied")
-        ]
+        claims += [_compared(setting, str(point), main, other, values) for other in rivals(setting.config)]
     note = (
         "Correlation of simulated and true activations over 5 top and 5 random fragments that hold a firing, Bills "
         "et al.'s protocol as the paper used it (`score.preset = cunningham2023`); a simulation that never varies "
@@ -64,14 +62,14 @@ def _compared(
     gap = gap_of(two_sample_difference(first, second, rng=rng, bounds=(-2.0, 2.0)))
     return Claim(
         f"{point}: features of the SAE are more interpretable than {other.replace('_', ' ')}",
-        "above in the early layers, by about 0.1 to 0.3",
+        "above, most in early layers",
         f"difference {render_interval(gap)}",
         verdict_of(gap, above=0.0),
         f"judge {setting.config.score.judge}, {len(first)} and {len(second)} features",
     )
 
 
-def _row(*, point: str, dictionary: str, fragments: str, mean: Interval | None) -> dict[str, object]:
+def _row(*, point: str, dictionary: str, fragments: str, mean: Interval | None) -> dict[str, Any]:
     figures = {"mean": None, "lo": None, "hi": None, "n": 0} if mean is None else {
         "mean": round(mean.mean, 4), "lo": round(mean.lo, 4), "hi": round(mean.hi, 4), "n": mean.n
     }  # fmt: skip

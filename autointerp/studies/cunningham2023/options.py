@@ -6,14 +6,14 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.dictionary_entry import FIXED_KINDS, DictionaryEntry
 from autointerp.config.section import Count, Positive
 from autointerp.config.sites import SITES, SitePoint
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.studies.paper import Setting, StudyOptions
 
-__all__ = ["CunninghamOptions", "main_entry", "points", "with_entries"]
+__all__ = ["CunninghamOptions", "main_entry", "point_of_text", "points", "rivals", "with_entries"]
 
 TaskName = Literal["ioi", "greater_than", "subject_verb"]
 
@@ -58,6 +58,11 @@ def main_entry(setting: Setting[CunninghamOptions]) -> DictionaryEntry:
             f"use one of {', '.join(known) or 'your own'}"
         )
     return known[setting.options.main]
+
+
+def rivals(config: Config) -> list[str]:
+    """The dictionaries that are not trained: what the SAE's features are held against."""
+    return [entry.name for entry in config.dictionaries if entry.kind in FIXED_KINDS]
 
 
 def point_of_text(text: str, *, key: str) -> SitePoint:

@@ -23,7 +23,7 @@ from autointerp.subject.model import Subject
 from autointerp.subject.sinks import LONG
 from sae_core.architectures.projection import ProjectionDictionary
 from sae_core.build import build_dictionary
-from sae_core.checkpoint import load_dictionary, save_dictionary
+from sae_core.checkpoint import is_own, load_dictionary, save_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.dictionary import Dictionary
 from sae_core.quality import measure_quality
@@ -51,10 +51,10 @@ def task_dictionaries(
     is_held = torch.arange(len(rows)) % HELD_OUT == 0
     train, held = rows[~is_held], rows[is_held]
     n_features = entry.n_features or 4 * train.shape[1]
-    if not folder.exists():
+    if not is_own(folder):
         batch = setting.config.train.batch_tokens
         n_batches = setting.options.n_passes * (len(train) // batch)
-        configs = DictionaryConfig(**{**entry.dictionary_settings, "n_features": n_features})
+        what = DictionaryConfig(**{**entry.dictionary_settings, "n_features": n_features})
         n_steps_between = max(1, n_batches // 8)
         training = TrainingConfig(
             **{
@@ -68,7 +68,7 @@ def task_dictionaries(
             }
         )
         batches = _batches(train, batch, setting.options.n_passes, seed=setting.config.seed)
-        trained = train_dictionaries({entry.name: (configs, training)}, batches, device=subject.device, sample=train)
+        trained = train_dictionaries({entry.name: (what, training)}, batches, device=subject.device, sample=train)
         save_dictionary(trained[entry.name].dictionary, folder)
     sae = load_dictionary(folder, device=subject.device)
     quality = measure_quality(sae, [held])
