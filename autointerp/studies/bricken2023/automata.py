@@ -177,7 +177,7 @@ def _draw(edges: Edges, found: list[NDArray[np.int64]], labels: list[str]) -> Fi
                 continue
             (x, y), (u, v) = at[source], at[target]
             if source == target:
-                panel.annotate(f"↻ {rate:.2f}", (1.35 * x, 1.35 * y), fontsize=7, ha="center", color=COLOURS[1])
+                panel.annotate(f"↻ {rate:.2f}", (x, y + 0.22), fontsize=7, ha="center", color=COLOURS[1])
                 continue
             arrow = {"arrowstyle": "->", "color": COLOURS[0], "connectionstyle": "arc3,rad=0.18", "shrinkA": 14}
             panel.annotate("", (u, v), (x, y), arrowprops=arrow | {"shrinkB": 14, "linewidth": 0.5 + 2 * rate})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from autointerp.seeds import stream
@@ -101,7 +102,7 @@ def _range(values: Mapping[str, Mapping[str, pd.Series]], name: str, seed: int) 
 def _values(scores: pd.DataFrame, dictionary: str, scorer: str, column: str) -> pd.Series:
     """Defined values by feature."""
     rows = scores[(scores["dictionary"] == dictionary) & (scores["scorer"] == scorer)]
-    return pd.Series(rows[column].to_numpy(dtype=float), index=rows["feature"].to_numpy()).dropna()
+    return pd.Series(np.asarray(rows[column], dtype=float), index=np.asarray(rows["feature"])).dropna()
 
 
 def _draw(means: Mapping[str, Mapping[str, Interval | None]]) -> Figure:
