@@ -148,6 +148,18 @@ JUDGES: dict[str, BuiltinJudge] = {
             same="yes",
         ),
     ),
+    "human": BuiltinJudge(
+        "autointerp.judges.human.judge:open_judge",
+        Abilities(
+            about="a person, who is asked yes or no about windows on a page of this machine (`serve RUN --rate NAME`)",
+            local="yes",
+            task="yes",
+            logprobs="no",
+            schema="yes",
+            same="no",
+            model="needed",
+        ),
+    ),
     "oracle": _scripted("oracle", "knows the labels", needs=("evidence",)),
     "liar": _scripted("liar", "knows the labels and inverts them", needs=("evidence",)),
     "noisy": _scripted("noisy", "knows the labels, with a stated sensitivity and specificity", needs=("evidence",)),

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import escape
 
+from autointerp.board.feature_html import feature_html
 from autointerp.board.frame import leaderboard_frame
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.score_file import read_scores
@@ -25,6 +27,7 @@ from autointerp.runs.journal_reader import JournalReader
 from autointerp.runs.journal_view import JournalView, open_view
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config, read_manifest
+from autointerp.safe_text import safe_text
 
 __all__ = ["Feature", "Run"]
 
@@ -146,6 +149,17 @@ class Run:
     def __repr__(self) -> str:
         return f"Run('{self.path}')"
 
+    def _repr_html_(self) -> str | None:
+        """The leaderboard in a notebook, where there is one."""
+        if not self.layout.summary.is_file():
+            return None
+        frame = self.leaderboard
+        shared = ", ".join(
+            f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in frame.attrs.items()
+        )
+        return f"<p>{escape(safe_text(shared))}</p>{frame.rename(index=safe_text).to_html()}"
+
     def __str__(self) -> str:
         """The leaderboard, or where the run stands while it has none."""
         if self.layout.summary.is_file():
@@ -185,6 +199,11 @@ class Feature:
         lowered = reversed(self.evidence.bottom_logits)
         rows = [(effect.text, effect.logit) for effect in (*self.evidence.top_logits, *lowered)]
         return pd.DataFrame(rows, columns=["token", "logit"])
+
+    def _repr_html_(self) -> str:
+        """The feature in a notebook."""
+        told, scores = (frame.to_dict("records") for frame in (self.explanations, self.scores))
+        return feature_html(self.evidence, told=told, scores=scores, n_windows=2 * _N_SHOWN)
 
     def __str__(self) -> str:
         own = self.evidence

@@ -64,6 +64,9 @@ LONG = (
     "tests/stages/test_sinks.py",
     "tests/integration/test_killed.py",
     "tests/integration/test_seeds.py",
+    "tests/site/test_site.py",
+    "tests/site/test_large_site.py",
+    "tests/judges/human/test_human.py",
     "tests/sae_core/training/test_loop.py",
     "tests/sae_core/training/test_resume.py",
 )

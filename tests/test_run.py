@@ -62,6 +62,14 @@ def test_the_leaderboard_is_a_frame_that_prints(run: Run) -> None:
     assert str(run).splitlines()[0].startswith("scorer detection")
 
 
+def test_a_notebook_shows_the_board_and_a_feature(run: Run) -> None:
+    board, feature = run._repr_html_(), run.feature(f"sae/{FEATURES[2]}")
+    assert board is not None
+    assert "judge pattern" in board
+    assert board.count("<tr") == 1 + len(run.leaderboard)
+    assert feature._repr_html_().count("<code>") == min(10, len(feature.windows))
+
+
 def test_a_run_is_read_and_never_written(run: Run) -> None:
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     _ = run.explanations, run.verdicts, run.leaderboard, run.feature(f"sae/{FEATURES[0]}"), str(run)

@@ -22,6 +22,7 @@ from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.standing import build_sections
 from autointerp.cli.display import TerminalProgress, echo, tell
 from autointerp.cli.page_server import serve_page
+from autointerp.cli.rating import rating_config
 from autointerp.errors import ConfigError
 from autointerp.run import Run
 from autointerp.runs.digests import require_files
@@ -161,7 +162,22 @@ def site(
     echo(out / "index.html")
 
 
-def serve(run: RunPath, port: Annotated[int, typer.Option(min=0, max=65535)] = 8000) -> None:
+def serve(
+    run: RunPath,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    rater: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="NAME", help="Let a person answer what the judge was asked, as human:NAME."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --rate: directory of the ratings' run.")] = None,
+) -> None:
     """Serve the run's page on this machine only, until interrupted."""
-    page = Run(run).page
-    serve_page(page, port=port, on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"))
+    if rater is None:
+        page = Run(run).page
+        serve_page(page, port=port, on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"))
+        return
+    folder = out or run.parent / f"{run.name}_human_{rater}"
+    config = rating_config(RunLayout(run), rater, name=folder.name, port=port)
+    echo(f"http://127.0.0.1:{port}/ (Ctrl-C stops; the same command goes on)")
+    pipeline.rescore(run, config, out=folder, progress=TerminalProgress())
+    echo(f"{folder}: compare with `autointerp judges agree {run} {folder}`")

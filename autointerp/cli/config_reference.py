@@ -24,6 +24,7 @@ from autointerp.config.own_settings import declared_settings
 from autointerp.config.tree import Config, TrainConfig
 from autointerp.judges.endpoint.embedding import EmbeddingOptions
 from autointerp.judges.endpoint.endpoint import OpenAIOptions
+from autointerp.judges.human.judge import HumanOptions
 from autointerp.judges.in_process.local import LocalOptions
 from autointerp.judges.in_process.local_embedding import LocalEmbeddingOptions
 from autointerp.judges.in_process.vllm import VllmOptions
@@ -47,6 +48,7 @@ JUDGE_OPTIONS: Mapping[str, type[BaseModel]] = {
     "local": LocalOptions,
     "embedding": EmbeddingOptions,
     "local_embedding": LocalEmbeddingOptions,
+    "human": HumanOptions,
     "oracle": KeyOptions,
     "liar": KeyOptions,
     "noisy": NoisyOptions,

@@ -40,9 +40,8 @@ def test_an_error_of_ours_is_one_line_and_its_code(
 def test_square_brackets_in_a_message_are_no_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        board_commands, "gather_runs", failing(ConfigError("[red]list[int][/red] :smile: " + "x" * 200))
-    )
+    error = ConfigError("[red]list[int][/red] :smile: " + "x" * 200)
+    monkeypatch.setattr(board_commands, "gather_runs", failing(error))
     assert main._run(["leaderboard", "x"]) == 2
     assert capsys.readouterr().err == f"error: [red]list[int][/red] :smile: {'x' * 200}\n"
 
