@@ -59,6 +59,17 @@ class ReadPrompts:
         has_gradient: bool = False,
     ) -> Float[Tensor, "prompt out"]:
         """The outputs with `shift` added where `at` is on, by default at all text."""
+        # a pass that begins at the site's layer must have the rows that were kept for it
+        n_rows = self.subject.rows_at_once(self.prompts.tokens.shape[1])
+        if len(self) > n_rows:
+            parts = torch.arange(len(self)).split(n_rows)
+            given = [[None if each is None else each[rows] for each in (shift, at)] for rows in parts]
+            return torch.cat(
+                [
+                    self.part(rows).outputs(added, at=inside, has_gradient=has_gradient)
+                    for rows, (added, inside) in zip(parts, given, strict=True)
+                ]
+            )
         changes: dict[SitePoint, Change] = {}
         if shift is not None:
             changes[self.point] = add(shift, at=self.prompts.is_text if at is None else at)

@@ -13,7 +13,7 @@ from torch import Tensor
 from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError, SubjectError
 from autointerp.progress import Bar
-from autointerp.subject.model import LOGIT_ENTRIES, Replace, Subject
+from autointerp.subject.model import Replace, Subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.upper_layers import UpperLayers
 from sae_core.jackknife import jackknife_interval
@@ -129,7 +129,7 @@ class LossSample:
     def _parts(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The contexts, so many at a time as one pass takes."""
         for context in self._contexts:
-            n_rows = max(1, LOGIT_ENTRIES // (context[0].shape[1] * self.subject.vocab_size))
+            n_rows = self.subject.rows_at_once(context[0].shape[1])
             yield from zip(*(part.split(n_rows) for part in context), strict=True)
 
     def _losses(self, tokens: Tensor, mask: Tensor, replaced: tuple[SitePoint, Replace] | None) -> Tensor:

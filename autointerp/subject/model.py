@@ -283,7 +283,7 @@ class Subject:
         for point, _ in ordered:
             self.check(point)
         last = torch.full((len(tokens),), tokens.shape[1] - 1) if at is None else at
-        n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
+        n_rows = self.rows_at_once(tokens.shape[1])
         parts = []
         for start in range(0, len(tokens), n_rows):
             rows = slice(start, start + n_rows)
@@ -295,6 +295,10 @@ class Subject:
             logits = self._run(tokens[rows], hooks, has_gradient=has_gradient)
             parts.append(logits[torch.arange(len(logits)), last[rows].to(logits.device)].float().to(self.device))
         return torch.cat(parts)
+
+    def rows_at_once(self, n_positions: int) -> int:
+        """The contexts of one pass to the logits; more are run in parts."""
+        return max(1, LOGIT_ENTRIES // (n_positions * self.vocab_size))
 
     def logit_effects(self, point: SitePoint, directions: Float[Tensor, "n d_in"]) -> Float[Tensor, "n vocab"]:
         """What each direction adds to the logits, straight through the final norm; not chunked.
@@ -366,7 +370,7 @@ class Subject:
         return [(read, keep), *self._splices(mask, point, lambda _: replace(seen.pop()))]
 
     def _loss(self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], Sequence[Hook]]) -> Tensor:
-        n_rows = max(1, LOGIT_ENTRIES // (tokens.shape[1] * self.vocab_size))
+        n_rows = self.rows_at_once(tokens.shape[1])
         parts = []
         for rows, part in zip(tokens.split(n_rows), mask.split(n_rows), strict=True):
             logits = self._run(rows, hooks(part)).float().to(self.device)

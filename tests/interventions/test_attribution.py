@@ -47,6 +47,17 @@ def test_attribution_is_the_derivative_times_the_change(family, subjects, sae, m
     torch.testing.assert_close(estimate[:, features], numeric, rtol=0.05, atol=2e-3)
 
 
+def test_prompts_in_parts_are_prompts_at_once(subjects, sae, monkeypatch) -> None:
+    """Where passes begin at the site's layer, each part enters with its own rows."""
+    read = ReadPrompts(subjects["llama"], encode_prompts(subjects["llama"], TEXTS), POINT)
+    shift = torch.randn(4, *read.x.shape, generator=torch.Generator().manual_seed(0))
+    whole = read.outputs(), read.outputs_of_each(shift, at=read.prompts.is_last)
+    monkeypatch.setattr("autointerp.subject.model.LOGIT_ENTRIES", 2 * read.x.shape[1] * subjects["llama"].vocab_size)
+    parts = read.outputs(), read.outputs_of_each(shift, at=read.prompts.is_last)
+    for first, second in zip(whole, parts, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
+
+
 def test_exact_effects_are_those_of_separate_passes(subjects, sae, monkeypatch) -> None:
     monkeypatch.setattr(reading, "ROWS_AT_ONCE", 6)
     monkeypatch.setattr(attribution, "FEATURES_AT_ONCE", 2)
