@@ -72,3 +72,14 @@ def test_a_reading_holds_the_text_and_the_codes_of_its_tokens(world: World) -> N
 def test_a_main_dictionary_that_is_not_trained_is_named(world: World, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"study.main = 'neurons': no trained dictionary of that name; use one of"):
         study(world, tmp_path / "study", "loss", main="neurons")
+
+
+@pytest.mark.full
+def test_features_are_looked_for_in_a_second_subject(world: World, tmp_path: Path) -> None:
+    """The world's subject again, at its other layer: every token is aligned, and neurons are compared."""
+    second = f"second = '{world.model}'\nsecond_layer = 0\n"
+    done = study(world, tmp_path / "study", "universality", extra=second)["universality"]
+    seeds, subjects = done.claims
+    assert seeds.verdict != "not measured"
+    assert "of neurons" in subjects.ours
+    assert "100% of the tokens end" in subjects.why
