@@ -29,7 +29,7 @@ from autointerp.runs.layout import write_text
 
 __all__ = ["render_report", "write_report"]
 
-WINDOW_BUDGET = 16_000  # windows in one page, about 0.5 kB each
+WINDOW_BUDGET = 16_000  # windows in one page, about 0.7 kB each
 
 
 def render_report(

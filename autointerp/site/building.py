@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ import pandas as pd
 
 from autointerp.board.browser_data import Shelf, catalog, findings_of, group_of, headings_of, shelf_files
 from autointerp.board.caveats import caveats
-from autointerp.board.feature_data import windows_per_feature
+from autointerp.board.feature_data import Findings, windows_per_feature
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.page import BROWSER, asset, embed_json, fill
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.scores import ScoreGroup, iter_rows
 from autointerp.board.standing import Section, build_sections
+from autointerp.config.dictionary_name import entry_of
 from autointerp.errors import ConfigError
 from autointerp.progress import Progress
+from autointerp.records.evidence import Evidence
 from autointerp.run import Run
 from autointerp.runs.journal_entries import Answered
 from autointerp.runs.layout import write_text
@@ -30,7 +32,7 @@ from autointerp.site.run_facts import RunFacts, facts_of
 __all__ = ["build_site"]
 
 WINDOW_BUDGET = 1_000_000
-"""Windows in one site, about 0.6 kB each."""
+"""Windows in one site, about 0.7 kB each."""
 
 _MOST_WINDOWS = 200
 _SCRIPTS = (*BROWSER, "board.js")
@@ -98,7 +100,7 @@ def _write_features(
     headings = _headings(tables.values())
     numbers = {group: number for number, group in enumerate(headings)}
     shelves = [
-        Shelf(number, label, name, own.kinds.get(name.partition(".seed")[0], ""))
+        Shelf(number, label, name, own.kinds.get(entry_of(name), ""))
         for number, (label, name, own) in enumerate(
             (label, entry.name, own)
             for (label, run), own in zip(runs.items(), facts, strict=True)
@@ -121,12 +123,12 @@ def _write_features(
     write_text(out / "features.html", fill("features.html.j2", title=title, scripts=BROWSER, n_features=n_features))
 
 
-def _headings(tables: Any) -> dict[ScoreGroup, str]:
-    rows = [table[[*_GROUP, "metric"]].drop_duplicates() for table in tables]
-    return headings_of(pd.concat(rows).to_dict("records")) if rows else {}
+def _headings(tables: Iterable[pd.DataFrame]) -> dict[ScoreGroup, str]:
+    rows = [row for table in tables for row in table.drop_duplicates([*_GROUP, "metric"]).to_dict("records")]
+    return headings_of({str(name): value for name, value in row.items()} for row in rows)
 
 
-def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[Any]:
+def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[tuple[Evidence, Findings]]:
     """A dictionary's features with what is known about them, by number."""
     evidences = sorted(run.evidence(dictionary), key=lambda e: e.feature)
     rows = {

@@ -51,6 +51,16 @@ def test_runs_asked_differently_are_shown_apart_and_together_when_asked(
     assert "WARNING: ranked together as asked" in together
 
 
+def test_a_run_given_twice_counts_once_and_a_folder_stands_for_its_runs(
+    run: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once = said(capsys, "leaderboard", run, "--format", "csv")
+    assert said(capsys, "leaderboard", run, run, "--format", "csv") == once
+    both = said(capsys, "leaderboard", run, other, "--format", "csv")
+    assert said(capsys, "leaderboard", run.parent, "--format", "csv") == both
+    assert {"first", "second"} == {line.partition(",")[0] for line in both.splitlines()[1:]}
+
+
 def test_compare_prints_tests_needs_and_equivalence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "compare", run, "--metric", "f1", "--margin", "0.5")
     assert "p is of permutation tests, corrected by Holm over these 2 rows" in text
