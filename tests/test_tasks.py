@@ -17,6 +17,9 @@ from autointerp.cli.config_reference import JUDGE_OPTIONS
 from autointerp.cli.main import app
 from autointerp.config.loading import load_config, parse_config, read_tree
 from autointerp.judges.options import read_options
+from autointerp.progress import SilentProgress
+from autointerp.studies.paper import open_settings
+from autointerp.studies.papers import PAPERS, open_paper
 from tests.integration.commands import arguments, call
 from tests.stages.harvested import FEATURES, make_config, make_run
 
@@ -71,8 +74,13 @@ def trees() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("words", [case for case in PASTED if "config" in parse(case.values[0])[1]])  # type: ignore[arg-type]
 def test_every_config_and_setting_is_one(words: list[str]) -> None:
-    _, parameters = parse(words)
+    command, parameters = parse(words)
     name, overrides = parameters["config"], parameters.get("overrides") or []
+    if command == "study":
+        if parameters["name"] in PAPERS:
+            given = {"folder": Path("out"), "progress": SilentProgress(), "preset": parameters["preset"]}
+            assert open_settings(open_paper(parameters["name"]), recipe=name, overrides=overrides, **given)
+        return
     config = parse_config(trees()[name], overrides) if name in trees() else load_config(name, overrides)
     for judge, options in config.judges.items():
         read_options(judge, JUDGE_OPTIONS[judge], options)  # type: ignore[type-var]
@@ -105,7 +113,7 @@ def test_what_a_finished_run_needs_no_model_for_runs(place: Path, capsys: pytest
     ran: set[str] = set()
     for words in commands(TASKS):
         name, _ = parse(words)
-        is_of_the_demo = any(word.startswith("results/runs/demo") for word in words) and name != "serve"
+        is_of_the_demo = any(word.startswith("results/runs/demo") for word in words) and name not in ("serve", "steer")
         if name in ran or (name not in ("init", "plan") and not is_of_the_demo):
             continue
         words = [f"sae/{FEATURES[0]}" if word == "sae/60" else word for word in words]
@@ -145,7 +153,8 @@ def test_the_tasks_of_a_model_run_in_a_tiny_world(place: Path, capsys: pytest.Ca
     for words in commands(TASKS):
         name, _ = parse(words)
         paths = " ".join(words)
-        if not any(own in paths for own in ("my/", "my_sae", "three", "imported")) or "oneill" in paths:
+        is_own = any(own in paths for own in ("my/", "my_sae", "three", "imported"))
+        if not is_own or "oneill" in paths or name == "study":
             continue
         words = ["cached/tokenizer" if words[at - 1] == "--tokenizer" else word for at, word in enumerate(words)]
         more = small if name == "run" else arguments("harvest.min_firing=5") if name == "evidence import" else []

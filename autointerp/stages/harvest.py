@@ -31,7 +31,7 @@ from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, iter_without_sinks
 from autointerp.subject.tokens import TokenText
 
-__all__ = ["needs_of", "run"]
+__all__ = ["needs_of", "open_dictionaries", "run"]
 
 
 def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
@@ -41,16 +41,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
     require_files(layout, *(file for entry in config.every_dictionary for file in dictionary_files(layout, entry.name)))
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
         bench = open_workbench(config, objects)
-    keep_dtype(bench, layout)
-    dictionaries = {
-        entry.name: LoadedDictionary(
-            reopen(entry, layout, device=bench.subject.device, objects=objects),
-            bench.point(entry),
-            FiringRules.load(layout.dictionary(entry.name)),
-            _longest(config, layout, entry.name),
-        )
-        for entry in config.every_dictionary
-    }
+    dictionaries = open_dictionaries(bench, layout, objects=objects)
     evidences = harvest(
         evidence_subject(bench, layout, {each.point for each in dictionaries.values()}, progress),
         dictionaries,
@@ -77,6 +68,22 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         "evidence_tokens": {"explain": bench.tokens_per_role, "score": bench.tokens_per_role},
         "n_features": {name: len(evidence) for name, evidence in evidences.items()},
         "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def open_dictionaries(
+    bench: Workbench, layout: RunLayout, *, objects: Objects | None = None
+) -> dict[str, LoadedDictionary]:
+    """The run's dictionaries as it trained them; the subject takes the number type of their training."""
+    keep_dtype(bench, layout)
+    return {
+        entry.name: LoadedDictionary(
+            reopen(entry, layout, device=bench.subject.device, objects=objects),
+            bench.point(entry),
+            FiringRules.load(layout.dictionary(entry.name)),
+            _longest(bench.config, layout, entry.name),
+        )
+        for entry in bench.config.every_dictionary
     }
 
 

@@ -82,7 +82,8 @@ def measure_losses(setting: Setting[BrickenOptions]) -> Finding:
             "narrowest to widest at equal L1; verdict: the interval of the widest lies above that of the narrowest",
         ),
     ]
-    return Finding(claims, {"loss": rows}, {"loss": _draw_losses(found)})
+    figures = {} if widest is None else {"loss": _draw_losses(found)}
+    return Finding(claims, {"loss": rows}, figures)
 
 
 def _qualities(setting: Setting[BrickenOptions]) -> dict[str, QualityRecord]:

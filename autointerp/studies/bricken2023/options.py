@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from autointerp.config.dictionary_entry import FIXED_KINDS, DictionaryEntry
+from autointerp.config.section import Count, Positive
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.studies.paper import Setting, StudyOptions
@@ -15,6 +18,16 @@ class BrickenOptions(StudyOptions):
 
     main: str | None = None
     """The dictionary in which single features are studied, the paper's A/1; by default the second widest."""
+    second: str | None = None
+    """A second subject, as `subject.model`, in which features are looked for again."""
+    second_layer: Count = 0
+    """The block of the second subject."""
+    n_prompts: Positive = 12
+    """Prompts that are gone on with while a feature is held."""
+    n_sampled: Positive = 24
+    """Tokens sampled after each."""
+    proxies: dict[str, str] = Field(default_factory=dict)
+    """Regular expressions of further concepts by name; `--proxy NAME=REGEX` sets one."""
 
 
 def widths(config: Config) -> list[DictionaryEntry]:
