@@ -232,10 +232,11 @@
   }
   const shownOf = (shelf) => shelfBox.value === "" || Number(shelfBox.value) === shelf.number;
   async function arrive() {
+    const before = open;
     const target = await follow();
     if (target && !target.shelf) shelfBox.value = String(target.number);
     await refresh();
-    if (target?.shelf) { await show(target, true); byId("features").scrollIntoView(); } else if (shown.length) await show(shown[0], false);
+    if (target?.shelf) { await show(target, true); byId("features").scrollIntoView(); } else if (shown.length && open === before) await show(shown[0], false); // the reader may have been faster
   }
   addEventListener("hashchange", arrive);
   fill();
