@@ -26,10 +26,10 @@ def write_page(
             "",
             study.about.strip(),
             "",
-            f"Made by `{command}` in {sum(each.cpu_s for each in done):,.0f} CPU seconds. Every figure has its CSV; "
-            "intervals are 95%. A verdict is given where the whole interval lies on one side of what the claim says, "
-            "else it is `undecided`. What does not hold here is a result about these subjects and sizes, with its "
-            "reason.",
+            f"Made by `{command}` in {sum(each.cpu_s for each in done):,.0f} CPU s, without what lay below `runs` "
+            "before a part began. Every figure has its CSV; intervals are 95%. A verdict is given where the whole "
+            "interval lies on one side of what the claim says, else it is `undecided`. What does not hold here is a "
+            "result about these subjects and sizes, with its reason.",
             "",
             "## Subjects",
             "",

@@ -47,7 +47,7 @@ def measure_neurons(setting: Setting[BrickenOptions]) -> Finding:
     shared = shared_passages(of_features, of_neurons)
     chance = shared_passages(of_features, of_neurons, order=rng.permutation(passage.max() + 1))
     rows = [
-        {"of": key, "feature": place, "best_r": float(r)}
+        {"of": key, "feature": place, "best_r": round(float(r), 3)}
         for key, values in best.items()
         for place, r in enumerate(values)
     ]

@@ -30,7 +30,7 @@ __all__ = ["Forest", "Level", "count_specific", "grow_forest", "measure_splittin
 LEAST_COSINE = 0.4
 """Masked cosine from which a narrow feature is taken for a parent, as in the paper."""
 LEAST_SPECIFICITY = 0.5
-MOST_DRAWN = 12
+MOST_DRAWN = 8
 """Children of one feature that are drawn."""
 
 
@@ -133,7 +133,7 @@ def _listed(forest: Forest) -> list[Row]:
             "dictionary": after.dictionary,
             "feature": int(feature),
             "parent": int(before.features[parent]) if parent >= 0 else None,
-            "masked_cosine": float(similarity),
+            "masked_cosine": round(float(similarity), 3),
         }
         for before, after in pairwise(forest)
         for feature, parent, similarity in zip(after.features, after.parent, after.similarity, strict=True)

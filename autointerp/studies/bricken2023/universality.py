@@ -51,7 +51,7 @@ def measure_universality(setting: Setting[BrickenOptions]) -> Finding:
             found["neurons, another subject"] = best_matches(own.neurons[places], other.neurons[theirs], rng=rng)
         claims.append(_of_subjects(found, len(places) / own.n_tokens, second, rng))
     rows = [
-        {"what": what, "feature": place, "best_r": float(r), "permuted": float(c)}
+        {"what": what, "feature": place, "best_r": round(float(r), 3), "permuted": round(float(c), 3)}
         for what, (best, control) in found.items()
         for place, (r, c) in enumerate(zip(best, control, strict=True))
     ]
