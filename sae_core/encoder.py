@@ -168,7 +168,7 @@ class EncoderDictionary(TrainableDictionary):
         hidden = self.hidden(x)
         centre = torch.zeros_like(hidden[0]) if self.is_hidden_centred else hidden.mean(dim=0)
         offsets = hidden[rows] - centre
-        encoder = functional.normalize(offsets, dim=1) * live_norm * norm_frac
+        encoder = functional.normalize(offsets, dim=1) * self.revived_norm(live_norm * norm_frac)
         self.W_dec[features] = functional.normalize(x[rows] - self.b_dec, dim=1)
         self.W_enc[features] = encoder
         level, height = encoder @ centre, (encoder * offsets).sum(dim=1)
@@ -176,6 +176,10 @@ class EncoderDictionary(TrainableDictionary):
             # Not above the middle between the centre and the chosen row, so that it fires there.
             level = torch.minimum(_levels(hidden, encoder, density=self.config.start_density), level + height / 2)
         self.revive_rule(features, level=level, height=height)
+
+    def revived_norm(self, norm: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The norm of a revived encoder row, where `norm` is the share of the live rows' that is asked for."""
+        return norm
 
     def revive_rule(
         self,

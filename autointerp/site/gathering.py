@@ -9,6 +9,7 @@ from pathlib import Path
 from autointerp.errors import ConfigError
 from autointerp.run import Run
 from autointerp.safe_text import safe_line
+from autointerp.small_files import read_text
 
 __all__ = ["gather_runs"]
 
@@ -41,7 +42,7 @@ def _content(run: Run) -> str:
     """The same for copies of a run."""
     digest = hashlib.sha256()
     for path in (run.layout.summary, run.layout.manifest):
-        digest.update(path.read_bytes() if path.is_file() else str(path.resolve()).encode())
+        digest.update((read_text(path) if path.exists() else str(path.resolve())).encode())
     return digest.hexdigest()
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sae_core.architectures.penalised import PenalisedDictionary
@@ -36,9 +34,9 @@ class ReluDictionary(PenalisedDictionary):
     def feature_parameters(self) -> list[nn.Parameter]:
         return [self.b_enc, self.W_dec] if self.config.is_tied else super().feature_parameters
 
-    def revive(self, features: Int[Tensor, " n_revived"], *, norm_frac: float, **batch: Any) -> None:
-        # the direction's own norm
-        super().revive(features, norm_frac=1.0 if self.config.is_tied else norm_frac, **batch)
+    def revived_norm(self, norm: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        # a direction's
+        return torch.ones_like(norm) if self.config.is_tied else norm
 
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES

@@ -58,7 +58,7 @@ def test_a_run_given_twice_counts_once_and_a_folder_stands_for_its_runs(
     assert said(capsys, "leaderboard", run, run, "--format", "csv") == once
     both = said(capsys, "leaderboard", run, other, "--format", "csv")
     assert said(capsys, "leaderboard", run.parent, "--format", "csv") == both
-    assert {"first", "second"} == {line.partition(",")[0] for line in both.splitlines()[1:]}
+    assert {"first", "second"} == {line.partition(",")[0] for line in both.splitlines()[1:] if line}
 
 
 def test_compare_prints_tests_needs_and_equivalence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,7 @@ def test_a_model_that_is_placed_by_a_map_is_read_as_another(tiny: Path, monkeypa
             subject.loss(tokens, mask),
             subject.spliced_loss(tokens, mask, point, torch.tanh, read=read),
             subject.logit_effects(point, torch.eye(3, 24)),
-            subject.shifted_logits(tokens, mask),
+            subject.changed_logits(tokens),
         ]
 
     torch.testing.assert_close(figures(placed), figures(plain), rtol=1e-4, atol=1e-5)
