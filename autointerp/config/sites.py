@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["IN_ORDER", "SITES", "Site", "SitePoint", "SiteRow"]
+__all__ = ["SITES", "Site", "SitePoint", "SiteRow"]
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "mlp_in", "mlp_post", "mlp_out", "attn_z", "attn_out"]
 
@@ -22,29 +22,17 @@ class SiteRow:
     skip: Site | None = None
 
 
+# in the order in which a pass meets them within a block
 SITES: dict[Site, SiteRow] = {
     "resid_pre": SiteRow(hook="hook_resid_pre", way=()),
+    "attn_z": SiteRow(hook="attn.hook_z", way=("attn.W_O", "ln1_post")),
+    "attn_out": SiteRow(hook="hook_attn_out", way=()),
     "resid_mid": SiteRow(hook="hook_resid_mid", way=(), skip="resid_post"),
-    "resid_post": SiteRow(hook="hook_resid_post", way=()),
     "mlp_in": SiteRow(hook="mlp.hook_in", way=None),
     "mlp_post": SiteRow(hook="mlp.hook_post", way=("mlp.W_out", "ln2_post")),
     "mlp_out": SiteRow(hook="hook_mlp_out", way=()),
-    "attn_z": SiteRow(hook="attn.hook_z", way=("attn.W_O", "ln1_post")),
-    "attn_out": SiteRow(hook="hook_attn_out", way=()),
+    "resid_post": SiteRow(hook="hook_resid_post", way=()),
 }
-
-
-# as a pass meets them within a block
-IN_ORDER: tuple[Site, ...] = (
-    "resid_pre",
-    "attn_z",
-    "attn_out",
-    "resid_mid",
-    "mlp_in",
-    "mlp_post",
-    "mlp_out",
-    "resid_post",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from autointerp.subject.model import Change
+from autointerp.subject.hooks import Change
 from sae_core.dictionary import Dictionary
 
 __all__ = ["FeatureValues", "ablate", "add", "patch", "pin"]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from autointerp.config.sites import SitePoint
 from autointerp.interventions.prompts import Prompts
-from autointerp.subject.model import Change, Subject
+from autointerp.subject.hooks import Change
+from autointerp.subject.model import Subject
 
 __all__ = ["divergence", "next_logits", "sample"]
 

@@ -12,7 +12,8 @@ from autointerp.config.sites import SitePoint
 from autointerp.interventions.changes import add
 from autointerp.interventions.effects import next_logits
 from autointerp.interventions.prompts import Prompts
-from autointerp.subject.model import Change, Subject
+from autointerp.subject.hooks import Change
+from autointerp.subject.model import Subject
 from autointerp.subject.upper_layers import UpperLayers
 
 __all__ = ["ReadPrompts"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from autointerp.board.columns import chances_of
 from autointerp.board.standing import Section
 from autointerp.runs.layout import write_atomically
 
@@ -33,9 +34,10 @@ def draw_picture(sections: Sequence[Section], path: Path, *, title: str) -> bool
             score = standing.score or {}
             axes.plot([score["lo"], score["hi"]], [place, place], color=_ACCENT, linewidth=3)
             axes.plot([score["mean"]], [place], "o", color=_ACCENT, markersize=11)
-        if section.metric in ("f1", "f1_cut"):
-            axes.axvline(2 / 3, color=_BAD, linestyle="--", linewidth=1.5)
-            axes.text(2 / 3, -0.75, "always yes", color=_BAD, fontsize=13, ha="center")
+        best_guess = chances_of(shown[0].entry, section.metric)[0]
+        if best_guess.value is not None:
+            axes.axvline(best_guess.value, color=_BAD, linestyle="--", linewidth=1.5)
+            axes.text(best_guess.value, -0.75, best_guess.title, color=_BAD, fontsize=13, ha="center")
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_yticks(range(len(shown)), [_short(s.label) for s in shown], fontsize=15)
         axes.tick_params(colors=_INK, length=0, labelsize=15)

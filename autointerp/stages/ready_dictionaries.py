@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.config.sites import IN_ORDER, SitePoint
+from autointerp.config.sites import SITES, SitePoint
 from autointerp.errors import InputError, SubjectError
 from autointerp.plugins import open_plugin
 from autointerp.pretrained.releases import fetch_released, find_release
@@ -91,7 +91,7 @@ def reopen(
 
 def _check_sites(entry: DictionaryEntry, dictionary: Dictionary, point: SitePoint, out: SitePoint) -> None:
     """Raises SubjectError unless a transcoder writes after it reads, and anything else names one site."""
-    if dictionary.is_transcoder and IN_ORDER.index(out.site) <= IN_ORDER.index(point.site):
+    if dictionary.is_transcoder and list(SITES).index(out.site) <= list(SITES).index(point.site):
         raise SubjectError(
             f"{_where(entry)} is a transcoder: a pass meets {out}, where it writes, no later than {point}, where it "
             "reads; give site (such as 'mlp_in') and out_site (such as 'mlp_out')"

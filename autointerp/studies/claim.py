@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from autointerp.stats.intervals import Difference, Interval
 
-__all__ = ["Claim", "Verdict", "gap_of", "render_interval", "verdict_of"]
+__all__ = ["Claim", "Verdict", "gap_of", "render_interval", "verdict_of", "verdict_of_all"]
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 
@@ -38,6 +39,13 @@ def verdict_of(interval: Interval | None, *, above: float | None = None, below: 
     if lo > bound:
         return "holds"
     return "does not hold" if hi < bound else "undecided"
+
+
+def verdict_of_all(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of a claim that makes several: it holds where all do, and does not where one does not."""
+    if "does not hold" in verdicts:
+        return "does not hold"
+    return "holds" if all(each == "holds" for each in verdicts) else "undecided"
 
 
 def gap_of(difference: Difference | None) -> Interval | None:

@@ -63,7 +63,6 @@ def _matched(reading: Reading, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
     marks = np.zeros(reading.n_tokens, dtype=bool)
     for number, raw in enumerate(reading.texts):
         first, past = np.searchsorted(reading.document, [number, number + 1])
-        # a byte stands for a character, so that places of matches are places of bytes
         text, places = _decoded(raw)
         inside = np.zeros(len(raw) + 1, dtype=np.int64)
         for match in pattern.finditer(text):

@@ -38,7 +38,10 @@ def passage_interval(
     if n < 2 or not np.isfinite(value):
         return None
     drawn = figure(rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES).astype(np.float64) @ sums)
-    lo, hi = np.quantile(drawn[np.isfinite(drawn)], [0.025, 0.975])
+    defined = drawn[np.isfinite(drawn)]
+    if not len(defined):
+        return None
+    lo, hi = np.quantile(defined, [0.025, 0.975])
     return Interval(value, float(lo), float(hi), n)
 
 

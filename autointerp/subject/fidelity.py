@@ -13,7 +13,8 @@ from torch import Tensor
 from autointerp.config.sites import SitePoint
 from autointerp.errors import InputError, SubjectError
 from autointerp.progress import Bar
-from autointerp.subject.model import Replace, Subject
+from autointerp.subject.hooks import Replace
+from autointerp.subject.model import Subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.upper_layers import UpperLayers
 from sae_core.jackknife import jackknife_interval

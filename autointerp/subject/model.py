@@ -16,6 +16,7 @@ from autointerp.config.sites import SITES, SitePoint
 from autointerp.config.tree import SubjectConfig
 from autointerp.errors import SubjectError
 from autointerp.subject.bridge import boot_bridge
+from autointerp.subject.hooks import Change, Hook, Replace, adds, carries, splices
 from autointerp.subject.loading import load_model, load_tokenizer, locate_model, pick_device
 from autointerp.subject.placement import placement_options
 from autointerp.subject.plain import PlainModel, PlainPlace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["Change", "Subject", "load_subject"]
+__all__ = ["Subject", "load_subject"]
 
 # logits held at once while a loss is computed (256 MB in float32)
 LOGIT_ENTRIES = 1 << 26
@@ -38,12 +39,6 @@ NATS_ENTRIES = 1 << 22
 # tokens of the pass that tells a site's width, and how far the plain model's values may be from the bridge's there
 PROBE_TOKENS = 8
 SAME_VALUES = 1e-4
-
-Replace = Callable[[Float[Tensor, "n d_in"]], Float[Tensor, "n d_in"]]
-Change = Callable[[Float[Tensor, "rows pos d_in"], slice], Float[Tensor, "rows pos d_in"]]
-"""What is added to a site's activations `x`, those of the batch's rows `rows`."""
-
-Hook = tuple[SitePoint, Callable[[Tensor, Any], Any]]
 
 
 class _Enough(Exception):
@@ -100,20 +95,6 @@ def _keep(x: Tensor, found: dict[SitePoint, Tensor], *, point: SitePoint, n_want
     found[point] = x.flatten(2).float().to(device) if x.dim() > 2 else x
     if len(found) == n_wanted:
         raise _Enough
-
-
-def _put(x: Tensor, mask: Tensor, replace: Replace) -> Tensor:
-    """What a hook returns with the rows of `mask` replaced."""
-    flat, there = x.flatten(2).clone(), mask.to(x.device)
-    # what replaces it is made on the device of the mask, the layer may lie on another
-    flat[there] = replace(flat[there].float().to(mask.device)).to(flat)
-    return flat.view_as(x)
-
-
-def _add(x: Tensor, change: Change, rows: slice) -> Tensor:
-    """What a hook returns with `change` added."""
-    flat = x.flatten(2).float()
-    return (flat + change(flat, rows).to(flat.device)).to(x.dtype).view_as(x)
 
 
 class Subject:
@@ -261,9 +242,9 @@ class Subject:
         """
         self.check(point)
         if read is None or read == point:
-            return self._loss(tokens, mask, lambda part: self._splices(part.to(self.device), point, replace))
+            return self._loss(tokens, mask, lambda part: splices(part.to(self.device), point, replace))
         self.check(read)
-        return self._loss(tokens, mask, lambda part: self._carries(part.to(self.device), read, point, replace))
+        return self._loss(tokens, mask, lambda part: carries(part.to(self.device), read, point, replace))
 
     def changed_logits(
         self,
@@ -278,7 +259,7 @@ class Subject:
         A change sees what those before it made of its site's activations. Gradients reach what changes are made of
         where `has_gradient`.
         """
-        order = list(SITES)
+        order = list(SITES)  # as a pass meets them
         ordered = sorted((changes or {}).items(), key=lambda item: (item[0].layer, order.index(item[0].site)))
         for point, _ in ordered:
             self.check(point)
@@ -287,11 +268,7 @@ class Subject:
         parts = []
         for start in range(0, len(tokens), n_rows):
             rows = slice(start, start + n_rows)
-            hooks = [
-                hook
-                for point, change in ordered
-                for hook in self._edited(point, lambda x, change=change, rows=rows: _add(x, change, rows))
-            ]
+            hooks = [hook for point, change in ordered for hook in adds(point, change, rows)]
             logits = self._run(tokens[rows], hooks, has_gradient=has_gradient)
             parts.append(logits[torch.arange(len(logits)), last[rows].to(logits.device)].float().to(self.device))
         return torch.cat(parts)
@@ -342,32 +319,6 @@ class Subject:
             if norm is not None:
                 out = LinearNorm.measure(norm, d_model=out.shape[-1], device=self.device)(out)
         return out
-
-    def _edited(self, point: SitePoint, edit: Callable[[Tensor], Tensor]) -> list[Hook]:
-        """The hooks that put `edit(x)` in the place of a site's output."""
-        skip = SITES[point.site].skip
-        if skip is None:
-            return [(point, lambda x, hook: edit(x))]
-        change: list[Tensor] = []
-
-        def edit_and_keep(x: Tensor, hook: Any) -> Tensor:
-            edited = edit(x)
-            change.append(edited - x)
-            return edited
-
-        return [(point, edit_and_keep), (SitePoint(skip, point.layer), lambda x, hook: x + change.pop())]
-
-    def _splices(self, mask: Tensor, point: SitePoint, replace: Replace) -> list[Hook]:
-        return self._edited(point, lambda x: _put(x, mask, replace))
-
-    def _carries(self, mask: Tensor, read: SitePoint, point: SitePoint, replace: Replace) -> list[Hook]:
-        """Splices of `replace` of what stands at `read`."""
-        seen: list[Tensor] = []
-
-        def keep(x: Tensor, hook: Any) -> None:
-            seen.append(x.flatten(2)[mask.to(x.device)].float().to(mask.device))
-
-        return [(read, keep), *self._splices(mask, point, lambda _: replace(seen.pop()))]
 
     def _loss(self, tokens: Tensor, mask: Tensor, hooks: Callable[[Tensor], Sequence[Hook]]) -> Tensor:
         n_rows = self.rows_at_once(tokens.shape[1])

@@ -1,10 +1,10 @@
-"""Case studies: the features of apostrophes and of closing parentheses, their effects, causes and removal."""
+"""Case studies: the features of apostrophes and of closing parentheses, their effects and causes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -16,16 +16,15 @@ from autointerp.errors import InputError
 from autointerp.harvest.firing import FiringRules
 from autointerp.interventions.attribution import attribute, measure_one_by_one
 from autointerp.interventions.changes import FeatureValues
-from autointerp.interventions.effects import divergence
 from autointerp.interventions.prompts import Prompts
 from autointerp.interventions.reading import ReadPrompts
 from autointerp.seeds import stream
 from autointerp.stages.ready_dictionaries import reopen
 from autointerp.stages.workbench import Workbench, open_workbench
-from autointerp.stats.intervals import Interval, mean_interval, paired_difference
-from autointerp.studies.claim import Claim, Verdict, gap_of, render_interval, verdict_of
+from autointerp.stats.intervals import Interval, mean_interval
+from autointerp.studies.claim import Claim, Verdict, render_interval, verdict_of
 from autointerp.studies.cunningham2023.concepts import CONCEPTS, ConceptText, Found, find_feature, read_concept_text
-from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, point_of_text, rivals, with_entries
+from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, point_of_text, with_entries
 from autointerp.studies.paper import Finding, Setting
 from autointerp.subject.tokens import TokenText
 from sae_core.dictionary import Dictionary
@@ -33,12 +32,10 @@ from sae_core.dictionary import Dictionary
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Case", "measure_cases", "measure_editing", "remove"]
+__all__ = ["Case", "measure_cases", "remove"]
 
 N_SHOWN = 6
 N_CAUSES = 8
-ANY = (-1e9, 1e9)
-"""Bounds of what has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +97,6 @@ class Case:
         return ReadPrompts(self.bench.subject, prompts, self.point)
 
 
-class Edit(NamedTuple):
-    """Divergences of the next token's distribution after tokens of a concept and after others, one per place, and the
-    factor by which the ablation is multiplied."""
-
-    success: list[float]
-    side: list[float]
-    scale: float
-
-
 def remove(
     read: ReadPrompts, dictionary: Dictionary, feature: int, *, scale: float = 1.0
 ) -> Float[Tensor, "prompt pos d_in"]:
@@ -142,43 +130,6 @@ def measure_cases(setting: Setting[CunninghamOptions]) -> Finding:
     return Finding(claims, tables, {"concepts": _draw_concepts(rows)}, notes)
 
 
-def measure_editing(setting: Setting[CunninghamOptions]) -> Finding:
-    main, case = main_entry(setting).name, Case.open(setting)
-    claims, rows = [], []
-    for concept in CONCEPTS:
-        found = case.find(concept)
-        reads = [case.read(each) for each in case.places(concept, setting.options.n_contexts, seed=setting.config.seed)]
-        norm = float(remove(reads[0], case.dictionaries[main], found[main].feature).flatten(1).norm(dim=1).mean())
-        edits = {name: _edit(case.dictionaries[name], found[name].feature, reads, norm) for name in found}
-        for name, (success, side, scale) in edits.items():
-            means = [
-                mean_interval(
-                    values, rng=stream(setting.config.seed, "editing", concept, name, what), bounds=(-1e9, 1e9)
-                )
-                for what, values in (("success", success), ("side", side))
-            ]
-            rows.append(
-                {
-                    "concept": concept,
-                    "dictionary": name,
-                    "feature": found[name].feature,
-                    "scale": round(scale, 4),
-                    "success": render_interval(means[0], ".4f"),
-                    "side_effect": render_interval(means[1], ".4f"),
-                    "success_mean": round(sum(success) / len(success), 5),
-                    "side_mean": round(sum(side) / len(side), 5),
-                }
-            )
-        claims += [_edit_claim(setting, concept, main, name, edits) for name in rivals(setting.config) if name in edits]
-    note = (
-        "Each feature is ablated at the last token of the prompt. Success: the divergence (KL, nats) of the next "
-        "token's distribution after tokens of the concept; side effect: the same after other tokens. The ablation of "
-        "each other direction is multiplied by one factor, so that its mean norm after tokens of the concept is that "
-        "of the SAE's feature."
-    )
-    return Finding(claims, {"editing": rows}, {"editing": _draw_editing(rows)}, [note])
-
-
 def _found_row(setting: Setting[CunninghamOptions], concept: str, found: Found) -> dict[str, Any]:
     return {
         "concept": concept,
@@ -206,16 +157,10 @@ def _found_claim(setting: Setting[CunninghamOptions], concept: str, found: Mappi
         "found by hand, no figure",
         "; ".join(f"{what} {render_interval(each)}" for what, each in shares.items())
         + f"; correlation {mine.correlation:.2f}",
-        _both(verdicts),
+        verdict_of_all(verdicts),
         f"{main}/{mine.feature}, chosen on other text by correlation; holds where sensitivity and precision lie above "
         f"0.5; correlation of the best of others: {others}",
     )
-
-
-def _both(verdicts: list[Verdict]) -> Verdict:
-    if "does not hold" in verdicts:
-        return "does not hold"
-    return "holds" if all(each == "holds" for each in verdicts) else "undecided"
 
 
 def _effects(case: Case, read: ReadPrompts, dictionary: Dictionary, feature: int, concept: str) -> list[dict[str, Any]]:
@@ -298,39 +243,6 @@ def _tokens_of(case: Case, point: SitePoint, dictionary: Dictionary, feature: in
     return tuple(case.text.display(int(tokens[each])) for each in counts.argsort(descending=True, stable=True)[:3])
 
 
-@torch.no_grad()
-def _edit(dictionary: Dictionary, feature: int, reads: Sequence[ReadPrompts], norm: float) -> Edit:
-    """The ablation that has the mean norm `norm` after tokens of the concept."""
-    own = float(remove(reads[0], dictionary, feature).flatten(1).norm(dim=1).mean())
-    scale = norm / own if own > 0 else 0.0
-    found = []
-    for read in reads:
-        edited = read.outputs(remove(read, dictionary, feature, scale=scale))
-        found.append(divergence(read.outputs(), edited).cpu().tolist())
-    return Edit(found[0], found[1], scale)
-
-
-def _edit_claim(
-    setting: Setting[CunninghamOptions],
-    concept: str,
-    main: str,
-    other: str,
-    edits: Mapping[str, Edit],
-) -> Claim:
-    gaps = []
-    for what in ("success", "side"):
-        rng = stream(setting.config.seed, "editing", concept, other, what)
-        first, second = (getattr(edits[name], what) for name in (main, other))
-        gaps.append(gap_of(paired_difference(first, second, rng=rng, bounds=ANY)))
-    return Claim(
-        f"{concept}: ablating the SAE's feature changes more of what it should, and less of the rest, than {other}",
-        "less edit for the same effect (their figure 3, right)",
-        f"success {render_interval(gaps[0], '.4f')} nats more, side effect {render_interval(gaps[1], '.4f')} nats more",
-        _both([verdict_of(gaps[0], above=0.0), verdict_of(gaps[1], below=0.0)]),
-        "both edits of the same mean norm after tokens of the concept",
-    )
-
-
 def _draw_concepts(rows: list[dict[str, Any]]) -> Figure:
     from synthetic_studies.figure_style import COLOURS, new_figure
 
@@ -342,18 +254,4 @@ def _draw_concepts(rows: list[dict[str, Any]]) -> Figure:
         panel.set(title=concept)
         panel.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes[0, 0].set(ylabel="|correlation| of the best feature")
-    return figure
-
-
-def _draw_editing(rows: list[dict[str, Any]]) -> Figure:
-    from synthetic_studies.figure_style import COLOURS, MARKERS, new_figure
-
-    figure, axes = new_figure(1, len(CONCEPTS))
-    for panel, concept in zip(axes[0], CONCEPTS, strict=True):
-        for series, row in enumerate(row for row in rows if row["concept"] == concept):
-            look = {"color": COLOURS[series % len(COLOURS)], "marker": MARKERS[series % len(MARKERS)]}
-            panel.plot([row["side_mean"]], [row["success_mean"]], linestyle="", label=row["dictionary"], **look)
-        panel.set(title=concept, xlabel="side effect, KL in nats", ylabel="success, KL in nats")
-        panel.locator_params(axis="x", nbins=4)
-    axes[0, 0].legend(fontsize=7)
     return figure

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from autointerp.studies.cunningham2023.cases import measure_cases, measure_editing
+from autointerp.studies.cunningham2023.cases import measure_cases
+from autointerp.studies.cunningham2023.editing import measure_editing
 from autointerp.studies.cunningham2023.layers import measure_layers
 from autointerp.studies.cunningham2023.localisation import measure_localisation
 from autointerp.studies.cunningham2023.options import CunninghamOptions

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import socket
 import threading
 import time
@@ -136,19 +135,9 @@ def await_port(port: int) -> None:
     raise AssertionError("the desk was not opened")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if binary is None:
-        pytest.skip("no Chromium on this machine: install the package 'chromium' to test the page in a browser")
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu"])
-
-
 @pytest.mark.browser
 def test_a_scripted_rater_answers_by_keyboard_on_a_phone_and_is_held_against_the_judge(
-    run: Path, tmp_path: Path, browser: Any
+    run: Path, tmp_path: Path, chromium: Any
 ):
     """She says `fires` of every text of an odd length."""
     with Run(run).open_journal() as journal:
@@ -158,7 +147,7 @@ def test_a_scripted_rater_answers_by_keyboard_on_a_phone_and_is_held_against_the
     config = rating_config(RunLayout(run), "ann", name="ann", port=port)
     work = threading.Thread(target=lambda: pipeline.rescore(run, config, out=out, progress=SilentProgress()))
     work.start()
-    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
     await_port(port)
     page.goto(f"http://127.0.0.1:{port}/")
     told: set[str] = set()
