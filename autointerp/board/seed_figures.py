@@ -16,7 +16,7 @@ __all__ = ["Quality", "Row", "SeededRows", "defined", "mean_quality", "seed_mean
 
 Row = Mapping[str, Any]
 
-Quality = Mapping[str, float | int | str | None]
+Quality = Mapping[str, Any]
 """Figures of a dictionary on held-out activations by name: `normalised_mse`, `l0`, `loss_recovered`, ..."""
 
 SeedMeanOf = Callable[[Sequence[Row]], SeedMean]
@@ -87,13 +87,16 @@ def defined(rows: Sequence[Row], measure: str) -> list[float]:
 
 
 def mean_quality(seeds: Sequence[Quality]) -> Quality:
-    """Mean of each figure over seeds, None if one lacks it; equal values stay."""
+    """Mean of each figure over seeds, None if one lacks it; equal values stay. Of several facts (a cluster of rare
+    features) the first seed's that has one.
+    """
     if len(seeds) == 1:
         return seeds[0]
-    found: dict[str, float | int | str | None] = {}
+    found: dict[str, Any] = {}
     for name in dict.fromkeys(name for quality in seeds for name in quality):
         values = [quality.get(name) for quality in seeds]
         numbers = [value for value in values if isinstance(value, int | float)]
+        facts = [value for value in values if isinstance(value, Mapping)]
         mean = float(np.mean(numbers)) if len(numbers) == len(values) else None
-        found[name] = values[0] if len(set(values)) == 1 else mean
+        found[name] = values[0] if all(value == values[0] for value in values) else facts[0] if facts else mean
     return found

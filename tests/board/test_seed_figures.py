@@ -61,6 +61,9 @@ def test_cost_is_the_sum_over_seeds_and_quality_their_mean(scores: pd.DataFrame)
     sae = by_name(scores, costs=costs, quality=quality)["sae"]
     assert sae["usd"] == pytest.approx(1.5)
     assert sae["quality"] == {"l0": 1.0, "n_features": 64}
+    cluster = {"limit": 1e-4, "live_frac": 0.5, "n_features": 32}
+    with_cluster = quality | {names[1]: {**quality[names[1]], "ultralow": cluster}}
+    assert by_name(scores, costs=costs, quality=with_cluster)["sae"]["quality"]["ultralow"] == cluster
 
 
 def test_shares_of_windows_are_of_each_seed(scores: pd.DataFrame) -> None:
