@@ -22,7 +22,7 @@ from autointerp.seeds import stream
 from autointerp.stages.ready_dictionaries import reopen
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.stats.intervals import Interval, mean_interval
-from autointerp.studies.claim import Claim, Verdict, render_interval, verdict_of
+from autointerp.studies.claim import Claim, Verdict, render_interval, verdict_of, verdict_of_all
 from autointerp.studies.cunningham2023.concepts import CONCEPTS, ConceptText, Found, find_feature, read_concept_text
 from autointerp.studies.cunningham2023.options import CunninghamOptions, main_entry, point_of_text, with_entries
 from autointerp.studies.paper import Finding, Setting
