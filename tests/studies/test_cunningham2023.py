@@ -227,13 +227,16 @@ preset = "cunningham2023"
 """
 
 
-@pytest.mark.full
-def test_every_part_on_a_tiny_subject_makes_one_page(tmp_path: Path) -> None:
+ALL = ("layers", "cases", "editing", "tradeoff", "duplicates")
+
+
+@pytest.mark.parametrize("parts", [("cases", "editing"), pytest.param(ALL, marks=pytest.mark.full)], ids=["two", "all"])
+def test_parts_on_a_tiny_subject_make_one_page(tmp_path: Path, parts: tuple[str, ...]) -> None:
     corpus = save_marked_corpus(tmp_path / "corpus.jsonl")
     model = save_subject(tmp_path / "model", corpus)
-    made, folder = setting(tmp_path, model, corpus), tmp_path / "out"
+    made, folder = setting(tmp_path, model, corpus, f"study.parts={list(parts)}"), tmp_path / "out"
     done = list(measure_parts(STUDY, [made], folder=folder))
-    assert [each.part for each in done] == ["layers", "cases", "editing", "tradeoff", "duplicates"]
+    assert [each.part for each in done] == list(parts)
     page = write_page(STUDY, [made], done, folder=folder, command="autointerp study cunningham2023")
     assert str(tmp_path) not in page and "nan" not in page
     for each in done:
