@@ -27,6 +27,14 @@ from tests.judges.test_client import Budget, Handmade
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(autouse=True)
+def _hangup_is_heard() -> Iterator[None]:
+    """`nohup make test` ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
