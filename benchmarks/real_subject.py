@@ -77,7 +77,7 @@ def median_s(works: Mapping[str, Callable[[], Any]], *, n_rounds: int) -> dict[s
 
 
 def forward(job: Job) -> list[list[str]]:
-    """Ours against transformers alone, cut off behind the layer, on the same text; float32 both, then ours in bfloat16."""
+    """Ours against transformers alone, cut off behind the layer, on the same text; float32 both, then bfloat16."""
     plain, subject = _cut_off(job), job.subject
     points = {name: SitePoint(name, job.layer) for name in ("mlp_post", "resid_post")}
 
