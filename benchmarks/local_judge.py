@@ -1,8 +1,8 @@
 """What a verdict of the judge `local` costs: prompts' beginnings read once, against every prompt read whole.
 
-`python -m benchmarks.local_judge MODEL [--features N]`: planted features with 20 windows each, one thread, float32. The
-same model answers the same questions twice: as before (batches of 8 by length, whole prompts) and as the judge does
-now. CPU is that of the process, weights read beforehand.
+`python -m benchmarks.local_judge MODEL [--features N]`: planted features with 20 windows each, one thread. The same
+model answers the same questions as before (batches of 8 by length, whole prompts, float32), with beginnings shared, and
+where bfloat16 is the processor's default in that too. CPU is that of the process, weights read beforehand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 
@@ -27,6 +28,7 @@ from autointerp.seeds import stream
 from benchmarks.tables import markdown_table, write_report
 
 N_WINDOWS, BATCH = 20, 8
+TYPES: tuple[Literal["float32", "auto"], ...] = ("float32", "auto")
 WANTED = 5.0
 
 
@@ -107,9 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--name", default=None, help="What the report calls the model.")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    judge = LocalJudge(given.model, options=LocalOptions(device="cpu", dtype="float32", batch_size=BATCH))
-    judge.model.load()
-    reading = Reading(judge.model)
+    judges = [
+        LocalJudge(given.model, options=LocalOptions(device="cpu", dtype=dtype, batch_size=BATCH)) for dtype in TYPES
+    ]
+    if judges[1].model.dtype == judges[0].model.dtype:
+        del judges[1]
+    for judge in judges:
+        judge.model.load()
+    readings = [Reading(judge.model) for judge in judges]
     ten, one = (questions(given.features, windows_per_request=n) for n in (10, 1))
     few_words = [part for request in ten for part in OneWindow().split(request)]
     rows, gains = [], {}
@@ -118,18 +125,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("one window, the same words", one),
         ("one window, few words", few_words),
     ):
-        before, before_s, before_tokens = measure(reading, judge, requests, is_shared=False)
-        now, now_s, now_tokens = measure(reading, judge, requests, is_shared=True)
-        gains[title] = before_s / now_s
-        differing = max(abs(p - q) for p, q in zip(before, now, strict=True))
-        rows += [
-            [title, "every prompt whole", f"{before_tokens:.0f}", f"{before_s:.3f}", "", ""],
-            ["", "beginnings shared", f"{now_tokens:.0f}", f"{now_s:.3f}", f"{gains[title]:.1f}x", f"{differing:.1e}"],
-        ]
-        print(rows[-2:], flush=True)
+        before, before_s, before_tokens = measure(readings[0], judges[0], requests, is_shared=False)
+        rows.append([title, "every prompt whole, float32", f"{before_tokens:.0f}", f"{before_s:.3f}", "", ""])
+        for reading, judge in zip(readings, judges, strict=True):
+            now, now_s, now_tokens = measure(reading, judge, requests, is_shared=True)
+            gains[title] = before_s / now_s
+            change = max(abs(p - q) for p, q in zip(before, now, strict=True))
+            way = f"beginnings shared, {judge.model.dtype}"
+            rows.append(["", way, f"{now_tokens:.0f}", f"{now_s:.3f}", f"{gains[title]:.1f}x", f"{change:.1e}"])
+        print(rows[-3:], flush=True)
     header = ["asked", "read", "tokens/verdict", "CPU s/verdict", "gain", "largest change of P(1)"]
     about = (
-        f"Model: {given.name or given.model}, float32; {given.features} planted features of {N_WINDOWS} windows each, "
+        f"Model: {given.name or given.model}; {given.features} planted features of {N_WINDOWS} windows each, "
         f"detection, batches of {BATCH}. Both ways read the same prompts with the same weights. A model of fewer than "
         "10^9 parameters is asked about one window a question in few words, a larger one about ten. Made by "
         "`python -m benchmarks.local_judge MODEL`."
