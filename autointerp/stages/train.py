@@ -18,6 +18,7 @@ from torch import Tensor
 from autointerp.config.dictionary_entry import DERIVED_KINDS, READY_KINDS, DictionaryEntry, takes
 from autointerp.config.sites import SitePoint
 from autointerp.config.tree import Config
+from autointerp.engine.engine import Engine
 from autointerp.errors import SubjectError
 from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress, SilentProgress
@@ -48,7 +49,14 @@ __all__ = ["dismiss_followers", "run"]
 DEFAULT_DENSITY = 0.01
 
 
-def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
+def run(
+    config: Config,
+    layout: RunLayout,
+    progress: Progress,
+    *,
+    objects: Objects | None = None,
+    engine: Engine | None = None,
+) -> dict[str, Any]:
     """Train, fit and measure every dictionary of the config; returns the facts for the manifest.
 
     Of several torchrun processes all train; the first one does the rest.

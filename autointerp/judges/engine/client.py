@@ -94,9 +94,10 @@ class Client:
         budget: Budget,
         schedule: RetrySchedule | None = None,
         splitting: Splitting | None = None,
+        n_sharing: int = 1,
     ) -> None:
         """`cache` is ignored for a local or unshared judge, and only written to with `limits.reuse` off; `splitting`,
-        for one that is not small.
+        for one that is not small; `n_sharing`, the processes that ask the same endpoint, for a local one.
         """
         self.capabilities: Capabilities = judge.capabilities
         self._journal, self._budget, self._cache = journal, budget, cache
@@ -110,6 +111,7 @@ class Client:
             schedule=schedule or RetrySchedule(max_attempts=limits.max_attempts),
             meter=_meter,
             is_warmed_up=not (self.capabilities.is_local or is_batching),
+            n_sharing=1 if self.capabilities.is_local else n_sharing,
         )
         self._splitting = splitting if self.capabilities.is_small else None
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
