@@ -16,7 +16,7 @@ _EVERY_S = 0.5
 
 
 class FarProgress:
-    """Tells of bars that count. A stop, and a coordinator that is gone, reach this process as one SIGINT."""
+    """Tells of bars that count. A stop, and a coordinator that is gone, are to this process as Ctrl-C."""
 
     def __init__(self, share: Share) -> None:
         self._share, self._told_at, self._is_stopped = share, 0.0, False
@@ -44,7 +44,10 @@ class FarProgress:
         except ConnectionError:
             self._is_stopped = True
         if self._is_stopped:
-            signal.raise_signal(signal.SIGINT)
+            # called, not raised as a signal, which Ray's workers block
+            handle = signal.getsignal(signal.SIGINT)
+            assert callable(handle)
+            handle(signal.SIGINT, None)
 
 
 class _FarBar:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from autointerp.engine.desk import Desk, Seen
+from autointerp.engine.messages import receive, send
 from autointerp.engine.task import Failed, Task
 from autointerp.errors import RunStopped
 
@@ -118,7 +119,7 @@ class LocalRunning:
         with self._lock:
             worker = self._workers[index] = self._idle.pop() if self._idle else _start()
         gpu = self._gpus[index % len(self._gpus)] if self._gpus else None
-        worker.link.send((self._task, index, len(self._parts), self._parts[index], str(Path.cwd()), gpu))
+        send(worker.link, self._task, index, len(self._parts), self._parts[index], str(Path.cwd()), gpu)
         result = self._serve(worker.link)
         with self._lock:
             self._idle.append(self._workers.pop(index))
@@ -126,13 +127,13 @@ class LocalRunning:
 
     def _serve(self, link: Connection) -> Any:
         while True:
-            kind, *content = link.recv()
+            kind, *content = receive(link)
             if kind == "ended":
                 return content[0]
             method, arguments = content
             with self._lock:
                 answer = getattr(self._desk, method)(*arguments)
-            link.send(answer)
+            send(link, answer)
 
 
 def _start() -> _Worker:

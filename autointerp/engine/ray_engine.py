@@ -80,10 +80,11 @@ class _ActorLink:
 
     def call(self, method: str, *arguments: Any) -> Any:
         import ray
+        from ray.exceptions import RayActorError
 
         try:
             return ray.get(self._host.call.remote(method, *arguments))
-        except ray.exceptions.RayActorError as error:
+        except RayActorError as error:
             raise ConnectionError("its actor is gone") from error
 
 

@@ -51,7 +51,7 @@ def attempt(task: Task, share: Share, arguments: tuple[Any, ...], *, place: str)
     """The task's result, or Failed; done in the folder `place`, for relative paths."""
     with suppress(OSError):  # another machine may not have it
         os.chdir(place)
-    # how a worker is told to stop (far_progress.py); Ray's workers ignore it
+    # who is told to stop (far_progress.py); Ray's workers have no handler
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return task(share, *arguments)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from autointerp.engine.messages import receive, send
 from autointerp.engine.task import Share, attempt
 from autointerp.memory import release_memory
 
@@ -24,8 +25,8 @@ class _Pipe:
     def call(self, method: str, *arguments: Any) -> Any:
         with self._lock:
             try:
-                self._connection.send(("call", method, arguments))
-                return self._connection.recv()
+                send(self._connection, "call", method, arguments)
+                return receive(self._connection)[0]
             except (EOFError, OSError) as error:
                 raise ConnectionError("its pipe is closed") from error
 
@@ -36,10 +37,10 @@ def main() -> None:
         # its end, at any moment, is the coordinator's
         with suppress(EOFError, OSError):
             while True:
-                task, index, n, arguments, place, gpu = connection.recv()
+                task, index, n, arguments, place, gpu = receive(connection)
                 if gpu is not None:
                     os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used
-                connection.send(("ended", attempt(task, Share(index, n, link), arguments, place=place)))
+                send(connection, "ended", attempt(task, Share(index, n, link), arguments, place=place))
                 del task, arguments
                 release_memory()
 

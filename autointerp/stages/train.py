@@ -29,6 +29,7 @@ from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import ReadyDictionary, open_ready
 from autointerp.stages.site_activations import SiteActivations, open_sites, settle_dtype
 from autointerp.stages.site_training import check_ranks, forget_training, train_sites
+from autointerp.stages.train_parts import train_in_parts
 from autointerp.stages.workbench import Workbench, open_workbench
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
@@ -59,7 +60,8 @@ def run(
 ) -> dict[str, Any]:
     """Train, fit and measure every dictionary of the config; returns the facts for the manifest.
 
-    Of several torchrun processes all train; the first one does the rest.
+    An engine's workers train, each some of the dictionaries. Of several torchrun processes all train; the first one
+    does the rest.
     """
     start = time.monotonic()
     with open_ranks() as ranks:
@@ -81,7 +83,10 @@ def run(
         sites = open_sites(bench, list(points), progress, written=written)
         configs = {point: _configs(entries, bench, point) for point, entries in points.items()}
         streamed = {point: both for point, each in configs.items() if (both := _streamed(each))}
-        trained = train_sites(sites, streamed, layout, progress, origin=origin, ranks=ranks)
+        if engine is None or ranks.n > 1:
+            trained = train_sites(sites, streamed, layout, progress, origin=origin, ranks=ranks)
+        else:
+            trained = train_in_parts(engine, bench, sites, streamed, layout, progress, origin=origin)
     if not ranks.is_first:
         return {}
     dictionaries: dict[str, Dictionary] = {}

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from autointerp import pipeline
+from autointerp.config.loading import keep_dictionaries
 from autointerp.engine.engine import Engine
 from autointerp.progress import SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
-from autointerp.stages import harvest
+from autointerp.stages import harvest, train
 from tests.integration.conftest import World
 from tests.integration.conftest import world as world
+from tests.integration.world import LITTLE_TEXT
 from tests.stages.harvested import make_config, make_run
 
 
@@ -60,3 +62,20 @@ def test_harvest(engine: Engine, world: World, tmp_path: Path) -> None:
     shutil.rmtree(run.evidence)
     harvest.run(config, run, SilentProgress(), engine=engine)
     assert {file.name: file.read_bytes() for file in run.evidence.iterdir()} == before
+
+
+@pytest.mark.parametrize("activations", ["disk", pytest.param("stream", marks=pytest.mark.full)])
+def test_training(engine: Engine, world: World, tmp_path: Path, activations: str) -> None:
+    """Three dictionaries of one site by two workers; what is left besides is as one process leaves it."""
+    config = world.config(*LITTLE_TEXT, f"train.activations='{activations}'")
+    config = keep_dictionaries(config, ["neurons", "sae", "topk", "random"])
+    left = {}
+    for name, by in {"one": None, "two": engine}.items():
+        run = RunLayout(tmp_path / name)
+        train.run(config, run, SilentProgress(), engine=by)
+        left[name] = {
+            str(path.relative_to(run.root)): path.read_bytes()
+            for path in sorted(run.root.rglob("*"))
+            if path.is_file() and path.parent != run.activations
+        }
+    assert left["one"] == left["two"]
