@@ -102,8 +102,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a config from corpus to leaderboard; the same command again goes on where it stopped."""
-    by_engine = {"engine.kind": engine, "engine.workers": workers, "engine.address": address}
-    overrides = [*(overrides or []), *(f"{key}={value}" for key, value in by_engine.items() if value is not None)]
+    overrides = [*(overrides or []), *engine_overrides(engine, workers, address)]
     tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds, features, dictionaries)
     if shard is not None:
         _run_shard(tree, shard, out=out, first=first, last=last, fresh=fresh, as_json=as_json)
@@ -228,6 +227,12 @@ def _whole_stage_command(stage: str):
         _run(tree, out=out, last=stage, fresh=fresh)
 
     return command
+
+
+def engine_overrides(kind: str | None, workers: int | None, address: str | None) -> list[str]:
+    """The engine's options as overrides."""
+    chosen = {"kind": kind, "workers": workers, "address": address}
+    return [render_override(f"engine.{key}", value) for key, value in chosen.items() if value is not None]
 
 
 def _config(

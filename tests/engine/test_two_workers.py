@@ -64,7 +64,8 @@ def test_harvest(engine: Engine, world: World, tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in run.evidence.iterdir()} == before
 
 
-@pytest.mark.parametrize("activations", ["disk", pytest.param("stream", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("activations", ["disk", "stream"])
 def test_training(engine: Engine, world: World, tmp_path: Path, activations: str) -> None:
     """Three dictionaries of one site by two workers; what is left besides is as one process leaves it."""
     config = world.config(*LITTLE_TEXT, f"train.activations='{activations}'")

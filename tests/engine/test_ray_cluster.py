@@ -1,0 +1,85 @@
+"""A Ray cluster of several nodes on this machine: a node that dies, and a head that is started anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autointerp import pipeline
+from autointerp.seeds import unit_hash
+from tests.engine.asking_runs import asked_config, begin, journalled_by_any, start, wait_until
+from tests.integration.commands import answer
+from tests.judges.fault_server import FaultServer
+
+pytestmark = pytest.mark.full
+cluster_utils = pytest.importorskip("ray.cluster_utils", reason="ray is not installed: pip install '.[ray]'")
+
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer(answer=answer, delay_s=0.1) as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without processors, where the coordinator and its desk are, and two nodes that work."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    cluster = make_cluster()
+    yield cluster
+    cluster.shutdown()
+
+
+def make_cluster() -> Any:
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
+    for _ in range(2):
+        cluster.add_node(**NODE)
+    cluster.wait_for_nodes()
+    return cluster
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_nodes_shard_goes_on_at_another_node(cluster: Any, server: FaultServer, tmp_path: Path, moment: int) -> None:
+    run = begin(tmp_path / "run", server, "limits.max_concurrent=4", n_features=None)
+    by_ray = ("--engine", "ray", "--address", cluster.address, "--workers", "2", "--no-reuse")
+    coordinator = start(run, tmp_path / "cache", *by_ray)
+    goal = int(10 + 60 * unit_hash("node", moment))
+    wait_until(lambda: len(server.bodies) >= goal or coordinator.poll() is not None)
+    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+    kept, before = journalled_by_any(run), server.arrivals.copy()
+    cluster.add_node(**NODE)
+    _, errors = coordinator.communicate(timeout=300)
+    assert coordinator.returncode == 0, errors.decode()
+    assert not [name for name in kept if server.arrivals[name] > before[name]]
+    whole = begin(tmp_path / "whole", server, n_features=None)
+    pipeline.run(asked_config(server, "limits.reuse=false"), out=whole.root)
+    for file in (run.scores, run.summary):
+        assert file.read_bytes() == (whole.root / file.name).read_bytes()
+
+
+def test_after_a_heads_end_the_same_command_goes_on(server: FaultServer, tmp_path: Path) -> None:
+    run = begin(tmp_path / "run", server, "limits.max_concurrent=4", n_features=None)
+    cluster = make_cluster()
+    by_ray = ("--engine", "ray", "--workers", "2", "--no-reuse", "--address")
+    coordinator = start(run, tmp_path / "cache", *by_ray, cluster.address)
+    wait_until(lambda: len(server.bodies) >= 20 or coordinator.poll() is not None)
+    cluster.shutdown()
+    _, errors = coordinator.communicate(timeout=300)
+    assert coordinator.returncode != 0, errors.decode()
+    kept, before = journalled_by_any(run), server.arrivals.copy()
+    assert kept
+    cluster = make_cluster()
+    try:
+        coordinator = start(run, tmp_path / "cache2", *by_ray, cluster.address)
+        _, errors = coordinator.communicate(timeout=300)
+    finally:
+        cluster.shutdown()
+    assert coordinator.returncode == 0, errors.decode()
+    assert not [name for name in kept if server.arrivals[name] > before[name]]
