@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["RayEngine", "open_ray"]
 
 N_RETRIES = 3
 _ADDRESS = "RAY_ADDRESS"
+_PATIENCE_S = 5.0
 _STORE_BYTES = 200_000_000
 """Object store of a cluster that is started here; larger results go to disk."""
 
@@ -44,6 +46,7 @@ def open_ray(config: EngineConfig) -> Iterator[RayEngine]:
     }
     options: dict[str, Any] = {"address": address} if address else {"address": "local", **started_here}
     try:
+        _require_listener(address)
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -52,6 +55,13 @@ def open_ray(config: EngineConfig) -> Iterator[RayEngine]:
         yield RayEngine(ray, config.workers)
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str | None) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
 
 
 class RayEngine:

@@ -87,6 +87,10 @@ class Limiter:
         """Waiting requests raise `reason`; those in flight may finish."""
         self._breaker.stop(reason)
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._breaker.is_stopped
+
     def raise_if_stopped(self) -> None:
         self._breaker.raise_if_stopped()
 
