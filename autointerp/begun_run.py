@@ -74,7 +74,7 @@ def read_begun_run(run: Run, config: Config) -> BegunRun | None:
             f"{run.layout.manifest} is damaged: stages.harvest.n_features must hold whole numbers; "
             f"{run.layout.remake('harvest')} makes it anew"
         )
-    free = {"limits": config.limits, "name": config.name, "device": config.device}
+    free = {"limits": config.limits, "engine": config.engine, "name": config.name, "device": config.device}
     differing = tuple(differing_keys(run.config.model_copy(update=free), config))
     if differing:
         return BegunRun(str(run.path), tuple(works), ratio, frozenset(), {}, differing)

@@ -13,21 +13,30 @@ stage runs again and a finished one never does.
 from __future__ import annotations
 
 import importlib
+import math
 import shutil
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from autointerp.audition.fitness import refuse_unfit
 from autointerp.board.quality_file import is_measured
-from autointerp.config.loading import differing_keys
+from autointerp.config.loading import differing_keys, parse_config, render_config
 from autointerp.config.tree import Config
+from autointerp.engine.desk import Desk
+from autointerp.engine.engine import Engine, open_engine, spread
+from autointerp.engine.far_progress import FarProgress
+from autointerp.engine.task import Share
 from autointerp.errors import ConfigError
 from autointerp.memory import release_memory
 from autointerp.parallel import is_follower, is_parallel, require_training
 from autointerp.progress import Progress, SilentProgress
 from autointerp.records.evidence_file import keep_features
 from autointerp.runs.digests import finish_stage, require_files, require_journal
+from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.log import LoggedProgress
@@ -35,7 +44,9 @@ from autointerp.runs.manifest import Manifest, load_run_config, open_run, read_m
 from autointerp.runs.shard_run import open_shard
 from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
+from autointerp.stages.asking import ask_with, budget_of
 from autointerp.stages.asking_check import check_judges, check_settings, greet_judges
+from autointerp.stages.merge import gather_shards
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["STAGES", "rescore", "run", "run_shard"]
@@ -72,15 +83,18 @@ def run(
         _stage("train")(config, layout, SilentProgress(), objects=objects)
         return layout
     require_training(last)
+    if objects and not config.engine.is_in_process:
+        raise ConfigError("engine: what is in memory stays in this process; leave the engine out, or give files")
     _check_judges(config, layout, _undone(layout, wanted, first, fresh), is_fresh=fresh, progress=progress)
-    with RunLock(layout.lock):
-        return _advance(config, layout, wanted, first=first, fresh=fresh, progress=progress, objects=objects)
+    with RunLock(layout.lock), open_engine(config.engine) as engine:
+        return _advance(config, layout, wanted, engine, first=first, fresh=fresh, progress=progress, objects=objects)
 
 
 def _advance(
     config: Config,
     layout: RunLayout,
     wanted: Sequence[str],
+    engine: Engine | None,
     *,
     first: str | None = None,
     fresh: bool = False,
@@ -90,22 +104,55 @@ def _advance(
     if first is not None:
         _require_done(layout, STAGES[: STAGES.index(first)])
     manifest = open_run(layout, config, fresh=fresh)
+    if first is not None and manifest.is_done("harvest"):
+        gather_shards(layout)  # while its evidence is there
+        manifest = Manifest(layout, read_manifest(layout))
     if objects:
         with needs_tensor_half("what is in memory"):
             importlib.import_module("autointerp.stages.objects").keep_identity(manifest, objects, config, layout)
     progress = LoggedProgress(progress or SilentProgress(), layout.log)
     _take_back(manifest, layout, wanted, first=first)
     for stage in wanted:
+        if stage in ASKING and not manifest.is_done(stage):
+            gather_shards(layout)  # of shards, or of workers that were interrupted
+            manifest = Manifest(layout, read_manifest(layout))
         if manifest.is_done(stage):
             progress.say(f"{stage}: done before")
             if is_parallel():
                 importlib.import_module("autointerp.stages.train").dismiss_followers()
-            continue
-        given = {"objects": objects} if stage in ENCODING else {}
-        facts = _load(stage, progress)(config, layout, progress, **given)
-        finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
-        release_memory()
+        elif engine is not None and stage in ASKING and not _needs_all(stage, config):
+            _ask_in_shards(stage, config, layout, engine, progress)
+            manifest = Manifest(layout, read_manifest(layout))
+        else:
+            given = {"objects": objects, "engine": engine} if stage in ENCODING else {}
+            facts = _load(stage, progress)(config, layout, progress, **given)
+            finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
+            release_memory()
     return layout
+
+
+def _needs_all(stage: str, config: Config) -> bool:
+    """Whether one process must see all features."""
+    return stage == "score" and config.score.sequential is not None
+
+
+def _ask_in_shards(stage: str, config: Config, layout: RunLayout, engine: Engine, progress: Progress) -> None:
+    """One asking stage by the engine's workers, a shard each, under the run's ceilings; then their journals merged."""
+    has_begun = layout.journal.is_file()
+    with read_journal(layout.journal) if has_begun else nullcontext() as journal:
+        budget = budget_of(config, journal)
+    usd, n_requests = (math.inf if most is None else float(most) for most in (budget.max_usd, budget.max_requests))
+    desk = Desk(engine.n_workers, usd=usd - budget.spent_usd, n_requests=n_requests - budget.n_requests)
+    parts = [(render_config(config), layout.root.resolve(), stage)] * engine.n_workers
+    spread(engine, ask_shard, parts, label=stage, unit="features", progress=progress, desk=desk)
+    gather_shards(layout)
+
+
+def ask_shard(share: Share, config: str, root: Path, stage: str) -> None:
+    """A worker's task: one stage of its shard of the run in `root`."""
+    shard = Shard(count=share.n, number=share.index + 1)
+    tree = parse_config(tomllib.loads(config))
+    run_shard(tree, out=root, shard=shard, last=stage, progress=FarProgress(share), share=share)
 
 
 def run_shard(
@@ -116,8 +163,11 @@ def run_shard(
     first: str | None = None,
     last: str = "score",
     progress: Progress | None = None,
+    share: Share | None = None,
 ) -> RunLayout:
     """Explain and score one shard of the features of the harvested run in `out`, in a folder of its own.
+
+    `share`: of the worker that does it, where ceilings are for all workers together.
 
     Raises as `run`, and RunStopped when it cannot score for lack of what other shards explain.
     """
@@ -138,7 +188,7 @@ def run_shard(
             elif manifest.is_done(stage):
                 progress.say(f"{stage}: done before")
             else:
-                facts = _load(stage, progress)(config, layout, progress)
+                facts = _load(stage, progress)(config, layout, progress, ask=partial(ask_with, share=share))
                 finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
     return layout
 
@@ -149,6 +199,7 @@ def _take_back(manifest: Manifest, layout: RunLayout, wanted: Sequence[str], *, 
     if any(stage in ASKING and not (stage in kept and manifest.is_done(stage)) for stage in wanted):
         require_journal(layout, stages=kept)
     if first is not None:
+        manifest.drop("shards")
         manifest.forget(*STAGES[STAGES.index(first) :])
     if first in STAGES and ASKING.difference(kept):
         manifest.drop("replies")
@@ -183,7 +234,8 @@ def rescore(
                     keep_features(new.evidence_file(name), config.harvest.n_features, dictionary=name)
             for stage in ("train", "harvest"):
                 finish_stage(manifest, new, stage, {"taken_from": old.root.name}, dictionaries=names)
-        return _advance(config, new, wanted, progress=progress)
+        with open_engine(config.engine) as engine:
+            return _advance(config, new, wanted, engine, progress=progress)
 
 
 def _require_same_evidence(old: Config, new: Config, source: Path) -> None:

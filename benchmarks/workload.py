@@ -38,6 +38,7 @@ class Job:
     """Weight of the codes' sum beside the squared error summed over coordinates (both means over the batch)."""
     learning_rate: float = 3e-4
     encoder_norm: float = 0.3
+    device: str = "cpu"
 
 
 def activations(job: Job, number: int) -> Tensor:
@@ -52,14 +53,14 @@ def activations(job: Job, number: int) -> Tensor:
     signal = functional.embedding_bag(chosen, planted, per_sample_weights=sizes, mode="sum")
     noisy = signal + 0.02 * torch.randn(job.batch, job.d_in, generator=draw)
     mean_square_norm = N_PLANTED_ACTIVE * (1 / 12 + 0.7**2) + 0.02**2 * job.d_in
-    return noisy * math.sqrt(job.d_in / mean_square_norm)
+    return (noisy * math.sqrt(job.d_in / mean_square_norm)).to(job.device)
 
 
 def initial_weights(job: Job) -> dict[str, Tensor]:
     """W_dec [n_features, d_in] with unit rows, W_enc alike but shorter, b_enc [n_features], b_dec [d_in]."""
     draw = torch.Generator().manual_seed(0)
     decoder = functional.normalize(torch.randn(job.n_features, job.d_in, generator=draw), dim=1)
-    sample = activations(job, 0)[:1024]
+    sample = activations(job, 0)[:1024].cpu()
     centre = sample.mean(dim=0)
     encoder = decoder * job.encoder_norm
     bias = torch.zeros(job.n_features)
@@ -68,4 +69,5 @@ def initial_weights(job: Job) -> dict[str, Tensor]:
         for features in torch.arange(job.n_features).split(1024):
             pre = (sample - centre) @ encoder[features].T
             bias[features] = -pre.topk(rank, dim=0).values[-1]
-    return {"W_enc": encoder, "b_enc": bias, "W_dec": decoder, "b_dec": centre}
+    weights = {"W_enc": encoder, "b_enc": bias, "W_dec": decoder, "b_dec": centre}
+    return {name: value.to(job.device) for name, value in weights.items()}

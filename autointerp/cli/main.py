@@ -19,6 +19,7 @@ from autointerp.cli import (
     board_commands,
     config_commands,
     dictionary_commands,
+    engine_commands,
     evidence_commands,
     export_commands,
     journal_commands,
@@ -88,6 +89,7 @@ app.add_typer(batch_commands.app, name="batch")
 app.add_typer(dictionary_commands.app, name="dictionaries")
 app.add_typer(subject_commands.app, name="subject")
 app.add_typer(evidence_commands.app, name="evidence")
+app.add_typer(engine_commands.app, name="engine")
 app.command("corpus")(source_commands.corpus)
 
 

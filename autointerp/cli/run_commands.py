@@ -53,6 +53,10 @@ ShardOf = Annotated[
     ),
 ]
 
+EngineKind = Annotated[str | None, typer.Option("--engine", help="Who does the work: local (processes) or ray.")]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Divide the stages among N workers.")]
+Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The Ray cluster's head.")]
+
 
 def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
@@ -91,10 +95,14 @@ def run(
     cache: Cache = None,
     no_reuse: NoReuse = False,
     shard: ShardOf = None,
+    engine: EngineKind = None,
+    workers: Workers = None,
+    address: Address = None,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Run a config from corpus to leaderboard; the same command again goes on where it stopped."""
+    overrides = [*(overrides or []), *engine_overrides(engine, workers, address)]
     tree = _config(config, overrides, max_usd, max_requests, cache, no_reuse, seeds, features, dictionaries)
     if shard is not None:
         _run_shard(tree, shard, out=out, first=first, last=last, fresh=fresh, as_json=as_json)
@@ -219,6 +227,12 @@ def _whole_stage_command(stage: str):
         _run(tree, out=out, last=stage, fresh=fresh)
 
     return command
+
+
+def engine_overrides(kind: str | None, workers: int | None, address: str | None) -> list[str]:
+    """The engine's options as overrides."""
+    chosen = {"kind": kind, "workers": workers, "address": address}
+    return [render_override(f"engine.{key}", value) for key, value in chosen.items() if value is not None]
 
 
 def _config(

@@ -95,8 +95,8 @@ def render_config(config: Config) -> str:
     return tomli_w.dumps(_without_none(tree))
 
 
-def render_override(key: str, value: str) -> str:
-    """An override that sets a key to this exact text."""
+def render_override(key: str, value: str | int) -> str:
+    """An override that sets a key to this exact value."""
     return f"{key}={tomli_w.dumps({'value': value}).removeprefix('value = ').rstrip()}"
 
 

@@ -11,6 +11,7 @@ from autointerp.config.asking import ControlsConfig, ExplainConfig, LimitsConfig
 from autointerp.config.core_settings import core_section
 from autointerp.config.dictionary_entry import DERIVED_KINDS, FIXED_KINDS, DictionaryEntry
 from autointerp.config.dictionary_name import seeded_name
+from autointerp.config.engine import EngineConfig
 from autointerp.config.secrets import find_secret
 from autointerp.config.section import Amount, Count, Fraction, Positive, Rate, Section
 from autointerp.config.sites import Site
@@ -195,6 +196,7 @@ class Config(Section):
     score: ScoreConfig = ScoreConfig()
     controls: ControlsConfig = ControlsConfig()
     limits: LimitsConfig = LimitsConfig()
+    engine: EngineConfig = EngineConfig()
     judges: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Options of each judge by name: base_url, key_env (the NAME of an environment variable), ..."""
 

@@ -16,9 +16,9 @@ from autointerp.harvest.passes import (
     Harvest,
     LoadedDictionary,
     OpenBatches,
+    OwnPasses,
+    Passes,
     ReadableSubject,
-    collect_statistics,
-    collect_windows,
     plan_windows,
 )
 from autointerp.harvest.predictability import context_predictability
@@ -62,15 +62,17 @@ def harvest(
     needs: Mapping[Role, Need] | None = None,
     n_tokens: int | None = None,
     progress: Progress | None = None,
+    passes: Passes | None = None,
 ) -> dict[str, list[Evidence]]:
     """Evidence about a seeded sample of each dictionary's live features, ordered by feature.
 
     `text` is padded to the subject's `vocab_size`. Features with fewer windows than `needs` stay, as unscored.
-    `n_tokens`: most tokens of the text, for the time left. Raises SubjectError for a site the subject lacks,
-    WidthMismatchError.
+    `n_tokens`: most tokens of the text, for the time left. `passes`: others who read the text. Raises SubjectError for
+    a site the subject lacks, WidthMismatchError.
     """
     shown = progress or SilentProgress()
-    statistics = collect_statistics(subject, dictionaries, open_batches, seed=seed, n_tokens=n_tokens, progress=shown)
+    passes = passes or OwnPasses(subject, dictionaries, open_batches, config, seed, shown, n_tokens)
+    statistics = passes.statistics()
     with shown.bar("harvest: choose features"):
         plans = {
             name: plan_windows(name, counts, config, loaded=dictionaries[name]) for name, counts in statistics.items()
@@ -79,9 +81,7 @@ def harvest(
         if warning := _about_drawn(plans[name].features, counts):
             shown.say(f"warning: {name}: {warning}")
     n_read = max((int(counts.n_tokens.sum()) for counts in statistics.values()), default=None)
-    harvests = collect_windows(
-        subject, dictionaries, open_batches, plans=plans, config=config, seed=seed, n_tokens=n_read, progress=shown
-    )
+    harvests = passes.windows(plans, n_tokens=n_read)
     evidence: dict[str, list[Evidence]] = {}
     n_features = sum(len(plan.features) for plan in plans.values())
     with shown.bar("harvest: evidence", total=n_features, unit="features") as bar:

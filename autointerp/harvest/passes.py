@@ -32,6 +32,8 @@ __all__ = [
     "Harvest",
     "LoadedDictionary",
     "OpenBatches",
+    "OwnPasses",
+    "Passes",
     "ReadableSubject",
     "collect_statistics",
     "collect_windows",
@@ -85,6 +87,57 @@ class Harvest:
         self.windows.merge(other.windows)
         self.contexts.merge(other.contexts)
         self.neurons.merge(other.neurons)
+
+
+@runtime_checkable
+class Passes(Protocol):
+    """Whoever reads the text twice."""
+
+    def statistics(self) -> dict[str, FeatureStatistics]:
+        """Of all shards of pass 1."""
+        ...
+
+    def windows(self, plans: Mapping[str, Plan], *, n_tokens: int | None) -> dict[str, Harvest]:
+        """Of all shards of pass 2, which reads `n_tokens`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPasses:
+    """This process, for a shard or the whole text, which has `n_tokens` at most."""
+
+    subject: ReadableSubject
+    dictionaries: Mapping[str, LoadedDictionary]
+    open_batches: OpenBatches
+    config: HarvestConfig
+    seed: int
+    progress: Progress
+    n_tokens: int | None = None
+    shard: tuple[int, int] = (0, 1)
+
+    def statistics(self) -> dict[str, FeatureStatistics]:
+        return collect_statistics(
+            self.subject,
+            self.dictionaries,
+            self.open_batches,
+            seed=self.seed,
+            shard=self.shard,
+            n_tokens=self.n_tokens,
+            progress=self.progress,
+        )
+
+    def windows(self, plans: Mapping[str, Plan], *, n_tokens: int | None) -> dict[str, Harvest]:
+        return collect_windows(
+            self.subject,
+            self.dictionaries,
+            self.open_batches,
+            plans=plans,
+            config=self.config,
+            seed=self.seed,
+            shard=self.shard,
+            n_tokens=n_tokens,
+            progress=self.progress,
+        )
 
 
 def limits_of(dictionaries: Mapping[str, LoadedDictionary]) -> dict[SitePoint, float]:
@@ -162,7 +215,7 @@ def collect_windows(
         name: Harvest(
             WindowCollector(plan, config, seed=seed),
             ContextCollector(plan, seed=seed),
-            NeuronCorrelation(len(plan.features)),
+            NeuronCorrelation(len(plan.features), high=plan.high),
         )
         for name, plan in plans.items()
     }
@@ -191,6 +244,8 @@ def collect_windows(
             point = neurons[name]
             if point is not None and batch.role == "explain":
                 harvests[name].neurons.add(firings, x[point])
+    for each in harvests.values():
+        each.neurons.to_host()
     return harvests
 
 

@@ -85,8 +85,8 @@ class Manifest:
 def open_run(layout: RunLayout, config: Config, *, fresh: bool = False) -> Manifest:
     """Begin or continue the run in `layout`.
 
-    Raises ConfigError listing keys that differ from the run's config (limits may), ArtefactError for damaged or foreign
-    files.
+    Raises ConfigError listing keys that differ from the run's config (limits and engine may), ArtefactError for damaged
+    or foreign files.
     """
     if fresh and layout.root.exists():
         _clear(layout)
@@ -201,7 +201,7 @@ def _clear(layout: RunLayout) -> None:
 
 
 def refuse_changes(layout: RunLayout, config: Config) -> None:
-    """Raise ConfigError listing differing keys, limits aside."""
+    """Raise ConfigError listing differing keys, limits and engine aside."""
     try:
         before = load_run_config(layout)
     except (ArtefactError, ConfigError):
@@ -210,7 +210,7 @@ def refuse_changes(layout: RunLayout, config: Config) -> None:
             raise
         write_text(layout.config, text)  # the file was damaged, and this is what it was
         return
-    free = {"limits": config.limits}
+    free = {"limits": config.limits, "engine": config.engine}
     changed = differing_keys(before.model_copy(update=free), config)
     if changed:
         config_file, root = (shlex.quote(str(path)) for path in (layout.config, layout.root))

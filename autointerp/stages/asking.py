@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from autointerp.config.tree import Config
+from autointerp.engine.task import Share
 from autointerp.errors import Interrupted, JudgeError
 from autointerp.event_loop import run_async
 from autointerp.interruption import Interruption
@@ -62,12 +63,21 @@ def n_workers(config: Config, client: object) -> int:
     return max(config.limits.n_workers, n_gathered)
 
 
-def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, progress: Progress, label: str) -> T:
+def ask_with(
+    spec: str,
+    step: Step[T],
+    *,
+    config: Config,
+    layout: RunLayout,
+    progress: Progress,
+    label: str,
+    share: Share | None = None,
+) -> T:
     """Run one stage's work with a client for the judge `spec`: journal, shared cache, budget and limits around it.
 
-    The first SIGINT, SIGTERM or SIGHUP lets requests in flight finish and sends no more; the second ends at once.
-    Raises RunStopped when a ceiling is reached, the judge cannot go on or a signal came; what is done is in the
-    journal.
+    `share`: of one of several workers, which ceilings and the endpoint's limits are then for together. The first
+    SIGINT, SIGTERM or SIGHUP lets requests in flight finish and sends no more; the second ends at once. Raises
+    RunStopped when a ceiling is reached, the judge cannot go on or a signal came; what is done is in the journal.
     """
 
     async def work(interruption: Interruption) -> T:
@@ -79,14 +89,20 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
         shared = nullcontext(None) if judge.capabilities.is_local else open_reply_cache(place)
         behind = None if layout.shard is None else RunLayout(layout.root).journal
         with open_journal(layout.journal, behind=behind) as journal, shared as cache:
-            budget = budget_of(config, journal)
+            budget = budget_of(config, journal, share)
             try:
                 await probe(judge, config=config, run=layout.probes, budget=budget, say=progress.say)
             except BaseException:
                 await judge.aclose()
                 raise
             client = Client(
-                judge, journal=journal, cache=cache, limits=config.limits, budget=budget, splitting=OneWindow()
+                judge,
+                journal=journal,
+                cache=cache,
+                limits=config.limits,
+                budget=budget,
+                splitting=OneWindow(),
+                n_sharing=1 if share is None else share.n,
             )
             if judge.capabilities.is_small:
                 progress.say(
@@ -106,6 +122,8 @@ def ask_with(spec: str, step: Step[T], *, config: Config, layout: RunLayout, pro
                     shown = AskingDisplay(bar, client, budget, progress=progress, label=label, judge=spec)
                     async with _beating(shown.beat):
                         result = await step(client, journal, shown.show)
+            if share is not None:
+                share.call("settle", budget.spent_usd, budget.n_requests)
         sent, kept = client.counters.n_sent, client.counters.n_from_journal + client.counters.n_from_cache
         progress.say(f"{label}: {sent:,} requests sent, {kept:,} answered from journal or cache, {shown.money}")
         return result
@@ -128,14 +146,18 @@ async def _beating(beat: Callable[[], None]) -> AsyncIterator[None]:
         task.cancel()
 
 
-def budget_of(config: Config, journal: JournalReader | None) -> Budget:
-    """What the config's ceilings leave, after what a journal holds."""
+def budget_of(config: Config, journal: JournalReader | None, share: Share | None = None) -> Budget:
+    """What the config's ceilings leave, after what a journal holds; of a `share`, what the desk lends."""
     before = Totals() if journal is None else journal.totals()
+    spent_usd, n_requests = before.usd + before.lost_usd, before.n_sent
+    if share is not None:
+        share.call("settle", spent_usd, n_requests)
     return Budget(
         max_usd=config.limits.max_usd,
         max_requests=config.limits.max_requests,
-        spent_usd=before.usd + before.lost_usd,
-        n_requests=before.n_sent,
+        spent_usd=spent_usd,
+        n_requests=n_requests,
+        lend=None if share is None else partial(share.call, "lend"),
     )
 
 

@@ -56,7 +56,9 @@ def collect_explanations(layout: RunLayout) -> dict[Key, Explanation]:
     """
     evidence = read_manifest(layout).get("evidence")
     explanations: dict[Key, Explanation] = {}
-    for source in [RunLayout(layout.root), *layout.find_shards()]:
+    whole = RunLayout(layout.root)
+    is_done = "explain" in read_manifest(whole)["stages"]
+    for source in [whole, *([] if is_done else layout.find_shards())]:
         if source.journal.is_file() and _is_of(source, evidence):
             with read_journal(source.journal, is_checked=False) as journal:
                 for explanation in journal.load_explanations():

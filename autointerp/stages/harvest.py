@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from autointerp.board.quality_file import load_quality
 from autointerp.config.dictionary_entry import DictionaryEntry
+from autointerp.config.loading import parse_config, render_config
 from autointerp.config.tree import Config
+from autointerp.engine.engine import Engine, spread
+from autointerp.engine.far_progress import FarProgress
+from autointerp.engine.task import Share, Task
 from autointerp.harvest.evidence import LoadedDictionary, Need, harvest
 from autointerp.harvest.firing import FiringRules
-from autointerp.harvest.passes import limits_of
+from autointerp.harvest.passes import Harvest, OwnPasses, limits_of
 from autointerp.harvest.pinning import choose_prompts, pin_features
+from autointerp.harvest.statistics import FeatureStatistics
+from autointerp.harvest.windows import Plan
 from autointerp.progress import Progress
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence
@@ -32,12 +40,20 @@ from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, iter_without_sinks
 from autointerp.subject.tokens import TokenText
 
-__all__ = ["needs_of", "open_dictionaries", "run"]
+__all__ = ["first_pass", "needs_of", "open_dictionaries", "run", "second_pass"]
 
 
-def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
-    """Write `evidence/<name>.parquet` for every dictionary."""
+def run(
+    config: Config,
+    layout: RunLayout,
+    progress: Progress,
+    *,
+    objects: Objects | None = None,
+    engine: Engine | None = None,
+) -> dict[str, Any]:
+    """Write `evidence/<name>.parquet` for every dictionary; both passes are done by the engine's workers."""
     start = time.monotonic()
+    passes = None if engine is None else SpreadPasses(engine, render_config(config), layout.root.resolve(), progress)
     config = apply_preset(config)
     require_files(layout, *(file for entry in config.every_dictionary for file in dictionary_files(layout, entry.name)))
     with progress.bar(f"load subject {Path(config.subject.model).name}"):
@@ -53,6 +69,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         needs=needs_of(config),
         n_tokens=2 * bench.tokens_per_role,
         progress=progress,
+        passes=passes,
     )
     forget_activations(layout)
     for name, evidence in _pinned(evidences, dictionaries, bench, progress).items():
@@ -70,6 +87,58 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         "n_features": {name: len(evidence) for name, evidence in evidences.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadPasses:
+    """Both passes by an engine's workers, each a shard of the text: activations stay where they are made."""
+
+    engine: Engine
+    config: str
+    root: Path
+    progress: Progress
+
+    def statistics(self) -> dict[str, FeatureStatistics]:
+        return self._merged(first_pass, "harvest: statistics")
+
+    def windows(self, plans: Mapping[str, Plan], *, n_tokens: int | None) -> dict[str, Harvest]:
+        return self._merged(second_pass, "harvest: windows", plans, n_tokens)
+
+    def _merged(self, task: Task, label: str, *arguments: Any) -> dict[str, Any]:
+        parts = [(self.config, self.root, *arguments)] * self.engine.n_workers
+        found = spread(self.engine, task, parts, label=label, unit="tok", progress=self.progress, on_gpu=True)
+        for part in found[1:]:
+            for name, collected in part.items():
+                found[0][name].merge(collected)
+        return found[0]
+
+
+def first_pass(share: Share, config: str, root: Path) -> dict[str, FeatureStatistics]:
+    """A worker's task: the statistics of its shard."""
+    return _open_passes(share, config, root).statistics()
+
+
+def second_pass(
+    share: Share, config: str, root: Path, plans: Mapping[str, Plan], n_tokens: int | None
+) -> dict[str, Harvest]:
+    """A worker's task: the windows of its shard."""
+    return _open_passes(share, config, root).windows(plans, n_tokens=n_tokens)
+
+
+def _open_passes(share: Share, config: str, root: Path) -> OwnPasses:
+    tree, layout, progress = apply_preset(parse_config(tomllib.loads(config))), RunLayout(root), FarProgress(share)
+    bench = open_workbench(tree)
+    dictionaries = open_dictionaries(bench, layout)
+    return OwnPasses(
+        evidence_subject(bench, layout, {each.point for each in dictionaries.values()}, progress),
+        dictionaries,
+        lambda: _both_roles(bench),
+        tree.harvest,
+        tree.seed,
+        progress,
+        2 * bench.tokens_per_role,
+        (share.index, share.n),
+    )
 
 
 def open_dictionaries(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from autointerp.runs.merging import forget_derived, merge_journal
 from autointerp.runs.shard_run import evidence_hashes, require_same_evidence
 from autointerp.runs.shards import Shard, parse_shard
 
-__all__ = ["Merge", "merge_runs"]
+__all__ = ["Merge", "gather_shards", "merge_runs"]
 
 STAGES = ("explain", "score")
 _TABLES = {"explain": "explanations", "score": "verdicts"}
@@ -46,34 +48,50 @@ def merge_runs(root: Path, others: Sequence[Path] = (), *, is_anew: bool = False
     run = RunLayout(root)
     if not run.is_run():
         raise ConfigError(f"{root} is no run: it has no {run.manifest.name}; name the folder the shards were made in")
-    config = load_run_config(run)
     with RunLock(run.lock):
-        evidence = evidence_hashes(run, config)
-        sources = _find_sources(run, others)
+        return _merge(run, _find_sources(run, others), is_anew=is_anew)
+
+
+def gather_shards(run: RunLayout) -> None:
+    """Merge the shards below a run whose lock is held, and remove them: nothing in them is asked for again.
+
+    Raises as `merge_runs`, and ArtefactError for a shard at work.
+    """
+    shards = run.find_shards()
+    if not shards:
+        return
+    with ExitStack() as held:
+        for shard in shards:
+            held.enter_context(RunLock(shard.lock, noun=f"shard {shard.shard} of run"))
+        _merge(run, shards)
+        shutil.rmtree(run.shards)
+
+
+def _merge(run: RunLayout, sources: Sequence[RunLayout], *, is_anew: bool = False) -> Merge:
+    config = load_run_config(run)
+    evidence = evidence_hashes(run, config)
+    for source in sources:
+        _require_same(source, run, config, evidence)
+        require_journal(source)
+    manifest = Manifest(run, read_manifest(run))
+    stale = _stale_stages(manifest, evidence, is_anew=is_anew)
+    require_journal(run, stages=[stage for stage in STAGES if stage not in stale])
+    _require_one_prompt(sources if stale else [run, *sources])
+    with unsealed_journal(manifest, run):
+        if stale and run.journal.is_file():
+            forget_derived(run.journal, [_TABLES[stage] for stage in stale])
+            manifest.forget(*stale, "report")
+        is_current = manifest.noted(_NOTE).get("evidence") == evidence and not is_anew
+        merged: dict[str, dict[str, Any]] = manifest.noted(_NOTE).get("done", {}) if is_current else {}
+        n_changed = sum(merge_journal(run.journal, source.journal) for source in sources if source.journal.is_file())
         for source in sources:
-            _require_same(source, run, config, evidence)
-            require_journal(source)
-        manifest = Manifest(run, read_manifest(run))
-        stale = _stale_stages(manifest, evidence, is_anew=is_anew)
-        require_journal(run, stages=[stage for stage in STAGES if stage not in stale])
-        _require_one_prompt(sources if stale else [run, *sources])
-        with unsealed_journal(manifest, run):
-            if stale and run.journal.is_file():
-                forget_derived(run.journal, [_TABLES[stage] for stage in stale])
-                manifest.forget(*stale, "report")
-            is_current = manifest.noted(_NOTE).get("evidence") == evidence and not is_anew
-            merged: dict[str, dict[str, Any]] = manifest.noted(_NOTE).get("done", {}) if is_current else {}
-            n_changed = sum(
-                merge_journal(run.journal, source.journal) for source in sources if source.journal.is_file()
-            )
-            for source in sources:
-                merged.setdefault(str(source.shard), {}).update(_facts(source))
-            if n_changed:
-                manifest.forget("report")
-            note = {"evidence": evidence, "done": merged}
-            if manifest.noted(_NOTE) != note:
-                manifest.note(_NOTE, note)
-            missing = {stage: _finish(manifest, stage, merged) for stage in STAGES}
+            merged.setdefault(str(source.shard), {}).update(_facts(source))
+        if n_changed:
+            manifest.forget("report")
+        note = {"evidence": evidence, "done": merged}
+        if manifest.noted(_NOTE) != note:
+            manifest.note(_NOTE, note)
+        missing = {stage: _finish(manifest, stage, merged) for stage in STAGES}
     return Merge(
         sources=tuple(source.journal.parent for source in sources),
         n_changed=n_changed,
@@ -100,7 +118,7 @@ def _require_same(source: RunLayout, run: RunLayout, config: Config, evidence: M
     if source.root != run.root:
         if not source.config.is_file():
             raise ArtefactError(f"{source.config} is missing; copy the whole folder of the run")
-        free = {"limits": config.limits, "name": config.name, "device": config.device}
+        free = {"limits": config.limits, "engine": config.engine, "name": config.name, "device": config.device}
         differing = differing_keys(load_config(source.config).model_copy(update=free), config)
         if differing:
             raise ConfigError(

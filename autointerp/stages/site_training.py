@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,7 @@ from autointerp.subject.sinks import NO_LIMIT
 from sae_core.activations.buffer import ShuffleBuffer
 from sae_core.activations.store import INDEX_FILE, ActivationStore
 from sae_core.activations.store_writer import writing_steps
-from sae_core.distributed import Ranks
+from sae_core.distributed import ALONE, Ranks
 from sae_core.training.cohort import Configs
 from sae_core.training.history import StepRecord
 from sae_core.training.loop import TrainedDictionary, training_steps
@@ -35,7 +35,7 @@ from sae_core.training.resume import CheckpointPlan, remove_states
 from sae_core.training.wandb_log import WandbLog
 from sae_core.turns import in_turn
 
-__all__ = ["check_ranks", "forget_training", "train_sites"]
+__all__ = ["check_ranks", "forget_training", "store_activations", "train_sites"]
 
 
 def check_ranks(config_batch_tokens: int, ranks: Ranks) -> None:
@@ -55,29 +55,50 @@ def train_sites(
     *,
     origin: Mapping[str, str],
     ranks: Ranks,
+    part: str = "",
 ) -> dict[SitePoint, dict[str, TrainedDictionary]]:
     """Train every site's dictionaries on its activations; one pass of the subject serves all sites.
 
-    origin: hashes of subject and corpus, which bind states and stored activations.
+    origin: hashes of subject and corpus, which bind states and stored activations. part: added to the names of
+    states, where other workers train other dictionaries of the run.
     """
     if not configs:
         return {}
     reading = [_Reading(sites[point], origin, ranks) for point in configs]
     train = reading[0].bench.config.train
     forward = SharedForward(reading[0].bench.subject, configs)
+    states = {each.point: layout.training_state(f"{each.point}{part}") for each in reading}
     if train.activations == "stream":
-        return _train(reading, configs, lambda each, count: each.streamed(forward, count), layout, progress, forward)
+        return _train(
+            reading, configs, lambda each, count: each.streamed(forward, count), states, layout, progress, forward
+        )
     stores = _store(reading, layout, progress, forward)
     trained: dict[SitePoint, dict[str, TrainedDictionary]] = {}
     for each in reading:  # from files one site after the other, so that one pool is held at a time
-        trained |= _train([each], configs, lambda each, _: each.stored(stores[each.point]), layout, progress, forward)
+        trained |= _train(
+            [each], configs, lambda each, _: each.stored(stores[each.point]), states, layout, progress, forward
+        )
     return trained
+
+
+def store_activations(
+    sites: Mapping[SitePoint, SiteActivations],
+    points: Iterable[SitePoint],
+    layout: RunLayout,
+    progress: Progress,
+    *,
+    origin: Mapping[str, str],
+) -> None:
+    """Write the activations at `points` where `train_sites` of any process reads them, unless they are there."""
+    reading = [_Reading(sites[point], origin, ALONE) for point in points]
+    _store(reading, layout, progress, SharedForward(reading[0].bench.subject, [each.point for each in reading]))
 
 
 def _train(
     reading: Sequence[_Reading],
     every: Mapping[SitePoint, Configs],
     batches: Callable[[_Reading, Callable[[int], None]], ShuffleBuffer],
+    states: Mapping[SitePoint, Path],
     layout: RunLayout,
     progress: Progress,
     forward: SharedForward,
@@ -119,7 +140,7 @@ def _train(
                 on_step=show,
                 on_batch=count,
                 checkpoint=CheckpointPlan(
-                    directory=layout.training_state(str(each.point)),
+                    directory=states[each.point],
                     every_s=train.checkpoint_every_s,
                     facts=each.facts,
                 ),

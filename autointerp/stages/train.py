@@ -18,6 +18,7 @@ from torch import Tensor
 from autointerp.config.dictionary_entry import DERIVED_KINDS, READY_KINDS, DictionaryEntry, takes
 from autointerp.config.sites import SitePoint
 from autointerp.config.tree import Config
+from autointerp.engine.engine import Engine
 from autointerp.errors import SubjectError
 from autointerp.harvest.firing import FiringRules
 from autointerp.progress import Progress, SilentProgress
@@ -28,6 +29,7 @@ from autointerp.stages.objects import Objects
 from autointerp.stages.ready_dictionaries import ReadyDictionary, open_ready
 from autointerp.stages.site_activations import SiteActivations, open_sites, settle_dtype
 from autointerp.stages.site_training import check_ranks, forget_training, train_sites
+from autointerp.stages.train_parts import train_in_parts
 from autointerp.stages.workbench import Workbench, open_workbench
 from sae_core.architectures.inferred import InferredDictionary
 from sae_core.architectures.shuffled import ShuffledDictionary
@@ -48,10 +50,18 @@ __all__ = ["dismiss_followers", "run"]
 DEFAULT_DENSITY = 0.01
 
 
-def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objects | None = None) -> dict[str, Any]:
+def run(
+    config: Config,
+    layout: RunLayout,
+    progress: Progress,
+    *,
+    objects: Objects | None = None,
+    engine: Engine | None = None,
+) -> dict[str, Any]:
     """Train, fit and measure every dictionary of the config; returns the facts for the manifest.
 
-    Of several torchrun processes all train; the first one does the rest.
+    An engine's workers train, each some of the dictionaries. Of several torchrun processes all train; the first one
+    does the rest.
     """
     start = time.monotonic()
     with open_ranks() as ranks:
@@ -73,7 +83,10 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, objects: Objec
         sites = open_sites(bench, list(points), progress, written=written)
         configs = {point: _configs(entries, bench, point) for point, entries in points.items()}
         streamed = {point: both for point, each in configs.items() if (both := _streamed(each))}
-        trained = train_sites(sites, streamed, layout, progress, origin=origin, ranks=ranks)
+        if engine is None or ranks.n > 1:
+            trained = train_sites(sites, streamed, layout, progress, origin=origin, ranks=ranks)
+        else:
+            trained = train_in_parts(engine, bench, sites, streamed, layout, progress, origin=origin)
     if not ranks.is_first:
         return {}
     dictionaries: dict[str, Dictionary] = {}

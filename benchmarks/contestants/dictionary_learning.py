@@ -28,7 +28,7 @@ def build(job: Job) -> Contestant:
         "lm_name": "none",
         "lr": job.learning_rate,
         "warmup_steps": 0,
-        "device": "cpu",
+        "device": job.device,
     }
     if job.kind == "topk":
         trainer = TopKTrainer(**common, k=job.k)

@@ -36,6 +36,7 @@ def build(job: Job) -> Contestant:
     )
     dictionary = build_dictionary(config, d_in=job.d_in, seed=0, sample=activations(job, 0)[:1024])
     assert isinstance(dictionary, EncoderDictionary)
+    dictionary.to(job.device)
     # The stream has mean norm sqrt(d_in) already.
     dictionary.input_scale.fill_(1.0)
     with torch.no_grad():

@@ -17,10 +17,12 @@ DISTRIBUTION = "sae-lens"
 def build(job: Job) -> Contestant:
     """The SAE with the given weights and its trainer; no dead features, so the auxiliary loss is idle."""
     if job.kind == "topk":
-        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=job.d_in, d_sae=job.n_features, k=job.k))
+        sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=job.d_in, d_sae=job.n_features, k=job.k, device=job.device))
     else:
         sae = StandardTrainingSAE(
-            StandardTrainingSAEConfig(d_in=job.d_in, d_sae=job.n_features, l1_coefficient=job.l1, l1_warm_up_steps=0)
+            StandardTrainingSAEConfig(
+                d_in=job.d_in, d_sae=job.n_features, l1_coefficient=job.l1, l1_warm_up_steps=0, device=job.device
+            )
         )
     with torch.no_grad():
         weights = initial_weights(job)
@@ -32,7 +34,7 @@ def build(job: Job) -> Contestant:
         train_batch_size_samples=job.batch,
         lr=job.learning_rate,
         lr_end=job.learning_rate,
-        device="cpu",
+        device=job.device,
         dead_feature_window=10**9,
         feature_sampling_window=10**9,
         logger=LoggingConfig(log_to_wandb=False),

@@ -18,7 +18,7 @@ DISTRIBUTION = "eai-sparsify"
 def build(job: Job) -> Contestant:
     """The sparse coder with the given weights and its optimiser."""
     torch.set_float32_matmul_precision("high")
-    coder = SparseCoder(job.d_in, SparseCoderConfig(num_latents=job.n_features, k=job.k))
+    coder = SparseCoder(job.d_in, SparseCoderConfig(num_latents=job.n_features, k=job.k), device=job.device)
     weights = initial_weights(job)
     with torch.no_grad():
         coder.encoder.weight.copy_(weights["W_enc"])
@@ -26,8 +26,8 @@ def build(job: Job) -> Contestant:
         coder.W_dec.copy_(weights["W_dec"])
         coder.b_dec.copy_(weights["b_dec"])
     optimiser = torch.optim.Adam(coder.parameters(), lr=job.learning_rate)
-    n_since_fired = torch.zeros(job.n_features, dtype=torch.long)
-    did_fire = torch.zeros(job.n_features, dtype=torch.bool)
+    n_since_fired = torch.zeros(job.n_features, dtype=torch.long, device=job.device)
+    did_fire = torch.zeros(job.n_features, dtype=torch.bool, device=job.device)
 
     def step(x: Tensor) -> None:
         coder.set_decoder_norm_to_unit_norm()

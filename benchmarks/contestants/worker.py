@@ -46,14 +46,17 @@ def main() -> None:
             cpu, wall = [], []
             for _ in range(question["n"]):
                 x = activations(job, n_done)
+                _wait(job)
                 cpu_start, wall_start = time.process_time(), time.perf_counter()
                 contestant.step(x)
+                _wait(job)
                 cpu.append(time.process_time() - cpu_start)
                 wall.append(time.perf_counter() - wall_start)
                 n_done += 1
             _say(answers, {"cpu_s": cpu, "wall_s": wall})
         elif question["ask"] == "memory":
-            _say(answers, {"peak_bytes": _peak_bytes()})
+            on_gpu = torch.cuda.max_memory_allocated() if job.device != "cpu" else 0
+            _say(answers, {"peak_bytes": _peak_bytes(), "gpu_bytes": on_gpu})
         elif question["ask"] == "quality":
             assert contestant.reconstruct is not None
             fvu = _fvu(contestant.reconstruct, activations(job, HELD_OUT_BATCH))
@@ -62,6 +65,12 @@ def main() -> None:
             assert contestant.codes is not None
             torch.save(contestant.codes(activations(job, HELD_OUT_BATCH)[:EVALUATION_ROWS]), question["path"])
             _say(answers, {})
+
+
+def _wait(job: Job) -> None:
+    """Until the device has done what it was given."""
+    if job.device != "cpu":
+        torch.cuda.synchronize()
 
 
 def _peak_bytes() -> int:

@@ -42,6 +42,10 @@ class OpenAIOptions(Options):
 
     base_url: str = OPENAI_URL
     """The address up to and with `/v1`."""
+    replicas: tuple[str, ...] = ()
+    """Further addresses that serve the same model; prompts that begin alike go to one of them, and
+    limits.max_concurrent is shared out evenly.
+    """
     dialect: str | None = None
     """Kind of server (`autointerp.judges.endpoint.dialects`); None infers it from the host's name."""
     api_version: str | None = None
@@ -122,6 +126,11 @@ class OpenAIOptions(Options):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("holds a user name, password or query; keys belong into the variable key_env names")
         return value.rstrip("/")
+
+    @field_validator("replicas")
+    @classmethod
+    def _check_replicas(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(cls._check_base_url, value))
 
     @field_validator("extra_body")
     @classmethod

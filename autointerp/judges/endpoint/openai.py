@@ -183,6 +183,10 @@ class OpenAIJudge:
         self._identity = render_identity(serves, finding.answered_by)
         say(f"{self._name()}: {', '.join(finding.seen)}; {origin} {finding.at[:10]}{_hint(finding)}")
 
+    def ask_as(self, other: OpenAIJudge) -> None:
+        """Use the fields that another server of the same model was found to honour."""
+        self._wire, self._identity = other._wire, other._identity
+
     async def aclose(self) -> None:
         await self._transport.aclose()
 
@@ -304,4 +308,8 @@ def open_judge(model: str | None, options: Mapping[str, Any]) -> OpenAIJudge:
     checked = read_options("openai", OpenAIOptions, options)
     if model is None:
         raise ConfigError("judge 'openai' needs a model: write openai:MODEL, for example openai:gpt-5-mini")
+    if checked.replicas:
+        from autointerp.judges.endpoint.replicated import ReplicatedJudge
+
+        return ReplicatedJudge(model, options=checked)
     return OpenAIJudge(model, options=checked)

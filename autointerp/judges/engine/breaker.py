@@ -52,6 +52,10 @@ class Breaker:
             self._stopped.set()
             self._on_stop()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._reason is not None
+
     def raise_if_stopped(self) -> None:
         if self._reason is not None:
             raise copy(self._reason)  # one error for each who waits: a traceback is of one

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -20,6 +21,7 @@ from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.engine.limits import Limiter, RetrySchedule, Waiting
 from autointerp.judges.engine.readings import Readings
+from autointerp.judges.engine.replicas import Replica, in_order, replicas_of
 from autointerp.judges.judge import Capabilities, Judge, RateLimits, Reply, Request
 from autointerp.judges.reply_key import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.reply_rules import BrokenReply
@@ -94,23 +96,34 @@ class Client:
         budget: Budget,
         schedule: RetrySchedule | None = None,
         splitting: Splitting | None = None,
+        n_sharing: int = 1,
     ) -> None:
         """`cache` is ignored for a local or unshared judge, and only written to with `limits.reuse` off; `splitting`,
-        for one that is not small.
+        for one that is not small; `n_sharing`, the processes that ask the same endpoint, for a local one.
         """
         self.capabilities: Capabilities = judge.capabilities
         self._journal, self._budget, self._cache = journal, budget, cache
         is_batching, n_most = self.capabilities.is_batching, self.capabilities.max_concurrent
         self._timeout_s, self._is_reusing = None if is_batching else limits.timeout_s, limits.reuse
+        judges = replicas_of(judge)
+
+        def limiter_of(endpoint: str) -> Limiter:
+            return Limiter(
+                endpoint=endpoint,
+                n_concurrent=n_most if is_batching else min(limits.max_concurrent // len(judges), n_most),
+                n_start=n_most if is_batching else None,
+                schedule=schedule or RetrySchedule(max_attempts=limits.max_attempts),
+                meter=_meter,
+                is_warmed_up=not (self.capabilities.is_local or is_batching),
+                n_sharing=1 if self.capabilities.is_local else n_sharing,
+            )
+
         self._judge = GuardedJudge(judge, timeout_s=self._timeout_s)
-        self._limiter = Limiter(
-            endpoint=self.capabilities.endpoint,
-            n_concurrent=n_most if is_batching else min(limits.max_concurrent, n_most),
-            n_start=n_most if is_batching else None,
-            schedule=schedule or RetrySchedule(max_attempts=limits.max_attempts),
-            meter=_meter,
-            is_warmed_up=not (self.capabilities.is_local or is_batching),
-        )
+        self._replicas = [
+            Replica(name, GuardedJudge(each, timeout_s=self._timeout_s), limiter_of(name))
+            for each in judges
+            for name in [each.capabilities.endpoint]
+        ]
         self._splitting = splitting if self.capabilities.is_small else None
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
         self._readings = Readings(f"{self.capabilities.model} at {self.capabilities.endpoint}")
@@ -120,7 +133,8 @@ class Client:
     @property
     def waiting(self) -> Waiting | None:
         """Reason why no answer comes; None while all is well."""
-        return self._limiter.waiting
+        waits = [replica.limiter.waiting for replica in self._replicas]
+        return None if None in waits else waits[0]
 
     @property
     def doing(self) -> str:
@@ -151,7 +165,7 @@ class Client:
         cannot be written. Cancelling the caller does not cancel a sent request: its reply is recorded.
         """
         if self._is_stopping:
-            self._limiter.raise_if_stopped()
+            self._raise_if_stopped()
         self.counters.n_asked += 1
         key = reply_key(self.capabilities, request)
         if account is not None:
@@ -162,12 +176,13 @@ class Client:
             return await asyncio.shield(running)
         record = self._find(key)
         if record is not None:
-            self._limiter.note_earlier_answer()
+            for replica in self._replicas:
+                replica.limiter.note_earlier_answer()
             return self._outcome(reply_from_record(record))
-        self._limiter.raise_if_stopped()
+        self._raise_if_stopped()
         if account is not None and (why := self._readings.hopeless(account)) is not None:
             self.stop(JudgeStopped(f"{why}; what is done is kept"))
-            self._limiter.raise_if_stopped()
+            self._raise_if_stopped()
         task = asyncio.ensure_future(self._send(request, key))
         self._in_flight[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
@@ -191,7 +206,8 @@ class Client:
     def stop(self, reason: RunStopped) -> None:
         """Waiting requests raise `reason`; those in flight may finish."""
         self._is_stopping = True
-        self._limiter.stop(reason)
+        for replica in self._replicas:
+            replica.limiter.stop(reason)
 
     @property
     def patience_s(self) -> float:
@@ -237,25 +253,32 @@ class Client:
     async def _send(self, request: Request, key: str) -> Outcome:
         n_attempts = 0
 
-        async def attempt() -> Reply:
+        async def attempt(replica: Replica) -> Reply:
             nonlocal n_attempts
             n_attempts += 1
             self.counters.n_retries += n_attempts > 1
-            return await self._attempt(request, key, n_attempts)
+            return await self._attempt(replica, request, key, n_attempts)
+
+        async def ask_in_turn() -> Reply:
+            *first, last = in_order(self._replicas, request)
+            for replica in first:
+                with suppress(JudgeStopped):  # this one is gone; while others answer, the run goes on
+                    return await replica.limiter.run(partial(attempt, replica), key=key, prefix=_prefix(request))
+            return await last.limiter.run(partial(attempt, last), key=key, prefix=_prefix(request))
 
         try:
-            reply = await self._limiter.run(attempt, key=key, prefix=_prefix(request))
+            reply = await ask_in_turn()
         except JudgeError as error:
             self.counters.n_errors += 1
             return Failure("error", str(error))
         return self._outcome(reply)
 
-    async def _attempt(self, request: Request, key: str, number: int) -> Reply:
+    async def _attempt(self, replica: Replica, request: Request, key: str, number: int) -> Reply:
         """One attempt within the budget."""
         bound_usd = self._judge.bound_usd(request)
         reservation = await self._budget.reserve(bound_usd)
         try:
-            self._limiter.raise_if_stopped()  # it may have been while this waited for room
+            replica.limiter.raise_if_stopped()  # it may have been while this waited for room
         except RunStopped:
             self._budget.cancel(reservation)
             raise
@@ -263,7 +286,7 @@ class Client:
         self.counters.n_sent += 1
         self.counters.n_in_flight += 1
         try:
-            reply = await self._judge.ask(request)
+            reply = await replica.judge.ask(request)
             usd = reply.usage.usd
         except (JudgeError, RunStopped) as error:
             # a server may have worked, and charged, although no reply came: without a price the budget books the bound
@@ -286,6 +309,11 @@ class Client:
         if usd is None and bound_usd is None:
             self._require_price()
         return reply
+
+    def _raise_if_stopped(self) -> None:
+        """Raises the reason when nobody may be asked any more."""
+        if all(replica.limiter.is_stopped for replica in self._replicas):
+            self._replicas[0].limiter.raise_if_stopped()
 
     def _require_price(self) -> None:
         """Raises LimitReached under a ceiling on money, impossible to keep without prices."""

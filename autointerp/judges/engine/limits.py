@@ -50,15 +50,21 @@ class Limiter:
         meter: Meter = lambda _: (None, 0),
         is_warmed_up: bool = False,
         n_start: int | None = None,
+        n_sharing: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`meter` reads remaining limits and used tokens off an answer. `is_warmed_up`: the first request of each
-        prefix goes alone.
+        prefix goes alone. `n_sharing`: processes that ask the endpoint, each its part of `n_concurrent`.
         """
         self._schedule, self._meter = schedule, meter
-        self._quota = Quota(clock=clock)
+        self._quota = Quota(n_sharing=n_sharing, clock=clock)
         self._pace = Pace(first_delay_s=schedule.first_delay_s, max_delay_s=schedule.max_delay_s, clock=clock)
-        self._slots = Slots(ceiling=n_concurrent, quota=self._quota, pace=self._pace, start=n_start or START)
+        self._slots = Slots(
+            ceiling=n_concurrent // n_sharing,
+            quota=self._quota,
+            pace=self._pace,
+            start=max(1, (n_start or START) // n_sharing),
+        )
         self._breaker = Breaker(endpoint=endpoint, schedule=schedule, on_stop=self._slots.open_wide, clock=clock)
         self._warmup = Warmup() if is_warmed_up else None
         self._failing: JudgeRetry | None = None
@@ -80,6 +86,10 @@ class Limiter:
     def stop(self, reason: RunStopped) -> None:
         """Waiting requests raise `reason`; those in flight may finish."""
         self._breaker.stop(reason)
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._breaker.is_stopped
 
     def raise_if_stopped(self) -> None:
         self._breaker.raise_if_stopped()

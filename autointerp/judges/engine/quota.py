@@ -26,8 +26,9 @@ class _Window:
 class Quota:
     """Unbounded without headers. `n_sent` is the last attempt's number, from 1."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, *, n_sharing: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        """`n_sharing`: processes that share the endpoint's limits evenly."""
+        self._clock, self._n_sharing = clock, n_sharing
         self.n_sent = 0
         self._requests: _Window | None = None
         self._tokens: _Window | None = None
@@ -55,7 +56,7 @@ class Quota:
         # replies to earlier attempts counted fewer attempts
         if known is not None and number < known.number and now < known.ends_at:
             return known
-        return _Window(float(left), number, now + min(max(0.0, reset_s), _MAX_HOLD_S))
+        return _Window(left / self._n_sharing, number, now + min(max(0.0, reset_s), _MAX_HOLD_S))
 
     def _hold_s(self, window: _Window | None, cost: float) -> float:
         if window is None:
