@@ -21,7 +21,6 @@ from autointerp.board.pareto import render_pareto
 from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.standing import build_sections
 from autointerp.cli.display import TerminalProgress, echo, tell
-from autointerp.cli.page_server import serve_page
 from autointerp.cli.rating import rating_config
 from autointerp.errors import ConfigError
 from autointerp.run import Run
@@ -29,6 +28,7 @@ from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
 from autointerp.safe_text import safe_tree
+from autointerp.serving.starting import serve_runs
 from autointerp.site.building import build_site
 from autointerp.site.gathering import gather_runs
 
@@ -163,19 +163,29 @@ def site(
 
 
 def serve(
-    run: RunPath,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs, also at work.")],
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    title: Annotated[str, typer.Option(help="Heading of the pages.")] = "Leaderboard",
     rater: Annotated[
         str | None,
         typer.Option("--rate", metavar="NAME", help="Let a person answer what the judge was asked, as human:NAME."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="With --rate: directory of the ratings' run.")] = None,
 ) -> None:
-    """Serve the run's page on this machine only, until interrupted."""
+    """Serve the site of runs on this machine only, until interrupted: with it try texts, steer, and follow runs."""
     if rater is None:
-        page = Run(run).page
-        serve_page(page, port=port, on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"))
+        gathered = gather_runs(runs, has_begun=True)
+        serve_runs(
+            gathered,
+            port=port,
+            title=title,
+            progress=TerminalProgress(),
+            on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"),
+        )
         return
+    if len(runs) > 1:
+        raise ConfigError(f"--rate {rater}: one run is rated at a time; name one")
+    (run,) = runs
     folder = out or run.parent / f"{run.name}_human_{rater}"
     config = rating_config(RunLayout(run), rater, name=folder.name, port=port)
     echo(f"http://127.0.0.1:{port}/ (Ctrl-C stops; the same command goes on)")

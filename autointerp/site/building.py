@@ -39,8 +39,9 @@ _SCRIPTS = (*BROWSER, "board.js")
 _GROUP = ["explainer", "scorer", "judge", "prompt_hash"]
 
 
-def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Progress) -> None:
-    """Write the site of runs with their labels into `out`, over an earlier site there.
+def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Progress, is_served: bool = False) -> None:
+    """Write the site of runs with their labels into `out`, over an earlier site there; `is_served` links it with the
+    pages of `serving.pages`.
 
     Raises ConfigError where `out` holds anything else, ArtefactError for a run without its report.
     """
@@ -49,8 +50,8 @@ def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Prog
     summaries = [safe_tree({**run.summary, "run": label}) for label, run in runs.items()]
     for name in ("page.css", *_SCRIPTS):
         write_text(out / name, asset(name))
-    _write_features(runs, facts, out, title, progress)
-    _write_board(facts, summaries, out, title)
+    _write_features(runs, facts, out, title, progress, is_served=is_served)
+    _write_board(facts, summaries, out, title, is_served=is_served)
 
 
 def _clear(out: Path) -> None:
@@ -60,7 +61,9 @@ def _clear(out: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)
 
 
-def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any]], out: Path, title: str) -> None:
+def _write_board(
+    facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any]], out: Path, title: str, *, is_served: bool
+) -> None:
     sections = build_sections(summaries, is_several=True)
     kinds = {each.label: each.kinds for each in facts}
     columns, rows = build_matrix(sections, kinds=kinds, subjects={each.label: each.subject for each in facts})
@@ -74,6 +77,7 @@ def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any
         title=title,
         description=_description(sections, len(facts), len(rows)),
         has_picture=has_picture,
+        is_served=is_served,
         columns=columns,
         rows=rows,
         sections=sections,
@@ -86,7 +90,8 @@ def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any
 
 
 def _description(sections: Sequence[Section], n_runs: int, n_entries: int) -> str:
-    asked = f"How interpretable are the features of {n_entries} dictionaries in {n_runs} runs?"
+    runs = "one run" if n_runs == 1 else f"{n_runs} runs"
+    asked = f"How interpretable are the features of {n_entries} dictionaries in {runs}?"
     if not sections or (score := (first := sections[0].standings[0]).score) is None:
         return asked
     figure = f"{sections[0].heading} {score['mean']:.3f} ({score['lo']:.2f} to {score['hi']:.2f}, rank {first.places})"
@@ -94,7 +99,7 @@ def _description(sections: Sequence[Section], n_runs: int, n_entries: int) -> st
 
 
 def _write_features(
-    runs: Mapping[str, Run], facts: Sequence[RunFacts], out: Path, title: str, progress: Progress
+    runs: Mapping[str, Run], facts: Sequence[RunFacts], out: Path, title: str, progress: Progress, *, is_served: bool
 ) -> None:
     tables = {label: run.scores for label, run in runs.items()}
     headings = _headings(tables.values())
@@ -120,7 +125,8 @@ def _write_features(
             done += shelf.n
     known = [shelf for shelf in shelves if shelf.n]
     _write_data(out, "catalog", catalog(known, headings))
-    write_text(out / "features.html", fill("features.html.j2", title=title, scripts=BROWSER, n_features=n_features))
+    page = fill("features.html.j2", title=title, scripts=BROWSER, n_features=n_features, is_served=is_served)
+    write_text(out / "features.html", page)
 
 
 def _headings(tables: Iterable[pd.DataFrame]) -> dict[ScoreGroup, str]:

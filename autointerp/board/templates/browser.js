@@ -178,7 +178,8 @@
     flag.addEventListener("click", () => mark({ star: !marks.of(feature.key).star }));
     note.addEventListener("change", () => mark({ note: note.value }));
     name();
-    return make("div", { className: "tools" }, flag, make("label", {}, "Note ", note));
+    const tried = "served" in document.body.dataset ? make("a", { href: `try.html#${encodeURIComponent(feature.key)}`, textContent: "try a text, steer" }) : null;
+    return make("div", { className: "tools" }, flag, make("label", {}, "Note ", note), tried);
   }
   function close() {
     browser.classList.remove("open");

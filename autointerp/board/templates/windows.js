@@ -116,5 +116,5 @@ const windows = (() => {
       return make("section", { className: "interval" }, make("h5", { textContent: title }), ...members.map((w) => example(w, card)));
     });
   }
-  return { judged, intervals, isRight, fault, own, reply };
+  return { judged, intervals, isRight, fault, own, reply, tokens };
 })();
