@@ -170,10 +170,15 @@ def serve(
         str | None,
         typer.Option("--rate", metavar="NAME", help="Let a person answer what the judge was asked, as human:NAME."),
     ] = None,
+    is_rubric: Annotated[
+        bool, typer.Option("--rubric", help="With --rate: ask for points by the rubric of Bricken et al. 2023 instead.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="With --rate: directory of the ratings' run.")] = None,
 ) -> None:
     """Serve the site of runs on this machine only, until interrupted: with it try texts, steer, and follow runs."""
     if rater is None:
+        if is_rubric:
+            raise ConfigError("--rubric: say who rates, with --rate NAME")
         gathered = gather_runs(runs, has_begun=True)
         serve_runs(
             gathered,
@@ -186,8 +191,12 @@ def serve(
     if len(runs) > 1:
         raise ConfigError(f"--rate {rater}: one run is rated at a time; name one")
     (run,) = runs
-    folder = out or run.parent / f"{run.name}_human_{rater}"
-    config = rating_config(RunLayout(run), rater, name=folder.name, port=port)
+    folder = out or run.parent / f"{run.name}_{'rubric' if is_rubric else 'human'}_{rater}"
+    config = rating_config(RunLayout(run), rater, name=folder.name, port=port, is_rubric=is_rubric)
     echo(f"http://127.0.0.1:{port}/ (Ctrl-C stops; the same command goes on)")
     pipeline.rescore(run, config, out=folder, progress=TerminalProgress())
-    echo(f"{folder}: compare with `autointerp judges agree {run} {folder}`")
+    echo(
+        f"{folder}: `autointerp leaderboard {folder}` has the points of each dictionary"
+        if is_rubric
+        else f"{folder}: compare with `autointerp judges agree {run} {folder}`"
+    )
