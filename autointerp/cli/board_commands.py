@@ -90,7 +90,7 @@ def _is_terminal() -> bool:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN_A")],
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run, or one entry of it: RUN_A/ENTRY.")],
     second: Annotated[Path | None, typer.Argument(metavar="RUN_B", help="Left out: RUN_A's own entries.")] = None,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(COMPARED)}; 'score' is each scorer's own.")] = "score",
     margin: Annotated[
@@ -109,20 +109,38 @@ def compare(
         raise ConfigError(f"--by {by}: must be dictionary or explainer")
     if margin is not None and margin <= 0:
         raise ConfigError(f"--margin {margin:g}: must be above 0, such as 0.05")
-    a = Run(first)
+    a, entry = _run_and_entry(first)
     seed = a.config.seed
     if second is None:
+        if entry is not None:
+            raise ConfigError(f"{first} is one entry: name another run, or an entry of one, to compare it with")
         rows = compare_within(a.scores, metric=metric, seed=seed, margin=margin, by=by)
     else:
-        b, labels = Run(second), (first.name, second.name)
+        b, other = _run_and_entry(second)
+        labels = (a.path.name, b.path.name)
+        named = (entry or other, other or entry)
+        entries = None if None in named else named
         mine, theirs = a.scores, b.scores
         shared = {f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(a.layout, b.layout, f.stem)}
-        rows = compare_runs(mine, theirs, labels=labels, shared=shared, metric=metric, seed=seed, margin=margin)
-        for line in find_unpaired(mine, theirs, labels=labels):
+        rows = compare_runs(
+            mine, theirs, labels=labels, entries=entries, shared=shared, metric=metric, seed=seed, margin=margin
+        )
+        for line in find_unpaired(mine, theirs, labels=labels, entries=entries):
             tell(f"note: {line}; left out")
         if not as_json:
             _note_differences(a.summary, b.summary)
     echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
+
+
+def _run_and_entry(path: Path) -> tuple[Run, str | None]:
+    """A run, or the run above with one of its entries. Raises ConfigError for an entry there is not."""
+    if path.is_dir() or not RunLayout(path.parent).is_run():
+        return Run(path), None
+    run = Run(path.parent)
+    names = [entry.name for entry in run.config.dictionaries]
+    if path.name not in names:
+        raise ConfigError(f"{path}: {run.path} has no entry '{path.name}'; it has {', '.join(names)}")
+    return run, path.name
 
 
 def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:

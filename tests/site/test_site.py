@@ -236,3 +236,24 @@ def test_a_copy_of_the_folder_works_wherever_it_lies(site: Path, tmp_path: Path,
     page = visit((tmp_path / "elsewhere & more" / "index.html").as_uri()).page
     page.locator("a.cell").first.click()
     page.locator("#card h3").wait_for()
+
+
+@pytest.mark.browser
+def test_a_page_that_could_not_be_loaded_is_tried_again(site: Path, tmp_path: Path, chromium: Any):
+    copy = Path(shutil.copytree(site, tmp_path / "site"))
+    number = next(i for i, s in enumerate(data_of(site / "data/catalog.js")["shelves"]) if s["label"] == "first/neurons")
+    page_file = copy / f"data/{number}/0.js"
+    away = page_file.rename(page_file.with_suffix(".away"))
+    page = chromium.new_page()
+    page.goto(f"{(copy / 'features.html').as_uri()}#first%2Fneurons")
+    page.locator("#card", has_text=f"data/{number}/0.js is missing").wait_for()
+    away.rename(page_file)
+    page.locator("#list .item").first.click()
+    page.locator("#card h3").wait_for()
+    columns = (copy / f"data/{number + 1}/columns.js").rename(tmp_path / "columns.js")
+    page.locator("#dictionary").select_option(str(number + 1))
+    page.locator("#count", has_text="columns.js is missing").wait_for()
+    columns.rename(copy / f"data/{number + 1}/columns.js")
+    page.locator("#way").select_option("up")
+    page.locator("#list .item").first.click()
+    page.locator("#card h3").wait_for()
