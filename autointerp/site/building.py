@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from autointerp.board.feature_data import Findings, windows_per_feature
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.page import BROWSER, asset, embed_json, fill
 from autointerp.board.pareto import pareto_charts
+from autointerp.board.relatives import Relatives, find_relatives
 from autointerp.board.scores import ScoreGroup, iter_rows
 from autointerp.board.standing import Section, build_sections
 from autointerp.config.dictionary_name import entry_of
@@ -105,7 +107,7 @@ def _write_features(
     headings = _headings(tables.values())
     numbers = {group: number for number, group in enumerate(headings)}
     shelves = [
-        Shelf(number, label, name, own.kinds.get(entry_of(name), ""))
+        Shelf(number, label, name, own.kinds.get(entry_of(name), ""), _content(runs[label], name))
         for number, (label, name, own) in enumerate(
             (label, entry.name, own)
             for (label, run), own in zip(runs.items(), facts, strict=True)
@@ -116,8 +118,12 @@ def _write_features(
     n_windows = windows_per_feature(n_features, budget=WINDOW_BUDGET, at_least=12, at_most=_MOST_WINDOWS)
     with progress.bar("site: features", total=n_features, unit="features") as bar:
         done = 0
-        for shelf in shelves:
-            found = _features(runs[shelf.run], tables[shelf.run], shelf.dictionary)
+        relatives: Relatives = {}
+        for place, shelf in enumerate(shelves):
+            run = runs[shelf.run]
+            if not place or shelves[place - 1].run != shelf.run:
+                relatives = find_relatives(e for entry in run.config.every_dictionary for e in run.evidence(entry.name))
+            found = _features(run, tables[shelf.run], shelf.dictionary, relatives)
             limits = {"n_judged": n_windows - n_windows // 4, "n_seen": n_windows // 4}
             for name, content in shelf_files(shelf, found, groups=numbers, **limits):
                 _write_data(out, name, content)
@@ -134,7 +140,14 @@ def _headings(tables: Iterable[pd.DataFrame]) -> dict[ScoreGroup, str]:
     return headings_of({str(name): value for name, value in row.items()} for row in rows)
 
 
-def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[tuple[Evidence, Findings]]:
+def _content(run: Run, dictionary: str) -> str:
+    with run.layout.evidence_file(dictionary).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _features(
+    run: Run, scores: pd.DataFrame, dictionary: str, relatives: Relatives
+) -> Iterator[tuple[Evidence, Findings]]:
     """A dictionary's features with what is known about them, by number."""
     evidences = sorted(run.evidence(dictionary), key=lambda e: e.feature)
     rows = {
@@ -143,7 +156,14 @@ def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[tuple
     }
     with run.open_journal() as journal:
         explanations, verdicts = journal.load_explanations(dictionary), journal.load_verdicts(dictionary)
-    return findings_of(evidences, rows, explanations=explanations, verdicts=verdicts, replies=_replies(run, dictionary))
+    return findings_of(
+        evidences,
+        rows,
+        explanations=explanations,
+        verdicts=verdicts,
+        relatives=relatives,
+        replies=_replies(run, dictionary),
+    )
 
 
 def _replies(run: Run, dictionary: str) -> dict[tuple[str, int], list[Answered]]:

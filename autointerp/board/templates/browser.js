@@ -156,13 +156,15 @@
     place.replaceChildren(back, make("div", { className: "card-head" },
       make("h3", { textContent: `${feature.shelf.dictionary} ${feature.number}` }),
       make("span", { className: "quiet", textContent: [feature.shelf.run, card.site, group().name].filter(Boolean).join(" · ") })), tools(feature));
-    cards.show(place, feature, card, group(), groups, (number) => link(feature.shelf, number));
+    cards.show(place, feature, card, group(), groups, links(feature));
     if (byUser && matchMedia("(max-width: 760px)").matches) byId("features").scrollIntoView();
   }
-  function link(shelf, number) {
-    const other = shelf.byNumber.get(number);
-    return other ? make("a", { href: `#${encodeURIComponent(other.key)}`, textContent: `feature ${number}` }) : null;
-  }
+  const to = (key, textContent) => make("a", { href: `#${encodeURIComponent(key)}`, textContent });
+  const links = ({ shelf, number }) => ({
+    link: (other) => (shelf.byNumber.has(other) ? to(`${shelf.label}/${other}`, `feature ${other}`) : null),
+    elsewhere: (dictionary, other) => to(`${shelf.run ? `${shelf.run}/` : ""}${dictionary}/${other}`, `${dictionary} ${other}`),
+    same: shelf.same.map((label) => to(`${label}/${number}`, `${label} ${number}`)),
+  });
   function tools(feature) {
     const flag = make("button", { type: "button", id: "flag", className: "small" });
     const note = make("input", { id: "note", type: "text", value: marks.of(feature.key).note || "", placeholder: "a note, kept in this browser", autocomplete: "off" });
