@@ -151,7 +151,8 @@ JUDGES: dict[str, BuiltinJudge] = {
     "human": BuiltinJudge(
         "autointerp.judges.human.judge:open_judge",
         Abilities(
-            about="a person, who is asked yes or no about windows on a page of this machine (`serve RUN --rate NAME`)",
+            about="a person, asked yes or no about windows, or for points, on a page of this machine "
+            "(`serve RUN --rate NAME`)",
             local="yes",
             task="yes",
             logprobs="no",
@@ -197,6 +198,7 @@ SCORERS = {
     "embedding": "autointerp.score.embedding:open_scorer",
     "surprisal": "autointerp.score.surprisal:open_scorer",
     "intervention": "autointerp.score.intervention:open_scorer",
+    "rubric": "autointerp.score.rubric:open_scorer",
 }
 
 # the targets of every kind of plug-in, by the group of its entry points; dictionaries are built in as kinds

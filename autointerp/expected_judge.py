@@ -25,6 +25,7 @@ from autointerp.judges.tasks import (
     IntruderTask,
     LikelihoodTask,
     PickEffectTask,
+    RateTask,
     ScoreTask,
     SimilarityTask,
     SimulateTask,
@@ -271,6 +272,8 @@ def _output_tokens(request: Request, assumed: Assumptions) -> int:
         return 0  # vectors and likelihoods are not written
     if isinstance(task, IntruderTask | PickEffectTask):
         return min(request.max_tokens, assumed.list_tokens)
+    if isinstance(task, RateTask):
+        return min(request.max_tokens, assumed.list_tokens + assumed.answer_tokens * len(task.criteria))
     if isinstance(task, ScoreTask | GroupTask):
         return min(request.max_tokens, assumed.list_tokens + assumed.answer_tokens * len(task.passages))
     if isinstance(task, SimulateTask):

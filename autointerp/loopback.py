@@ -64,8 +64,10 @@ def _handler(get: Get, post: Post | None) -> type[http.server.BaseHTTPRequestHan
             self._send(post(self.path, self.rfile.read(int(length))))
 
         def _is_from_here(self) -> bool:
-            # A page elsewhere may point its own name at this address; its script must not read the run.
-            if _is_own(self.headers.get("Host", "")):
+            # A page elsewhere may point its own name at this address; its script must not read the run. Nor may it ask
+            # under our name for what is done here: a browser says where a question comes from.
+            host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
+            if _is_own(host) and origin in (None, f"http://{host}"):
                 return True
             self.send_error(403, "this page is served to this machine only, under its own name")
             return False
@@ -79,6 +81,9 @@ def _handler(get: Get, post: Post | None) -> type[http.server.BaseHTTPRequestHan
             self.send_header("Content-Length", str(len(answer.body)))
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Cache-Control", "no-store")
+            # no page elsewhere may load this as its script or show it in a frame
+            self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+            self.send_header("X-Frame-Options", "DENY")
             if answer.policy is not None:
                 self.send_header("Content-Security-Policy", answer.policy)
             self.end_headers()

@@ -110,7 +110,7 @@ def _advance(
     if objects:
         with needs_tensor_half("what is in memory"):
             importlib.import_module("autointerp.stages.objects").keep_identity(manifest, objects, config, layout)
-    progress = LoggedProgress(progress or SilentProgress(), layout.log)
+    progress = LoggedProgress(progress or SilentProgress(), layout)
     _take_back(manifest, layout, wanted, first=first)
     for stage in wanted:
         if stage in ASKING and not manifest.is_done(stage):
@@ -180,7 +180,7 @@ def run_shard(
         manifest = open_shard(layout, config)
         check_judges(apply_preset(config), layout)
         refuse_unfit(config, layout)
-        progress = LoggedProgress(progress or SilentProgress(), layout.log)
+        progress = LoggedProgress(progress or SilentProgress(), layout)
         _take_back(manifest, layout, wanted, first=first)
         for stage in wanted:
             if stage in read_manifest(whole)["stages"]:

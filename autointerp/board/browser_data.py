@@ -12,6 +12,7 @@ from typing import Any
 from autointerp.board.borrowed import Borrowed
 from autointerp.board.feature_data import ON_PAGE, Findings, card_columns, feature_card
 from autointerp.board.metrics import METRICS, title_of
+from autointerp.board.relatives import Relatives
 from autointerp.board.scores import ScoreGroup, group_verdicts
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
@@ -27,12 +28,15 @@ _N_TOKENS = 8  # of each kind, that a search finds
 
 @dataclass(slots=True)
 class Shelf:
-    """One dictionary of one run; `run` is empty where there is only one. `site` and `n` are known once it is read."""
+    """One dictionary of one run; `run` is empty where there is only one. `site` and `n` are known once it is read.
+    `content` is the same for dictionaries of several runs whose evidence is the same.
+    """
 
     number: int
     run: str
     dictionary: str
     kind: str = ""
+    content: str = ""
     site: str = ""
     n: int = 0
 
@@ -57,6 +61,7 @@ def findings_of(
     *,
     explanations: Iterable[Explanation],
     verdicts: Iterable[Verdict],
+    relatives: Relatives,
     replies: Mapping[tuple[str, int], Sequence[Answered]] | None = None,
 ) -> Iterator[tuple[Evidence, Findings]]:
     """Each feature with all that is known about it."""
@@ -80,6 +85,7 @@ def findings_of(
                 scores=scored.get(key, {}),
                 explanations=sorted(told.get(key, ()), key=lambda e: (e.explainer, e.judge, e.prompt_hash)),
                 replies=(replies or {}).get(key, ()),
+                relatives=relatives.get(key, ()),
                 borrowed={w: window for said in asked.values() for w, window in lent.find(said).items()},
             ),
         )
@@ -104,7 +110,15 @@ def catalog(shelves: Sequence[Shelf], headings: Mapping[ScoreGroup, str]) -> dic
         ],
         "metrics": [[metric.name, metric.title] for metric in METRICS if metric.is_in("page")],
         "shelves": [
-            {"label": s.label, "run": s.run, "dictionary": s.dictionary, "site": s.site, "kind": s.kind, "n": s.n}
+            {
+                "label": s.label,
+                "run": s.run,
+                "dictionary": s.dictionary,
+                "site": s.site,
+                "kind": s.kind,
+                "n": s.n,
+                "same": [t.label for t in shelves if t is not s and s.content and t.content == s.content],
+            }
             for s in shelves
         ],
     }

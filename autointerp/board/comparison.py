@@ -40,6 +40,8 @@ _MOST_PERMUTED = 4_000  # most values for a permutation test; above, the t-test 
 
 Method = Literal["permutation", "t", "seeds"]
 By = Literal["dictionary", "explainer"]
+Entries = tuple[str, str]
+"""The entry of each run that is compared."""
 
 _TESTS: Mapping[Method, str] = {
     "permutation": "permutation tests",
@@ -96,39 +98,47 @@ def compare_runs(
     second: pd.DataFrame,
     *,
     labels: tuple[str, str],
+    entries: Entries | None = None,
     shared: set[str],
     metric: str,
     seed: int,
     margin: float | None = None,
 ) -> list[Comparison]:
-    """Dictionaries of equal names in two runs; those in `shared` have the same evidence and are paired by feature."""
-    keys = ["scorer", "explainer", "entry"]
-    theirs = dict(_groups(second, keys))
-    pairs = [
-        (
-            scorer,
-            explainer,
-            _Side(f"{labels[0]}/{name}", rows),
-            _Side(f"{labels[1]}/{name}", theirs[scorer, explainer, name]),
-            shared.issuperset([*rows["dictionary"], *theirs[scorer, explainer, name]["dictionary"]]),
-        )
-        for (scorer, explainer, name), rows in _groups(first, keys)
-        if (scorer, explainer, name) in theirs
-    ]
+    """Entries of equal names in two runs, or the two named; dictionaries in `shared` have the same evidence and are
+    paired by feature.
+    """
+    mine, theirs = _by_entry(first, entries and entries[0]), _by_entry(second, entries and entries[1])
+    pairs = []
+    for (scorer, explainer, name), rows in mine.items():
+        other = entries[1] if entries else name
+        found = theirs.get((scorer, explainer, other))
+        if found is not None:
+            is_shared = name == other and shared.issuperset([*rows["dictionary"], *found["dictionary"]])
+            sides = (_Side(f"{labels[0]}/{name}", rows), _Side(f"{labels[1]}/{other}", found))
+            pairs.append((scorer, explainer, *sides, is_shared))
     return _compare(pairs, metric=metric, seed=seed, margin=margin)
 
 
-def find_unpaired(first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[str, str]) -> list[str]:
-    """Messages about entries of one run that the other lacks."""
-    keys = ["scorer", "explainer", "entry"]
-    mine, theirs = ([key for key, _ in _groups(scores, keys)] for scores in (first, second))
+def find_unpaired(
+    first: pd.DataFrame, second: pd.DataFrame, *, labels: tuple[str, str], entries: Entries | None = None
+) -> list[str]:
+    """Messages about entries that pair with nothing."""
+    mine, theirs = _by_entry(first, entries and entries[0]), _by_entry(second, entries and entries[1])
     messages = []
     for side, (own, others) in enumerate(((mine, theirs), (theirs, mine))):
         for scorer, explainer, name in own:
             asked = f"{scorer} of {explainer}" if explainer else scorer
-            if (scorer, explainer, name) not in others:
-                messages.append(f"{labels[side]}/{name} ({asked}) has no entry of its name in {labels[1 - side]}")
+            other = entries[1 - side] if entries else name
+            if (scorer, explainer, other) not in others:
+                lacks = f"no scores of {other} so asked" if entries else "no entry of its name"
+                messages.append(f"{labels[side]}/{name} ({asked}) has {lacks} in {labels[1 - side]}")
     return messages
+
+
+def _by_entry(scores: pd.DataFrame, entry: str | None) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Rows by scorer, explainer and entry; of the one named, if one is."""
+    groups = _groups(scores, ["scorer", "explainer", "entry"])
+    return {key: rows for key, rows in groups if entry in (None, key[2])}
 
 
 def _groups(scores: pd.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], pd.DataFrame]]:

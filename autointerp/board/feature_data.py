@@ -8,6 +8,7 @@ from typing import Any
 
 from autointerp.board.feature_noise import f1_interval
 from autointerp.board.metrics import METRICS, metrics_in
+from autointerp.board.relatives import Relative
 from autointerp.board.scores import ScoreGroup
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, FiringRule, TokenEffect
 from autointerp.records.verdict import Explanation, Verdict
@@ -39,6 +40,7 @@ class Findings:
     scores: Mapping[ScoreGroup, Mapping[str, Any]]
     explanations: Sequence[Explanation] = ()
     replies: Sequence[Answered] = ()
+    relatives: Sequence[Relative] = ()
     borrowed: Mapping[str, Window] = field(default_factory=dict)
 
 
@@ -64,6 +66,8 @@ def feature_card(
     answers = _answers(found, own)
     judged = [w for w in evidence.select("score") if w.id in answers.keys() - found.borrowed.keys()]
     judged += [_as_silent(window) for window in found.borrowed.values() if window.id in answers]
+    shown = [_window(w, answers[w.id]) for w in _spread(judged, n_judged)]
+    trials = sorted(answers.keys() - {window.id for window in judged})
     seen = sorted(evidence.select("explain", "top", "bin", "drawn"), key=lambda w: -w.max_activation)
     pinned = evidence.pinned
     return {
@@ -79,6 +83,7 @@ def feature_card(
         "bottom": _effects(evidence.bottom_logits),
         "tokens": [[use.text, use.n_firing, use.n_tokens] for use in evidence.token_uses[:N_SHOWN_LOGITS]],
         "neuron": [evidence.neuron.index, _round(evidence.neuron.correlation)] if evidence.neuron else None,
+        "relatives": [[r.dictionary, r.feature, _round(r.share)] for r in found.relatives],
         "near": [[n.feature, _round(n.cosine), _round(n.co_firing)] for n in evidence.neighbours],
         "pinned": pinned
         and {
@@ -93,7 +98,7 @@ def feature_card(
             for group, number in own.items()
         },
         "replies": [_reply(reply) for reply in found.replies],
-        "judged": [_window(w, answers[w.id]) for w in _spread(judged, n_judged)],
+        "judged": [*shown, *(_trial(name, answers[name]) for name in trials[: n_judged - len(shown)])],
         "nJudged": len(answers),
         "seen": [_window(w, []) for w in _by_interval(seen, n_seen)],
         "nSeen": len(seen),
@@ -193,6 +198,11 @@ def _window(window: Window, answers: Sequence[Sequence[Any]]) -> dict[str, Any]:
         "offset": window.offset,
         "answers": answers,
     }
+
+
+def _trial(name: str, answers: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """What was asked that is no window of the evidence, as a trial or a criterion, by the name of its verdict."""
+    return {"kind": "", "apart": 0, "fires": 1, "tokens": [], "doc": name, "answers": answers}
 
 
 def _score(row: Mapping[str, Any] | None) -> dict[str, Any]:

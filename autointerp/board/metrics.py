@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from autointerp.records.window import Kind
+from autointerp.score.rubric import CRITERIA
 from autointerp.score.scorer import Measure, Scale
 
 __all__ = ["CUT", "METRICS", "SILENT_KINDS", "Metric", "bounds_of", "heading_of", "metrics_in", "title_of"]
@@ -34,6 +35,7 @@ _HEADINGS: Mapping[Measure, str] = {
     "activations": "correlation",
     "ranks": "auroc",
     "choices": "accuracy",
+    "points": "rubric",
 }
 
 
@@ -108,6 +110,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("kappa", "kappa", "entry", is_signed=True),
     Metric("accuracy", "accuracy", "entry compare csv page"),
     Metric("auroc", "AUROC", "entry compare csv page"),
+    Metric("rubric", "rubric points", "entry compare csv page"),
+    *(
+        Metric(
+            f"rubric_{name}", f"points, {name}", "entry page", head=name, beside={"rubric": 40}, card={"other": name}
+        )
+        for name in CRITERIA
+    ),
     Metric("brier", "Brier (0 best)", "entry page", head="Brier", beside={"auroc": 30}, card={"other": "Brier"}),
     Metric("correlation", "correlation", "entry compare csv page", is_signed=True),
     Metric(

@@ -20,6 +20,7 @@ from autointerp.board.metrics import CUT, bounds_of
 from autointerp.board.page import BROWSER, embed_json, render_page
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.quality_file import DENSITY_DECADES
+from autointerp.board.relatives import find_relatives
 from autointerp.board.scores import ScoreGroup, iter_rows
 from autointerp.board.standing import Section, build_sections
 from autointerp.config.dictionary_name import entry_of
@@ -54,7 +55,7 @@ def render_report(
     shelves: list[Shelf] = []
     n_windows = windows_per_feature(len(ordered), budget=window_budget)
     n_seen = max(2, n_windows // 4)
-    found = findings_of(ordered, rows, explanations=explanations, verdicts=verdicts)
+    found = findings_of(ordered, rows, explanations=explanations, verdicts=verdicts, relatives=find_relatives(ordered))
     for name, own in groupby(found, key=lambda each: each[0].dictionary):
         shelves.append(Shelf(len(shelves), "", name))
         numbers = {group: number for number, group in enumerate(headings)}

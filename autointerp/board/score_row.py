@@ -14,6 +14,7 @@ from autointerp.board.token_figures import firing_figures, simulation_figures, s
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import HARD, WITHIN_DOMAIN, Window
+from autointerp.score.rubric import CRITERIA
 from autointerp.score.scorer import Scale
 from autointerp.stats.baselines import always_no_accuracy, always_yes_f1, always_yes_macro_f1, coin_f1
 from autointerp.stats.calibration import calibration_counts
@@ -50,6 +51,9 @@ COUNTS = (
     "refused",
     "error",
 )
+
+# Measures that need no silent windows.
+_ONE_LABEL = ("choices", "activations", "points")
 
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
 
@@ -182,7 +186,7 @@ def _unscored(
         return "judge"
     if counts.n_positive == 0:
         return "too_few_positives"
-    return "too_few_negatives" if counts.n_negative == 0 and scale.measure not in ("choices", "activations") else None
+    return "too_few_negatives" if counts.n_negative == 0 and scale.measure not in _ONE_LABEL else None
 
 
 def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale) -> dict[str, Any]:
@@ -194,12 +198,22 @@ def _metrics(own: Sequence[Verdict], windows: Mapping[str, Window], scale: Scale
         figures = firing_figures(own, windows)
     elif scale.measure == "strata":
         figures = _answers(confusion_of(own), own) | strata_figures(own, windows)
+    elif scale.measure == "points":
+        figures = _points(own) | {"chance": None}
     elif scale.measure == "ranks":
         figures = _ranking(own) | {"chance": 0.5}
     else:
         figures = _answers(confusion_of(own), own)
         figures["chance"] = figures[f"always_yes_{heading_of(scale)}"]
     return figures | {"score": figures[heading_of(scale)]}
+
+
+def _points(own: Sequence[Verdict]) -> dict[str, Any]:
+    """Shares of the points of each criterion, and of all that were asked for; what cannot be read gets none."""
+    shares = {verdict.window: verdict.probability or 0.0 for verdict in own if verdict.answer != "error"}
+    points = sum(share * CRITERIA[name].most for name, share in shares.items())
+    most = sum(CRITERIA[name].most for name in shares)
+    return {"rubric": points / most if most else None, **{f"rubric_{name}": v for name, v in shares.items()}}
 
 
 def _ranking(own: Sequence[Verdict]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def import_files(
 
 def _progress(layout: RunLayout, as_json: bool) -> Progress:
     read_manifest(layout)  # a log is for runs only
-    return LoggedProgress(SilentProgress() if as_json else TerminalProgress(), layout.log)
+    return LoggedProgress(SilentProgress() if as_json else TerminalProgress(), layout)
 
 
 def _config(layout: RunLayout, *, cache: Path | None = None, **limits: float | None) -> Config:

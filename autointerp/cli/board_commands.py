@@ -21,7 +21,6 @@ from autointerp.board.pareto import render_pareto
 from autointerp.board.protocol import differences, protocol_of
 from autointerp.board.standing import build_sections
 from autointerp.cli.display import TerminalProgress, echo, tell
-from autointerp.cli.page_server import serve_page
 from autointerp.cli.rating import rating_config
 from autointerp.errors import ConfigError
 from autointerp.run import Run
@@ -29,6 +28,7 @@ from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
 from autointerp.safe_text import safe_tree
+from autointerp.serving.starting import serve_runs
 from autointerp.site.building import build_site
 from autointerp.site.gathering import gather_runs
 
@@ -90,7 +90,7 @@ def _is_terminal() -> bool:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN_A")],
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run, or one entry of it: RUN_A/ENTRY.")],
     second: Annotated[Path | None, typer.Argument(metavar="RUN_B", help="Left out: RUN_A's own entries.")] = None,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(COMPARED)}; 'score' is each scorer's own.")] = "score",
     margin: Annotated[
@@ -109,20 +109,38 @@ def compare(
         raise ConfigError(f"--by {by}: must be dictionary or explainer")
     if margin is not None and margin <= 0:
         raise ConfigError(f"--margin {margin:g}: must be above 0, such as 0.05")
-    a = Run(first)
+    a, entry = _run_and_entry(first)
     seed = a.config.seed
     if second is None:
+        if entry is not None:
+            raise ConfigError(f"{first} is one entry: name another run, or an entry of one, to compare it with")
         rows = compare_within(a.scores, metric=metric, seed=seed, margin=margin, by=by)
     else:
-        b, labels = Run(second), (first.name, second.name)
+        b, other = _run_and_entry(second)
+        labels = (a.path.name, b.path.name)
+        named = (entry or other, other or entry)
+        entries = None if None in named else named
         mine, theirs = a.scores, b.scores
         shared = {f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(a.layout, b.layout, f.stem)}
-        rows = compare_runs(mine, theirs, labels=labels, shared=shared, metric=metric, seed=seed, margin=margin)
-        for line in find_unpaired(mine, theirs, labels=labels):
+        rows = compare_runs(
+            mine, theirs, labels=labels, entries=entries, shared=shared, metric=metric, seed=seed, margin=margin
+        )
+        for line in find_unpaired(mine, theirs, labels=labels, entries=entries):
             tell(f"note: {line}; left out")
         if not as_json:
             _note_differences(a.summary, b.summary)
     echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else render_comparisons(rows))
+
+
+def _run_and_entry(path: Path) -> tuple[Run, str | None]:
+    """A run, or the run above with one of its entries. Raises ConfigError for an entry there is not."""
+    if path.is_dir() or not RunLayout(path.parent).is_run():
+        return Run(path), None
+    run = Run(path.parent)
+    names = [entry.name for entry in run.config.dictionaries]
+    if path.name not in names:
+        raise ConfigError(f"{path}: {run.path} has no entry '{path.name}'; it has {', '.join(names)}")
+    return run, path.name
 
 
 def _note_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
@@ -163,21 +181,40 @@ def site(
 
 
 def serve(
-    run: RunPath,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs, also at work.")],
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    title: Annotated[str, typer.Option(help="Heading of the pages.")] = "Leaderboard",
     rater: Annotated[
         str | None,
         typer.Option("--rate", metavar="NAME", help="Let a person answer what the judge was asked, as human:NAME."),
     ] = None,
+    is_rubric: Annotated[
+        bool, typer.Option("--rubric", help="With --rate: ask for points by the rubric of Bricken et al. 2023 instead.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="With --rate: directory of the ratings' run.")] = None,
 ) -> None:
-    """Serve the run's page on this machine only, until interrupted."""
+    """Serve the site of runs on this machine only, until interrupted: with it try texts, steer, and follow runs."""
     if rater is None:
-        page = Run(run).page
-        serve_page(page, port=port, on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"))
+        if is_rubric:
+            raise ConfigError("--rubric: say who rates, with --rate NAME")
+        gathered = gather_runs(runs, has_begun=True)
+        serve_runs(
+            gathered,
+            port=port,
+            title=title,
+            progress=TerminalProgress(),
+            on_ready=lambda address: echo(f"{address} (Ctrl-C stops)"),
+        )
         return
-    folder = out or run.parent / f"{run.name}_human_{rater}"
-    config = rating_config(RunLayout(run), rater, name=folder.name, port=port)
+    if len(runs) > 1:
+        raise ConfigError(f"--rate {rater}: one run is rated at a time; name one")
+    (run,) = runs
+    folder = out or run.parent / f"{run.name}_{'rubric' if is_rubric else 'human'}_{rater}"
+    config = rating_config(RunLayout(run), rater, name=folder.name, port=port, is_rubric=is_rubric)
     echo(f"http://127.0.0.1:{port}/ (Ctrl-C stops; the same command goes on)")
     pipeline.rescore(run, config, out=folder, progress=TerminalProgress())
-    echo(f"{folder}: compare with `autointerp judges agree {run} {folder}`")
+    echo(
+        f"{folder}: `autointerp leaderboard {folder}` has the points of each dictionary"
+        if is_rubric
+        else f"{folder}: compare with `autointerp judges agree {run} {folder}`"
+    )

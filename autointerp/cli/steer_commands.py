@@ -16,7 +16,7 @@ from autointerp.tensor_half import needs_tensor_half
 
 if TYPE_CHECKING:
     from autointerp.interventions.steering import NextToken, Steered
-    from autointerp.stages.run_feature import RunFeature
+    from autointerp.stages.run_model import RunFeature
 
 __all__ = ["register"]
 
@@ -48,64 +48,22 @@ def steer(
 ) -> None:
     """Hold a feature at a value and show the text with and without, and how far the next token's distribution moves."""
     with needs_tensor_half("steer"):
-        from autointerp.interventions.prompts import encode_prompts
-        from autointerp.interventions.steering import PLACES, steer, where
-        from autointerp.stages.run_feature import open_feature
+        from autointerp.stages.run_model import RunModel
+        from autointerp.stages.steering import steer_in_words
 
-    held = open_feature(Run(run), feature)
-    prompts = encode_prompts(held.subject, prompt)
-    limit = held.subject.max_positions
-    if limit is not None and prompts.tokens.shape[1] + tokens > limit:
-        room = limit - prompts.tokens.shape[1]
-        raise ConfigError(f"--tokens {tokens}: the subject has room for {room} tokens behind the longest prompt")
-    values = [_value(text, held, feature) for text in strength or ["2x"]]
-    places = at if at in PLACES else _positions(at)
+    held = RunModel(Run(run)).feature(feature)
     try:
-        where(prompts, places, n_tokens=0)
-    except ValueError as error:
-        raise ConfigError(f"--at {at}: {error}") from None
-    steered = steer(
-        held.subject,
-        held.dictionary,
-        held.point,
-        held.feature,
-        prompts,
-        values=values,
-        at=places,
-        n_tokens=tokens,
-        temperature=temperature,
-        seed=seed,
-    )
+        steered = steer_in_words(
+            held, prompt, strengths=strength or ["2x"], at=at, n_tokens=tokens, temperature=temperature, seed=seed
+        )
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from None
     if as_json:
         facts = {"run": run.name, "feature": feature, "point": str(held.point), "at": at}
         facts |= {"max_activation": held.max_activation, "temperature": temperature, "seed": seed}
         echo(json.dumps(facts | {"steered": [asdict(e) | {"prompt": prompt[e.prompt]} for e in steered]}, indent=2))
         return
     echo(_shown(steered, prompt, held, feature))
-
-
-def _value(text: str, held: RunFeature, feature: str) -> float:
-    """A strength in the codes' units."""
-    is_multiple = text.endswith("x")
-    try:
-        number = float(text.removesuffix("x"))
-    except ValueError:
-        raise ConfigError(f"--strength {text}: give a number such as 8.5, or a multiple such as 2x") from None
-    if not is_multiple:
-        return number
-    if held.max_activation is None:
-        raise ConfigError(
-            f"--strength {text}: '{feature}' is not among the run's sampled features, so its largest activation is not "
-            "known; give the value itself, such as 8.5"
-        )
-    return held.value(number * held.max_activation) if number else 0.0
-
-
-def _positions(at: str) -> list[int]:
-    try:
-        return [int(part) for part in at.split(",")]
-    except ValueError:
-        raise ConfigError(f"--at {at}: use one of {PLACE_NAMES}, or whole numbers such as 0,3,-1") from None
 
 
 def _shown(steered: list[Steered], prompts: list[str], held: RunFeature, feature: str) -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = [
     "EXPLANATION",
     "HIGHEST",
     "LABELS",
+    "Criterion",
     "ExplainTask",
     "GroupTask",
     "IntruderTask",
     "LikelihoodTask",
     "Passage",
     "PickEffectTask",
+    "RateTask",
     "ScoreTask",
     "ShownEffect",
     "ShownWindow",
@@ -162,6 +164,36 @@ class LikelihoodTask:
     passages: tuple[Passage, ...]
 
 
+class Criterion(NamedTuple):
+    """A question that is answered by points from 0 to `most`."""
+
+    question: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateTask:
+    """Give points to an explanation beside passages in which the feature fires, strongest first.
+
+    Marks are the firing tokens, `strengths` the passages' strongest ones (1 to `HIGHEST`), `promoted` the tokens it
+    makes likelier, if known. Reply: `{"points": [3, ...]}`, one whole number per criterion, in order.
+    """
+
+    explanation: str
+    passages: tuple[Passage, ...]
+    strengths: tuple[int, ...]
+    promoted: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+
+
 Task = (
-    ExplainTask | ScoreTask | SimulateTask | IntruderTask | GroupTask | PickEffectTask | SimilarityTask | LikelihoodTask
+    ExplainTask
+    | ScoreTask
+    | SimulateTask
+    | IntruderTask
+    | GroupTask
+    | PickEffectTask
+    | SimilarityTask
+    | LikelihoodTask
+    | RateTask
 )

@@ -196,8 +196,13 @@ class JournalView(JournalSources):
         return list(by_question.values())
 
     def find_slowest(self, n: int) -> list[Asked]:
-        keys = self.query("SELECT key FROM replies WHERE source = 'judge' ORDER BY latency_s DESC, key LIMIT ?", (n,))
-        wanted = [key for (key,) in keys]
+        return self._find_first(n, "WHERE source = 'judge' ORDER BY latency_s DESC, key")
+
+    def find_latest(self, n: int) -> list[Asked]:
+        return self._find_first(n, "ORDER BY at DESC, key")
+
+    def _find_first(self, n: int, order: str) -> list[Asked]:
+        wanted = [key for (key,) in self.query(f"SELECT key FROM replies {order} LIMIT ?", (n,))]
         by_key: dict[str, Asked] = {}
         for key in wanted:
             by_key |= {asked.key: asked for asked in self.find_key(key)}

@@ -18,7 +18,8 @@ _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class RunLayout:
-    """Paths of one run. With `shard`, manifest, journal and log lie below `shards/`; the rest is the run's."""
+    """Paths of one run. With `shard`, manifest, journal, log and progress lie below `shards/`; the rest is
+    the run's."""
 
     def __init__(self, root: str | Path, *, shard: Shard | None = None) -> None:
         self.root = Path(root)
@@ -37,6 +38,7 @@ class RunLayout:
         self.summary = self.root / "summary.json"
         self.report = self.root / "report.html"
         self.log = own / "log.txt"
+        self.progress = own / "progress.json"
         self.lock = own / "run.lock"
         self.batch = self.root / "batch"
         self.batch_state = self.batch / "state.json"

@@ -5,26 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from autointerp.progress import WORTH_A_LINE_S, Bar, Progress
-from autointerp.runs.layout import write_failure
+from autointerp.runs.doing import KeptBar
+from autointerp.runs.layout import RunLayout, write_failure
 from autointerp.safe_text import safe_text
 
 __all__ = ["LoggedProgress"]
 
 
 class LoggedProgress:
-    """Forwards progress and appends lines and finished bars to a file. Raises ArtefactError if unwritable."""
+    """Forwards progress, appends lines and finished bars to the log, and keeps the bar at work. Raises ArtefactError if
+    the log is unwritable."""
 
-    def __init__(self, shown: Progress, path: Path) -> None:
-        self._shown, self._path = shown, path
+    def __init__(self, shown: Progress, layout: RunLayout) -> None:
+        self._shown, self._path, self._progress = shown, layout.log, layout.progress
 
     @contextmanager
     def bar(self, label: str, *, total: float | None = None, unit: str = "") -> Iterator[Bar]:
         start = time.monotonic()
         with self._shown.bar(label, total=total, unit=unit) as bar:
-            yield bar
+            kept = KeptBar(bar, self._progress, label, total=total, unit=unit)
+            try:
+                yield kept
+            finally:
+                kept.end()
         took_s = time.monotonic() - start
         if unit or total is not None or took_s > WORTH_A_LINE_S:
             self._append(f"{label}: {took_s:.1f} s")

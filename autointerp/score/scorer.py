@@ -29,6 +29,7 @@ Measure = Literal[
     "firings",  # a prediction per token, 0.5 or more is yes (F1 over tokens)
     "activations",  # a number per token (correlation)
     "ranks",  # a probability per window (AUROC)
+    "points",  # per criterion, the share of its points as the probability (share of all points)
     "choices",  # `fires` is the right option of a trial, or of two options, the one true if `is_firing` (accuracy)
 ]
 """The subject of a verdict, which decides the heading metric."""
@@ -56,6 +57,7 @@ class Item(NamedTuple):
     id: str | None = None  # for items that share a window
     shown: tuple[Window, ...] | tuple[PinnedEffect, ...] = ()  # what a trial shows, in order
     places: tuple[int, ...] = ()  # from 0: the right option, or the pair of windows
+    tokens: tuple[str, ...] = ()  # what is shown of the feature's effect on the output
     share: float | None = None  # of all firing windows that this one stands for, if known
 
     @property

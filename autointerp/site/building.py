@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from autointerp.board.feature_data import Findings, windows_per_feature
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.page import BROWSER, asset, embed_json, fill
 from autointerp.board.pareto import pareto_charts
+from autointerp.board.relatives import Relatives, find_relatives
 from autointerp.board.scores import ScoreGroup, iter_rows
 from autointerp.board.standing import Section, build_sections
 from autointerp.config.dictionary_name import entry_of
@@ -39,8 +41,9 @@ _SCRIPTS = (*BROWSER, "board.js")
 _GROUP = ["explainer", "scorer", "judge", "prompt_hash"]
 
 
-def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Progress) -> None:
-    """Write the site of runs with their labels into `out`, over an earlier site there.
+def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Progress, is_served: bool = False) -> None:
+    """Write the site of runs with their labels into `out`, over an earlier site there; `is_served` links it with the
+    pages of `serving.pages`.
 
     Raises ConfigError where `out` holds anything else, ArtefactError for a run without its report.
     """
@@ -49,8 +52,8 @@ def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Prog
     summaries = [safe_tree({**run.summary, "run": label}) for label, run in runs.items()]
     for name in ("page.css", *_SCRIPTS):
         write_text(out / name, asset(name))
-    _write_features(runs, facts, out, title, progress)
-    _write_board(facts, summaries, out, title)
+    _write_features(runs, facts, out, title, progress, is_served=is_served)
+    _write_board(facts, summaries, out, title, is_served=is_served)
 
 
 def _clear(out: Path) -> None:
@@ -60,7 +63,9 @@ def _clear(out: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)
 
 
-def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any]], out: Path, title: str) -> None:
+def _write_board(
+    facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any]], out: Path, title: str, *, is_served: bool
+) -> None:
     sections = build_sections(summaries, is_several=True)
     kinds = {each.label: each.kinds for each in facts}
     columns, rows = build_matrix(sections, kinds=kinds, subjects={each.label: each.subject for each in facts})
@@ -74,6 +79,7 @@ def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any
         title=title,
         description=_description(sections, len(facts), len(rows)),
         has_picture=has_picture,
+        is_served=is_served,
         columns=columns,
         rows=rows,
         sections=sections,
@@ -86,7 +92,8 @@ def _write_board(facts: Sequence[RunFacts], summaries: Sequence[Mapping[str, Any
 
 
 def _description(sections: Sequence[Section], n_runs: int, n_entries: int) -> str:
-    asked = f"How interpretable are the features of {n_entries} dictionaries in {n_runs} runs?"
+    runs = "one run" if n_runs == 1 else f"{n_runs} runs"
+    asked = f"How interpretable are the features of {n_entries} dictionaries in {runs}?"
     if not sections or (score := (first := sections[0].standings[0]).score) is None:
         return asked
     figure = f"{sections[0].heading} {score['mean']:.3f} ({score['lo']:.2f} to {score['hi']:.2f}, rank {first.places})"
@@ -94,13 +101,13 @@ def _description(sections: Sequence[Section], n_runs: int, n_entries: int) -> st
 
 
 def _write_features(
-    runs: Mapping[str, Run], facts: Sequence[RunFacts], out: Path, title: str, progress: Progress
+    runs: Mapping[str, Run], facts: Sequence[RunFacts], out: Path, title: str, progress: Progress, *, is_served: bool
 ) -> None:
     tables = {label: run.scores for label, run in runs.items()}
     headings = _headings(tables.values())
     numbers = {group: number for number, group in enumerate(headings)}
     shelves = [
-        Shelf(number, label, name, own.kinds.get(entry_of(name), ""))
+        Shelf(number, label, name, own.kinds.get(entry_of(name), ""), _content(runs[label], name))
         for number, (label, name, own) in enumerate(
             (label, entry.name, own)
             for (label, run), own in zip(runs.items(), facts, strict=True)
@@ -111,8 +118,12 @@ def _write_features(
     n_windows = windows_per_feature(n_features, budget=WINDOW_BUDGET, at_least=12, at_most=_MOST_WINDOWS)
     with progress.bar("site: features", total=n_features, unit="features") as bar:
         done = 0
-        for shelf in shelves:
-            found = _features(runs[shelf.run], tables[shelf.run], shelf.dictionary)
+        relatives: Relatives = {}
+        for place, shelf in enumerate(shelves):
+            run = runs[shelf.run]
+            if not place or shelves[place - 1].run != shelf.run:
+                relatives = find_relatives(e for entry in run.config.every_dictionary for e in run.evidence(entry.name))
+            found = _features(run, tables[shelf.run], shelf.dictionary, relatives)
             limits = {"n_judged": n_windows - n_windows // 4, "n_seen": n_windows // 4}
             for name, content in shelf_files(shelf, found, groups=numbers, **limits):
                 _write_data(out, name, content)
@@ -120,7 +131,8 @@ def _write_features(
             done += shelf.n
     known = [shelf for shelf in shelves if shelf.n]
     _write_data(out, "catalog", catalog(known, headings))
-    write_text(out / "features.html", fill("features.html.j2", title=title, scripts=BROWSER, n_features=n_features))
+    page = fill("features.html.j2", title=title, scripts=BROWSER, n_features=n_features, is_served=is_served)
+    write_text(out / "features.html", page)
 
 
 def _headings(tables: Iterable[pd.DataFrame]) -> dict[ScoreGroup, str]:
@@ -128,7 +140,14 @@ def _headings(tables: Iterable[pd.DataFrame]) -> dict[ScoreGroup, str]:
     return headings_of({str(name): value for name, value in row.items()} for row in rows)
 
 
-def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[tuple[Evidence, Findings]]:
+def _content(run: Run, dictionary: str) -> str:
+    with run.layout.evidence_file(dictionary).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _features(
+    run: Run, scores: pd.DataFrame, dictionary: str, relatives: Relatives
+) -> Iterator[tuple[Evidence, Findings]]:
     """A dictionary's features with what is known about them, by number."""
     evidences = sorted(run.evidence(dictionary), key=lambda e: e.feature)
     rows = {
@@ -137,7 +156,14 @@ def _features(run: Run, scores: pd.DataFrame, dictionary: str) -> Iterator[tuple
     }
     with run.open_journal() as journal:
         explanations, verdicts = journal.load_explanations(dictionary), journal.load_verdicts(dictionary)
-    return findings_of(evidences, rows, explanations=explanations, verdicts=verdicts, replies=_replies(run, dictionary))
+    return findings_of(
+        evidences,
+        rows,
+        explanations=explanations,
+        verdicts=verdicts,
+        relatives=relatives,
+        replies=_replies(run, dictionary),
+    )
 
 
 def _replies(run: Run, dictionary: str) -> dict[tuple[str, int], list[Answered]]:

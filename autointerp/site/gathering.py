@@ -14,27 +14,29 @@ from autointerp.small_files import read_text
 __all__ = ["gather_runs"]
 
 
-def gather_runs(paths: Sequence[Path]) -> dict[str, Run]:
+def gather_runs(paths: Sequence[Path], *, has_begun: bool = False) -> dict[str, Run]:
     """Runs by label: the folder's name, after as many of the folders above it as tell it from the others.
 
-    A path that is no run stands for the runs in it. A run given twice, also as a copy, counts once. Raises ConfigError
-    for a folder without a run, ArtefactError for a path that does not exist.
+    A path that is no run stands for the runs in it that have a leaderboard, or with `has_begun` for all. A run given
+    twice, also as a copy, counts once. Raises ConfigError for a folder without a run, ArtefactError for a path that
+    does not exist.
     """
     runs: dict[str, Run] = {}
     for path in paths:
-        for run in _runs_at(path):
+        for run in _runs_at(path, has_begun=has_begun):
             runs.setdefault(_content(run), run)
     return dict(zip(_labels([run.path.resolve() for run in runs.values()]), runs.values(), strict=True))
 
 
-def _runs_at(path: Path) -> list[Run]:
+def _runs_at(path: Path, *, has_begun: bool) -> list[Run]:
     run = Run(path)
     if run.layout.is_run() or run.layout.summary.is_file():
         return [run]
     inside = [Run(folder) for folder in sorted(path.iterdir()) if folder.is_dir()]
-    found = [each for each in inside if each.layout.summary.is_file()]
+    found = [each for each in inside if each.layout.summary.is_file() or (has_begun and each.layout.is_run())]
     if not found:
-        raise ConfigError(f"{path} is no run and holds none with a leaderboard; name folders given to `run --out`")
+        what = "" if has_begun else " with a leaderboard"
+        raise ConfigError(f"{path} is no run and holds none{what}; name folders given to `run --out`")
     return found
 
 

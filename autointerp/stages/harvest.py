@@ -40,7 +40,7 @@ from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, iter_without_sinks
 from autointerp.subject.tokens import TokenText
 
-__all__ = ["first_pass", "needs_of", "open_dictionaries", "run", "second_pass"]
+__all__ = ["first_pass", "longest_of", "needs_of", "open_dictionaries", "run", "second_pass"]
 
 
 def run(
@@ -145,7 +145,7 @@ def open_dictionaries(
     bench: Workbench, layout: RunLayout, *, objects: Objects | None = None
 ) -> dict[str, LoadedDictionary]:
     """The run's dictionaries as it trained them; the subject takes the number type of their training."""
-    keep_dtype(bench, layout)
+    keep_dtype(bench.subject, layout)
     return {entry.name: _load(entry, bench, layout, objects) for entry in bench.config.every_dictionary}
 
 
@@ -155,7 +155,7 @@ def _load(entry: DictionaryEntry, bench: Workbench, layout: RunLayout, objects: 
         dictionary,
         bench.point(entry),
         FiringRules.load(layout.dictionary(entry.name)),
-        _longest(bench.config, layout, entry.name),
+        longest_of(bench.config, layout, entry.name),
         bench.out_point(entry, dictionary),
     )
 
@@ -192,7 +192,8 @@ def _pinned(
     return pinned
 
 
-def _longest(config: Config, layout: RunLayout, name: str) -> float:
+def longest_of(config: Config, layout: RunLayout, name: str) -> float:
+    """The length of an activation beyond which a token is a sink, at the dictionary's site."""
     quality = load_quality(layout, name) if config.subject.sinks == "mask" else None
     return NO_LIMIT if quality is None or quality.sinks is None else quality.sinks.longest
 

@@ -15,6 +15,7 @@ from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
 from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import iter_activations, iter_training_batches, shorter
+from autointerp.subject.model import Subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.precision import LEAST_SAME_FRAC, compare_rounding
 from autointerp.subject.sinks import NO_LIMIT, Sinks, find_sinks
@@ -90,11 +91,11 @@ def settle_dtype(bench: Workbench, points: Sequence[SitePoint], progress: Progre
         progress.say(f"{point}: in bfloat16 {change.in_short()}: {taken}")
 
 
-def keep_dtype(bench: Workbench, layout: RunLayout) -> None:
+def keep_dtype(subject: Subject, layout: RunLayout) -> None:
     """Give the subject the number type in which the run's dictionaries were trained."""
     trained = read_manifest(layout)["stages"].get("train", {}) if layout.manifest.is_file() else {}
     if "dtype" in trained:
-        bench.subject.dtype = getattr(torch, trained["dtype"])
+        subject.dtype = getattr(torch, trained["dtype"])
 
 
 def open_sites(

@@ -94,3 +94,14 @@ def test_features_of_one_dictionary_are_not_matched_by_density() -> None:
     first = table({"a": 0.6}).assign(density=0.01)
     (row,) = compare_runs(first, first.assign(f1=first["f1"] / 2), labels=("x", "y"), shared={"a"}, metric="f1", seed=0)
     assert row.equal_density is None
+
+
+def test_named_entries_are_compared_and_scores_of_one_alone_are_named() -> None:
+    first, second = table({"a": 0.6, "b": 0.2}), table({"c": 0.5}, seed=1)
+    named = {"labels": ("x", "y"), "entries": ("a", "c")}
+    (row,) = compare_runs(first, second, shared=set(), metric="f1", seed=0, **named)
+    assert (row.first, row.second) == ("x/a", "y/c") and row.difference is not None
+    assert 0.05 < row.difference.mean < 0.15 and not row.difference.is_paired
+    assert find_unpaired(first, second, **named) == []
+    more = pd.concat([second, second.assign(scorer="other")])
+    assert find_unpaired(first, more, **named) == ["y/c (other) has no scores of a so asked in x"]

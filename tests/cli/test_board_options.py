@@ -130,3 +130,35 @@ def test_export_refuses_other_formats_and_folders(
     assert "--to excel: no such format; use one of parquet, delphi, neuronpedia, saebench" in capsys.readouterr().err
     assert _run(["export", str(tmp_path), "--to", "delphi"]) == 2
     assert "is no run" in capsys.readouterr().err
+
+
+def test_compare_takes_entries_by_path_and_names_what_pairs_with_nothing(
+    run: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (detection, marked) = json.loads(said(capsys, "compare", run / "sae", other / "neurons", "--json"))
+    assert (detection["scorer"], marked["scorer"]) == ("detection", "marked")
+    for row in (detection, marked):
+        assert (row["first"], row["second"]) == (f"{run.name}/sae", f"{other.name}/neurons")
+        assert not row["difference"]["is_paired"]
+    same = json.loads(said(capsys, "compare", run / "sae", other, "--json"))
+    assert {(row["first"], row["second"]) for row in same} == {(f"{run.name}/sae", f"{other.name}/sae")}
+    assert all(row["difference"]["is_paired"] for row in same)
+    within = json.loads(said(capsys, "compare", run / "sae", run / "neurons", "--json"))
+    own = json.loads(said(capsys, "compare", run, "--json"))
+    means = {row["scorer"]: row["difference"]["mean"] for row in own}
+    assert {row["scorer"]: -row["difference"]["mean"] for row in within} == pytest.approx(means)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sae"], "is one entry: name another run, or an entry of one"),
+        (["topk", ""], "has no entry 'topk'; it has neurons, sae"),
+        (["sae/evidence"], "is no run"),
+    ],
+)
+def test_compare_refuses_entries_there_are_not(
+    run: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert _run(["compare", *(str(run / word) for word in words)]) == 2
+    assert message in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_a_spreadsheet_runs_no_cell(run: RunLayout, capsys: pytest.CaptureFixtur
 
 
 def test_the_log_gets_one_safe_line_for_each_thing_said(tmp_path: Path) -> None:
-    progress = LoggedProgress(TerminalProgress(), tmp_path / "log.txt")
+    progress = LoggedProgress(TerminalProgress(), RunLayout(tmp_path))
     progress.say(f"the server said {KEY}\x1b[2J\n2026-01-01 a line of its own")
     first, second = (tmp_path / "log.txt").read_text().splitlines()
     assert first.endswith("the server said ***\\u001b[2J")

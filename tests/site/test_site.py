@@ -236,3 +236,50 @@ def test_a_copy_of_the_folder_works_wherever_it_lies(site: Path, tmp_path: Path,
     page = visit((tmp_path / "elsewhere & more" / "index.html").as_uri()).page
     page.locator("a.cell").first.click()
     page.locator("#card h3").wait_for()
+
+
+@pytest.mark.browser
+def test_a_page_that_could_not_be_loaded_is_tried_again(site: Path, tmp_path: Path, chromium: Any):
+    copy = Path(shutil.copytree(site, tmp_path / "site"))
+    number = next(
+        i for i, s in enumerate(data_of(site / "data/catalog.js")["shelves"]) if s["label"] == "first/neurons"
+    )
+    page_file = copy / f"data/{number}/0.js"
+    away = page_file.rename(page_file.with_suffix(".away"))
+    page = chromium.new_page()
+    page.goto(f"{(copy / 'features.html').as_uri()}#first%2Fneurons")
+    page.locator("#card", has_text=f"data/{number}/0.js is missing").wait_for()
+    away.rename(page_file)
+    page.locator("#list .item").first.click()
+    page.locator("#card h3").wait_for()
+    columns = (copy / f"data/{number + 1}/columns.js").rename(tmp_path / "columns.js")
+    page.locator("#dictionary").select_option(str(number + 1))
+    page.locator("#count", has_text="columns.js is missing").wait_for()
+    columns.rename(copy / f"data/{number + 1}/columns.js")
+    page.locator("#way").select_option("up")
+    page.locator("#list .item").first.click()
+    page.locator("#card h3").wait_for()
+
+
+@pytest.mark.browser
+def test_a_feature_leads_to_itself_in_other_runs_and_to_its_family(site: Path, tmp_path: Path, visit: Go):
+    copy = Path(shutil.copytree(site, tmp_path / "site"))
+    shelves = {s["label"]: i for i, s in enumerate(data_of(site / "data/catalog.js")["shelves"])}
+    number = data_of(site / f"data/{shelves['coin/sae']}/columns.js")["feature"][0]
+    page_file = copy / f"data/{shelves['coin/sae']}/0.js"
+    text = page_file.read_text(encoding="utf-8")
+    page_file.write_text(
+        text.replace('"relatives":[]', f'"relatives":[["neurons",{number},0.75]]', 1), encoding="utf-8"
+    )
+    page = visit(f"{(copy / 'features.html').as_uri()}#first%2Fsae%2F{number}").page
+    elsewhere = page.locator(".panel", has=page.get_by_role("heading", name="The same feature in other runs"))
+    elsewhere.wait_for()
+    assert elsewhere.locator("a").count() == 2
+    elsewhere.get_by_role("link", name=f"coin/sae {number}").click()
+    page.locator("#card .card-head", has_text="coin ·").wait_for()
+    assert page.locator("#card h3").inner_text() == f"sae {number}"
+    family = page.locator(".panel", has=page.get_by_role("heading", name="Fire where it does, in other dictionaries"))
+    assert "75% of the places" in family.inner_text()
+    family.get_by_role("link", name=f"neurons {number}").click()
+    page.locator("#card h3", has_text=f"neurons {number}").wait_for()
+    assert page.locator("#dictionary option:checked").inner_text().startswith("coin/neurons")

@@ -279,7 +279,7 @@ def test_bfloat16_is_taken_by_itself_only_where_firings_stay(
     (line,) = [line for line in layout.log.read_text().splitlines() if "in bfloat16" in line]
     assert "of the firings are the same" in line and ("taken" in line) == (dtype == "bfloat16")
     bench = open_workbench(world.config())
-    site_activations.keep_dtype(bench, layout)
+    site_activations.keep_dtype(bench.subject, layout)
     assert bench.subject.dtype == getattr(torch, dtype), "the harvest reads what the training read"
 
 

@@ -16,15 +16,17 @@
   const chosen = () => (shelfBox.value === "" ? shelves : [shelves[Number(shelfBox.value)]]);
 
   // Data
+  const attempt = (act) => () => act().catch((error) => { status.textContent = error.message; });
+  // What was loaded is kept; what could not be is tried again.
+  const once = (holder, name, load) => (holder[name] ||= load().catch((error) => { holder[name] = null; throw error; }));
   function stock(shelf) {
-    shelf.stock ||= Promise.all([source.read(`${shelf.number}/columns`), source.read(`${shelf.number}/texts`)]).then(([columns, texts]) => {
+    return once(shelf, "stock", () => Promise.all([source.read(`${shelf.number}/columns`), source.read(`${shelf.number}/texts`)]).then(([columns, texts]) => {
       Object.assign(shelf, { columns, texts });
       shelf.features = columns.feature.map((number, at) => ({ shelf, at, number, density: columns.density[at], key: `${shelf.label}/${number}` }));
       shelf.byNumber = new Map(shelf.features.map((feature) => [feature.number, feature]));
-    });
-    return shelf.stock;
+    }));
   }
-  const metrics = (shelf) => (shelf.reading ||= source.read(`${shelf.number}/metrics`).then((table) => { shelf.metrics = table; }));
+  const metrics = (shelf) => once(shelf, "reading", () => source.read(`${shelf.number}/metrics`).then((table) => { shelf.metrics = table; }));
   const column = (feature, name) => feature.shelf.columns.groups[group().number]?.[name]?.[feature.at];
   const told = (feature) => feature.shelf.texts.said[group().explainer]?.[feature.at] || "";
   const said = (feature) => (told(feature).startsWith("\0") ? "" : told(feature));
@@ -146,20 +148,23 @@
       byId("features").classList.add("open");
       history.replaceState(null, "", `#${encodeURIComponent(feature.key)}`);
     }
-    const card = await cardOf(feature);
+    const card = await cardOf(feature).catch((error) => ({ error }));
     if (open !== feature) return;
+    if (card.error) { place.replaceChildren(parts.none(card.error.message)); return; }
     const back = make("button", { id: "back", type: "button", textContent: "Back to the list" });
     back.addEventListener("click", close);
     place.replaceChildren(back, make("div", { className: "card-head" },
       make("h3", { textContent: `${feature.shelf.dictionary} ${feature.number}` }),
       make("span", { className: "quiet", textContent: [feature.shelf.run, card.site, group().name].filter(Boolean).join(" · ") })), tools(feature));
-    cards.show(place, feature, card, group(), groups, (number) => link(feature.shelf, number));
+    cards.show(place, feature, card, group(), groups, links(feature));
     if (byUser && matchMedia("(max-width: 760px)").matches) byId("features").scrollIntoView();
   }
-  function link(shelf, number) {
-    const other = shelf.byNumber.get(number);
-    return other ? make("a", { href: `#${encodeURIComponent(other.key)}`, textContent: `feature ${number}` }) : null;
-  }
+  const to = (key, textContent) => make("a", { href: `#${encodeURIComponent(key)}`, textContent });
+  const links = ({ shelf, number }) => ({
+    link: (other) => (shelf.byNumber.has(other) ? to(`${shelf.label}/${other}`, `feature ${other}`) : null),
+    elsewhere: (dictionary, other) => to(`${shelf.run ? `${shelf.run}/` : ""}${dictionary}/${other}`, `${dictionary} ${other}`),
+    same: shelf.same.map((label) => to(`${label}/${number}`, `${label} ${number}`)),
+  });
   function tools(feature) {
     const flag = make("button", { type: "button", id: "flag", className: "small" });
     const note = make("input", { id: "note", type: "text", value: marks.of(feature.key).note || "", placeholder: "a note, kept in this browser", autocomplete: "off" });
@@ -178,7 +183,8 @@
     flag.addEventListener("click", () => mark({ star: !marks.of(feature.key).star }));
     note.addEventListener("change", () => mark({ note: note.value }));
     name();
-    return make("div", { className: "tools" }, flag, make("label", {}, "Note ", note));
+    const tried = "served" in document.body.dataset ? make("a", { href: `try.html#${encodeURIComponent(feature.key)}`, textContent: "try a text, steer" }) : null;
+    return make("div", { className: "tools" }, flag, make("label", {}, "Note ", note), tried);
   }
   function close() {
     browser.classList.remove("open");
@@ -208,11 +214,11 @@
     if (event.key === "k" || (event.key === "ArrowUp" && inside)) { event.preventDefault(); step(-1); }
   });
   more.addEventListener("click", extend);
-  deep.addEventListener("click", searchWindows);
+  deep.addEventListener("click", attempt(searchWindows));
   byId("save-marks").addEventListener("click", marks.save);
-  for (const box of [shelfBox, sortBox, wayBox, filterBox]) box.addEventListener("change", refresh);
-  search.addEventListener("input", refresh);
-  scorerBox.addEventListener("change", async () => { await refresh(); if (open) show(open, false); });
+  for (const box of [shelfBox, sortBox, wayBox, filterBox]) box.addEventListener("change", attempt(refresh));
+  search.addEventListener("input", attempt(refresh));
+  scorerBox.addEventListener("change", attempt(async () => { await refresh(); if (open) show(open, false); }));
 
   // Addresses: #LABEL/FEATURE or #LABEL, and behind it &scorer=NAME&by=EXPLAINER&judge=NAME&sort=NAME&way=up.
   async function follow() {
@@ -238,9 +244,9 @@
     await refresh();
     if (target?.shelf) { await show(target, true); byId("features").scrollIntoView(); } else if (shown.length && open === before) await show(shown[0], false); // the reader may have been faster
   }
-  addEventListener("hashchange", arrive);
+  addEventListener("hashchange", attempt(arrive));
   fill();
   shelfBox.value = isSite ? "0" : "";
   byId("save-marks").hidden = !marks.n();
-  await arrive();
+  await attempt(arrive)();
 })();

@@ -7,14 +7,15 @@ const cards = (() => {
   let onlyWrong = false;
 
   // `feature` is an item of the list, `link(number)` leads to another feature of its dictionary or is null.
-  function show(place, feature, card, group, groups, link) {
+  // `elsewhere(dictionary, number)` to one of another dictionary of its run; `same` are links to it in other runs.
+  function show(place, feature, card, group, groups, { link, elsewhere, same }) {
     const score = card.scores[group.number] || { unscored: "judge" };
     place.append(
       explanation(card, group),
       facts(feature, card, group, score),
       scoreTable(card, group, groups),
-      panels(card, group, score, link),
-      verdicts("Windows the judge was asked about", card, group),
+      panels(card, group, score, { link, elsewhere, same }),
+      verdicts("What the judge was asked about", card, group),
       examples(card));
   }
 
@@ -70,12 +71,17 @@ const cards = (() => {
       make("table", { className: "board scores" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col", textContent: text })))), make("tbody", {}, ...body)));
   }
 
-  function panels(card, group, score, link) {
+  function panels(card, group, score, { link, elsewhere, same }) {
     const effects = (title, pairs) => listed(title, pairs.slice(0, 10).map(([text, logit]) => [text, signed(logit)]));
     const uses = listed("Fires on (firings of occurrences)", card.tokens.map(([text, nFiring, n]) => [text, `${nFiring} of ${n}`]));
     const boxes = [make("div", { className: "stack" }, activations(card), uses), make("div", { className: "stack" }, effects("Promotes", card.top), logits(card)),
       make("div", { className: "stack" }, effects("Suppresses", card.bottom), levels(group, score))];
     if (card.near.length) boxes.push(neighbours(card, link));
+    if (card.relatives.length) {
+      const rows = card.relatives.map(([dictionary, number, share]) => make("li", {}, elsewhere(dictionary, number), make("span", { className: "number", textContent: `${percent(share)} of the places` })));
+      boxes.push(panel("Fire where it does, in other dictionaries", make("ul", { className: "effects" }, ...rows)));
+    }
+    if (same.length) boxes.push(panel("The same feature in other runs", make("ul", { className: "effects" }, ...same.map((each) => make("li", {}, each)))));
     if (card.pinned) {
       boxes.push(effects(`Raised when held at ${card.pinned.strength} (KL ${card.pinned.kl} nats)`, card.pinned.raised), effects("Lowered when held there", card.pinned.lowered));
     }
@@ -119,10 +125,11 @@ const cards = (() => {
   }
 
   function verdicts(title, card, group) {
-    const all = card.judged, isApart = (w) => Boolean(w.apart && group.apart);
+    // trials and questions of other scorers say nothing here
+    const all = card.judged.filter((w) => w.tokens.length || windows.own(w, group.number)), isApart = (w) => Boolean(w.apart && group.apart);
     const tick = make("input", { type: "checkbox", checked: onlyWrong });
     const box = make("div");
-    const heading = make("h4", { textContent: all.length < card.nJudged ? `${title} (${all.length} of ${card.nJudged})` : `${title} (${card.nJudged})` });
+    const heading = make("h4", { textContent: `${title} (${all.length}${card.judged.length < card.nJudged ? ` of ${card.nJudged}` : ""})` });
     const head = make("div", { className: "windows-head" }, heading);
     const worst = all.reduce((found, w) => (windows.fault(w, group.number) > (found ? windows.fault(found, group.number) : 0) && !isApart(w) ? w : found), null);
     const rows = new Map();

@@ -25,6 +25,7 @@ const source = (() => {
   // A page of cards; few are kept, so that memory stays flat over any number of features.
   function page(name) {
     const known = kept.get(name) || read(name);
+    known.catch(() => { if (kept.get(name) === known) kept.delete(name); }); // the next call tries again
     kept.delete(name);
     kept.set(name, known);
     if (kept.size > KEPT) kept.delete(kept.keys().next().value);

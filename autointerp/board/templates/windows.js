@@ -76,13 +76,17 @@ const windows = (() => {
   function verdict(window, group, note) {
     const side = make("div", { className: "verdict" });
     const answer = own(window, group.number);
+    if (!window.tokens.length && group.metric === "rubric" && !isLost(answer[2])) {
+      side.append(make("span", { textContent: `${percent(answer[3])} of its points` }));
+      return side;
+    }
     if (answer) {
       const lost = isLost(answer[2]), right = answer[2] === truth(window);
       const text = lost ? `– ${answer[2]}` : right ? "✓ right" : `✗ wrong: said ${answer[2]}`;
       side.append(make("span", { className: lost ? "lost" : right ? "right" : "wrong", textContent: text }));
       if (isKnown(answer[3])) side.append(make("span", { className: "quiet", textContent: `P(fires) ${answer[3].toFixed(2)}` }));
     } else if (note !== undefined) side.append(make("span", { className: "quiet", textContent: "not asked" }));
-    side.append(make("span", { className: "quiet", textContent: `${KINDS[window.kind] || window.kind}, ${truth(window)}${note || ""}` }));
+    if (window.tokens.length) side.append(make("span", { className: "quiet", textContent: `${KINDS[window.kind] || window.kind}, ${truth(window)}${note || ""}` }));
     return side;
   }
 
@@ -96,9 +100,9 @@ const windows = (() => {
 
   function judged(window, group, card, isApart) {
     const answer = own(window, group.number);
-    const shown = window.tokens.length ? tokens(window, card.max, false) : make("p", { className: "quiet", textContent: "its text is not in the evidence" });
+    const shown = window.tokens.length ? tokens(window, card.max, false) : make("p", { className: "quiet", textContent: "no window: a trial or a question of its own" });
     return make("div", { className: "window" }, verdict(window, group, isApart ? `, not in ${group.head}` : ""), make("div", {}, shown,
-      make("div", { className: "source" }, `${window.doc} @ ${window.offset}`, ...controls(window, group)),
+      make("div", { className: "source" }, window.tokens.length ? `${window.doc} @ ${window.offset}` : window.doc, ...controls(window, group)),
       answer && isKnown(answer[4]) ? reply(card, answer[4], `the judge’s reply, answer ${answer[5]} of ${card.replies[answer[4]].n}`) : null));
   }
   const example = (window, card) => make("div", { className: "window" },
@@ -116,5 +120,5 @@ const windows = (() => {
       return make("section", { className: "interval" }, make("h5", { textContent: title }), ...members.map((w) => example(w, card)));
     });
   }
-  return { judged, intervals, isRight, fault, own, reply };
+  return { judged, intervals, isRight, fault, own, reply, tokens };
 })();

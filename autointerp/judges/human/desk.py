@@ -35,13 +35,13 @@ class Desk:
     def address(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/"
 
-    def put(self, sheet: Mapping[str, Any], *, n_answers: int) -> Future[list[int]]:
-        """Let a sheet wait for `n_answers` answers, 1 or 0 each."""
+    def put(self, sheet: Mapping[str, Any], *, most: Sequence[int]) -> Future[list[int]]:
+        """Let a sheet wait for an answer to each of its questions, a whole number from 0 to its own of `most`."""
         # The smallest digest is asked next: an order that tells nothing and is another one for every rater.
         name = hashlib.sha256(json.dumps([self._rater, sheet], sort_keys=True).encode()).hexdigest()
         future: Future[list[int]] = Future()
         with self._lock:
-            self._waiting[name] = ({**sheet, "id": name, "n": n_answers}, future)
+            self._waiting[name] = ({**sheet, "id": name, "most": list(most)}, future)
         future.add_done_callback(lambda _: self._forget(name))
         return future
 
@@ -78,12 +78,14 @@ class Desk:
             return None
         with self._lock:
             sheet, future = self._waiting.get(name, (None, None)) if isinstance(name, str) else (None, None)
-        is_taken = sheet is not None and future is not None and _is_whole(answers, sheet["n"])
+        is_taken = sheet is not None and future is not None and _is_whole(answers, sheet["most"])
         if is_taken and future is not None:
             self._n_answered += 1
             future.set_result(answers)
         return Answer(_JSON, json.dumps({"taken": is_taken}).encode())
 
 
-def _is_whole(answers: Any, n: int) -> bool:
-    return isinstance(answers, Sequence) and len(answers) == n and all(type(a) is int and a in (0, 1) for a in answers)
+def _is_whole(answers: Any, most: Sequence[int]) -> bool:
+    if not isinstance(answers, list) or len(answers) != len(most):
+        return False
+    return all(type(a) is int and 0 <= a <= n for a, n in zip(answers, most, strict=True))

@@ -17,7 +17,7 @@ from autointerp.errors import ConfigError, JudgeRejected
 from autointerp.judges.human.desk import Desk
 from autointerp.judges.judge import Capabilities, Reply, Request
 from autointerp.judges.options import Options, read_options
-from autointerp.judges.tasks import Passage, ScoreTask
+from autointerp.judges.tasks import Passage, RateTask, ScoreTask
 
 __all__ = ["HumanJudge", "HumanOptions", "open_judge"]
 
@@ -49,23 +49,29 @@ class HumanJudge:
         return self._capabilities
 
     async def ask(self, request: Request) -> Reply:
-        """Wait for the person. Raises JudgeRejected for a question other than yes or no about passages."""
+        """Wait for the person. Raises JudgeRejected for a question other than yes or no about passages, or points."""
         task = request.task
-        if not isinstance(task, ScoreTask):
+        if not isinstance(task, ScoreTask | RateTask):
             raise JudgeRejected(
-                "a person is asked yes or no about windows: take scorers such as detection, marked and fuzzing"
+                "a person is asked yes or no about windows, or for points: take scorers such as detection, marked, "
+                "fuzzing and rubric"
             )
         if self._desk is None:
             self._desk = Desk(self._rater, port=self._port)
         sheet = {
             "explanation": task.explanation,
-            "asks": task.asks,
             "passages": [{"text": p.text, "marks": _marks(p)} for p in task.passages],
             "sample": request.sample,
         }
-        answers = await asyncio.wrap_future(self._desk.put(sheet, n_answers=len(task.passages)))
-        text = json.dumps(answers if request.reply_schema is None else {"answers": answers})
-        return Reply(text=text, model=self._rater)
+        if isinstance(task, RateTask):
+            sheet |= {"strengths": task.strengths, "promoted": task.promoted}
+            sheet |= {"questions": [criterion.question for criterion in task.criteria]}
+            most, name = [criterion.most for criterion in task.criteria], "points"
+        else:
+            sheet |= {"asks": task.asks}
+            most, name = [1] * len(task.passages), "answers"
+        answers = await asyncio.wrap_future(self._desk.put(sheet, most=most))
+        return Reply(text=json.dumps(answers if request.reply_schema is None else {name: answers}), model=self._rater)
 
     async def aclose(self) -> None:
         if self._desk is not None:

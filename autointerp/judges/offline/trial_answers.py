@@ -12,6 +12,7 @@ from autointerp.judges.tasks import (
     LikelihoodTask,
     Passage,
     PickEffectTask,
+    RateTask,
     ScoreTask,
     SimilarityTask,
 )
@@ -19,7 +20,7 @@ from autointerp.judges.tasks import (
 __all__ = ["Trial", "answer_trial", "as_score_task", "find_groups", "find_odd_one"]
 
 
-Trial = IntruderTask | GroupTask | PickEffectTask | SimilarityTask | LikelihoodTask
+Trial = IntruderTask | GroupTask | PickEffectTask | SimilarityTask | LikelihoodTask | RateTask
 
 _LIKE, _UNLIKE = 0.9, 0.1
 """Probabilities for firing and for silent passages."""
@@ -35,7 +36,8 @@ def as_score_task(task: Trial) -> ScoreTask:
 
 
 def answer_trial(task: Trial, labels: Sequence[bool]) -> tuple[object, tuple[float, ...] | None]:
-    """Reply and probabilities by labels: the first silent passage, the effect promoted most, firing against silent."""
+    """Reply and probabilities by labels: the first silent passage, the effect promoted most, firing against silent, the
+    firing share of each criterion's points."""
     if isinstance(task, IntruderTask):
         return {"answer": list(labels).index(False) + 1 if False in labels else 1}, None
     if isinstance(task, GroupTask):
@@ -44,6 +46,8 @@ def answer_trial(task: Trial, labels: Sequence[bool]) -> tuple[object, tuple[flo
         edges = [0, *accumulate(len(effect.raised) for effect in task.effects)]
         shares = [sum(labels[start:end]) / max(end - start, 1) for start, end in pairwise(edges)]
         return {"answer": shares.index(max(shares)) + 1}, None
+    if isinstance(task, RateTask):
+        return {"points": [round(each.most * sum(labels) / max(len(labels), 1)) for each in task.criteria]}, None
     probabilities = tuple(_LIKE if label else _UNLIKE for label in labels)
     return [round(2 * p - 1, 6) for p in probabilities], probabilities
 

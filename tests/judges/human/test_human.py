@@ -51,7 +51,7 @@ def desk() -> Iterator[Desk]:
 
 
 def test_answers_reach_the_question_they_are_to(desk: Desk):
-    futures = [desk.put({"explanation": text, "passages": []}, n_answers=2) for text in ("one", "two", "three")]
+    futures = [desk.put({"explanation": text, "passages": []}, most=[1, 1]) for text in ("one", "two", "three")]
     for n in range(3):
         state = call(desk.address, "next")
         assert (state["answered"], state["waiting"]) == (n, 3 - n)
@@ -63,7 +63,7 @@ def test_answers_reach_the_question_they_are_to(desk: Desk):
 
 @pytest.mark.parametrize("answers", [[1], [1, 0, 1], [1, 2], [True, False], "10", None, {"0": 1}])
 def test_what_is_no_answer_is_not_taken(desk: Desk, answers: object):
-    future = desk.put({"explanation": "x"}, n_answers=2)
+    future = desk.put({"explanation": "x"}, most=[1, 1])
     name = call(desk.address, "next")["sheet"]["id"]
     assert call(desk.address, "answer", {"id": name, "answers": answers}) == {"taken": False}
     assert call(desk.address, "answer", {"id": [1], "answers": [1, 0]}) == {"taken": False}
@@ -90,7 +90,7 @@ def test_raters_get_orders_of_their_own():
     for rater in ("ann", "bob"):
         desk = Desk(rater, port=0)
         for number in range(12):
-            desk.put({"explanation": str(number)}, n_answers=1)
+            desk.put({"explanation": str(number)}, most=[1])
         order = []
         for _ in range(12):
             sheet = call(desk.address, "next")["sheet"]
@@ -180,3 +180,52 @@ def test_a_scripted_rater_answers_by_keyboard_on_a_phone_and_is_held_against_the
         same = [v.answer == said[v.scorer, v.feature, v.dictionary, v.control, v.window] for v in own]
         assert found.pairs[0].agreement is not None
         assert found.pairs[0].agreement.mean == pytest.approx(sum(same) / len(same), abs=0.2)
+
+
+@pytest.mark.browser
+def test_points_by_the_rubric_are_read_as_a_board(run: Path, tmp_path: Path, chromium: Any):
+    """Points are as many as the explanation has characters, modulo the most and one; the keys beyond the most do
+    nothing.
+    """
+    port, out = free_port(), tmp_path / "rubric"
+    config = rating_config(RunLayout(run), "ann", name="rubric", port=port, is_rubric=True)
+    work = threading.Thread(target=lambda: pipeline.rescore(run, config, out=out, progress=SilentProgress()))
+    work.start()
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    await_port(port)
+    page.goto(f"http://127.0.0.1:{port}/")
+    told: set[str] = set()
+    while work.is_alive():
+        page.wait_for_timeout(20)
+        questions = page.locator("#questions li p").all_inner_texts()
+        if not questions:
+            continue
+        told.add(page.locator("main").inner_text())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.locator("#shown mark").count() >= 5
+        length = len(page.locator("#explanation").inner_text())
+        for question in questions:
+            most = int(question.rpartition(" ")[2])
+            page.keyboard.press("9")
+            page.keyboard.press(str(most + 1))
+            page.keyboard.press(str(length % (most + 1)))
+        before = page.locator("#state").inner_text()
+        page.keyboard.press("Enter")
+        page.locator("#state").filter(has_not_text=before).wait_for(timeout=5000)
+    work.join()
+    assert told
+    assert not any(re.search(r"\b(sae|neurons|shuffled)\b", text) for text in told)
+    scores = Run(out).scores
+    assert set(scores["judge"]) == {"human:ann"} and set(scores["metric"]) == {"rubric"}
+    scored = scores.loc[scores["unscored"].isna()]
+    for row in scored.to_dict("records"):
+        n = len(row["explanation"])
+        asked = [
+            most
+            for name, most in (("confidence", 3), ("activations", 5), ("logits", 3), ("specificity", 3))
+            if row[f"rubric_{name}"] == row[f"rubric_{name}"]
+        ]
+        assert row["score"] == pytest.approx(sum(n % (most + 1) for most in asked) / sum(asked))
+    (entry, *_) = Run(out).summary["entries"]
+    assert entry["score"]["lo"] <= entry["score"]["mean"] <= entry["score"]["hi"]
+    assert scored["shuffled_score"].notna().any()
