@@ -132,7 +132,8 @@ class DictionaryConfig:
     """Norm of a fresh encoder row, which starts along its unit-norm decoder direction (mlp: along its hidden image)."""
     start_density: float | None = field(default=None, metadata=_of(_PENALISED_KINDS | {"jumprelu"}, gt=0, lt=1))
     """Share of activations on which every fresh and every revived feature fires: biases are set by the sample's
-    quantile (Anthropic, "Dictionary Learning Optimization Techniques", January 2025). Left out, biases start at 0, and
+    quantile (Anthropic, "Dictionary Learning Optimization Techniques", January 2025). Left out, relu, gated, prolu and
+    mlp with relu output take `l0_target` / n_features; without a target, and in jumprelu, biases start at 0, and
     features fire on half of the activations (jumprelu: a sixth)."""
     auxk_weight: float = field(default=1 / 32, metadata=_of(TOPK_KINDS, ge=0))
     """Weight of the loss that trains dead features on the residual; 0 switches it off."""
@@ -184,6 +185,9 @@ class DictionaryConfig:
             return
         if not self.hidden:
             object.__setattr__(self, "hidden", (self.n_features,))
+        rule = self.output if self.kind == "mlp" else self.kind
+        if self.start_density is None and self.l0_target is not None and rule in _PENALISED_KINDS:
+            object.__setattr__(self, "start_density", min(self.l0_target / self.n_features, 0.5))
         if self.kind == "matryoshka" and not self.prefixes:
             sizes = tuple(max(1, self.n_features // share) for share in (16, 8, 4, 2, 1))
             object.__setattr__(self, "prefixes", sizes)

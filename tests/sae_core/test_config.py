@@ -86,6 +86,19 @@ def test_topk_kinds_are_those_with_a_k() -> None:
     assert not DictionaryConfig(kind="mlp", output="relu", n_features=8, k=32).is_topk
 
 
+def test_a_steered_penalty_starts_where_it_ends_and_a_given_start_stands() -> None:
+    for kind in ("relu", "gated", "prolu", "mlp"):
+        assert DictionaryConfig(kind=kind, n_features=64, l0_target=16.0).start_density == 0.25  # pyright: ignore
+    assert DictionaryConfig(kind="relu", n_features=64, l0_target=16.0, start_density=0.1).start_density == 0.1
+    assert DictionaryConfig(kind="relu", n_features=64, l0_target=63.0).start_density == 0.5
+    for without in (
+        DictionaryConfig(kind="relu", n_features=64),
+        DictionaryConfig(kind="jumprelu", n_features=64, l0_target=16.0),
+        DictionaryConfig(kind="mlp", output="jumprelu", n_features=64, l0_target=16.0),
+    ):
+        assert without.start_density is None
+
+
 def test_configuration_loads_no_torch() -> None:
     torch_free = "sae_core.config, sae_core.training.history, sae_core.training.schedule"
     code = f"import sys, {torch_free}; sys.exit('torch' in sys.modules)"

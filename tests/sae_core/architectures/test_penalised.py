@@ -50,8 +50,9 @@ def test_the_weight_moves_by_the_log_of_the_excess_and_not_faster() -> None:
 
 @pytest.mark.parametrize("excess", [0.2, 0.9, 2.0, 50.0])
 def test_a_batch_answers_at_once_in_proportion_up_to_e(excess: float) -> None:
-    passed = _build().training_pass(x := batch())
-    steered, ratio = _build(l0_target=passed.n_active.item() / excess), min(excess, math.e)
+    passed = _build(start_density=0.5).training_pass(x := batch())
+    target, ratio = passed.n_active.item() / excess, min(excess, math.e)
+    steered = _build(start_density=0.5, l0_target=target)
     assert steered.training_pass(x).penalty.item() == pytest.approx(ratio * passed.penalty.item(), rel=1e-4)
 
 
