@@ -19,10 +19,15 @@ from torch import Tensor
 
 from sae_core.randomness import generator
 
-__all__ = ["EncoderConfig", "EncoderStack", "Scenario", "train_stack"]
+__all__ = ["EncoderConfig", "EncoderStack", "Initialisation", "Scenario", "train_stack"]
+
+PUBLISHED_SEED_SHIFT = 42
+"""The published code adds it to a run's seed before it draws weights."""
 
 Scenario = Literal["codes", "dictionary", "unknown"]
 """What is known: the codes, the dictionary, or neither."""
+
+Initialisation = Literal["uniform", "decoder", "published"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class EncoderConfig:
 
     hidden: width of a hidden ReLU layer (MLP); None: h = x - b_dec (SAE). k: number of pre-activations kept. has_bias:
     train biases, else 0. initialisation: `uniform` U(-1, 1) / sqrt(fan-in), as published; `decoder` along the decoder
-    at norm 0.3, as sae_core.
+    at norm 0.3, as sae_core; `published` as uniform, drawn as the published code draws them for a seed.
     """
 
     d_in: int
@@ -39,7 +44,7 @@ class EncoderConfig:
     hidden: int | None = None
     k: int | None = None
     has_bias: bool = False
-    initialisation: Literal["uniform", "decoder"] = "uniform"
+    initialisation: Initialisation = "uniform"
 
 
 class EncoderStack:
@@ -59,7 +64,8 @@ class EncoderStack:
         """One problem per seed; `directions` fixes the decoders, else they are random."""
         self.config = config
         self.n_problems = len(seeds)
-        drawn = [_draw(config, seed) for seed in seeds]
+        draw = _draw_published if config.initialisation == "published" else _draw
+        drawn = [draw(config, seed) for seed in seeds]
         self.parameters: dict[str, Tensor] = {name: torch.stack([one[name] for one in drawn]) for name in drawn[0]}
         if directions is not None:
             self.parameters["W_dec"] = directions.clone()
@@ -178,11 +184,12 @@ def train_stack(
     learning_rate: float = 1e-3,
     l1_weights: float | Sequence[float] = 0.01,
     is_gradient_projected: bool = True,
+    has_unit_norms: bool = True,
     record_at: Iterable[int] = (),
     on_record: Callable[[int], None] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> None:
-    """Full-batch Adam in place; directions keep norm 1.
+    """Full-batch Adam in place; directions keep norm 1, unless `has_unit_norms` is false.
 
     l1_weights: of mean |code|, one or one per problem. is_gradient_projected: remove a direction's gradient along
     itself, as sae_core does (Bricken et al. 2023); the published code does not. `on_record` is called at the steps in
@@ -201,7 +208,7 @@ def train_stack(
             on_step(step)
         if step < n_steps:
             stack.step_gradients(x, scenario=scenario, l1_weights=weights, codes=codes)
-            if scenario == "unknown":
+            if scenario == "unknown" and has_unit_norms:
                 _step_on_the_sphere(optimiser, stack.directions, is_projected=is_gradient_projected)
             else:
                 optimiser.step()
@@ -240,4 +247,27 @@ def _draw(config: EncoderConfig, seed: int) -> dict[str, Tensor]:
     weights["W_enc"], weights["b_enc"] = uniform(width, n_features, width), uniform(width, n_features)
     if not config.has_bias:
         weights |= {name: torch.zeros_like(value) for name, value in weights.items() if name.startswith("b_")}
+    return weights
+
+
+def _draw_published(config: EncoderConfig, seed: int) -> dict[str, Tensor]:
+    """Initial parameters as the published code draws them: torch's own linear layers in turn from one generator, the
+    decoder's weights drawn twice. Biases are drawn where there are any, which moves all that follows.
+    """
+    draw = torch.Generator().manual_seed(seed + PUBLISHED_SEED_SHIFT)
+
+    def layer(n_out: int, n_in: int) -> tuple[Tensor, Tensor]:
+        reach = 1 / math.sqrt(n_in)
+        weight, bias = torch.empty(n_out, n_in), torch.zeros(n_out)
+        for each in (weight, bias) if config.has_bias else (weight,):
+            each.uniform_(-reach, reach, generator=draw)
+        return weight, bias
+
+    d_in, n_features, hidden = config.d_in, config.n_features, config.hidden
+    weights = {}
+    if hidden is not None:
+        weights["W_hidden"], weights["b_hidden"] = layer(hidden, d_in)
+    weights["W_enc"], weights["b_enc"] = layer(n_features, hidden or d_in)
+    _, weights["b_dec"] = layer(d_in, n_features)
+    weights["W_dec"] = functional.normalize(torch.randn(d_in, n_features, generator=draw).T, dim=1)
     return weights

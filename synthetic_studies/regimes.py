@@ -21,24 +21,43 @@ __all__ = ["STUDY", "RegimesSettings"]
 HIDDEN: dict[str, int | None] = {"SAE": None, "MLP h=32": 32}
 LOG_CODES, OURS = "SC (log-codes)", "SC (ours)"
 METHODS = ("SAE", "MLP h=32", LOG_CODES, OURS)
-PUBLISHED = {
-    "SAE": {
-        8: {16: 0.638, 32: 0.392, 64: 0.256, 128: 0.213},
-        16: {16: 0.958, 32: 0.577, 64: 0.374, 128: 0.286},
-        32: {16: 1.0, 32: 0.999, 64: 0.547, 128: 0.420},
+PUBLISHED: dict[int, dict[str, dict[int, dict[int, float]]]] = {
+    3: {
+        "SAE": {
+            8: {16: 0.638, 32: 0.392, 64: 0.256, 128: 0.213},
+            16: {16: 0.958, 32: 0.577, 64: 0.374, 128: 0.286},
+            32: {16: 1.0, 32: 0.999, 64: 0.547, 128: 0.420},
+        },
+        "MLP h=32": {
+            8: {16: 0.593, 32: 0.451, 64: 0.284, 128: 0.246},
+            16: {16: 0.870, 32: 0.533, 64: 0.388, 128: 0.271},
+            32: {16: 0.918, 32: 0.909, 64: 0.409, 128: 0.316},
+        },
+        LOG_CODES: {
+            8: {16: 0.733, 32: 0.514, 64: 0.422, 128: 0.328},
+            16: {16: 0.974, 32: 0.928, 64: 0.661, 128: 0.471},
+            32: {16: 0.941, 32: 0.946, 64: 0.918, 128: 0.869},
+        },
     },
-    "MLP h=32": {
-        8: {16: 0.593, 32: 0.451, 64: 0.284, 128: 0.246},
-        16: {16: 0.870, 32: 0.533, 64: 0.388, 128: 0.271},
-        32: {16: 0.918, 32: 0.909, 64: 0.409, 128: 0.316},
-    },
-    LOG_CODES: {
-        8: {16: 0.733, 32: 0.514, 64: 0.422, 128: 0.328},
-        16: {16: 0.974, 32: 0.928, 64: 0.661, 128: 0.471},
-        32: {16: 0.941, 32: 0.946, 64: 0.918, 128: 0.869},
+    9: {
+        "SAE": {
+            8: {16: 0.492, 32: 0.285, 64: 0.215, 128: 0.175},
+            16: {16: 0.892, 32: 0.490, 64: 0.285, 128: 0.220},
+            32: {16: 0.928, 32: 0.978, 64: 0.451, 128: 0.290},
+        },
+        "MLP h=32": {
+            8: {16: 0.493, 32: 0.318, 64: 0.224, 128: 0.183},
+            16: {16: 0.647, 32: 0.463, 64: 0.294, 128: 0.203},
+            32: {16: 0.740, 32: 0.835, 64: 0.429, 128: 0.263},
+        },
+        LOG_CODES: {
+            8: {16: 0.489, 32: 0.380, 64: 0.302, 128: 0.246},
+            16: {16: 0.883, 32: 0.472, 64: 0.344, 128: 0.278},
+            32: {16: 0.892, 32: 0.897, 64: 0.576, 128: 0.371},
+        },
     },
 }
-"""Latent MCC, K=3."""
+"""Latent MCC by K, method, M and N."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +143,19 @@ paper's count; encoders and decoders are updated as published (a direction's gra
         )[0]
 
     def comparisons(self, rows: Sequence[Row], settings: RegimesSettings) -> list[Comparison]:
+        published = [
+            (k, method, d_in, n_features, mean)
+            for k in settings.k_values
+            for method, by_d_in in PUBLISHED.get(k, {}).items()
+            for d_in, by_n_features in by_d_in.items()
+            for n_features, mean in by_n_features.items()
+        ]
         comparisons = []
-        for method, by_d_in in PUBLISHED.items():
-            for d_in, by_n_features in by_d_in.items():
-                for n_features, mean in by_n_features.items():
-                    values = _values(rows, method, n_features, d_in, 3)
-                    if values:
-                        name = f"{method}, N={n_features} M={d_in}, latent MCC"
-                        comparisons.append(Comparison(name, mean, describe(values)))
+        for k, method, d_in, n_features, mean in published:
+            values = _values(rows, method, n_features, d_in, k)
+            if values:
+                size = f"N={n_features} M={d_in}" + ("" if k == 3 else f" K={k}")
+                comparisons.append(Comparison(f"{method}, {size}, latent MCC", mean, describe(values)))
         return comparisons
 
     def tables(self, rows: Sequence[Row], settings: RegimesSettings) -> list[Table]:
@@ -148,8 +172,9 @@ paper's count; encoders and decoders are updated as published (a direction's gra
 
     def notes(self, rows: Sequence[Row], settings: RegimesSettings) -> list[str]:
         wins = [
-            describe(_values(rows, OURS, n_features, d_in, 3)).mean
-            - max(describe(_values(rows, method, n_features, d_in, 3)).mean for method in METHODS[:3])
+            _mean(rows, OURS, n_features, d_in, k)
+            - max(_mean(rows, method, n_features, d_in, k) for method in METHODS[:3])
+            for k in settings.k_values
             for d_in in settings.d_in_values
             for n_features in settings.n_features_values
         ]
@@ -180,7 +205,7 @@ paper's count; encoders and decoders are updated as published (a direction's gra
                     elinewidth=0.8,
                     label=method,
                 )
-                published = PUBLISHED.get(method, {}).get(d_in) if k == 3 else None
+                published = PUBLISHED.get(k, {}).get(method, {}).get(d_in)
                 if published:
                     style = {"color": colour(method), "linestyle": ":", "linewidth": 1.2}
                     panel.plot(list(published), list(published.values()), **style)

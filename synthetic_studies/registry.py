@@ -14,6 +14,7 @@ STUDIES: dict[str, str] = {
     "known-codes": "an encoder learns given codes: how well can one amortise?",
     "known-dictionary": "the decoder is the truth: SAE, MLPs and inference-time optimisation",
     "unknown": "codes and dictionary both unknown: quality over steps and over FLOPs",
+    "amortisation-gap": "how much one linear-nonlinear layer misses as N / M grows, with computed small cases",
     "regimes": "sources x measurements grid against the compressed-sensing line",
     "pareto": "sparsity against error and recovery over an L1 sweep",
     "widths": "the MLP encoder's hidden width",

@@ -14,7 +14,7 @@ from autointerp.progress import Bar, Progress
 from synthetic_studies.cells import CellFile, FinishedCell, write_csv
 from synthetic_studies.document import render_document
 from synthetic_studies.figure_style import save_figure, style
-from synthetic_studies.study import Cell, Study, StudySettings
+from synthetic_studies.study import Cell, Row, Study, StudySettings
 
 __all__ = ["PRESETS", "StudyResult", "choose_settings", "run_study"]
 
@@ -27,10 +27,14 @@ class StudyResult:
 
     name: str
     folder: Path
-    n_rows: int
+    rows: Sequence[Row]
     n_reproduced: int
     n_compared: int
     cpu_s: float
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows)
 
 
 def choose_settings(study: Study, *, preset: str, overrides: dict[str, Any]) -> StudySettings:
@@ -116,7 +120,7 @@ def _write(
     temporary.replace(folder / f"{study.name}.md")
     comparisons = study.comparisons(rows, settings)
     return StudyResult(
-        study.name, folder, len(rows), sum(each.is_reproduced for each in comparisons), len(comparisons), cpu_s
+        study.name, folder, rows, sum(each.is_reproduced for each in comparisons), len(comparisons), cpu_s
     )
 
 

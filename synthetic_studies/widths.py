@@ -15,21 +15,47 @@ from synthetic_studies.study import Cell, OnFraction, Row, Study, StudySettings,
 
 __all__ = ["STUDY", "WidthsSettings"]
 
-PUBLISHED_RUNS = {
-    16: (0.552, 0.624, 0.585),
-    32: (0.551, 0.596, 0.633),
-    64: (0.599, 0.600, 0.616),
-    128: (0.606, 0.701, 0.598),
-    256: (0.729, 0.725, 0.666),
-    512: (0.769, 0.444, 0.626),
+Size = tuple[int, int, int]
+"""Sources N, measurements M, active ones K."""
+
+PUBLISHED_RUNS: dict[Size, dict[int, tuple[float, float, float]]] = {
+    (16, 8, 3): {
+        16: (0.552, 0.624, 0.585),
+        32: (0.551, 0.596, 0.633),
+        64: (0.599, 0.600, 0.616),
+        128: (0.606, 0.701, 0.598),
+        256: (0.729, 0.725, 0.666),
+        512: (0.769, 0.444, 0.626),
+    },
+    (32, 16, 6): {
+        16: (0.448, 0.437, 0.447),
+        32: (0.517, 0.465, 0.488),
+        64: (0.512, 0.523, 0.570),
+        128: (0.518, 0.585, 0.518),
+        256: (0.564, 0.567, 0.544),
+        512: (0.501, 0.504, 0.496),
+    },
+    (64, 16, 6): {
+        16: (0.261, 0.257, 0.262),
+        32: (0.327, 0.348, 0.342),
+        64: (0.374, 0.377, 0.390),
+        128: (0.423, 0.395, 0.418),
+        256: (0.373, 0.394, 0.369),
+        512: (0.388, 0.378, 0.398),
+    },
 }
-"""Latent MCC of the three published runs; the ablation quotes the first of each."""
+"""Latent MCC of the three published runs by size and hidden width; the ablation quotes the first of each of the first
+size."""
+BASE = (16, 8, 3)
 
 PUBLISHED = "as published"
 DISPUTED_HIDDEN = 256
 """Width at which ours stays below the published runs."""
-VARIANTS = (PUBLISHED, "biases", "learning rate x 10", "fresh problems")
-"""Possible published settings; all but the first run at the disputed width only."""
+PUBLISHED_SEEDS, THREEFOLD = "published seeds, learning rate x 3", "learning rate x 3"
+VARIANTS = (PUBLISHED, "biases", "learning rate x 10", "fresh problems", PUBLISHED_SEEDS, THREEFOLD)
+"""Possible published settings; all but the first run at the disputed width only. The published script (mlps.py) has
+three times the learning rate that the text gives, and its own draws of the weights."""
+RATES = {"learning rate x 10": 10, THREEFOLD: 3, PUBLISHED_SEEDS: 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +65,8 @@ class WidthsSettings(StudySettings):
     learning_rate: float = 1e-4
     l1_weight: float = 0.01
     widest_hidden: int = 512
+    sizes: tuple[Size, ...] = (BASE,)
+    """Of PUBLISHED_RUNS; appendix D has three."""
 
 
 class Widths(Study):
@@ -54,53 +82,80 @@ ablation: Adam at 1e-4, 50,000 steps, three runs on one published problem.
     quick = WidthsSettings(n_seeds=2, n_steps=1_500, widest_hidden=128)
 
     def cells(self, settings: WidthsSettings) -> list[Cell]:
-        variants = [(hidden, PUBLISHED) for hidden in PUBLISHED_RUNS]
-        variants += [(DISPUTED_HIDDEN, variant) for variant in VARIANTS[1:]]
+        variants = [(size, hidden, PUBLISHED) for size in settings.sizes for hidden in PUBLISHED_RUNS[size]]
+        if BASE in settings.sizes:
+            variants += [(BASE, DISPUTED_HIDDEN, variant) for variant in VARIANTS[1:]]
         return [
             Cell(
-                f"h={hidden}" if variant == PUBLISHED else f"h={hidden}, {variant}",
-                {"hidden": hidden, "variant": variant},
-                1 + hidden / 32,
+                ", ".join(
+                    [
+                        *([] if size == BASE else [_named(size)]),
+                        f"h={hidden}",
+                        *([] if variant == PUBLISHED else [variant]),
+                    ]
+                ),
+                {"size": _named(size), "hidden": hidden, "variant": variant},
+                (1 + hidden / 32) * (size[0] + size[1]) / 24,
             )
-            for hidden, variant in variants
+            for size, hidden, variant in variants
             if hidden <= settings.widest_hidden
         ]
 
     def run(self, cell: Cell, settings: WidthsSettings, on_fraction: OnFraction) -> list[Row]:
         """One row per seed."""
         hidden, variant = cell.arguments["hidden"], cell.arguments["variant"]
+        is_replayed = variant == PUBLISHED_SEEDS
+        n_features, d_in, k = next(size for size in PUBLISHED_RUNS if _named(size) == cell.arguments["size"])
         problems = draw_problems(
             "fresh" if variant == "fresh problems" else "published",
             n_problems=settings.n_seeds,
             n_samples=settings.n_samples,
             seed=PUBLISHED_SEED["unknown"],
+            n_features=n_features,
+            d_in=d_in,
+            k=k,
         )
         return train_and_score(
-            EncoderConfig(d_in=8, n_features=16, hidden=hidden, has_bias=variant == "biases"),
+            EncoderConfig(
+                d_in=d_in,
+                n_features=n_features,
+                hidden=hidden,
+                has_bias=variant == "biases",
+                initialisation="published" if is_replayed else "uniform",
+            ),
             problems,
             scenario="unknown",
             n_steps=settings.n_steps,
             record_at=(settings.n_steps,),
             on_fraction=on_fraction,
             labels=dict(cell.arguments),
-            learning_rate=settings.learning_rate * (10 if variant == "learning rate x 10" else 1),
+            learning_rate=settings.learning_rate * RATES.get(variant, 1),
             l1_weights=settings.l1_weight,
             is_gradient_projected=False,
+            seeds=range(PUBLISHED_SEED["unknown"], PUBLISHED_SEED["unknown"] + settings.n_seeds)
+            if is_replayed
+            else None,
         )[0]
 
     def comparisons(self, rows: Sequence[Row], settings: WidthsSettings) -> list[Comparison]:
         comparisons = []
-        for hidden, runs in PUBLISHED_RUNS.items():
-            values = [row["latent_mcc"] for row in select(rows, hidden=hidden, variant=PUBLISHED)]
-            if values:
-                theirs = describe(runs)
-                comparisons.append(Comparison(f"h={hidden}, latent MCC", theirs.mean, describe(values), theirs.sd))
+        for size in settings.sizes:
+            for hidden, runs in PUBLISHED_RUNS[size].items():
+                values = _values(rows, size, hidden)
+                if values:
+                    what = f"h={hidden}, latent MCC" if size == BASE else f"{_named(size)}, h={hidden}, latent MCC"
+                    theirs = describe(runs)
+                    comparisons.append(Comparison(what, theirs.mean, describe(values), theirs.sd))
         return comparisons
 
     def tables(self, rows: Sequence[Row], settings: WidthsSettings) -> list[Table]:
         heads = ("latent MCC", "dictionary MCC", "mse", "active codes")
-        by_width = [(str(hidden), select(rows, hidden=hidden, variant=PUBLISHED)) for hidden in PUBLISHED_RUNS]
-        by_variant = [(variant, select(rows, hidden=DISPUTED_HIDDEN, variant=variant)) for variant in VARIANTS]
+        by_width = [
+            (str(hidden) if size == BASE else f"{hidden}, {_named(size)}", _rows(rows, size, hidden))
+            for size in settings.sizes
+            for hidden in PUBLISHED_RUNS[size]
+        ]
+        by_variant = [(variant, _rows(rows, BASE, DISPUTED_HIDDEN, variant)) for variant in VARIANTS]
         tables = [Table("Scores by width", ("hidden width", *heads), _score_lines(by_width))]
         if any(chosen for _, chosen in by_variant):
             title = f"Other settings at hidden width {DISPUTED_HIDDEN}"
@@ -113,46 +168,60 @@ ablation: Adam at 1e-4, 50,000 steps, three runs on one published problem.
             "rises with the width; the mean of its three runs does not at the end (h=512: .769, .444, .626). The "
             "comparison here is of the means of three runs.",
         ]
-        by_variant = {variant: select(rows, hidden=DISPUTED_HIDDEN, variant=variant) for variant in VARIANTS}
+        by_variant = {variant: _rows(rows, BASE, DISPUTED_HIDDEN, variant) for variant in VARIANTS}
         means = {
             name: describe([row["latent_mcc"] for row in chosen]).mean for name, chosen in by_variant.items() if chosen
         }
         if means:
             best = max(means, key=lambda name: means[name])
             notes.append(
-                f"At h={DISPUTED_HIDDEN} the published runs have {describe(PUBLISHED_RUNS[DISPUTED_HIDDEN])}; of the "
-                f"settings tried here the best is `{best}` with {means[best]:.3f}, the worst has "
+                f"At h={DISPUTED_HIDDEN} the published runs have {describe(PUBLISHED_RUNS[BASE][DISPUTED_HIDDEN])}; of "
+                f"the settings tried here the best is `{best}` with {means[best]:.3f}, the worst has "
                 f"{min(means.values()):.3f}. What sets the published runs apart is not known."
             )
         return notes
 
     def figure(self, rows: Sequence[Row], settings: WidthsSettings) -> Any:
-        figure, axes = new_figure(1, 1, width=5.6)
-        panel = axes[0, 0]
-        widths = [hidden for hidden in PUBLISHED_RUNS if select(rows, hidden=hidden)]
-        for index, (column, label) in enumerate((("latent_mcc", "latent MCC"), ("dictionary_mcc", "dictionary MCC"))):
-            chosen = [select(rows, hidden=hidden, variant=PUBLISHED) for hidden in widths]
-            spreads = [describe([row[column] for row in some]) for some in chosen]
-            panel.errorbar(
-                widths,
-                [spread.mean for spread in spreads],
-                yerr=[spread.half_width for spread in spreads],
-                color=colour(index),
-                marker="os"[index],
-                capsize=3,
-                label=f"{label}, ours (95% interval)",
-            )
-        for hidden in widths:
-            label = "latent MCC, published runs" if hidden == widths[0] else None
-            runs = PUBLISHED_RUNS[hidden]
-            panel.plot([hidden] * len(runs), runs, "x", color="#000000", markersize=6, label=label, zorder=3)
-        panel.set_xscale("log", base=2)
-        panel.set_xticks(widths, [str(hidden) for hidden in widths])
-        panel.set(
-            xlabel="hidden width", ylabel="score (held out)", ylim=(0, 1), title="MLP encoder, everything unknown"
-        )
-        panel.legend(loc="lower right")
+        figure, axes = new_figure(1, len(settings.sizes), width=5.6 if len(settings.sizes) == 1 else 4.2)
+        for panel, size in zip(axes[0], settings.sizes, strict=True):
+            _draw_size(panel, rows, size)
+        axes[0, 0].set_ylabel("score (held out)")
+        axes[0, 0].legend(loc="lower right")
         return figure
+
+
+def _draw_size(panel: Any, rows: Sequence[Row], size: Size) -> None:
+    widths = [hidden for hidden in PUBLISHED_RUNS[size] if _rows(rows, size, hidden)]
+    for index, (column, label) in enumerate((("latent_mcc", "latent MCC"), ("dictionary_mcc", "dictionary MCC"))):
+        spreads = [describe([row[column] for row in _rows(rows, size, hidden)]) for hidden in widths]
+        panel.errorbar(
+            widths,
+            [spread.mean for spread in spreads],
+            yerr=[spread.half_width for spread in spreads],
+            color=colour(index),
+            marker="os"[index],
+            capsize=3,
+            label=f"{label}, ours (95% interval)",
+        )
+    for hidden in widths:
+        label = "latent MCC, published runs" if hidden == widths[0] else None
+        runs = PUBLISHED_RUNS[size][hidden]
+        panel.plot([hidden] * len(runs), runs, "x", color="#000000", markersize=6, label=label, zorder=3)
+    panel.set_xscale("log", base=2)
+    panel.set_xticks(widths, [str(hidden) for hidden in widths])
+    panel.set(xlabel="hidden width", ylim=(0, 1), title=f"MLP, {_named(size)}")
+
+
+def _named(size: Size) -> str:
+    return "N={} M={} K={}".format(*size)
+
+
+def _rows(rows: Sequence[Row], size: Size, hidden: int, variant: str = PUBLISHED) -> list[Row]:
+    return select(rows, size=_named(size), hidden=hidden, variant=variant)
+
+
+def _values(rows: Sequence[Row], size: Size, hidden: int) -> list[float]:
+    return [row["latent_mcc"] for row in _rows(rows, size, hidden)]
 
 
 def _score_lines(groups: Sequence[tuple[str, Sequence[Row]]]) -> tuple[tuple[str, ...], ...]:

@@ -111,7 +111,7 @@ def _study_paper(
     as_json: bool,
 ) -> None:
     with needs_tensor_half("study"):
-        from autointerp.studies.paper import measure_parts, open_settings
+        from autointerp.studies.paper import measure_parts, open_settings, split_at_hand
         from autointerp.studies.paper_page import write_page
 
         study = open_paper(name)
@@ -119,10 +119,14 @@ def _study_paper(
         import_module("matplotlib")
     folder = out or PAPER_FOLDER / name
     settings = open_settings(study, preset=preset, recipe=recipe, overrides=overrides, folder=folder, progress=progress)
+    # a preset goes on without a model that has to be fetched first; a recipe is the user's own choice
+    settings, left_out = split_at_hand(settings) if recipe is None else (settings, [])
+    for each in left_out:
+        progress.say(f"left out: {each}")
     done = list(measure_parts(study, settings, folder=folder, is_fresh=fresh))
     said = f"--preset {preset}" if recipe is None else f"--config {Path(recipe).name}"
     command = " ".join([f"autointerp study {name} {said}", *(f"--set '{s}'" for s in overrides if "/" not in s)])
-    page = write_page(study, settings, done, folder=folder, command=command)
+    page = write_page(study, settings, done, folder=folder, command=command, left_out=left_out)
     claims = [{"part": each.part, "on": each.setting, **asdict(claim)} for each in done for claim in each.claims]
     echo(json.dumps(claims, indent=2) if as_json else page)
 

@@ -71,7 +71,7 @@ def synth(
         if not as_json:
             echo(_line(result))
     if as_json:
-        echo(json.dumps([vars(result) | {"folder": str(result.folder)} for result in results], indent=2))
+        echo(json.dumps([_facts(result) for result in results], indent=2))
 
 
 def _list(studies: dict[str, str], as_json: bool) -> None:
@@ -81,6 +81,11 @@ def _list(studies: dict[str, str], as_json: bool) -> None:
     width = max(map(len, studies))
     for name, asks in studies.items():
         echo(f"{name:<{width}}  {asks}")
+
+
+def _facts(result: Any) -> dict[str, Any]:
+    facts = {key: value for key, value in vars(result).items() if key != "rows"}
+    return {**facts, "folder": str(result.folder), "n_rows": result.n_rows}
 
 
 def _line(result: Any) -> str:

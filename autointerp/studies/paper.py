@@ -21,7 +21,8 @@ from autointerp import pipeline
 from autointerp.config.loading import explain_error, override, parse_config, read_tree
 from autointerp.config.section import Section
 from autointerp.config.tree import Config
-from autointerp.errors import ConfigError
+from autointerp.errors import ConfigError, InputError
+from autointerp.pretrained.finding import find_pretrained
 from autointerp.progress import Progress
 from autointerp.run import Run
 from autointerp.runs.layout import write_text
@@ -32,7 +33,17 @@ from synthetic_studies.study import Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Done", "Finding", "PaperStudy", "Part", "Setting", "StudyOptions", "measure_parts", "open_settings"]
+__all__ = [
+    "Done",
+    "Finding",
+    "PaperStudy",
+    "Part",
+    "Setting",
+    "StudyOptions",
+    "measure_parts",
+    "open_settings",
+    "split_at_hand",
+]
 
 TABLE = "study"
 
@@ -41,7 +52,7 @@ class StudyOptions(Section):
     """The table [study] of a recipe; a study's own options are fields of a subclass."""
 
     parts: tuple[str, ...] | None = None
-    """The parts measured on this subject; None for all."""
+    """The parts measured on this subject; None for all that read one."""
     why: str = ""
     """Why this subject, for the page."""
 
@@ -86,11 +97,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Part(Generic[Options]):
-    """One question of a study; `measure` draws in the studies' style."""
+    """One question of a study; `measure` draws in the studies' style. `reads_subject` is false for what is asked of
+    synthetic data alone.
+    """
 
     name: str
     title: str
     measure: Callable[[Setting[Options]], Finding]
+    reads_subject: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,11 @@ class PaperStudy(Generic[Options]):
     options: type[Options]
     parts: tuple[Part[Options], ...]
     presets: Mapping[str, tuple[str, ...]]
+
+    def parts_on(self, setting: Setting[Options]) -> list[Part[Options]]:
+        """Those that are measured there."""
+        chosen = setting.options.parts
+        return [part for part in self.parts if (part.reads_subject if chosen is None else part.name in chosen)]
 
 
 @dataclass(frozen=True)
@@ -154,6 +173,24 @@ def open_settings(
     return settings
 
 
+def split_at_hand(settings: Sequence[Setting[Options]]) -> tuple[list[Setting[Options]], list[str]]:
+    """Those whose subject is on this machine, and of the others a line each that says how to fetch it.
+
+    Raises ConfigError where none is left.
+    """
+    kept, missing = [], []
+    for setting in settings:
+        model = setting.config.subject.model
+        try:
+            find_pretrained(model)
+            kept.append(setting)
+        except InputError as error:
+            missing.append(f"{setting.name}, whose subject is {model}: {error}")
+    if missing and not kept:
+        raise ConfigError("; ".join(missing))
+    return kept, missing
+
+
 def measure_parts(
     study: PaperStudy[Options], settings: Sequence[Setting[Options]], *, folder: Path, is_fresh: bool = False
 ) -> Iterator[Done]:
@@ -164,9 +201,7 @@ def measure_parts(
         for each in (folder / "runs", folder / "parts"):
             shutil.rmtree(each, ignore_errors=True)
     for setting in settings:
-        for part in study.parts:
-            if part.name not in (setting.options.parts or {part.name}):
-                continue
+        for part in study.parts_on(setting):
             kept = _kept(part, setting, folder)
             if kept is not None:
                 setting.progress.say(f"{setting.name}, {part.name}: done before")

@@ -17,7 +17,13 @@ HEADS = ("claim of the paper", "their figure", "ours [95% interval]", "verdict",
 
 
 def write_page(
-    study: PaperStudy, settings: Sequence[Setting], done: Sequence[Done], *, folder: Path, command: str
+    study: PaperStudy,
+    settings: Sequence[Setting],
+    done: Sequence[Done],
+    *,
+    folder: Path,
+    command: str,
+    left_out: Sequence[str] = (),
 ) -> str:
     """Write `NAME.md` and `claims.csv` into the folder; the page's text."""
     page = "\n".join(
@@ -33,7 +39,8 @@ def write_page(
             "",
             "## Subjects",
             "",
-            *(f"- {_about(setting)}" for setting in settings),
+            *(f"- {_about(study, setting)}" for setting in settings),
+            *(f"- left out: {each}" for each in left_out),
             "",
             "## Claims",
             "",
@@ -59,7 +66,9 @@ def render_claims(done: Sequence[Done]) -> list[str]:
     return markdown_table(HEADS, escaped, rule="|" + "---|" * len(HEADS))
 
 
-def _about(setting: Setting) -> str:
+def _about(study: PaperStudy, setting: Setting) -> str:
+    if not any(part.reads_subject for part in study.parts_on(setting)):
+        return f"**{setting.name}**: sources drawn at random, no subject. {setting.options.why}".rstrip()
     config = setting.config
     model, text = (Path(each).name for each in (config.subject.model, config.corpus.path))
     names = ", ".join(entry.name for entry in config.dictionaries)

@@ -12,6 +12,7 @@ __all__ = ["PAPERS", "open_paper"]
 PAPERS = {
     "bricken2023": "which claims of Bricken et al. 2023 (Towards Monosemanticity) hold on a subject?",
     "cunningham2023": "which claims of Cunningham et al. 2023 (SAEs in residual streams) hold on a subject?",
+    "oneill2024": "which claims of O'Neill et al. 2024 (the amortisation gap) hold on sparse codes and a subject?",
 }
 
 

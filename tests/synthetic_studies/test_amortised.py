@@ -156,3 +156,31 @@ def test_codes_are_needed_when_they_are_known_and_only_then() -> None:
         train_stack(stack, samples(1), scenario="codes", n_steps=1)
     with pytest.raises(ValueError, match="'unknown' takes no codes"):
         train_stack(stack, samples(1), scenario="unknown", n_steps=1, codes=torch.zeros(1, N_ROWS, N_FEATURES))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("hidden", [None, 5])
+def test_published_weights_are_those_of_torchs_layers_after_its_global_seed(hidden: int | None, has_bias: bool) -> None:
+    config = EncoderConfig(d_in=3, n_features=4, hidden=hidden, has_bias=has_bias, initialisation="published")
+    found = {name: value[0] for name, value in EncoderStack(config, seeds=[7]).parameters.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7 + 42)
+        layers = [torch.nn.Linear(a, b, bias=has_bias) for a, b in ([(3, 5), (5, 4)] if hidden else [(3, 4)])]
+        decoder = torch.nn.Linear(4, 3, bias=has_bias)
+        directions = torch.randn(3, 4)
+    torch.testing.assert_close(found["W_enc"], layers[-1].weight.detach())
+    torch.testing.assert_close(found["W_dec"], functional.normalize(directions, dim=0).T)
+    if hidden:
+        torch.testing.assert_close(found["W_hidden"], layers[0].weight.detach())
+    if has_bias:
+        torch.testing.assert_close(found["b_dec"], decoder.bias.detach())
+
+
+def test_free_norms_are_plain_adam() -> None:
+    config, x = EncoderConfig(d_in=D_IN, n_features=N_FEATURES), samples(1)
+    stack, copy = (EncoderStack(config, seeds=[0]) for _ in range(2))
+    train_stack(stack, x, scenario="unknown", n_steps=1, learning_rate=LEARNING_RATE, has_unit_norms=False)
+    copy.step_gradients(x, scenario="unknown", l1_weights=torch.tensor([0.01]))
+    moved = copy.directions - LEARNING_RATE * copy.directions.grad.sign()  # Adam's first step
+    torch.testing.assert_close(stack.directions, moved, atol=1e-5, rtol=0)
+    assert float((stack.directions.norm(dim=-1) - 1).abs().max()) > 1e-4

@@ -17,6 +17,7 @@ MINIATURE: dict[str, dict[str, Any]] = {
     "known-codes": {"n_steps": 10, "widest_hidden": 32},
     "known-dictionary": {"n_steps": 10},
     "unknown": {"n_steps": 16, "n_inference_steps": 5, "n_chains": 1},
+    "amortisation-gap": {"n_steps": 5, "n_features_values": (16, 24), "n_starts": 1},
     "regimes": {
         "n_seeds": 1,
         "n_steps": 5,
