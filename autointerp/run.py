@@ -14,7 +14,8 @@ from markupsafe import escape
 from autointerp.board.feature_html import feature_html
 from autointerp.board.frame import leaderboard_frame
 from autointerp.board.leaderboard import render_leaderboard
-from autointerp.board.score_file import read_scores
+from autointerp.board.score_file import open_scores, read_scores
+from autointerp.board.score_table import ScoreTable
 from autointerp.board.summary import read_summary
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
@@ -22,7 +23,7 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_book import EvidenceBook
 from autointerp.records.evidence_file import EvidenceFile
 from autointerp.records.verdict import Explanation, Verdict
-from autointerp.runs.digests import require_files, require_journal
+from autointerp.runs.digests import is_stated, require_files, require_journal
 from autointerp.runs.journal import read_journal
 from autointerp.runs.journal_reader import JournalReader
 from autointerp.runs.journal_view import JournalView, open_view
@@ -112,6 +113,13 @@ class Run:
     def scores(self) -> pd.DataFrame:
         require_files(self.layout, self.layout.scores)
         return read_scores(self.layout.scores)
+
+    def open_scores(self) -> ScoreTable:
+        """As `scores`, to be read in parts."""
+        require_files(self.layout, self.layout.scores)
+        if not is_stated(self.layout, self.layout.scores):
+            read_scores(self.layout.scores)  # nobody else vouches for what it holds
+        return open_scores(self.layout.scores)
 
     @property
     def summary(self) -> dict[str, Any]:

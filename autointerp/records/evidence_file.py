@@ -123,10 +123,9 @@ class EvidenceFile:
         for name in ("dictionary", "feature", "density"):
             if table.column(name).null_count:
                 raise self._damage(f"'{name}' is empty somewhere")
-        columns = (table.column(name).to_pylist() for name in Outline._fields)
-        outlines = [
-            Outline(*row[:-1], row[-1] and ContextPredictability(**row[-1])) for row in zip(*columns, strict=True)
-        ]
+        names, features, densities, reasons, contexts = (table.column(name).to_pylist() for name in Outline._fields)
+        known = (context and ContextPredictability(**context) for context in contexts)
+        outlines = list(map(Outline, names, features, densities, reasons, known))
         seen: set[int] = set()
         for outline in outlines:
             if outline.feature in seen:

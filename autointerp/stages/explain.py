@@ -50,9 +50,8 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
         )
 
     ask(config.explain.judge, explain, config=config, layout=layout, progress=progress, label="explain")
-    for (name, failure), n in sorted(tally.failures.items()):
-        if failure != "missing":
-            continue
+    missing = [(name, n) for (name, reason), n in tally.failures.items() if reason == "missing"]
+    for name, n in sorted(missing):
         progress.say(f"explain: explainer '{name}' lacks what it explains from for {n} of {len(evidences)} features")
     if n_failed := tally.failures.total():
         progress.say(

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autointerp.board.metrics import bounds_of
-from autointerp.board.scores import build_scores, iter_rows
+from autointerp.board.score_table import iter_rows
+from autointerp.board.scores import build_scores
 from autointerp.config.asking import SequentialConfig
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import Evidence
