@@ -8,10 +8,12 @@ from typing import Protocol, overload
 
 import numpy as np
 
+from autointerp.records.document import Role
 from autointerp.records.evidence import ContextPredictability, Evidence
 from autointerp.records.evidence_file import EvidenceFile, Outline
+from autointerp.records.window import Kind
 
-__all__ = ["EvidenceBook", "Outlined", "outlines_of", "some_of"]
+__all__ = ["EvidenceBook", "Outlined", "count_windows", "outlines_of", "some_of"]
 
 _N_HELD = 4
 """Groups of rows that are held: the one being read, and those that neighbours in another order come from."""
@@ -62,6 +64,16 @@ class EvidenceBook(Sequence[Evidence]):
         book._take([self.outlines[number] for number in numbers], self._places[np.array(numbers, dtype=int)])
         return book
 
+    def count_windows(self, role: Role, kind: Kind) -> list[int]:
+        """Windows of a role and kind per feature."""
+        counts, start = np.zeros(self._edges[-1], dtype=int), 0
+        for file in self._files:
+            end = start + len(file.outlines)
+            if np.subtract(*np.searchsorted(self._sorted, (end, start))):  # a feature of this book
+                counts[start:end] = file.count_windows(role, kind)
+            start = end
+        return counts[self._places].tolist()
+
     def __len__(self) -> int:
         return len(self._places)
 
@@ -90,6 +102,13 @@ class EvidenceBook(Sequence[Evidence]):
 def outlines_of(evidences: Sequence[Evidence]) -> Sequence[Outlined]:
     """In the same order, without reading windows where they are not in memory."""
     return evidences.outlines if isinstance(evidences, EvidenceBook) else evidences
+
+
+def count_windows(evidences: Sequence[Evidence], role: Role, kind: Kind) -> Sequence[int]:
+    """As `EvidenceBook.count_windows`."""
+    if isinstance(evidences, EvidenceBook):
+        return evidences.count_windows(role, kind)
+    return [len(evidence.select(role, kind)) for evidence in evidences]
 
 
 def some_of(evidences: Sequence[Evidence], keep: Callable[[Outlined], bool]) -> Sequence[Evidence]:

@@ -10,16 +10,19 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from autointerp.errors import ArtefactError
+from autointerp.records.document import Role
 from autointerp.records.evidence import EVIDENCE_SCHEMA, ContextPredictability, Evidence
 from autointerp.records.evidence_faults import find_fault
 from autointerp.records.evidence_table import COLUMNS, from_table, missing_column, to_table
+from autointerp.records.window import Kind
 from autointerp.seeds import stream
 
 __all__ = ["EvidenceFile", "Outline", "keep_features", "merge_evidence", "read_evidence", "write_evidence"]
@@ -27,6 +30,7 @@ __all__ = ["EvidenceFile", "Outline", "keep_features", "merge_evidence", "read_e
 VERSION_KEY = b"autointerp.evidence.schema_version"
 NOTE_KEY = "autointerp.evidence."
 ROWS_PER_GROUP = 64
+pc: Any = pyarrow.compute  # whose functions are made when it is loaded
 _AGAIN = "put a copy of it back, or run the harvest stage again (--from harvest)"
 
 
@@ -108,6 +112,16 @@ class EvidenceFile:
             if fault is not None:
                 raise self._damage(fault)
             return from_table(table if rows is None or len(rows) == table.num_rows else table.take(pa.array(rows)))
+
+    def count_windows(self, role: Role, kind: Kind) -> np.ndarray:
+        """Windows of a role and kind per row; no other column is read."""
+        with self._reading():
+            table = self._file.read(columns=["windows.list.element.role", "windows.list.element.kind"])
+        column = table.column("windows").combine_chunks()
+        windows = column.flatten()
+        is_counted = pc.and_(pc.equal(windows.field("role"), role), pc.equal(windows.field("kind"), kind))
+        owners = pc.list_parent_indices(column).filter(is_counted).to_numpy()
+        return np.bincount(owners, minlength=table.num_rows)
 
     def notes(self) -> dict[str, str]:
         """As given to `write_evidence`."""
