@@ -9,6 +9,7 @@ from autointerp.explain.explainer import Explainer, Reading
 from autointerp.judges.engine.client import Failure, Outcome
 from autointerp.judges.judge import Reply, Request
 from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import some_of
 from autointerp.records.verdict import NO_JUDGE, Explanation
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream
@@ -26,15 +27,18 @@ async def explain_features(
     seed: int,
     n_workers: int = 16,
     recorder: Recorder | None = None,
+    is_recorded_only: bool = False,
     on_progress: Callable[[Tally], None] | None = None,
 ) -> tuple[Explanation, ...]:
-    """Explanations by every explainer of every feature that can be scored, sorted by dictionary, feature and explainer.
+    """Explanations by every explainer of every feature that can be scored, sorted by dictionary, feature and explainer;
+    none with `is_recorded_only`, when the recorder alone keeps them and `on_progress` counts them.
 
     A resumed run asks again; the client answers from the journal. Raises RunStopped or ArtefactError after what is
     finished has been flushed; any other failure becomes the feature's record.
     """
-    wanted = [evidence for evidence in evidences if evidence.unscored is None]
-    work = Work(client, judge, recorder, Tally(len(wanted) * len(explainers)), on_progress)
+    wanted = some_of(evidences, lambda e: e.unscored is None)
+    tally = Tally(len(wanted) * len(explainers))
+    work = Work(client, judge, recorder, tally, on_progress, is_recorded_only)
     steps = (partial(_explain_one, work, explainer, evidence, seed) for evidence in wanted for explainer in explainers)
     await run_steps(work, steps, n_workers)
     work.require_results()

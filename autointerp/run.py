@@ -14,14 +14,16 @@ from markupsafe import escape
 from autointerp.board.feature_html import feature_html
 from autointerp.board.frame import leaderboard_frame
 from autointerp.board.leaderboard import render_leaderboard
-from autointerp.board.score_file import read_scores
+from autointerp.board.score_file import open_scores, read_scores
+from autointerp.board.score_table import ScoreTable
 from autointerp.board.summary import read_summary
 from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, ConfigError
 from autointerp.records.evidence import Evidence
-from autointerp.records.evidence_file import read_evidence
+from autointerp.records.evidence_book import EvidenceBook
+from autointerp.records.evidence_file import EvidenceFile
 from autointerp.records.verdict import Explanation, Verdict
-from autointerp.runs.digests import require_files, require_journal
+from autointerp.runs.digests import is_stated, require_files, require_journal
 from autointerp.runs.journal import read_journal
 from autointerp.runs.journal_reader import JournalReader
 from autointerp.runs.journal_view import JournalView, open_view
@@ -69,14 +71,17 @@ class Run:
 
     def evidence(self, dictionary: str | None = None) -> list[Evidence]:
         """Evidence of one dictionary, or of all in the config's order."""
+        return list(self.open_evidence(dictionary))
+
+    def open_evidence(self, dictionary: str | None = None) -> EvidenceBook:
+        """As `evidence`, each feature read when it is asked for."""
         names = [entry.name for entry in self.config.every_dictionary]
-        if dictionary is None:
-            return [evidence for name in names for evidence in self.evidence(name)]
-        if dictionary not in names:
+        if dictionary is not None and dictionary not in names:
             raise ConfigError(f"{self.path} has no dictionary '{dictionary}'; it has {', '.join(names)}")
-        path = self.layout.evidence_file(dictionary)
-        require_files(self.layout, path)
-        return read_evidence(path, dictionary=dictionary)
+        wanted = names if dictionary is None else [dictionary]
+        paths = [self.layout.evidence_file(name) for name in wanted]
+        require_files(self.layout, *paths)
+        return EvidenceBook(EvidenceFile(path, dictionary=name) for path, name in zip(paths, wanted, strict=True))
 
     def open_journal(self) -> JournalReader:
         """The journal, read only; close it, or use `with`."""
@@ -109,6 +114,13 @@ class Run:
         require_files(self.layout, self.layout.scores)
         return read_scores(self.layout.scores)
 
+    def open_scores(self) -> ScoreTable:
+        """As `scores`, to be read in parts."""
+        require_files(self.layout, self.layout.scores)
+        if not is_stated(self.layout, self.layout.scores):
+            read_scores(self.layout.scores)  # nobody else vouches for what it holds
+        return open_scores(self.layout.scores)
+
     @property
     def summary(self) -> dict[str, Any]:
         """The leaderboard's entries with every figure and interval."""
@@ -130,7 +142,8 @@ class Run:
         dictionary, _, index = name.rpartition("/")
         if not dictionary or not index.isdecimal():
             raise ConfigError(f"feature '{name}': give DICTIONARY/INDEX, for example 'sae/12'")
-        known = {evidence.feature: evidence for evidence in self.evidence(dictionary)}
+        book = self.open_evidence(dictionary)
+        known = {outline.feature: place for place, outline in enumerate(book.outlines)}
         if int(index) not in known:
             near = sorted(known, key=lambda feature: (abs(feature - int(index)), feature))[:_N_SHOWN]
             raise ConfigError(
@@ -140,7 +153,7 @@ class Run:
         own = {"dictionary": dictionary, "feature": int(index)}
         has_journal, has_scores = self.layout.journal.is_file(), self.layout.scores.is_file()
         return Feature(
-            known[int(index)],
+            book[known[int(index)]],
             explanations=_only(self.explanations if has_journal else _frame(Explanation, []), own),
             verdicts=_only(self.verdicts if has_journal else _frame(Verdict, []), own),
             scores=_only(self.scores, own) if has_scores else pd.DataFrame(),

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from autointerp.judges.engine.client import Failure
 from autointerp.judges.judge import Reply, Request
 from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import Outlined, outlines_of, some_of
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Unscored, Verdict
 from autointerp.runs.reply_record import Account
-from autointerp.score.controls import by_dictionary, fixed_controls, shuffled_partners
+from autointerp.score.controls import fixed_controls, shuffled_partners
 from autointerp.score.sampling import assert_apart, fixed_others
 from autointerp.score.scorer import AnswerRead, Item, Question, Scorer, Unscorable
 from autointerp.seeds import stream
@@ -62,14 +63,16 @@ async def score_features(
     verdicts `error`.
     """
     explanations = tuple(explanations)
-    told = {name: _Told.by(name, evidences, explanations, seed, shuffled_frac, control_fracs) for name in explainers}
-    others = {name: fixed_others(group, seed=seed) for name, group in by_dictionary(evidences).items()}
-    mine = [
-        evidence
-        for evidence in evidences
-        if (only is None or evidence.feature in only)
-        and (wanted is None or (evidence.dictionary, evidence.feature) in wanted)
-    ]
+    outlines = outlines_of(evidences)
+    told = {name: _Told.by(name, outlines, explanations, seed, shuffled_frac, control_fracs) for name in explainers}
+    others = {
+        name: fixed_others(some_of(evidences, lambda e, name=name: e.dictionary == name), seed=seed)
+        for name in sorted({e.dictionary for e in outlines})
+    }
+    mine = some_of(
+        evidences,
+        lambda e: (only is None or e.feature in only) and (wanted is None or (e.dictionary, e.feature) in wanted),
+    )
     n_each = sum(len(explainers) if scorer.scale.needs_explanation else 1 for scorer in scorers)
     work = Work(client, judge, recorder, Tally(len(mine) * n_each), on_progress, is_recorded_only)
     features = _features(mine, tuple(told.values()), scorers, seed)
@@ -117,7 +120,7 @@ class _Told:
     def by(
         cls,
         explainer: str,
-        evidences: Sequence[Evidence],
+        evidences: Sequence[Outlined],
         explanations: Iterable[Explanation],
         seed: int,
         shuffled_frac: float,

@@ -69,6 +69,9 @@ class Tally:
     n_reasked: int = 0
     usd: float = 0.0
     n_unpriced: int = 0
+    n_explanations: int = 0
+    # explanations that could not be had, by explainer and reason
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -80,14 +83,18 @@ class Work:
     recorder: Recorder | None
     tally: Tally
     on_progress: Callable[[Tally], None] | None
-    # verdicts and unscored are only counted here, so that memory does not grow with the run
+    # results are only counted here, so that memory does not grow with the run
     is_recorded_only: bool = False
     explanations: list[Explanation] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     unscored: list[Unscored] = field(default_factory=list)
 
     def add_explanation(self, explanation: Explanation) -> None:
-        self.explanations.append(explanation)
+        self.tally.n_explanations += 1
+        if explanation.failure is not None:
+            self.tally.failures[explanation.explainer, explanation.failure] += 1
+        if not self.is_recorded_only:
+            self.explanations.append(explanation)
         if explanation.judge != NO_JUDGE and explanation.failure != "missing":
             self._note(explanation.explainer, None, [explanation.failure or "kept"])
         if self.recorder is not None:

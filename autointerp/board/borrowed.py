@@ -15,7 +15,7 @@ class Borrowed:
     """Index of score windows by id and feature, built at first use."""
 
     def __init__(self, evidences: Sequence[Evidence]) -> None:
-        self._evidences = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
+        self._evidences = evidences
         self._owners: dict[tuple[str, str], dict[int, Window]] | None = None
 
     def find(self, verdicts: Iterable[Verdict]) -> dict[str, Window]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from autointerp.board.borrowed import Borrowed
 from autointerp.board.feature_data import ON_PAGE, Findings, card_columns, feature_card
+from autointerp.board.feature_records import Ahead, FeatureRecords, Key
 from autointerp.board.metrics import METRICS, title_of
 from autointerp.board.relatives import Relatives
-from autointerp.board.scores import ScoreGroup, group_verdicts
+from autointerp.board.score_table import ScoreGroup
+from autointerp.board.scores import group_verdicts
 from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.journal_entries import Answered
 from autointerp.safe_text import without_folders
 
@@ -56,37 +57,30 @@ def headings_of(rows: Iterable[Mapping[str, Any]]) -> dict[ScoreGroup, str]:
 
 
 def findings_of(
-    evidences: Sequence[Evidence],
-    rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]],
+    features: Iterable[FeatureRecords],
+    rows: Iterable[Mapping[str, Any]],
     *,
-    explanations: Iterable[Explanation],
-    verdicts: Iterable[Verdict],
+    lent: Borrowed,
     relatives: Relatives,
-    replies: Mapping[tuple[str, int], Sequence[Answered]] | None = None,
+    replies: Iterable[tuple[Key, Sequence[Answered]]] = (),
 ) -> Iterator[tuple[Evidence, Findings]]:
-    """Each feature with all that is known about it."""
-    told: dict[tuple[str, int], list[Explanation]] = {}
-    for explanation in explanations:
-        told.setdefault((explanation.dictionary, explanation.feature), []).append(explanation)
-    answers: dict[tuple[str, int], dict[ScoreGroup, Sequence[Verdict]]] = {}
-    for (dictionary, feature, group), each in group_verdicts(verdicts).items():
-        answers.setdefault((dictionary, feature), {})[group] = each
-    scored: dict[tuple[str, int], dict[ScoreGroup, Mapping[str, Any]]] = {}
-    for (dictionary, feature, group), row in rows.items():
-        scored.setdefault((dictionary, feature), {})[group] = row
-    lent = Borrowed(evidences)
-    for evidence in evidences:
+    """Each feature with all that is known about it, one at a time; `rows` of scores and `replies` are in the features'
+    order.
+    """
+    scored = Ahead(rows, lambda row: (row["dictionary"], row["feature"]))
+    answered = Ahead(replies, lambda pair: pair[0])
+    for evidence, explanations, verdicts, _ in features:
         key = (evidence.dictionary, evidence.feature)
-        asked = answers.get(key, {})
+        answers = {group: each for (_, _, group), each in group_verdicts(verdicts).items()}
         yield (
             evidence,
             Findings(
-                verdicts=asked,
-                scores=scored.get(key, {}),
-                explanations=sorted(told.get(key, ()), key=lambda e: (e.explainer, e.judge, e.prompt_hash)),
-                replies=(replies or {}).get(key, ()),
+                verdicts=answers,
+                scores={group_of(row): row for row in scored.take(key)},
+                explanations=sorted(explanations, key=lambda e: (e.explainer, e.judge, e.prompt_hash)),
+                replies=[reply for _, own in answered.take(key) for reply in own],
                 relatives=relatives.get(key, ()),
-                borrowed={w: window for said in asked.values() for w, window in lent.find(said).items()},
+                borrowed={w: window for said in answers.values() for w, window in lent.find(said).items()},
             ),
         )
 

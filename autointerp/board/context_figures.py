@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import fmean
 
-from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import Outlined
 
 __all__ = ["mean_context"]
 
 
-def mean_context(evidences: Iterable[Evidence], dictionary: str) -> dict[str, float]:
+def mean_context(features: Iterable[Outlined], dictionary: str) -> dict[str, float]:
     """Means `context_auroc` and `context_auroc_shuffled`, and `context_measurable_frac`, the share of features with
     one.
 
     Empty if no feature has one.
     """
-    own = [evidence.context for evidence in evidences if evidence.dictionary == dictionary]
+    own = [feature.context for feature in features if feature.dictionary == dictionary]
     known = [context for context in own if context is not None]
     if not known:
         return {}

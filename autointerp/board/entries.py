@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import compress
 from math import isfinite
 from statistics import median
 from typing import Any, NamedTuple
@@ -15,8 +16,8 @@ from autointerp.board.level_figures import LEVEL_FIGURES
 from autointerp.board.metrics import CUT, SILENT_KINDS, bounds_of, metrics_in
 from autointerp.board.protocol import hash_protocol
 from autointerp.board.score_row import UNSCORED
-from autointerp.board.scores import ScoreGroup, iter_rows
-from autointerp.board.seed_figures import Quality, Row, SeededRows, defined, mean_quality, seed_mean
+from autointerp.board.score_table import ScoreGroup, ScoreRows, ScoreTable
+from autointerp.board.seed_figures import Quality, SeededRows, mean_quality, seed_mean
 from autointerp.config.dictionary_name import entry_of, seed_of
 from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream
@@ -41,8 +42,6 @@ class Dead(NamedTuple):
     n_wanted: int
 
 
-_KEY = ("dictionary", "explainer", "scorer", "judge", "prompt_hash")
-
 # The first keys of an entry in `summary.json`; keys of later metrics follow.
 # fmt: off
 _ORDER = (
@@ -60,7 +59,7 @@ _ORDER = (
 
 
 def build_entries(
-    scores: pd.DataFrame,
+    scores: ScoreTable | pd.DataFrame,
     *,
     seed: int,
     costs: Costs | None = None,
@@ -82,25 +81,30 @@ def build_entries(
     order. Empty `costs` mean free, None unknown. `protocols` are by explainer and scorer, `looks` by judge and
     dictionary. `dead` dictionaries have an entry in every group, or in `groups` (with heading metrics) if no others
     exist. `density` is the firing rate of `board.level_figures`. Seeds of an entry are pooled (`stats.seed_effect`).
+    One entry's rows are held at a time.
     """
     place = {name: position for position, name in enumerate(order)}
-    tables: dict[tuple[str, ...], list[Row]] = {}
-    for row in iter_rows(scores):
-        tables.setdefault((entry_of(row["dictionary"]), *(row[column] for column in _KEY[1:])), []).append(row)
-    headings = {ScoreGroup(*key[1:]): _only(rows, "metric") for key, rows in tables.items()} or dict(groups or {})
+    table = ScoreTable(scores) if isinstance(scores, pd.DataFrame) else scores
+    alive: dict[tuple[str, ScoreGroup], set[str]] = {}
+    for name, group in table.groups():
+        alive.setdefault((entry_of(name), group), set()).add(name)
+    wanted = dict.fromkeys(group for _, group in alive) or dict(groups or {})
     for name in dead or {}:
-        for group in headings:
-            tables.setdefault((entry_of(name), *group), [])
+        for group in wanted:
+            alive.setdefault((entry_of(name), group), set())
+    headings: dict[ScoreGroup, str] = {}
     entries = []
-    for key, rows in tables.items():
-        entry, explainer, scorer, judge, prompt_hash = key
-        group = ScoreGroup(*key[1:])
+    for (entry, group), names in alive.items():
+        explainer, scorer, judge, prompt_hash = group
+        key = (entry, *group)
+        rows = table.rows(names, group)
         dead_seeds = {name: found for name, found in (dead or {}).items() if entry_of(name) == entry}
-        dictionaries = sorted({row["dictionary"] for row in rows} | dead_seeds.keys(), key=seed_of)
+        dictionaries = sorted(names | dead_seeds.keys(), key=seed_of)
         looked = (looks or {}).get((judge, entry))
         critical = None if looked is None else float(looked["critical_value"])
         protocol = dict((protocols or {}).get((explainer, scorer), {}))
-        metric = headings[group]
+        # a dictionary without rows has the metric of those that have some
+        metric = headings.setdefault(group, _only(rows, "metric") or (groups or {}).get(group, ""))
         seeded = SeededRows(dictionaries, rows)
         facts = {
             "name": entry,
@@ -153,21 +157,18 @@ def _nothing_sampled(dead: Iterable[Dead], facts: Mapping[str, Any]) -> dict[str
     }
 
 
-def _counts(rows: Sequence[Row]) -> dict[str, Any]:
-    scored = [row for row in rows if row["unscored"] is None]
-    n_answers = sum(row["n_positive"] + row["n_negative"] for row in rows)
-    f1, score = (np.array(defined(rows, measure)) for measure in ("f1", "score"))
+def _counts(rows: ScoreRows) -> dict[str, Any]:
+    reasons, labels = rows["unscored"], list(zip(rows["n_positive"], rows["n_negative"], strict=True))
+    n_answers = sum(map(sum, labels))
+    f1, score = (np.array(rows.defined(measure)) for measure in ("f1", "score"))
     quartiles = np.quantile(f1, [0.25, 0.5, 0.75]).tolist() if len(f1) else [None, None, None]
     return {
         "n_sampled": len(rows),
-        "n_scored": len(scored),
-        "unscored": {reason: sum(row["unscored"] == reason for row in rows) for reason in UNSCORED},
-        "chance": _mean(defined(rows, "chance")),
-        "baselines": asdict(mean_baselines((row["n_positive"], row["n_negative"]) for row in scored)),
-        **{
-            f"{loss}_frac": sum(row[loss] for row in rows) / max(1, n_answers)
-            for loss in ("unparsed", "refused", "error")
-        },
+        "n_scored": reasons.count(None),
+        "unscored": {reason: reasons.count(reason) for reason in UNSCORED},
+        "chance": _mean(rows.defined("chance")),
+        "baselines": asdict(mean_baselines(n for n, reason in zip(labels, reasons, strict=True) if reason is None)),
+        **{f"{loss}_frac": sum(rows[loss]) / max(1, n_answers) for loss in ("unparsed", "refused", "error")},
         "f1_median": quartiles[1],
         "f1_quartiles": [quartiles[0], quartiles[2]] if len(f1) else None,
         "f1_deviation": float(np.std(f1, ddof=1)) if len(f1) > 1 else None,
@@ -185,12 +186,12 @@ def _intervals(
     seeded: SeededRows, *, metric: str, seed: int, names: tuple[str, ...], critical_value: float | None = None
 ) -> dict[str, Any]:
     def interval(measure: str, limits: tuple[float, float]) -> dict[str, Any] | None:
-        values = defined(seeded.rows, measure)
+        values = seeded.rows.defined(measure)
         if critical_value is not None:
             return _plain(repeated_interval(values, critical_value=critical_value, bounds=limits))
         drawn_for = "score" if measure == metric else measure  # one number under two names has one interval
         found = mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits)
-        return _plain(seeded.widen(found, seed_mean(lambda row: row[measure]), limits))
+        return _plain(seeded.widen(found, seed_mean(lambda rows: rows[measure]), limits))
 
     intervals = {measure: interval(measure, limits) for measure, limits in _measures(metric).items()}
     by_kind = {kind: intervals.pop(f"specificity_{kind}") for kind in SILENT_KINDS}
@@ -206,7 +207,7 @@ def _at_prevalence(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> 
     figures: dict[str, Any] = {}
     for place, name in enumerate(("precision_at_prevalence", "f1_at_prevalence")):
 
-        def mean(rows: Sequence[Row], place: int = place) -> SeedMean:
+        def mean(rows: ScoreRows, place: int = place) -> SeedMean:
             rates = _rates(rows)
             own = pooled_values(rates)
             return SeedMean(own[place], len(rates)) if own else SeedMean(0.0, 0)
@@ -215,28 +216,31 @@ def _at_prevalence(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> 
     return figures
 
 
-def _rates(rows: Sequence[Row]) -> list[Rates]:
-    known = [row for row in rows if row["precision_at_prevalence"] is not None or row["f1_at_prevalence"] is not None]
-    return [Rates(row["prevalence"], row["population_recall"], 1 - row["specificity_random"]) for row in known]
+def _rates(rows: ScoreRows) -> list[Rates]:
+    pooled = zip(rows["precision_at_prevalence"], rows["f1_at_prevalence"], strict=True)
+    known = [precision is not None or f1 is not None for precision, f1 in pooled]
+    rates = zip(rows["prevalence"], rows["population_recall"], rows["specificity_random"], strict=True)
+    return [Rates(at, recall, 1 - right) for at, recall, right in compress(rates, known)]
 
 
 def _by_level(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
-    cut = defined(seeded.rows, "f1_cut")
+    cut = seeded.rows.defined("f1_cut")
     curve = []
     for place, level in enumerate(LEVELS):
         point: dict[str, Any] = {"level": level, "density": None}
         for name in LEVEL_FIGURES:
 
-            def value(row: Row, place: int = place, column: str = f"level_{name}") -> float | None:
-                return row[column][place] if row[column] else None
+            def at_level(rows: ScoreRows, place: int = place, column: str = f"level_{name}") -> list[float | None]:
+                return [curve[place] if curve else None for curve in rows[column]]
 
-            known = [row for row in seeded.rows if value(row) is not None]
-            values = [found for row in known if (found := value(row)) is not None]
+            at = at_level(seeded.rows)
+            values = [value for value in at if value is not None]
             rng, limits = stream(seed, "bootstrap", *names, f"{name} at level {level}"), bounds_of(f"{name}{CUT}")
             found = mean_interval(values, rng=rng, bounds=limits)
-            point[name] = _plain(seeded.widen(found, seed_mean(value), limits))
-            if name == "f1" and known:
-                point["density"] = level * median(row["density"] for row in known)
+            point[name] = _plain(seeded.widen(found, seed_mean(at_level), limits))
+            if name == "f1" and values:
+                known = (value is not None for value in at)
+                point["density"] = level * median(compress(seeded.rows["density"], known))
         curve.append(point)
     return {
         "f1_cut_deviation": float(np.std(cut, ddof=1)) if len(cut) > 1 else None,
@@ -244,8 +248,8 @@ def _by_level(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[
     }
 
 
-def _calibration(rows: Sequence[Row]) -> dict[str, Any]:
-    counts = [row["calibration"] for row in rows if row["calibration"] is not None]
+def _calibration(rows: ScoreRows) -> dict[str, Any]:
+    counts = rows.defined("calibration")
     curve = bins_of_counts(np.sum(counts, axis=0).tolist()) if counts else ()
     return {"calibration_error": gap_of(curve), "calibration": [asdict(each) for each in curve]}
 
@@ -254,8 +258,8 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _only(rows: Sequence[Row], column: str) -> str:
-    return ", ".join(sorted({row[column] for row in rows if row[column] is not None}))
+def _only(rows: ScoreRows, column: str) -> str:
+    return ", ".join(sorted(set(rows.defined(column))))
 
 
 def _finite_or_none(quality: Quality) -> dict[str, Any]:

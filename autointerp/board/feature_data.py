@@ -9,7 +9,7 @@ from typing import Any
 from autointerp.board.feature_noise import f1_interval
 from autointerp.board.metrics import METRICS, metrics_in
 from autointerp.board.relatives import Relative
-from autointerp.board.scores import ScoreGroup
+from autointerp.board.score_table import ScoreGroup
 from autointerp.records.evidence import N_SHOWN_LOGITS, Evidence, FiringRule, TokenEffect
 from autointerp.records.verdict import Explanation, Verdict
 from autointerp.records.window import HARD, Kind, Window

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp.board.scores import ScoreGroup
+from autointerp.board.score_table import ScoreGroup
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import Verdict
 from autointerp.seeds import stream
 from autointerp.stats.confusion import confusion_of
-from autointerp.stats.hierarchy import Repeats, feature_interval, noise_shares
+from autointerp.stats.hierarchy import NoiseShares, feature_interval
 from autointerp.stats.intervals import Interval
 
-__all__ = ["f1_interval", "window_shares"]
+__all__ = ["WindowShares", "f1_interval"]
 
 _N_RESAMPLES = 1000
 _N_SHARE_RESAMPLES = 100
@@ -28,23 +28,25 @@ def f1_interval(evidence: Evidence, verdicts: Sequence[Verdict], *, scorer: str)
     return feature_interval(repeats, metric=_f1, rng=rng, bounds=(0.0, 1.0), n_resamples=_N_RESAMPLES)
 
 
-def window_shares(
-    evidences: Iterable[Evidence], verdicts: Mapping[tuple[str, int, ScoreGroup], Sequence[Verdict]]
-) -> dict[tuple[str, ScoreGroup], float]:
-    """Share of the variance of F1 over features due to the drawn windows and the judge, by dictionary and group."""
-    known = {(e.dictionary, e.feature): e for e in evidences}
-    features: dict[tuple[str, ScoreGroup], list[Repeats]] = {}
-    for (dictionary, feature, group), answers in sorted(verdicts.items()):
-        evidence = known.get((dictionary, feature))
-        if evidence is not None and (repeats := _by_document(evidence, answers)):
-            features.setdefault((dictionary, group), []).append(repeats)
-    drawn = {}
-    for (dictionary, group), each in features.items():
-        rng = stream(0, "shares", dictionary, *group)
-        shares = noise_shares(each, metric=_f1, rng=rng, n_resamples=_N_SHARE_RESAMPLES)
-        if shares is not None:
-            drawn[dictionary, group] = shares["documents"]
-    return drawn
+class WindowShares:
+    """Share of the variance of F1 over features due to the drawn windows and the judge, by dictionary and group.
+
+    Features of a dictionary are added in ascending order.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[tuple[str, ScoreGroup], NoiseShares] = {}
+
+    def add(self, evidence: Evidence, group: ScoreGroup, verdicts: Sequence[Verdict]) -> None:
+        key = (evidence.dictionary, group)
+        if key not in self._shares:
+            rng = stream(0, "shares", evidence.dictionary, *group)
+            self._shares[key] = NoiseShares(metric=_f1, rng=rng, n_resamples=_N_SHARE_RESAMPLES)
+        self._shares[key].add(_by_document(evidence, verdicts))
+
+    def find(self) -> dict[tuple[str, ScoreGroup], float]:
+        found = {key: shares.find() for key, shares in self._shares.items()}
+        return {key: shares["documents"] for key, shares in found.items() if shares is not None}
 
 
 def _by_document(evidence: Evidence, verdicts: Sequence[Verdict]) -> list[list[np.ndarray]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from autointerp.config.dictionary_name import entry_of
 from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import Outlined
 from autointerp.records.verdict import Verdict
 from autointerp.records.window import Window
 from autointerp.score.scorer import Measure
@@ -23,12 +24,12 @@ LEVEL_FIGURES = ("f1", "balanced_accuracy", "over_weak", "excess", "beyond_token
 Shown = Mapping[str, Window | None]
 
 
-def common_density(evidences: Sequence[Evidence]) -> float | None:
+def common_density(features: Sequence[Outlined]) -> float | None:
     """The firing rate of comparisons: the lowest median rate of any entry, seeds pooled; None for one entry."""
     rates: dict[str, list[float]] = {}
-    for evidence in evidences:
-        if evidence.unscored is None:
-            rates.setdefault(entry_of(evidence.dictionary), []).append(evidence.density)
+    for feature in features:
+        if feature.unscored is None:
+            rates.setdefault(entry_of(feature.dictionary), []).append(feature.density)
     return min(median(values) for values in rates.values()) if len(rates) > 1 else None
 
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pandas as pd
-
 from autointerp.board import charts
+from autointerp.board.borrowed import Borrowed
 from autointerp.board.browser_data import Shelf, catalog, findings_of, group_of, headings_of, shelf_files
 from autointerp.board.caveats import caveats
 from autointerp.board.columns import marks_of, origin_of
 from autointerp.board.density_chart import draw_density
 from autointerp.board.feature_data import windows_per_feature
+from autointerp.board.feature_records import FeatureRecords
 from autointerp.board.metrics import CUT, bounds_of
 from autointerp.board.page import BROWSER, embed_json, render_page
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.quality_file import DENSITY_DECADES
 from autointerp.board.relatives import find_relatives
-from autointerp.board.scores import ScoreGroup, iter_rows
+from autointerp.board.score_table import ScoreGroup, ScoreTable
 from autointerp.board.standing import Section, build_sections
 from autointerp.config.dictionary_name import entry_of
-from autointerp.records.evidence import Evidence
-from autointerp.records.verdict import Explanation, Verdict
 from autointerp.runs.layout import write_text
 
 __all__ = ["render_report", "write_report"]
@@ -36,26 +34,29 @@ WINDOW_BUDGET = 16_000  # windows in one page, about 0.7 kB each
 def render_report(
     summary: Mapping[str, Any],
     *,
-    scores: pd.DataFrame,
-    evidences: Sequence[Evidence],
-    explanations: Iterable[Explanation],
-    verdicts: Iterable[Verdict],
+    scores: ScoreTable,
+    shown: Sequence[FeatureRecords],
+    lent: Borrowed,
+    n_features: int,
     density_histograms: Mapping[str, Sequence[int]] | None = None,
     window_budget: int = WINDOW_BUDGET,
 ) -> str:
-    """The page as text, from one run's summary, scores and records in any order.
+    """The page as text, from one run's summary and scores, and the records of the `n_features` features, or of those
+    of them that are `shown`, by dictionary and feature.
 
     Text from subject, corpus and judge is escaped, or is JSON that the script shows as text nodes.
     """
     sections = build_sections([summary])
-    ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
-    rows = {(row["dictionary"], row["feature"], group_of(row)): row for row in iter_rows(scores)}
-    headings = headings_of(rows.values())
+    features: dict[str, list[int]] = {}
+    for each in shown:
+        features.setdefault(each.evidence.dictionary, []).append(each.evidence.feature)
+    rows = [row for name, own in features.items() for row in scores.find(name, own)]
+    headings = headings_of(rows)
     files: dict[str, Any] = {}
     shelves: list[Shelf] = []
-    n_windows = windows_per_feature(len(ordered), budget=window_budget)
+    n_windows = windows_per_feature(len(shown), budget=window_budget)
     n_seen = max(2, n_windows // 4)
-    found = findings_of(ordered, rows, explanations=explanations, verdicts=verdicts, relatives=find_relatives(ordered))
+    found = findings_of(shown, rows, lent=lent, relatives=find_relatives(each.evidence for each in shown))
     for name, own in groupby(found, key=lambda each: each[0].dictionary):
         shelves.append(Shelf(len(shelves), "", name))
         numbers = {group: number for number, group in enumerate(headings)}
@@ -68,13 +69,14 @@ def render_report(
         about=summary.get("about") or {},
         sections=sections,
         caveats=caveats(sections),
-        distributions=[_distributions(section, rows) for section in sections],
+        distributions=[_distributions(section, scores) for section in sections],
         quality=_quality(summary["entries"]),
         densities=[(section, chart) for section in sections if (chart := draw_density(section)) is not None],
         firing_rates=_firing_rates(density_histograms or {}),
         decades=DENSITY_DECADES,
         pareto=pareto_charts(sections),
-        n_features=len(ordered),
+        n_features=n_features,
+        n_shown=len(shown),
         n_windows=n_windows,
         has_hard=any(window["apart"] for card in cards for window in card["judged"]),
         is_capped=any(len(c["judged"]) < c["nJudged"] or len(c["seen"]) < c["nSeen"] for c in cards),
@@ -87,12 +89,10 @@ def write_report(path: Path, page: str) -> None:
     write_text(path, page)
 
 
-def _distributions(
-    section: Section, rows: Mapping[tuple[str, int, ScoreGroup], Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _distributions(section: Section, scores: ScoreTable) -> list[dict[str, Any]]:
     values: dict[tuple[str, ScoreGroup], list[float]] = {}
-    for (dictionary, _, group), row in rows.items():
-        if (score := row[_ranked_by(section)]) is not None:
+    for dictionary, group, score in scores.values(_ranked_by(section)):
+        if score is not None:
             values.setdefault((entry_of(dictionary), group), []).append(score)
     samples = [values.get((s.entry["dictionary"], group_of(s.entry)), []) for s in section.standings]
     bounds = bounds_of(section.metric)

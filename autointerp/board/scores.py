@@ -1,31 +1,58 @@
-"""The table of scores: one row per sampled feature and scorer, independent of the order of the records."""
+"""Rows of the table of scores: one per sampled feature and scorer, independent of the order of the records."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from autointerp.board.borrowed import Borrowed
+from autointerp.board.feature_records import FeatureRecords, by_feature, iter_records
 from autointerp.board.level_figures import common_density
 from autointerp.board.score_row import SCORE_SCHEMA, score_feature
+from autointerp.board.score_table import ScoreGroup
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import Evidence
 from autointerp.records.verdict import NO_EXPLAINER, Explanation, Unscored, Verdict
 from autointerp.score.scorer import Scale
 
-__all__ = ["ScoreGroup", "build_scores", "group_verdicts", "index_explanations", "iter_rows", "own_groups"]
+__all__ = ["RowMaker", "all_groups", "build_scores", "group_verdicts", "index_explanations", "own_groups"]
 
 
-class ScoreGroup(NamedTuple):
-    """Comparable rows: one explainer, scorer, prompt and judge."""
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Rows of features in `groups`; `scales` are by scorer, `asked` limits rows by judge and dictionary."""
 
-    explainer: str
-    scorer: str
-    judge: str
-    prompt_hash: str
+    groups: Sequence[ScoreGroup]
+    borrowed: Borrowed
+    density: float | None
+    scales: Mapping[str, Scale] = field(default_factory=dict)
+    asked: Mapping[tuple[str, str], Container[int]] = field(default_factory=dict)
+
+    def rows(self, records: FeatureRecords) -> Iterator[dict[str, Any]]:
+        """Columns `SCORE_SCHEMA`. Raises ArtefactError for contradictions."""
+        evidence = records.evidence
+        key = (evidence.dictionary, evidence.feature)
+        told, grouped = index_explanations(records.explanations), group_verdicts(records.verdicts)
+        reasons = {(u.explainer, u.scorer): u.reason for u in records.unscored}
+        for group in self.groups:
+            if evidence.feature not in self.asked.get((group.judge, evidence.dictionary), (evidence.feature,)):
+                continue
+            answers = grouped.get((*key, group), ())
+            default = Scale("marks" if group.scorer == "marked" else "windows")
+            row = score_feature(
+                evidence,
+                told.get((*key, group.explainer)),
+                answers,
+                scale=self.scales.get(group.scorer, default),
+                borrowed=self.borrowed.find(answers),
+                unscorable=reasons.get((group.explainer, group.scorer)),
+                density=self.density,
+            )
+            yield {**group._asdict(), **row}
 
 
 def build_scores(
@@ -45,32 +72,25 @@ def build_scores(
     `explainers`, `scorers`, `judge` and `judges` (by scorer) are the run's own, so features without verdicts have rows,
     `judge` unless in `unscored`. `asked` limits rows by judge and dictionary. Raises ArtefactError for contradictions.
     """
-    told = index_explanations(explanations)
-    grouped = group_verdicts(verdicts)
-    groups = sorted({group for _, _, group in grouped})
-    seen = {(group.explainer, group.scorer) for group in groups}
-    own = own_groups(explainers, scorers or {}, judge=judge, judges=judges or {})
-    groups += [group for group in own if (group.explainer, group.scorer) not in seen]
-    reasons = {(u.dictionary, u.feature, u.explainer, u.scorer): u.reason for u in unscored}
-    borrowed, density = Borrowed(evidences), common_density(evidences)
-    rows = []
-    for evidence in sorted(evidences, key=lambda e: (e.dictionary, e.feature)):
-        key = (evidence.dictionary, evidence.feature)
-        for group in groups:
-            if evidence.feature not in (asked or {}).get((group.judge, evidence.dictionary), (evidence.feature,)):
-                continue
-            answers = grouped.get((*key, group), ())
-            row = score_feature(
-                evidence,
-                told.get((*key, group.explainer)),
-                answers,
-                scale=(scorers or {}).get(group.scorer, Scale("marks" if group.scorer == "marked" else "windows")),
-                borrowed=borrowed.find(answers),
-                unscorable=reasons.get((*key, group.explainer, group.scorer)),
-                density=density,
-            )
-            rows.append({**group._asdict(), **row})
+    verdicts, scales = tuple(verdicts), scorers or {}
+    own = own_groups(explainers, scales, judge=judge, judges=judges or {})
+    maker = RowMaker(
+        all_groups((ScoreGroup(v.explainer, v.scorer, v.judge, v.prompt_hash) for v in verdicts), own),
+        Borrowed(evidences),
+        common_density(evidences),
+        scales,
+        asked or {},
+    )
+    ordered = by_feature(evidences), by_feature(explanations), by_feature(verdicts), by_feature(unscored)
+    rows = [row for records in iter_records(*ordered) for row in maker.rows(records)]
     return pa.Table.from_pylist(rows, schema=SCORE_SCHEMA).to_pandas()
+
+
+def all_groups(answered: Iterable[ScoreGroup], own: Sequence[ScoreGroup]) -> list[ScoreGroup]:
+    """The groups of verdicts, then a run's own that have none."""
+    groups = sorted(set(answered))
+    seen = {(group.explainer, group.scorer) for group in groups}
+    return groups + [group for group in own if (group.explainer, group.scorer) not in seen]
 
 
 def own_groups(
@@ -83,12 +103,6 @@ def own_groups(
         for scorer, scale in scorers.items()
     }
     return [ScoreGroup(*pair, judges.get(pair[1], judge), "") for pair in sorted(pairs)]
-
-
-def iter_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The rows as plain values, None for NaN and for metrics that a table of an earlier version lacks."""
-    whole = scores.reindex(columns=SCORE_SCHEMA.names)
-    yield from pa.Table.from_pandas(whole, schema=SCORE_SCHEMA, preserve_index=False).to_pylist()
 
 
 def index_explanations(explanations: Iterable[Explanation]) -> dict[tuple[str, int, str], Explanation]:

@@ -7,27 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from autointerp.board.scores import ScoreGroup
+from autointerp.board.score_table import ScoreGroup, ScoreRows
 from autointerp.config.dictionary_name import seed_of
 from autointerp.stats.intervals import Interval
 from autointerp.stats.seed_effect import SeedMean, variance_shares, widen
 
-__all__ = ["Quality", "Row", "SeededRows", "defined", "mean_quality", "seed_mean"]
-
-Row = Mapping[str, Any]
+__all__ = ["Quality", "SeededRows", "mean_quality", "seed_mean"]
 
 Quality = Mapping[str, Any]
 """Figures of a dictionary on held-out activations by name: `normalised_mse`, `l0`, `loss_recovered`, ..."""
 
-SeedMeanOf = Callable[[Sequence[Row]], SeedMean]
+SeedMeanOf = Callable[[ScoreRows], SeedMean]
 
 
 class SeededRows:
     """The rows of one entry, divided by dictionary."""
 
-    def __init__(self, dictionaries: Sequence[str], rows: Sequence[Row]) -> None:
+    def __init__(self, dictionaries: Sequence[str], rows: ScoreRows) -> None:
         self.rows = rows
-        self.by_dictionary = {name: [row for row in rows if row["dictionary"] == name] for name in dictionaries}
+        self.by_dictionary = {name: rows.of(name) for name in dictionaries}
 
     def widen(self, found: Interval | None, mean: SeedMeanOf, bounds: tuple[float, float]) -> Interval | None:
         """The interval over features, extended to hold the one over seeds."""
@@ -44,7 +42,7 @@ class SeededRows:
         if len(told) == 1:
             return {"window_share": told[0]}
         is_f1 = metric.removeprefix("macro_") == "f1"
-        by_seed = [defined(rows, "f1" if is_f1 else "score") for rows in self.by_dictionary.values()]
+        by_seed = [rows.defined("f1" if is_f1 else "score") for rows in self.by_dictionary.values()]
         shares = variance_shares(by_seed, window_shares=told if is_f1 else None)
         if shares is None:
             return {"window_share": None, "variance_shares": None}
@@ -58,32 +56,27 @@ class SeededRows:
             return {}
         found = []
         for name, rows in self.by_dictionary.items():
-            means = {measure: seed_mean(lambda row, column=measure: row[column])(rows) for measure in measures}
+            means = {measure: seed_mean(lambda rows, column=measure: rows[column])(rows) for measure in measures}
             found.append(
                 {
                     "seed": seed_of(name),
                     "dictionary": name,
                     "n_sampled": len(rows),
-                    "n_scored": sum(row["unscored"] is None for row in rows),
+                    "n_scored": rows["unscored"].count(None),
                     **{measure: mean._asdict() for measure, mean in means.items() if mean.n},
                 }
             )
         return {"n_seeds": len(found), "by_seed": found}
 
 
-def seed_mean(value: Callable[[Row], float | None]) -> SeedMeanOf:
+def seed_mean(values: Callable[[ScoreRows], Sequence[float | None]]) -> SeedMeanOf:
     """A seed's mean over its rows; 0.0 without rows."""
 
-    def mean(rows: Sequence[Row]) -> SeedMean:
-        known = [found for row in rows if (found := value(row)) is not None]
+    def mean(rows: ScoreRows) -> SeedMean:
+        known = [found for found in values(rows) if found is not None]
         return SeedMean(float(np.mean(known)) if known else 0.0, len(known))
 
     return mean
-
-
-def defined(rows: Sequence[Row], measure: str) -> list[float]:
-    """The defined values of a measure."""
-    return [row[measure] for row in rows if row[measure] is not None]
 
 
 def mean_quality(seeds: Sequence[Quality]) -> Quality:

@@ -1,188 +1,195 @@
-"""Evidence as parquet: one row per feature, with nested structs and lists. Equal evidence gives equal bytes under one
-version of pyarrow.
+"""Evidence as parquet: one file per dictionary, its rows in groups that are read one at a time. Equal evidence gives
+equal bytes under one version of pyarrow.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import chain, pairwise
+from contextlib import contextmanager, suppress
+from itertools import chain
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from autointerp.errors import ArtefactError
-from autointerp.records.evidence import (
-    EVIDENCE_SCHEMA,
-    ContextPredictability,
-    Evidence,
-    FiringCounts,
-    FiringRule,
-    Neighbour,
-    NeuronMatch,
-    PinnedEffect,
-    TokenEffect,
-    TokenUse,
-)
+from autointerp.records.document import Role
+from autointerp.records.evidence import EVIDENCE_SCHEMA, ContextPredictability, Evidence
 from autointerp.records.evidence_faults import find_fault
-from autointerp.records.window import Window
+from autointerp.records.evidence_table import COLUMNS, from_table, missing_column, to_table
+from autointerp.records.window import Kind
 from autointerp.seeds import stream
 
-__all__ = ["keep_features", "merge_evidence", "read_evidence", "write_evidence"]
+__all__ = ["EvidenceFile", "Outline", "keep_features", "merge_evidence", "read_evidence", "write_evidence"]
 
 VERSION_KEY = b"autointerp.evidence.schema_version"
 NOTE_KEY = "autointerp.evidence."
 ROWS_PER_GROUP = 64
+pc: Any = pyarrow.compute  # whose functions are made when it is loaded
 _AGAIN = "put a copy of it back, or run the harvest stage again (--from harvest)"
 
-EFFECT = pa.struct({"token_id": pa.int32(), "text": pa.string(), "logit": pa.float64(), "n_seen": pa.int64()})
-USE = pa.struct({"token_id": pa.int32(), "text": pa.string(), "n_firing": pa.int64(), "n_tokens": pa.int64()})
-WINDOW_FIELDS: dict[str, pa.DataType] = {
-    "id": pa.string(),
-    "document": pa.string(),
-    "offset": pa.int64(),
-    "role": pa.string(),
-    "kind": pa.string(),
-    "bin": pa.int32(),
-    "text": pa.string(),
-    "token_ids": pa.list_(pa.int32()),
-    "token_starts": pa.list_(pa.int32()),
-    "activations": pa.list_(pa.float64()),
-    "candidate": pa.int32(),
-    "ends_document": pa.bool_(),
-}
-LATER = frozenset({"n_seen", "ends_document"})
-"""Fields that evidence of earlier versions lacks; they are None then."""
-RULE = pa.struct({"kind": pa.string(), "threshold": pa.float64(), "sign": pa.int8(), "target_density": pa.float64()})
-CONTEXT = pa.struct(
-    {
-        "auroc": pa.float64(),
-        "shuffled_auroc": pa.float64(),
-        "n_tokens": pa.int64(),
-        "n_firing": pa.int64(),
-        "n_silent": pa.int64(),
-    }
-)
-PINNED = pa.struct(
-    {"raised": pa.list_(EFFECT), "lowered": pa.list_(EFFECT), "kl": pa.float64(), "strength": pa.float64()}
-)
-FIRING_COUNTS = pa.struct(
-    {
-        "explain_bins": pa.list_(pa.int64()),
-        "score_bins": pa.list_(pa.int64()),
-        "n_windows": pa.int64(),
-        "n_firing": pa.int64(),
-    }
-)
-NEIGHBOUR = pa.struct({"feature": pa.int64(), "cosine": pa.float64(), "co_firing": pa.float64()})
-COLUMNS: dict[str, pa.DataType] = {
-    "dictionary": pa.string(),
-    "feature": pa.int64(),
-    "site": pa.string(),
-    "rule": RULE,
-    "n_tokens": pa.int64(),
-    "n_firing": pa.int64(),
-    "density": pa.float64(),
-    "max_activation": pa.float64(),
-    "histogram_edges": pa.list_(pa.float64()),
-    "histogram_counts": pa.list_(pa.int64()),
-    "windows": pa.list_(pa.struct(WINDOW_FIELDS)),
-    "top_logits": pa.list_(EFFECT),
-    "bottom_logits": pa.list_(EFFECT),
-    "token_uses": pa.list_(USE),
-    "neuron": pa.struct({"index": pa.int32(), "correlation": pa.float64()}),
-    "context": CONTEXT,
-    "pinned": PINNED,
-    "counts": FIRING_COUNTS,
-    "neighbours": pa.list_(NEIGHBOUR),
-    "unscored": pa.string(),
-}
+
+class Outline(NamedTuple):
+    """What is known of a feature without its windows; as in `Evidence`."""
+
+    dictionary: str
+    feature: int
+    density: float
+    unscored: str | None
+    context: ContextPredictability | None
 
 
-def write_evidence(path: Path, evidence: Sequence[Evidence], *, notes: Mapping[str, str] | None = None) -> None:
-    """Write all rows, or nothing. Raises ArtefactError when impossible or for faulty rows (such as non-finite codes).
+def write_evidence(path: Path, evidence: Iterable[Evidence], *, notes: Mapping[str, str] | None = None) -> None:
+    """Write all rows, or nothing; a group of rows is held at a time.
 
-    `notes` on the collection (`packing`) go to the file's metadata under `NOTE_KEY`.
+    `notes` on the collection (`packing`) go to the file's metadata under `NOTE_KEY`. Raises ArtefactError when
+    impossible or for faulty rows (such as non-finite codes).
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    table = _to_table(evidence)
-    for start in range(0, table.num_rows, ROWS_PER_GROUP):
-        fault = find_fault(table.slice(start, ROWS_PER_GROUP))
-        if fault is not None:
-            raise ArtefactError(f"{path} is not written, for no judge could be asked about it: {fault}")
     said = {f"{NOTE_KEY}{name}": value for name, value in (notes or {}).items()}
-    table = table.replace_schema_metadata({**table.schema.metadata, **said})
+    schema = pa.schema(COLUMNS.items(), metadata={VERSION_KEY: str(EVIDENCE_SCHEMA).encode(), **said})
+    options = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(
-            table,
-            partial,
-            row_group_size=ROWS_PER_GROUP,
-            compression="zstd",
-            write_statistics=False,
-            write_page_checksum=True,
-        )
+        with pq.ParquetWriter(partial, schema, **options) as writer:
+            for group in _groups(evidence):
+                table = to_table(group)
+                fault = find_fault(table)
+                if fault is not None:
+                    raise ArtefactError(f"{path} is not written, for no judge could be asked about it: {fault}")
+                writer.write_table(table.cast(schema), row_group_size=ROWS_PER_GROUP)
         partial.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise ArtefactError(
             f"{path} cannot be written ({error.strerror or error}); free space or choose --out"
         ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read_evidence(path: Path, *, dictionary: str | None = None) -> list[Evidence]:
-    """All rows, which must be about `dictionary` where given.
+    """All rows, which must be about `dictionary` where given. Raises ArtefactError as `EvidenceFile` does."""
+    file = EvidenceFile(path, dictionary=dictionary)
+    return [evidence for number in range(file.n_groups) for evidence in file.read_group(number)]
 
-    Raises ArtefactError for a file that is absent, damaged, foreign, of another schema, or with faulty rows.
+
+class EvidenceFile:
+    """A file whose rows are read a group at a time.
+
+    Opening and reading raise ArtefactError when it is missing, damaged, of another schema version, or not about
+    `dictionary` where given.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ArtefactError(f"{path} does not exist; run the harvest stage first")
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            _check_schema(path, file.schema_arrow)
-            return list(_iter_rows(file, path, dictionary))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtefactError(f"{path} is damaged ({reason}); {_AGAIN}") from error
 
+    def __init__(self, path: Path, *, dictionary: str | None = None) -> None:
+        self._path, self._dictionary = Path(path), dictionary
+        if not self._path.is_file():
+            raise ArtefactError(f"{path} does not exist; run the harvest stage first")
+        with self._reading():
+            self._file = pq.ParquetFile(self._path, page_checksum_verification=True)
+            self._check_schema(self._file.schema_arrow)
+            sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+            self.outlines = self._outlines()
+        self.edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        """Rows before each group, and all."""
 
-def _iter_rows(file: pq.ParquetFile, path: Path, dictionary: str | None) -> Iterator[Evidence]:
-    seen: set[int] = set()
-    for index in range(file.num_row_groups):
-        table = file.read_row_group(index)
-        table.validate(full=True)
-        fault = find_fault(table.select(list(COLUMNS)), dictionary=dictionary)
-        features = set(table.column("feature").to_pylist())
-        if fault is None and seen & features:
-            fault = f"feature {min(seen & features)} has two rows"
-        if fault is not None:
-            raise ArtefactError(f"{path} is damaged: {fault}; {_AGAIN}")
-        seen |= features
-        yield from _from_table(table)
+    @property
+    def n_groups(self) -> int:
+        return len(self.edges) - 1
+
+    def read_group(self, number: int, rows: Sequence[int] | None = None) -> list[Evidence]:
+        """The rows of a group, or some of them by place in the group."""
+        with self._reading():
+            table = self._file.read_row_group(number)
+            table.validate(full=True)
+            fault = find_fault(table.select(list(COLUMNS)), dictionary=self._dictionary)
+            if fault is not None:
+                raise self._damage(fault)
+            return from_table(table if rows is None or len(rows) == table.num_rows else table.take(pa.array(rows)))
+
+    def count_windows(self, role: Role, kind: Kind) -> np.ndarray:
+        """Windows of a role and kind per row; no other column is read."""
+        with self._reading():
+            table = self._file.read(columns=["windows.list.element.role", "windows.list.element.kind"])
+        column = table.column("windows").combine_chunks()
+        windows = column.flatten()
+        is_counted = pc.and_(pc.equal(windows.field("role"), role), pc.equal(windows.field("kind"), kind))
+        owners = pc.list_parent_indices(column).filter(is_counted).to_numpy()
+        return np.bincount(owners, minlength=table.num_rows)
+
+    def notes(self) -> dict[str, str]:
+        """As given to `write_evidence`."""
+        metadata = self._file.schema_arrow.metadata or {}
+        return {
+            key.decode().removeprefix(NOTE_KEY): value.decode()
+            for key, value in metadata.items()
+            if key.decode().startswith(NOTE_KEY) and key != VERSION_KEY
+        }
+
+    def _outlines(self) -> list[Outline]:
+        table = self._file.read(columns=[*Outline._fields])
+        for name in ("dictionary", "feature", "density"):
+            if table.column(name).null_count:
+                raise self._damage(f"'{name}' is empty somewhere")
+        names, features, densities, reasons, contexts = (table.column(name).to_pylist() for name in Outline._fields)
+        known = (context and ContextPredictability(**context) for context in contexts)
+        outlines = list(map(Outline, names, features, densities, reasons, known))
+        seen: set[int] = set()
+        for outline in outlines:
+            if outline.feature in seen:
+                raise self._damage(f"feature {outline.feature} has two rows")
+            seen.add(outline.feature)
+            if not isfinite(outline.density):
+                raise self._damage("'density' holds a number that is not finite")
+        return outlines
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ArtefactError(f"{self._path} is damaged ({reason}); {_AGAIN}") from error
+
+    def _damage(self, fault: str) -> ArtefactError:
+        return ArtefactError(f"{self._path} is damaged: {fault}; {_AGAIN}")
+
+    def _check_schema(self, schema: pa.Schema) -> None:
+        version = (schema.metadata or {}).get(VERSION_KEY)
+        if version is None:
+            raise ArtefactError(
+                f"{self._path} is no evidence file of this package; point to a run's evidence/NAME.parquet"
+            )
+        if version != str(EVIDENCE_SCHEMA).encode():
+            raise ArtefactError(
+                f"{self._path} has evidence schema version {version.decode(errors='replace')}, this package reads "
+                f"{EVIDENCE_SCHEMA}; harvest again, or use the version of the package that wrote it"
+            )
+        missing = missing_column(schema)
+        if missing is not None:
+            raise ArtefactError(f"{self._path} lacks the column '{missing}' or has another type for it; harvest again")
 
 
 def keep_features(path: Path, n: int, *, dictionary: str) -> None:
     """Leave `n` rows in the file, by chance; those of a smaller `n` are among those of a larger one. Raises as reading
     and writing do.
     """
-    evidence = read_evidence(path, dictionary=dictionary)
-    if n >= len(evidence):
+    file = EvidenceFile(path, dictionary=dictionary)
+    n_rows = int(file.edges[-1])
+    if n >= n_rows:
         return
-    chosen = sorted(stream(0, "kept", dictionary).permutation(len(evidence))[:n])
-    metadata = {key.decode(): value.decode() for key, value in (pq.read_schema(path).metadata or {}).items()}
-    notes = {
-        key.removeprefix(NOTE_KEY): value
-        for key, value in metadata.items()
-        if key.startswith(NOTE_KEY) and key != VERSION_KEY.decode()
-    }
-    write_evidence(path, [evidence[place] for place in chosen], notes=notes)
+    chosen = np.sort(stream(0, "kept", dictionary).permutation(n_rows)[:n])
+    parts = (
+        file.read_group(number, (chosen[(chosen >= start) & (chosen < end)] - start).tolist())
+        for number, (start, end) in enumerate(zip(file.edges[:-1], file.edges[1:], strict=True))
+    )
+    write_evidence(path, chain.from_iterable(parts), notes=file.notes())
 
 
 def merge_evidence(parts: Iterable[Sequence[Evidence]]) -> list[Evidence]:
@@ -202,132 +209,14 @@ def merge_evidence(parts: Iterable[Sequence[Evidence]]) -> list[Evidence]:
     return [by_feature[key] for key in sorted(by_feature)]
 
 
-def _check_schema(path: Path, schema: pa.Schema) -> None:
-    version = (schema.metadata or {}).get(VERSION_KEY)
-    if version is None:
-        raise ArtefactError(f"{path} is no evidence file of this package; point to a run's evidence/NAME.parquet")
-    if version != str(EVIDENCE_SCHEMA).encode():
-        raise ArtefactError(
-            f"{path} has evidence schema version {version.decode(errors='replace')}, this package reads "
-            f"{EVIDENCE_SCHEMA}; harvest again, or use the version of the package that wrote it"
-        )
-    missing = [
-        name
-        for name, kind in COLUMNS.items()
-        if name not in schema.names or schema.field(name).type not in (kind, _without_later(kind))
-    ]
-    if missing:
-        raise ArtefactError(f"{path} lacks the column '{missing[0]}' or has another type for it; harvest again")
-
-
-def _without_later(kind: pa.DataType) -> pa.DataType:
-    """The type as earlier versions wrote it."""
-    if pa.types.is_list(kind):
-        return pa.list_(_without_later(kind.value_type))
-    if not pa.types.is_struct(kind):
-        return kind
-    return pa.struct([(field.name, _without_later(field.type)) for field in kind if field.name not in LATER])
-
-
-def _to_table(evidence: Sequence[Evidence]) -> pa.Table:
-    columns: dict[str, pa.Array] = {}
-    for name, kind in COLUMNS.items():
-        if name == "windows":
-            columns[name] = _window_column([e.windows for e in evidence])
-        elif pa.types.is_struct(kind) or (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
-            columns[name] = pa.array([_plain(getattr(e, name)) for e in evidence], kind)
-        else:
-            columns[name] = pa.array([getattr(e, name) for e in evidence], kind)
-    schema = pa.schema(COLUMNS.items(), metadata={VERSION_KEY: str(EVIDENCE_SCHEMA).encode()})
-    return pa.Table.from_arrays(list(columns.values()), schema=schema)
-
-
-def _plain(value: Any) -> Any:
-    """Records as dicts for pyarrow."""
-    if value is None:
-        return None
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if not hasattr(value, "__slots__"):
-        return value
-    return {name: _plain(getattr(value, name)) for name in value.__slots__}
-
-
-def _window_column(rows: list[tuple[Window, ...]]) -> pa.Array:
-    """From flat buffers: one dictionary per window would take minutes."""
-    windows = list(chain.from_iterable(rows))
-    fields: list[pa.Array] = []
-    for name, kind in WINDOW_FIELDS.items():
-        values = [getattr(window, name) for window in windows]
-        fields.append(_list_array(values, kind.value_type) if pa.types.is_list(kind) else pa.array(values, kind))
-    struct = pa.StructArray.from_arrays(fields, fields=list(pa.struct(WINDOW_FIELDS)))
-    return pa.ListArray.from_arrays(_offsets(rows), struct)
-
-
-def _list_array(values: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
-    offsets = _offsets(values)
-    flat = np.fromiter(chain.from_iterable(values), dtype=kind.to_pandas_dtype(), count=int(offsets[-1].as_py()))
-    return pa.ListArray.from_arrays(offsets, pa.array(flat, kind))
-
-
-def _offsets(values: Sequence[Sequence[Any]]) -> pa.Array:
-    sizes = np.fromiter((len(value) for value in values), dtype=np.int64, count=len(values))
-    return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32), pa.int32())
-
-
-def _from_table(table: pa.Table) -> list[Evidence]:
-    names = [name for name in COLUMNS if name != "windows"]
-    rows = table.select(names).to_pylist()
-    windows = _windows_of(table.column("windows").combine_chunks())
-    return [_evidence(row, windows_of_row) for row, windows_of_row in zip(rows, windows, strict=True)]
-
-
-def _windows_of(column: Any) -> list[tuple[Window, ...]]:
-    column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-    struct = column.flatten()
-    fields = {
-        name: _tuples(struct.field(name)) if pa.types.is_list(kind) else struct.field(name).to_pylist()
-        for name, kind in WINDOW_FIELDS.items()
-        if name not in LATER or struct.type.get_field_index(name) >= 0
-    }
-    windows = [Window(**dict(zip(fields, values, strict=True))) for values in zip(*fields.values(), strict=True)]
-    edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
-    return [tuple(windows[a:b]) for a, b in pairwise(edges)]
-
-
-def _tuples(column: Any) -> list[tuple[Any, ...]]:
-    # one object per distinct value, shared by all windows that hold it
-    encoded = column.flatten().dictionary_encode()
-    values = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    flat = values[encoded.indices.to_numpy()].tolist() if len(values) else []
-    edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
-    return [tuple(flat[a:b]) for a, b in pairwise(edges)]
-
-
-def _evidence(row: dict[str, Any], windows: tuple[Window, ...]) -> Evidence:
-    return Evidence(
-        **{
-            **row,
-            "rule": FiringRule(**row["rule"]),
-            "histogram_edges": tuple(row["histogram_edges"]),
-            "histogram_counts": tuple(row["histogram_counts"]),
-            "windows": windows,
-            "top_logits": tuple(TokenEffect(**item) for item in row["top_logits"]),
-            "bottom_logits": tuple(TokenEffect(**item) for item in row["bottom_logits"]),
-            "token_uses": tuple(TokenUse(**item) for item in row["token_uses"]),
-            "neuron": None if row["neuron"] is None else NeuronMatch(**row["neuron"]),
-            "context": None if row["context"] is None else ContextPredictability(**row["context"]),
-            "pinned": None if row["pinned"] is None else _pinned(row["pinned"]),
-            "counts": None if row["counts"] is None else _counts(row["counts"]),
-            "neighbours": tuple(Neighbour(**item) for item in row["neighbours"]),
-        }
-    )
-
-
-def _counts(row: dict[str, Any]) -> FiringCounts:
-    return FiringCounts(**{**row, "explain_bins": tuple(row["explain_bins"]), "score_bins": tuple(row["score_bins"])})
-
-
-def _pinned(row: dict[str, Any]) -> PinnedEffect:
-    effects = {name: tuple(TokenEffect(**item) for item in row[name]) for name in ("raised", "lowered")}
-    return PinnedEffect(**{**row, **effects})
+def _groups(evidence: Iterable[Evidence]) -> Iterator[list[Evidence]]:
+    """At least one group: a file without features has its columns too."""
+    group: list[Evidence] = []
+    is_empty = True
+    for each in evidence:
+        group.append(each)
+        if len(group) == ROWS_PER_GROUP:
+            yield group
+            group, is_empty = [], False
+    if group or is_empty:
+        yield group

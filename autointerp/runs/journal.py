@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,10 @@ class Journal(JournalReader):
     def _read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         self._store.flush()
         return super()._read(query, parameters)
+
+    def _iter(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        self._store.flush()
+        return super()._iter(query, parameters)
 
     def _forget_committed(self) -> None:
         while self._recent and next(iter(self._recent.values()))[0] <= self._store.n_written:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -60,6 +60,7 @@ class Totals:
 
 class Readable(Protocol):
     def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+    def iter_rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]: ...
     def close(self) -> None: ...
 
 
@@ -72,10 +73,16 @@ class JournalReader:
     def _read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._source.read(query, parameters)
 
-    def load_unscored(self) -> list[Unscored]:
+    def _iter(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        return self._source.iter_rows(query, parameters)
+
+    def iter_unscored(self) -> Iterator[Unscored]:
         """By dictionary, feature, explainer and scorer; a feature may have got verdicts later."""
-        rows = self._read(f"SELECT {', '.join(UNSCORED_COLUMNS)} FROM unscored ORDER BY 1, 2, 3, 4")
-        return [Unscored(*row) for row in rows]
+        rows = self._iter(f"SELECT {', '.join(UNSCORED_COLUMNS)} FROM unscored ORDER BY 1, 2, 3, 4")
+        return (Unscored(*row) for row in rows)
+
+    def load_unscored(self) -> list[Unscored]:
+        return list(self.iter_unscored())
 
     def load_costs(self) -> dict[Account, float | None] | None:
         """US dollars by account, summing to the cost in `totals`; shared replies are split evenly.
@@ -89,20 +96,31 @@ class JournalReader:
             for dictionary, explainer, scorer, n_unpriced, usd in self._read(_COSTS)
         }
 
-    def load_explanations(self, dictionary: str | None = None) -> list[Explanation]:
+    def iter_explanations(self, dictionary: str | None = None) -> Iterator[Explanation]:
         """Of one dictionary, or of all, ordered by dictionary and feature."""
         where, names = _only(dictionary)
         query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations {where} ORDER BY 1, 2, 3, 4, 5"
-        return [Explanation(*row) for row in self._read(query, names)]
+        return (Explanation(*row) for row in self._iter(query, names))
 
-    def load_verdicts(self, dictionary: str | None = None) -> list[Verdict]:
+    def load_explanations(self, dictionary: str | None = None) -> list[Explanation]:
+        return list(self.iter_explanations(dictionary))
+
+    def iter_verdicts(self, dictionary: str | None = None) -> Iterator[Verdict]:
         """Of one dictionary, or of all, ordered by dictionary, feature, explainer, scorer and control."""
         where, names = _only(dictionary)
         query = (
             f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts {where} "
             "ORDER BY dictionary, feature, explainer, scorer, judge, prompt_hash, control, window"
         )
-        return [_read_verdict(row) for row in self._read(query, names)]
+        return (_read_verdict(row) for row in self._iter(query, names))
+
+    def load_verdicts(self, dictionary: str | None = None) -> list[Verdict]:
+        return list(self.iter_verdicts(dictionary))
+
+    def load_groups(self) -> list[tuple[str, str, str, str]]:
+        """Distinct (explainer, scorer, judge, prompt hash) of verdicts."""
+        query = "SELECT DISTINCT explainer, scorer, judge, prompt_hash FROM verdicts"
+        return [(explainer, scorer, judge, prompt) for explainer, scorer, judge, prompt in self._read(query)]
 
     def load_prompts(self) -> list[tuple[str, str, str, str]]:
         """Distinct (`explainer` or `scorer`, name, judge, prompt hash)."""

@@ -129,6 +129,10 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise store_error(error, path=self._path, schema=self._schema) from None
 
+    def iter_rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """As `read`: what is being written is not read row by row."""
+        return iter(self.read(query, parameters))
+
     def require_room(self) -> None:
         """Raises ArtefactError once the disk is full or a row failed: ask for no more."""
         if self._trouble is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from math import log
+from typing import TypeVar
 
-from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import Outlined
 from autointerp.seeds import derive
 
 __all__ = ["FIXED_TEXTS", "GENERIC", "by_dictionary", "fixed_controls", "shuffled_partners"]
@@ -18,14 +20,17 @@ GENERIC = "The feature fires on certain words and phrases, and on tokens that st
 FIXED_TEXTS: Mapping[str, str] = {"empty": "", "generic": GENERIC}
 
 
-def by_dictionary(evidences: Sequence[Evidence]) -> dict[str, list[Evidence]]:
-    """Evidence by dictionary name, sorted by name and feature."""
+T = TypeVar("T", bound=Outlined)
+
+
+def by_dictionary(evidences: Iterable[T]) -> dict[str, list[T]]:
+    """Features by dictionary name, sorted by name and feature."""
     ordered = sorted(evidences, key=lambda e: (e.dictionary, e.feature))
     return {name: list(group) for name, group in groupby(ordered, key=lambda e: e.dictionary)}
 
 
 def shuffled_partners(
-    evidences: Sequence[Evidence], texts: Mapping[tuple[str, int], str | None], *, seed: int, frac: float
+    evidences: Sequence[Outlined], texts: Mapping[tuple[str, int], str | None], *, seed: int, frac: float
 ) -> dict[tuple[str, int], int]:
     """For a share `frac` of each dictionary's features, the feature that lends its explanation.
 
@@ -37,18 +42,40 @@ def shuffled_partners(
         able = [e for e in group if texts.get((name, e.feature)) and e.unscored is None]
         if len(able) < 2:
             continue
+        lenders = _Lenders(able)
         drawn = sorted(able, key=lambda e: derive(seed, "control", "shuffled", name, e.feature))
         for evidence in drawn[: round(frac * len(able))]:
-            partner = min(
-                (e for e in able if e.feature != evidence.feature),
-                key=lambda e: (abs(_log_density(e) - _log_density(evidence)), e.feature),
-            )
-            partners[name, evidence.feature] = partner.feature
+            partners[name, evidence.feature] = lenders.nearest(evidence)
     return partners
 
 
+class _Lenders:
+    """At least two features of one dictionary, by firing rate."""
+
+    def __init__(self, features: Sequence[Outlined]) -> None:
+        self._at: dict[float, list[int]] = {}
+        for each in sorted(features, key=lambda e: e.feature):
+            # the second lends to the first
+            if len(at := self._at.setdefault(_log_density(each), [])) < 2:
+                at.append(each.feature)
+        self._rates = sorted(self._at)
+
+    def nearest(self, borrower: Outlined) -> int:
+        """The feature of the nearest rate, of several the lowest, but the borrower itself."""
+        rate, best = _log_density(borrower), (float("inf"), -1)
+        place = bisect_left(self._rates, rate)
+        for side in (range(place, len(self._rates)), range(place - 1, -1, -1)):
+            for other in map(self._rates.__getitem__, side):
+                if abs(other - rate) > best[0]:
+                    break
+                lender = next((feature for feature in self._at[other] if feature != borrower.feature), None)
+                if lender is not None:
+                    best = min(best, (abs(other - rate), lender))
+        return best[1]
+
+
 def fixed_controls(
-    evidences: Sequence[Evidence],
+    evidences: Sequence[Outlined],
     texts: Mapping[tuple[str, int], str | None],
     *,
     seed: int,
@@ -62,7 +89,7 @@ def fixed_controls(
     for control, frac in fracs.items():
         if control not in FIXED_TEXTS:
             raise ValueError(f"no control is called '{control}'")
-        for name, group in by_dictionary(evidences).items():
+        for name, group in by_dictionary(evidences).items() if frac else ():
             able = [e for e in group if e.unscored is None]
             # The draw does not depend on the explanations: a shard does not have those of other shards.
             drawn = sorted(able, key=lambda e: derive(seed, "control", control, name, e.feature))
@@ -72,5 +99,5 @@ def fixed_controls(
     return explained
 
 
-def _log_density(evidence: Evidence) -> float:
+def _log_density(evidence: Outlined) -> float:
     return log(max(evidence.density, 1e-12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nsmallest
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from autointerp.prompting.choosing import draw, strongest
 from autointerp.prompting.samplers import NEEDS_DRAWN, Chosen, choose_firing, shares_by_bin
 from autointerp.records.document import family_of
 from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import count_windows, outlines_of
 from autointerp.records.window import Kind, Window
 from autointerp.score.likeness import nearest_texts
 from autointerp.score.scorer import Item, Unscorable
@@ -147,9 +149,13 @@ def assert_apart(evidence: Evidence, items: Sequence[Item] = ()) -> None:
 
 def fixed_others(evidences: Sequence[Evidence], *, seed: int) -> tuple[Evidence, ...]:
     """The first `N_OTHERS` features with `MIN_WINDOWS` top windows to score, in an order fixed by the seed."""
-    able = [e for e in evidences if len(e.select("score", "top")) >= MIN_WINDOWS]
-    order = sorted(able, key=lambda e: derive(seed, "score", "other_feature", e.dictionary, e.feature))
-    return tuple(order[:N_OTHERS])
+    counts = count_windows(evidences, "score", "top")
+    draws = {
+        derive(seed, "score", "other_feature", e.dictionary, e.feature): number
+        for number, (e, n_tops) in enumerate(zip(outlines_of(evidences), counts, strict=True))
+        if n_tops >= MIN_WINDOWS
+    }
+    return tuple(evidences[draws[draw]] for draw in nsmallest(N_OTHERS, draws))
 
 
 def _tops_of_other(evidence: Evidence, n: int, others: Sequence[Evidence]) -> list[Window]:

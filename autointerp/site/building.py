@@ -8,23 +8,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from autointerp.board.browser_data import Shelf, catalog, findings_of, group_of, headings_of, shelf_files
+from autointerp.board.borrowed import Borrowed
+from autointerp.board.browser_data import Shelf, catalog, findings_of, headings_of, shelf_files
 from autointerp.board.caveats import caveats
 from autointerp.board.feature_data import Findings, windows_per_feature
+from autointerp.board.feature_records import iter_records
 from autointerp.board.leaderboard import render_leaderboard
 from autointerp.board.page import BROWSER, asset, embed_json, fill
 from autointerp.board.pareto import pareto_charts
 from autointerp.board.relatives import Relatives, find_relatives
-from autointerp.board.scores import ScoreGroup, iter_rows
+from autointerp.board.score_table import GROUP, ScoreGroup, ScoreTable
 from autointerp.board.standing import Section, build_sections
 from autointerp.config.dictionary_name import entry_of
 from autointerp.errors import ConfigError
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
 from autointerp.run import Run
-from autointerp.runs.journal_entries import Answered
+from autointerp.runs.journal_view import open_view
 from autointerp.runs.layout import write_text
 from autointerp.safe_text import safe_tree
 from autointerp.site.matrix import build_matrix
@@ -37,8 +37,9 @@ WINDOW_BUDGET = 1_000_000
 """Windows in one site, about 0.7 kB each."""
 
 _MOST_WINDOWS = 200
+_MOST_RELATED = 100_000
+"""Features of a run whose relatives are looked for: places and pairs are held in memory."""
 _SCRIPTS = (*BROWSER, "board.js")
-_GROUP = ["explainer", "scorer", "judge", "prompt_hash"]
 
 
 def build_site(runs: Mapping[str, Run], out: Path, *, title: str, progress: Progress, is_served: bool = False) -> None:
@@ -103,7 +104,7 @@ def _description(sections: Sequence[Section], n_runs: int, n_entries: int) -> st
 def _write_features(
     runs: Mapping[str, Run], facts: Sequence[RunFacts], out: Path, title: str, progress: Progress, *, is_served: bool
 ) -> None:
-    tables = {label: run.scores for label, run in runs.items()}
+    tables = {label: run.open_scores() for label, run in runs.items()}
     headings = _headings(tables.values())
     numbers = {group: number for number, group in enumerate(headings)}
     shelves = [
@@ -114,7 +115,7 @@ def _write_features(
             for entry in run.config.every_dictionary
         )
     ]
-    n_features = sum(len(table[["dictionary", "feature"]].drop_duplicates()) for table in tables.values())
+    n_features = sum(table.distinct("dictionary", "feature").num_rows for table in tables.values())
     n_windows = windows_per_feature(n_features, budget=WINDOW_BUDGET, at_least=12, at_most=_MOST_WINDOWS)
     with progress.bar("site: features", total=n_features, unit="features") as bar:
         done = 0
@@ -122,7 +123,7 @@ def _write_features(
         for place, shelf in enumerate(shelves):
             run = runs[shelf.run]
             if not place or shelves[place - 1].run != shelf.run:
-                relatives = find_relatives(e for entry in run.config.every_dictionary for e in run.evidence(entry.name))
+                relatives = _relatives(run)
             found = _features(run, tables[shelf.run], shelf.dictionary, relatives)
             limits = {"n_judged": n_windows - n_windows // 4, "n_seen": n_windows // 4}
             for name, content in shelf_files(shelf, found, groups=numbers, **limits):
@@ -135,9 +136,8 @@ def _write_features(
     write_text(out / "features.html", page)
 
 
-def _headings(tables: Iterable[pd.DataFrame]) -> dict[ScoreGroup, str]:
-    rows = [row for table in tables for row in table.drop_duplicates([*_GROUP, "metric"]).to_dict("records")]
-    return headings_of({str(name): value for name, value in row.items()} for row in rows)
+def _headings(tables: Iterable[ScoreTable]) -> dict[ScoreGroup, str]:
+    return headings_of(row for table in tables for row in table.distinct(*GROUP, "metric").to_pylist())
 
 
 def _content(run: Run, dictionary: str) -> str:
@@ -145,35 +145,23 @@ def _content(run: Run, dictionary: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _relatives(run: Run) -> Relatives:
+    """None for a run so large that they would take more memory than all else."""
+    evidences = run.open_evidence()
+    return find_relatives(evidences) if len(evidences) <= _MOST_RELATED else {}
+
+
 def _features(
-    run: Run, scores: pd.DataFrame, dictionary: str, relatives: Relatives
+    run: Run, scores: ScoreTable, dictionary: str, relatives: Relatives
 ) -> Iterator[tuple[Evidence, Findings]]:
-    """A dictionary's features with what is known about them, by number."""
-    evidences = sorted(run.evidence(dictionary), key=lambda e: e.feature)
-    rows = {
-        (dictionary, row["feature"], group_of(row)): row
-        for row in iter_rows(scores.loc[scores["dictionary"] == dictionary])
-    }
-    with run.open_journal() as journal:
-        explanations, verdicts = journal.load_explanations(dictionary), journal.load_verdicts(dictionary)
-    return findings_of(
-        evidences,
-        rows,
-        explanations=explanations,
-        verdicts=verdicts,
-        relatives=relatives,
-        replies=_replies(run, dictionary),
-    )
-
-
-def _replies(run: Run, dictionary: str) -> dict[tuple[str, int], list[Answered]]:
-    """By feature; a reply that the journals of several shards hold counts once."""
-    replies: dict[tuple[str, int], dict[Any, Answered]] = {}
-    with run.open_journals() as view:
-        for feature, answered in view.iter_answered(dictionary):
-            own = replies.setdefault((dictionary, feature), {})
-            own |= {(each.key, each.explainer, each.scorer, each.control): each for each in answered}
-    return {key: list(own.values()) for key, own in replies.items()}
+    """A dictionary's features with what is known about them, by number, one at a time."""
+    evidences = run.open_evidence(dictionary).by_feature()
+    with run.open_journal() as journal, open_view([run.layout.journal]) as view:
+        records = iter_records(evidences, journal.iter_explanations(dictionary), journal.iter_verdicts(dictionary))
+        replies = (((dictionary, feature), answered) for feature, answered in view.iter_answered(dictionary))
+        yield from findings_of(
+            records, scores.find(dictionary), lent=Borrowed(evidences), relatives=relatives, replies=replies
+        )
 
 
 def _write_data(out: Path, name: str, content: Any) -> None:

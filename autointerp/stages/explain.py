@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ from autointerp.explain.opening import open_explainer
 from autointerp.explaining import explain_features
 from autointerp.judges.engine.client import Client
 from autointerp.progress import Progress
-from autointerp.records.verdict import Explanation
 from autointerp.run import Run
 from autointerp.runs.journal import Journal
 from autointerp.runs.layout import RunLayout
@@ -26,19 +24,20 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     config = apply_preset(config)
     explainers = [open_explainer(entry, config.explain) for entry in config.explain.explainers]
     with progress.bar("explain: read evidence"):
-        evidences = [
-            e for e in Run(layout.root, config=config).evidence() if layout.shard is None or e.feature in layout.shard
-        ]
+        evidences = Run(layout.root, config=config).open_evidence()
+        if (shard := layout.shard) is not None:
+            evidences = evidences.where(lambda e: e.feature in shard)
 
-    reasked: list[int] = [0]
+    tally = Tally(0)
 
-    async def explain(client: Client, journal: Journal, show: Callable[[Tally], None]) -> tuple[Explanation, ...]:
+    async def explain(client: Client, journal: Journal, show: Callable[[Tally], None]) -> None:
         def look(state: Tally) -> None:
-            reasked[:] = [state.n_reasked]
+            nonlocal tally
+            tally = state
             show(state)
 
         journal.forget_explanations()
-        return await explain_features(
+        await explain_features(
             evidences,
             explainers=explainers,
             client=client,
@@ -46,19 +45,21 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
             seed=config.seed,
             n_workers=n_workers(config, client),
             recorder=journal,
+            is_recorded_only=True,
             on_progress=look,
         )
 
-    explanations = ask(config.explain.judge, explain, config=config, layout=layout, progress=progress, label="explain")
-    missing = Counter(explanation.explainer for explanation in explanations if explanation.failure == "missing")
-    for name, n in sorted(missing.items()):
+    ask(config.explain.judge, explain, config=config, layout=layout, progress=progress, label="explain")
+    missing = [(name, n) for (name, reason), n in tally.failures.items() if reason == "missing"]
+    for name, n in sorted(missing):
         progress.say(f"explain: explainer '{name}' lacks what it explains from for {n} of {len(evidences)} features")
-    n_failed = sum(explanation.text is None for explanation in explanations)
-    if n_failed:
-        progress.say(f"explain: {n_failed} of {len(explanations)} explanations could not be had; they stand unscored")
+    if n_failed := tally.failures.total():
+        progress.say(
+            f"explain: {n_failed} of {tally.n_explanations} explanations could not be had; they stand unscored"
+        )
     return {
         "prompt_hashes": {explainer.name: explainer.prompt_hash for explainer in explainers},
-        "n_explanations": len(explanations),
+        "n_explanations": tally.n_explanations,
         "n_failed": n_failed,
-        "n_reasked": reasked[0],
+        "n_reasked": tally.n_reasked,
     }

@@ -12,6 +12,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ArtefactError, RunStopped
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import outlines_of
 from autointerp.records.verdict import Explanation
 from autointerp.runs.journal import read_journal
 from autointerp.runs.layout import RunLayout
@@ -42,7 +43,7 @@ def load_explanations(
     has_controls = config.controls.shuffled > 0
     wanted = {
         (evidence.dictionary, evidence.feature, name)
-        for evidence in evidences
+        for evidence in outlines_of(evidences)
         if evidence.unscored is None and (has_controls or evidence.feature in layout.shard)
         for name in names
     }

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autointerp.board.metrics import bounds_of
-from autointerp.board.scores import build_scores, iter_rows
+from autointerp.board.score_table import iter_rows
+from autointerp.board.scores import build_scores
 from autointerp.config.asking import SequentialConfig
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import Evidence
+from autointerp.records.evidence_book import Outlined, outlines_of, some_of
 from autointerp.records.verdict import Explanation
 from autointerp.score.controls import by_dictionary
 from autointerp.score.scorer import Scale
@@ -48,10 +50,11 @@ async def score_in_looks(
     seed: int,
 ) -> Looked:
     """Have `score` ask about each look's features of the dictionaries that go on."""
-    told = {(e.dictionary, e.feature): [] for e in evidences}
+    outlines = outlines_of(evidences)
+    told = {(e.dictionary, e.feature): [] for e in outlines}
     for explanation in explanations:
         told.get((explanation.dictionary, explanation.feature), []).append(explanation)
-    order = {name: _order(group, seed) for name, group in by_dictionary(evidences).items()}
+    order = {name: _order(group, seed) for name, group in by_dictionary(outlines).items()}
     n_groups = 1
     looks = _looks(settings, len(order), n_groups)
     values: Values = {}
@@ -61,14 +64,16 @@ async def score_in_looks(
     settled: dict[tuple[str, str, str, str], SettledPair] = {}
     bounds: dict[tuple[str, str], tuple[float, float]] = {}
     for look in range(1, settings.looks + 1):
-        batch: list[Evidence] = []
+        drawn: list[Key] = []
         for name in sorted(active):
             end = looks.sizes(len(order[name]))[look - 1]
-            batch += order[name][place[name] : end]
+            drawn += [(name, e.feature) for e in order[name][place[name] : end]]
             place[name] = end
-        scoring = await score(frozenset((e.dictionary, e.feature) for e in batch))
+        keys = frozenset(drawn)
+        scoring = await score(keys)
         totals = _add(totals, scoring)
-        _take(values, bounds, batch, [x for e in batch for x in told[e.dictionary, e.feature]], scoring, scales)
+        batch = some_of(evidences, lambda e, keys=keys: (e.dictionary, e.feature) in keys)
+        _take(values, bounds, batch, [x for key in drawn for x in told[key]], scoring, scales)
         if len(values) > n_groups:
             # the scorers and explainers of a run are known from its first look on
             n_groups = len(values)
@@ -106,7 +111,7 @@ def asked_features(
     Raises ArtefactError where the evidence is not what was looked at.
     """
     asked = {}
-    for name, group in by_dictionary(evidences).items():
+    for name, group in by_dictionary(outlines_of(evidences)).items():
         if name not in looks:
             continue
         if looks[name]["n_features"] != len(group):
@@ -124,8 +129,8 @@ def _looks(settings: SequentialConfig, n_dictionaries: int, n_groups: int) -> Lo
     return Looks(settings.looks, settings.spending, n_claims)
 
 
-def _order(evidences: Sequence[Evidence], seed: int) -> list[Evidence]:
-    return sorted(evidences, key=lambda e: derive(seed, "looks", e.dictionary, e.feature))
+def _order(features: Sequence[Outlined], seed: int) -> list[Outlined]:
+    return sorted(features, key=lambda e: derive(seed, "looks", e.dictionary, e.feature))
 
 
 def _add(totals: Scoring, scoring: Scoring) -> Scoring:

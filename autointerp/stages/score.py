@@ -35,7 +35,7 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
         scorer = open_scorer(settings, config.score)
         asked[config.score.judge_of(settings)].append(scorer)
     with progress.bar("score: read evidence"):
-        evidences = Run(layout.root, config=config).evidence()
+        evidences = Run(layout.root, config=config).open_evidence()
     explanations = load_explanations(config, layout, evidences, progress)
 
     if config.score.sequential is not None and layout.shard is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from autointerp.stats.intervals import LEVEL, N_RESAMPLES, Interval
 
-__all__ = ["Repeats", "feature_interval", "noise_shares"]
+__all__ = ["NoiseShares", "Repeats", "feature_interval"]
 
 Repeats = Sequence[Sequence[np.ndarray]]
 """Per document of a feature, its repeats as counts (true positive, false positive, false negative, true negative)."""
@@ -48,28 +48,35 @@ def feature_interval(
     return Interval(value, float(lo), float(hi), n=n)
 
 
-def noise_shares(
-    features: Sequence[Repeats], *, metric: Metric, rng: np.random.Generator, n_resamples: int = 200
-) -> dict[str, float] | None:
-    """Shares of the variance of feature values: `documents` (judge's noise included) and `features`, adding up to 1.
-
-    From resampling as in `feature_interval`. None below two features with a value and two documents.
+class NoiseShares:
+    """Shares of the variance of feature values, from resampling as in `feature_interval`; of a feature two numbers are
+    kept.
     """
-    values, within = [], []
-    for feature in features:
+
+    def __init__(self, *, metric: Metric, rng: np.random.Generator, n_resamples: int = 200) -> None:
+        self._metric, self._rng, self._n_resamples = metric, rng, n_resamples
+        self._values: list[float] = []
+        self._within: list[float] = []
+
+    def add(self, feature: Repeats) -> None:
         documents = [np.stack([np.asarray(repeat, dtype=float) for repeat in document]) for document in feature]
         if len(documents) < 2:
-            continue
-        value = float(metric(np.asarray(sum(d.mean(axis=0) for d in documents))[None, :])[0])
-        spread = float(np.nanvar(metric(_resample(documents, rng, n_resamples))))
+            return
+        value = float(self._metric(np.asarray(sum(d.mean(axis=0) for d in documents))[None, :])[0])
+        spread = float(np.nanvar(self._metric(_resample(documents, self._rng, self._n_resamples))))
         if np.isfinite(value) and np.isfinite(spread):
-            values.append(value)
+            self._values.append(value)
             # drawing n of n documents with replacement spreads (n - 1) / n as far as drawing anew
-            within.append(spread * len(documents) / (len(documents) - 1))
-    if len(values) < 2 or not (total := float(np.var(values, ddof=1))):
-        return None
-    share = min(1.0, float(np.mean(within)) / total)
-    return {"documents": share, "features": 1 - share}
+            self._within.append(spread * len(documents) / (len(documents) - 1))
+
+    def find(self) -> dict[str, float] | None:
+        """`documents` (judge's noise included) and `features`, adding up to 1; None below two features with a value and
+        two documents.
+        """
+        if len(self._values) < 2 or not (total := float(np.var(self._values, ddof=1))):
+            return None
+        share = min(1.0, float(np.mean(self._within)) / total)
+        return {"documents": share, "features": 1 - share}
 
 
 def _resample(documents: Sequence[np.ndarray], rng: np.random.Generator, n_resamples: int) -> np.ndarray:

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 N_RESAMPLES = 2000
+_CHUNK_DRAWS = 4_000_000
 
 
 class Corrected(NamedTuple):
@@ -89,9 +90,13 @@ def pooled_at(features: Sequence[Rates], *, rng: np.random.Generator) -> tuple[I
     if pooled is None:
         return None
     sums, n = _sums(features), len(features)
+    rows = max(1, _CHUNK_DRAWS // n)
     # per resample, how often each feature is drawn
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES)
-    drawn_right, drawn_called, drawn_firing = sums @ counts.T
+    drawn = [
+        sums @ rng.multinomial(n, np.full(n, 1 / n), size=min(rows, N_RESAMPLES - start)).T
+        for start in range(0, N_RESAMPLES, rows)
+    ]
+    drawn_right, drawn_called, drawn_firing = np.concatenate(drawn, axis=1)
     precisions = np.divide(drawn_right, drawn_called, out=np.zeros(N_RESAMPLES), where=drawn_called > 0)
     scores = np.divide(2 * drawn_right, drawn_called + drawn_firing)
     return _interval(pooled[0], precisions, n), _interval(pooled[1], scores, n)

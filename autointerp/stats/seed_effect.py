@@ -127,7 +127,7 @@ def variance_shares(
     unequal groups (Searle, Casella and McCulloch 1992, section 3.6), a negative share of seeds being 0.
 
     `window_shares` are, for each seed, the share of the variance over its features that its windows make
-    (`hierarchy.noise_shares`). None for fewer than two seeds with two values, or where nothing varies.
+    (`hierarchy.NoiseShares`). None for fewer than two seeds with two values, or where nothing varies.
     """
     shares = window_shares or [None] * len(by_seed)
     known = [(np.asarray(v, dtype=float), share) for v, share in zip(by_seed, shares, strict=True) if len(v) > 1]

@@ -19,7 +19,7 @@ import numpy as np
 from autointerp import pipeline
 from autointerp.batch.exporting import export_round, next_stage
 from autointerp.batch.request_files import FileLimits
-from autointerp.board.scores import iter_rows
+from autointerp.board.score_table import iter_rows
 from autointerp.builtin_plugins import JUDGES
 from autointerp.config.prompts import ExplainChange, ExplainPrompts, ScoreChange, ScorePrompts
 from autointerp.config.tree import Config

@@ -17,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 
 from autointerp import pipeline
-from autointerp.board.scores import iter_rows
+from autointerp.board.score_table import iter_rows
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.progress import Progress

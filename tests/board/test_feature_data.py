@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import get_args
 
 from autointerp.board.feature_data import Findings, feature_card, windows_per_feature
-from autointerp.board.scores import ScoreGroup, group_verdicts
+from autointerp.board.score_table import ScoreGroup
+from autointerp.board.scores import group_verdicts
 from autointerp.records.window import ACTIVATING, Kind
 from tests.board.synthetic import Run, make_run
 

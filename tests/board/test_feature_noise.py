@@ -7,11 +7,19 @@ from dataclasses import replace
 import pytest
 
 from autointerp.board.entries import build_entries
-from autointerp.board.feature_noise import f1_interval, window_shares
-from autointerp.board.scores import ScoreGroup, build_scores, group_verdicts
-from tests.board.synthetic import make_run
+from autointerp.board.feature_noise import WindowShares, f1_interval
+from autointerp.board.score_table import ScoreGroup
+from autointerp.board.scores import build_scores, group_verdicts
+from tests.board.synthetic import Run, make_run
 
 GROUP = ScoreGroup("windows", "detection", "scripted", "s-detection")
+
+
+def shares_of(run: Run) -> dict[tuple[str, ScoreGroup], float]:
+    shares, known = WindowShares(), {(e.dictionary, e.feature): e for e in run.evidences}
+    for (dictionary, feature, group), verdicts in sorted(group_verdicts(run.verdicts).items()):
+        shares.add(known[dictionary, feature], group, verdicts)
+    return shares.find()
 
 
 def test_the_value_is_that_of_the_table_and_the_interval_holds_it() -> None:
@@ -48,7 +56,7 @@ def test_windows_of_one_document_are_drawn_together() -> None:
 @pytest.mark.parametrize(("manner", "low", "high"), [("coin", 0.6, 1.0), ("noisy", 0.1, 0.75)])
 def test_a_coin_spreads_by_chance_alone_and_features_of_several_skills_do_not(manner, low: float, high: float) -> None:
     run = make_run({"sae": manner}, n_features=30)
-    shares = window_shares(run.evidences, group_verdicts(run.verdicts))
+    shares = shares_of(run)
     assert low <= shares["sae", GROUP] <= high
     (entry,) = build_entries(build_scores(run.evidences, run.explanations, run.verdicts), seed=0, window_shares=shares)
     assert entry["window_share"] == shares["sae", GROUP]
@@ -56,4 +64,4 @@ def test_a_coin_spreads_by_chance_alone_and_features_of_several_skills_do_not(ma
 
 def test_the_oracle_leaves_nothing_to_share() -> None:
     run = make_run({"sae": "oracle"}, n_features=5)
-    assert window_shares(run.evidences, group_verdicts(run.verdicts)) == {}
+    assert shares_of(run) == {}

@@ -9,11 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from autointerp import safe_text
+from autointerp.board.borrowed import Borrowed
 from autointerp.board.entries import build_entries
+from autointerp.board.feature_records import by_feature, iter_records
 from autointerp.board.report import render_report, write_report
+from autointerp.board.score_table import ScoreTable
 from autointerp.board.scores import build_scores
 from autointerp.board.summary import build_summary
 from autointerp.records.evidence import TokenEffect
@@ -51,15 +55,22 @@ def hostile_run() -> Run:
     return Run(evidences, told, run.verdicts)
 
 
+def page_of(summary: dict[str, Any], scores: pd.DataFrame, run: Run, **options) -> str:
+    ordered = map(by_feature, (run.evidences, run.explanations, run.verdicts))
+    shown = list(iter_records(*ordered))
+    n_features, lent = len(run.evidences), Borrowed(run.evidences)
+    return render_report(
+        summary, scores=ScoreTable(scores), shown=shown, lent=lent, **{"n_features": n_features, **options}
+    )
+
+
 def render(run: Run, **options) -> str:
     scores = build_scores(run.evidences, run.explanations, run.verdicts)
     quality = {"sae": {"normalised_mse": 0.12, "l0": 31.4, "loss_recovered": None}}
     summary = build_summary(
         f"demo {HOSTILE[0]}", build_entries(scores, seed=0, quality=quality), about={"subject": HOSTILE[1], "seed": 0}
     )
-    return render_report(
-        summary, scores=scores, evidences=run.evidences, explanations=run.explanations, verdicts=run.verdicts, **options
-    )
+    return page_of(summary, scores, run, **options)
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +147,7 @@ def test_the_page_names_no_folder_of_this_machine():
         "score_judge": "local:/home/me/models/small-judge, openai:org/model",
     }
     summary = build_summary("demo", build_entries(scores, seed=0), about=about)
-    text = render_report(
-        summary, scores=scores, evidences=run.evidences, explanations=run.explanations, verdicts=verdicts
-    )
+    text = page_of(summary, scores, Run(run.evidences, run.explanations, verdicts))
     assert "/home/me" not in text
     assert "~/texts" not in text
     for left in ("<dd>tiny</dd>", "<dd>stories.jsonl</dd>", "<dd>local:small-judge, openai:org/model</dd>"):
@@ -151,7 +160,7 @@ def test_the_page_holds_no_key_and_keeps_the_texts_under_study(monkeypatch: pyte
     told = [replace(e, text="it means 0123456789abcdef and sk-proj-0123456789") for e in run.explanations]
     scores = build_scores(run.evidences, told, run.verdicts)
     summary = build_summary("demo \x1b[2J 0123456789abcdef", build_entries(scores, seed=0))
-    text = render_report(summary, scores=scores, evidences=run.evidences, explanations=told, verdicts=run.verdicts)
+    text = page_of(summary, scores, Run(run.evidences, told, run.verdicts))
     assert "0123456789abcdef" not in text
     assert "\x1b" not in text
     assert "it means *** and sk-proj-0123456789" in text  # a text under study may look like a key and is kept
@@ -164,7 +173,7 @@ def test_a_run_without_any_answer_still_has_a_page():
     )
     failed = [Explanation("sae", 0, "windows", "j", "p", None, "refused")]
     summary = build_summary("empty", build_entries(scores, seed=0))
-    text = render_report(summary, scores=scores, evidences=run.evidences, explanations=failed, verdicts=[])
+    text = page_of(summary, scores, Run(run.evidences, failed, []))
     assert "not scored" in text
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from autointerp.board.columns import chances_of, measures_of
 from autointerp.board.entries import build_entries
-from autointerp.board.scores import build_scores, iter_rows
+from autointerp.board.score_table import iter_rows
+from autointerp.board.scores import build_scores
 from autointerp.errors import ArtefactError
 from autointerp.records.evidence import FiringCounts
 from autointerp.records.planted import plant_evidence

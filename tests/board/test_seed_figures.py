@@ -10,7 +10,8 @@ import pytest
 from autointerp.board.comparison import compare_within, render_comparisons
 from autointerp.board.entries import Dead, build_entries
 from autointerp.board.leaderboard import render_leaderboard
-from autointerp.board.scores import ScoreGroup, build_scores, iter_rows
+from autointerp.board.score_table import ScoreGroup, iter_rows
+from autointerp.board.scores import build_scores
 from autointerp.board.standing import build_sections
 from autointerp.board.summary import build_summary
 from autointerp.runs.reply_record import Account

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autointerp.seeds import stream
-from autointerp.stats.hierarchy import feature_interval, noise_shares
+from autointerp.stats.hierarchy import NoiseShares, feature_interval
 
 
 def share_right(counts: np.ndarray) -> np.ndarray:
@@ -19,6 +19,13 @@ def answers(rng: np.random.Generator, skill: float, *, n_documents: int, n_repea
         [np.array([1, 0, 0, 0]) if rng.random() < skill else np.array([0, 0, 1, 0]) for _ in range(n_repeats)]
         for _ in range(n_documents)
     ]
+
+
+def shares_of(features: list[list[list[np.ndarray]]]) -> dict[str, float] | None:
+    shares = NoiseShares(metric=share_right, rng=stream(0, "t"))
+    for feature in features:
+        shares.add(feature)
+    return shares.find()
 
 
 def test_one_features_interval_covers_its_true_value() -> None:
@@ -49,11 +56,11 @@ def test_noise_is_told_from_difference() -> None:
     rng = np.random.default_rng(1)
     alike = [answers(rng, 0.7, n_documents=40) for _ in range(60)]
     unlike = [answers(rng, skill, n_documents=40) for skill in rng.uniform(0.3, 1.0, size=60)]
-    noise = noise_shares(alike, metric=share_right, rng=stream(0, "t"))
-    spread = noise_shares(unlike, metric=share_right, rng=stream(0, "t"))
+    noise = shares_of(alike)
+    spread = shares_of(unlike)
     assert noise is not None
     assert spread is not None
     assert noise["documents"] > 0.7
     # Bernoulli noise of 40 windows against a variance of 0.7**2 / 12 between features
     assert spread["documents"] == pytest.approx(0.0048 / (0.0048 + 0.0408), abs=0.05)
-    assert noise_shares(unlike[:1], metric=share_right, rng=stream(0, "t")) is None
+    assert shares_of(unlike[:1]) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autointerp.board.scores import iter_rows
+from autointerp.board.score_table import iter_rows
 from autointerp.run import Run
 from autointerp.seeds import stream
 from autointerp.stats.intervals import Interval, mean_interval, two_sample_difference
