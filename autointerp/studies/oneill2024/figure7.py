@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autointerp.board.comparison import Comparison, compare_within
-from autointerp.board.scores import iter_rows
+from autointerp.board.score_table import iter_rows
 from autointerp.config.dictionary_name import entry_of
 from autointerp.errors import ConfigError
 from autointerp.run import Run
