@@ -15,7 +15,9 @@ from autointerp.records.evidence import Evidence
 __all__ = ["Relative", "Relatives", "find_relatives"]
 
 _MOST = 6
-_LEAST_SHARED, _LEAST_SHARE = 3, 0.1
+_LEAST_SHARED, _LEAST_SHARE = 3, 0.3
+_CROWD = 100
+"""Features at one place from which on it is left out: it tells none of them apart, and their pairs are too many."""
 
 
 class Relative(NamedTuple):
@@ -43,6 +45,8 @@ def find_relatives(evidences: Iterable[Evidence]) -> Relatives:
             owners.setdefault(place, []).append(number)
     shared: Counter[tuple[int, int]] = Counter()
     for own in owners.values():
+        if len(own) >= _CROWD:
+            continue
         for i, first in enumerate(own):
             shared.update((first, second) for second in own[i + 1 :] if names[first][0] != names[second][0])
     found: dict[tuple[str, int], list[Relative]] = {}

@@ -13,6 +13,7 @@ import torch
 from autointerp.harvest.firing import Firings, find_firings
 from autointerp.interventions.prompts import encode_prompts
 from autointerp.run import Run
+from autointerp.safe_text import without_folders
 from autointerp.stages.run_model import RunModel
 from autointerp.stages.steering import steer_in_words
 from autointerp.subject.tokens import TokenText, span_text
@@ -39,7 +40,7 @@ class Bench:
 
     @property
     def about(self) -> str:
-        return f"{self._model.subject.name} with {', '.join(self._model.names)}"
+        return f"{without_folders(self._model.subject.name)} with {', '.join(self._model.names)}"
 
     @torch.no_grad()
     def read(self, text: str) -> dict[str, Any]:

@@ -33,8 +33,14 @@ def test_a_part_of_a_feature_is_its_relative_by_its_own_share():
     assert ("other", 2) not in found
 
 
-def test_one_place_in_common_is_chance():
+def test_two_places_in_common_are_chance():
     one = make_evidence(fires_on(" return"), feature=0, dictionary="a", n_documents=200)
-    firing = [w for w in one.windows if w.is_firing]
-    other = replace(one, dictionary="b", windows=(firing[0],))
-    assert find_relatives([one, other]) == {} or len(firing[0].activations) > 32
+    firing = next(w for w in one.windows if w.is_firing)
+    marked = replace(firing, activations=tuple(float(i < 2) for i in range(len(firing.activations))))
+    assert find_relatives([replace(one, windows=(marked,)), replace(one, dictionary="b", windows=(marked,))]) == {}
+
+
+def test_places_of_a_crowd_are_left_out():
+    one = make_evidence(fires_on(" return"), feature=0, dictionary="a", n_documents=200)
+    crowd = [replace(one, dictionary="ab"[number % 2], feature=number) for number in range(200)]
+    assert find_relatives(crowd[:90]) and not find_relatives(crowd)

@@ -31,7 +31,7 @@ def test_a_finished_run_shows_its_figures_replies_and_conversations(world: Path,
     assert page.locator("b[onmouseover]").count() == 0
     page.locator("#last article").first.locator("summary").click()
     page.locator("#last article").first.locator("details pre").first.wait_for()
-    about = page.locator("#last h4").first.inner_text()
+    about = page.locator("#last h3").first.inner_text()
     feature = next(word for word in about.split() if "/" in word).strip(",")
     page.locator("#feature").fill(feature)
     page.locator("#feature").press("Enter")

@@ -63,13 +63,13 @@
     const title = `${each.scorer || "explain"}${about}${each.control ? `, control ${each.control}` : ""}`;
     const box = make("details", {}, make("summary", { textContent: "the question" }));
     box.addEventListener("toggle", () => {
-      if (box.open && box.childElementCount === 1) box.append(...each.question.map(([role, text]) => make("div", {}, make("h5", { textContent: role }), make("pre", { dir: "auto", tabIndex: 0, textContent: steering(text) }))));
+      if (box.open && box.childElementCount === 1) box.append(...each.question.map(([role, text]) => make("div", {}, make("h4", { textContent: role }), make("pre", { dir: "auto", tabIndex: 0, textContent: steering(text) }))));
     });
     const cost = isKnown(each.usd) ? ` · ${asUsd(each.usd)}` : "";
-    return make("article", { className: "reply asked" }, make("h4", { textContent: title }), make("pre", { dir: "auto", tabIndex: 0, textContent: steering(each.text) }),
+    return make("article", { className: "reply asked" }, make("h3", { textContent: title }), make("pre", { dir: "auto", tabIndex: 0, textContent: steering(each.text) }),
       make("p", { className: "source", textContent: `${each.model} · ${clock(each.at)} · ${seconds(each.latency_s)} · ended by ${each.finish} · ${each.input_tokens} + ${each.output_tokens} tokens${cost} · key ${each.key.slice(0, 12)}` }), box);
   }
-  const failed = (each) => make("article", { className: "reply asked" }, make("h4", { textContent: `${each.error_class}, try ${each.attempt}${each.dictionary === null ? "" : `, ${each.dictionary}/${each.feature} ${each.scorer || "explain"}`}` }),
+  const failed = (each) => make("article", { className: "reply asked" }, make("h3", { textContent: `${each.error_class}, try ${each.attempt}${each.dictionary === null ? "" : `, ${each.dictionary}/${each.feature} ${each.scorer || "explain"}`}` }),
     make("pre", { dir: "auto", tabIndex: 0, textContent: steering(each.message) }), make("p", { className: "source", textContent: `${clock(each.at)} · ${seconds(each.latency_s)} · key ${each.key.slice(0, 12)}` }));
 
   async function journal(path, body, render, words) {

@@ -75,7 +75,8 @@
       const moved = (title, tokens) => parts.listed(title, tokens.map(([text, plain, held]) => [text, `${figure(plain)} → ${figure(held)}`]));
       const own = found.own === null ? "" : `, its own largest value there ${figure(found.own)}`;
       byId("steered").replaceChildren(
-        make("p", { className: "quiet", textContent: `${asked.feature} at ${found.point} held at ${figure(found.value)}${own}; the next token’s distribution moves by KL ${figure(found.kl, 4)} nats` }),
+        make("h3", { textContent: `${asked.feature} at ${found.point} held at ${figure(found.value)}` }),
+        make("p", { className: "quiet", textContent: `The next token’s distribution moves by KL ${figure(found.kl, 4)} nats${own}.` }),
         make("div", { className: "panels two" }, continued("Without", asked.prompt, found.plain), continued("Held", asked.prompt, found.steered)),
         make("div", { className: "panels two" }, moved("Raised as the next token", found.raised), moved("Lowered", found.lowered)));
     } catch (error) { place.textContent = error.message; }

@@ -47,12 +47,12 @@
     byId("explanation").textContent = sheet ? visible(sheet.explanation) || "(no explanation is given)" : "";
     list.replaceChildren();
     shown.replaceChildren();
-    shown.hidden = !isRubric();
+    byId("promoted").textContent = "";
     send = button("send", deliver);
     if (!sheet) { buttons.replaceChildren(); return; }
     if (isRubric()) {
       shown.append(...sheet.passages.map((passage, i) => row(element("b", String(sheet.strengths[i])), line(passage))));
-      if (sheet.promoted.length) shown.append(element("p", `It makes these tokens likelier: ${sheet.promoted.map((token) => JSON.stringify(visible(token))).join(", ")}`, "quiet"));
+      if (sheet.promoted.length) byId("promoted").textContent = `It makes these tokens likelier: ${sheet.promoted.map((token) => JSON.stringify(visible(token))).join(", ")}`;
       list.append(...sheet.questions.map((question, i) => row(element("p", `${question} 0 to ${sheet.most[i]}`, "question"), element("span", ""))));
       buttons.replaceChildren(...[...Array(Math.max(...sheet.most) + 1).keys()].map((points) => button(String(points), () => answer(points), `points-${points}`)), send);
       return;
