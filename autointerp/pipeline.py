@@ -33,6 +33,7 @@ from autointerp.engine.task import Share
 from autointerp.errors import ConfigError
 from autointerp.memory import release_memory
 from autointerp.parallel import is_follower, is_parallel, require_training
+from autointerp.plugins import is_in_process
 from autointerp.progress import Progress, SilentProgress
 from autointerp.records.evidence_file import keep_features
 from autointerp.runs.digests import finish_stage, require_files, require_journal
@@ -144,8 +145,13 @@ def _ask_in_shards(stage: str, config: Config, layout: RunLayout, engine: Engine
     usd, n_requests = (math.inf if most is None else float(most) for most in (budget.max_usd, budget.max_requests))
     desk = Desk(engine.n_workers, usd=usd - budget.spent_usd, n_requests=n_requests - budget.n_requests)
     parts = [(render_config(config), layout.root.resolve(), stage)] * engine.n_workers
-    spread(engine, ask_shard, parts, label=stage, unit="features", progress=progress, desk=desk)
+    on_gpu = any(is_in_process(spec) for spec in _specs(stage, apply_preset(config)))
+    spread(engine, ask_shard, parts, label=stage, unit="features", progress=progress, desk=desk, on_gpu=on_gpu)
     gather_shards(layout)
+
+
+def _specs(stage: str, config: Config) -> Sequence[str]:
+    return config.score.judges if stage == "score" else [config.explain.judge]
 
 
 def ask_shard(share: Share, config: str, root: Path, stage: str) -> None:

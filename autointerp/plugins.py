@@ -19,6 +19,7 @@ from autointerp.judges.judge import Judge
 
 __all__ = [
     "PluginListing",
+    "is_in_process",
     "list_judges",
     "list_plugins",
     "load_plugin",
@@ -107,6 +108,11 @@ def split_spec(spec: str) -> tuple[str, str | None]:
     """`NAME` or `NAME:MODEL` as name and model; the model may hold further colons."""
     name, _, model = spec.partition(":")
     return name, model or None
+
+
+def is_in_process(spec: str) -> bool:
+    """Whether a built-in judge's model runs in the process that asks."""
+    return ".in_process." in BUILTIN["autointerp.judges"].get(split_spec(spec)[0], "")
 
 
 def open_judge(spec: str, options: Mapping[str, Any] | None = None) -> Judge:

@@ -34,9 +34,9 @@ __all__ = ["Measured", "measure", "steady_per_s"]
 
 WORKERS = (1, 2, 4)
 ENGINES = ("local", "ray")
-IN_FLIGHT, LATENCY_S = 8, 1.0
-N_FEATURES = {"quick": 200, "full": 800}
-"""One request each."""
+IN_FLIGHT, LATENCY_S = 8, 2.0
+N_FEATURES = {"quick": 120, "full": 480}
+"""A request or two each."""
 WANTED = 0.9
 _EDGE_FRAC = 0.2
 _READABLE = {"answers": [1, 0, 1, 1, 0, 0, 1, 0, 0, 1]}

@@ -15,6 +15,7 @@ from uuid import uuid4
 from autointerp.config.engine import EngineConfig
 from autointerp.distribution import how_to_install, installed_version
 from autointerp.engine.engine import open_engine, spread
+from autointerp.engine.gpus import visible_gpus
 from autointerp.engine.task import Share
 from autointerp.errors import AutointerpError
 from autointerp.progress import SilentProgress
@@ -38,7 +39,8 @@ def check_engine(config: EngineConfig, folder: Path, variables: Sequence[str] = 
     folder: where runs are to lie; it must be the same for all workers. variables: of the environment, that hold keys.
     """
     here = _describe(None, variables)
-    findings = [Finding("this machine", "ok", f"{here['host']}, {os.cpu_count()} processors, {_gpus(here)}")]
+    size = f"{os.cpu_count()} processors, {here['gpus']} GPUs"
+    findings = [Finding("this machine", "ok", f"{here['host']}, {size}")]
     findings += _packages(here)
     if config.kind == "ray":
         findings.append(_ray())
@@ -71,7 +73,7 @@ def _describe(token: str | None, variables: Sequence[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "autointerp": installed_version(),
         "packages": {name: metadata.version(name) if find_spec(name) else None for name in _PACKAGES},
-        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "gpus": len(visible_gpus()),
         "sees_folder": token is None or Path(token).exists(),
         "lacking": [name for name in variables if not os.environ.get(name)],
     }
@@ -104,9 +106,3 @@ def _compare(name: str, worker: dict[str, Any], here: dict[str, Any], folder: Pa
     faults += [f"the variable {each} is not set: export it where its node is started" for each in worker["lacking"]]
     on = f"on {worker['host']}"
     return [Finding(name, "missing", f"{on}: {fault}") for fault in faults] or [Finding(name, "ok", on)]
-
-
-def _gpus(here: dict[str, Any]) -> str:
-    devices = Path("/proc/driver/nvidia/gpus")
-    n = len(list(devices.iterdir())) if devices.is_dir() else 0
-    return f"{n} GPUs" if n else "no GPU"

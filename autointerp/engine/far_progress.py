@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +19,7 @@ class FarProgress:
     """Tells of bars that count. A stop, and a coordinator that is gone, are to this process as Ctrl-C."""
 
     def __init__(self, share: Share) -> None:
-        self._share, self._told_at, self._is_stopped = share, 0.0, False
+        self._share = share
 
     @contextmanager
     def bar(self, label: str, *, total: float | None = None, unit: str = "") -> Iterator[Bar]:
@@ -27,39 +27,47 @@ class FarProgress:
             with SilentProgress().bar(label) as silent:
                 yield silent
             return
-        bar = _FarBar(self, total)
-        yield bar
-        bar.tell()
+        bar = _FarBar(self._share, total)
+        with bar.telling():
+            yield bar
 
     def say(self, text: str) -> None:
         self._share.call("say", text)
 
-    def note(self, done: float, total: float | None, note: str | None, *, is_last: bool = False) -> None:
-        now = time.monotonic()
-        if self._is_stopped or (not is_last and now - self._told_at < _EVERY_S):
-            return
-        self._told_at = now
-        try:
-            self._is_stopped = self._share.call("note", done, total, note)
-        except ConnectionError:
-            self._is_stopped = True
-        if self._is_stopped:
+
+class _FarBar:
+    def __init__(self, share: Share, total: float | None) -> None:
+        self._share = share
+        self._state: tuple[float, float | None, str | None] = (0.0, total, None)
+        self._is_stopped = self._is_heeded = False
+        self._is_over = threading.Event()
+
+    def update(
+        self, done: float, *, total: float | None = None, note: str | None = None, eta_s: float | None = None
+    ) -> None:
+        self._state = (done, total or self._state[1], note)
+        if self._is_stopped and not self._is_heeded:
+            self._is_heeded = True
             # called, not raised as a signal, which Ray's workers block
             handle = signal.getsignal(signal.SIGINT)
             assert callable(handle)
             handle(signal.SIGINT, None)
 
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within the block a thread tells, so that no work waits for the coordinator."""
+        thread = threading.Thread(target=self._tell_on, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join()
 
-class _FarBar:
-    def __init__(self, progress: FarProgress, total: float | None) -> None:
-        self._progress, self._total = progress, total
-        self._done, self._note = 0.0, None
-
-    def update(
-        self, done: float, *, total: float | None = None, note: str | None = None, eta_s: float | None = None
-    ) -> None:
-        self._done, self._total, self._note = done, total or self._total, note
-        self._progress.note(done, self._total, note)
-
-    def tell(self) -> None:
-        self._progress.note(self._done, self._total, self._note, is_last=True)
+    def _tell_on(self) -> None:
+        try:
+            while not self._is_over.wait(_EVERY_S):
+                self._is_stopped = self._is_stopped or self._share.call("note", *self._state)
+            self._share.call("note", *self._state)
+        except ConnectionError:
+            self._is_stopped = True

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from autointerp.engine.desk import Desk, Seen
+from autointerp.engine.gpus import visible_gpus
 from autointerp.engine.messages import receive, send
 from autointerp.engine.task import Failed, Task
 from autointerp.errors import RunStopped
@@ -24,7 +25,6 @@ __all__ = ["N_TRIES", "LocalEngine"]
 N_TRIES = 4
 """Workers that a part is given before it counts as failed."""
 _PATIENCE_S = 5.0
-_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class LocalEngine:
             worker.end()
 
     def start(self, task: Task, parts: Sequence[tuple[Any, ...]], desk: Desk, *, on_gpu: bool) -> LocalRunning:
-        return LocalRunning(task, parts, desk, self._idle, gpus=_gpus() if on_gpu else [])
+        return LocalRunning(task, parts, desk, self._idle, gpus=visible_gpus() if on_gpu else [])
 
 
 class LocalRunning:
@@ -150,11 +150,3 @@ def _start() -> _Worker:
             start_new_session=True,
         )
     return _Worker(process, ours)
-
-
-def _gpus() -> list[str]:
-    """The GPUs this process may use, without loading torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip()]
-    return [str(number) for number in range(len(list(_GPUS.iterdir())))] if _GPUS.is_dir() else []

@@ -5,16 +5,25 @@ from __future__ import annotations
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from autointerp import pipeline
+from autointerp.config.loading import keep_dictionaries
+from autointerp.engine.desk import Desk
+from autointerp.engine.local import LocalEngine
 from autointerp.errors import ArtefactError
+from autointerp.progress import SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.seeds import unit_hash
+from autointerp.stages import harvest, train
 from tests.engine.asking_runs import asked_config, begin, journalled_by_any, start, wait_until, workers_of
 from tests.integration.commands import answer
+from tests.integration.conftest import World
+from tests.integration.conftest import world as world
+from tests.integration.world import LITTLE_TEXT
 from tests.judges.fault_server import FaultServer
 
 N_REQUESTS = 96
@@ -107,3 +116,45 @@ def test_an_interrupted_coordinator_lets_its_workers_end_in_order_and_no_second_
     )
     # what was under way was waited for, and is kept
     assert journalled_by_any(run) == set(server.arrivals)
+
+
+class DeadlyDesk(Desk):
+    """Kills the worker of the first part when that notes how far it is, once."""
+
+    def __init__(self, n_parts: int, *, number: int) -> None:
+        super().__init__(n_parts)
+        self.n_left, self.has_killed = number, False
+        self.running: Any = None
+
+    def note(self, part: int, *state: Any) -> bool:
+        self.n_left -= part == 0
+        if part == 0 and self.n_left == 0:
+            self.has_killed = True
+            self.running._workers[0].process.kill()
+        return super().note(part, *state)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_a_worker_that_dies_in_training_or_harvest_changes_nothing(world: World, tmp_path: Path, number: int) -> None:
+    """In the training and in both passes, where it tells `number` times how far it is."""
+    config = keep_dictionaries(world.config(*LITTLE_TEXT, "train.activations='disk'"), ["neurons", "sae", "topk"])
+    desks: list[DeadlyDesk] = []
+
+    class Deadly(LocalEngine):
+        def start(self, task: Any, parts: Any, desk: Desk, *, on_gpu: bool) -> Any:
+            deadly = DeadlyDesk(desk.n_parts, number=number)
+            deadly.running = super().start(task, parts, deadly, on_gpu=on_gpu)
+            desks.append(deadly)
+            return deadly.running
+
+    left = {}
+    for name in ("one", "two"):
+        run = RunLayout(tmp_path / name)
+        with Deadly(2) as engine:
+            by = engine if name == "two" else None
+            for stage in (train, harvest):
+                stage.run(config, run, SilentProgress(), engine=by)
+        left[name] = {str(f.relative_to(run.root)): f.read_bytes() for f in run.root.rglob("*") if f.is_file()}
+    assert left["one"] == left["two"]
+    assert any(desk.has_killed for desk in desks)

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -21,7 +20,7 @@ from autointerp.judges.engine.budget import Budget
 from autointerp.judges.engine.guarded import GuardedJudge
 from autointerp.judges.engine.limits import Limiter, RetrySchedule, Waiting
 from autointerp.judges.engine.readings import Readings
-from autointerp.judges.engine.replicas import Replica, in_order, replicas_of
+from autointerp.judges.engine.replicas import Replica, Replicas, replicas_of
 from autointerp.judges.judge import Capabilities, Judge, RateLimits, Reply, Request
 from autointerp.judges.reply_key import reply_from_record, reply_key, reply_to_record, shared_key
 from autointerp.judges.reply_rules import BrokenReply
@@ -119,11 +118,9 @@ class Client:
             )
 
         self._judge = GuardedJudge(judge, timeout_s=self._timeout_s)
-        self._replicas = [
-            Replica(name, GuardedJudge(each, timeout_s=self._timeout_s), limiter_of(name))
-            for each in judges
-            for name in [each.capabilities.endpoint]
-        ]
+        guarded = [GuardedJudge(each, timeout_s=self._timeout_s) for each in judges]
+        names = [each.capabilities.endpoint for each in judges]
+        self._replicas = Replicas([Replica(*both, limiter_of(both[0])) for both in zip(names, guarded, strict=True)])
         self._splitting = splitting if self.capabilities.is_small else None
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
         self._readings = Readings(f"{self.capabilities.model} at {self.capabilities.endpoint}")
@@ -133,8 +130,7 @@ class Client:
     @property
     def waiting(self) -> Waiting | None:
         """Reason why no answer comes; None while all is well."""
-        waits = [replica.limiter.waiting for replica in self._replicas]
-        return None if None in waits else waits[0]
+        return self._replicas.waiting
 
     @property
     def doing(self) -> str:
@@ -165,7 +161,7 @@ class Client:
         cannot be written. Cancelling the caller does not cancel a sent request: its reply is recorded.
         """
         if self._is_stopping:
-            self._raise_if_stopped()
+            self._replicas.raise_if_stopped()
         self.counters.n_asked += 1
         key = reply_key(self.capabilities, request)
         if account is not None:
@@ -176,13 +172,12 @@ class Client:
             return await asyncio.shield(running)
         record = self._find(key)
         if record is not None:
-            for replica in self._replicas:
-                replica.limiter.note_earlier_answer()
+            self._replicas.note_earlier_answer()
             return self._outcome(reply_from_record(record))
-        self._raise_if_stopped()
+        self._replicas.raise_if_stopped()
         if account is not None and (why := self._readings.hopeless(account)) is not None:
             self.stop(JudgeStopped(f"{why}; what is done is kept"))
-            self._raise_if_stopped()
+            self._replicas.raise_if_stopped()
         task = asyncio.ensure_future(self._send(request, key))
         self._in_flight[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
@@ -206,8 +201,7 @@ class Client:
     def stop(self, reason: RunStopped) -> None:
         """Waiting requests raise `reason`; those in flight may finish."""
         self._is_stopping = True
-        for replica in self._replicas:
-            replica.limiter.stop(reason)
+        self._replicas.stop(reason)
 
     @property
     def patience_s(self) -> float:
@@ -259,15 +253,8 @@ class Client:
             self.counters.n_retries += n_attempts > 1
             return await self._attempt(replica, request, key, n_attempts)
 
-        async def ask_in_turn() -> Reply:
-            *first, last = in_order(self._replicas, request)
-            for replica in first:
-                with suppress(JudgeStopped):  # this one is gone; while others answer, the run goes on
-                    return await replica.limiter.run(partial(attempt, replica), key=key, prefix=_prefix(request))
-            return await last.limiter.run(partial(attempt, last), key=key, prefix=_prefix(request))
-
         try:
-            reply = await ask_in_turn()
+            reply = await self._replicas.run(attempt, request, key=key, prefix=_prefix(request))
         except JudgeError as error:
             self.counters.n_errors += 1
             return Failure("error", str(error))
@@ -309,11 +296,6 @@ class Client:
         if usd is None and bound_usd is None:
             self._require_price()
         return reply
-
-    def _raise_if_stopped(self) -> None:
-        """Raises the reason when nobody may be asked any more."""
-        if all(replica.limiter.is_stopped for replica in self._replicas):
-            self._replicas[0].limiter.raise_if_stopped()
 
     def _require_price(self) -> None:
         """Raises LimitReached under a ceiling on money, impossible to keep without prices."""

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from autointerp.errors import JudgeStopped, RunStopped
 from autointerp.judges.engine.guarded import GuardedJudge
-from autointerp.judges.engine.limits import Limiter
-from autointerp.judges.judge import Judge, Request
+from autointerp.judges.engine.limits import Limiter, Waiting
+from autointerp.judges.judge import Judge, Reply, Request
 from autointerp.seeds import derive
 
-__all__ = ["Replica", "in_order", "replicas_of"]
+__all__ = ["Replica", "Replicas", "replicas_of"]
 
 _BEGINNING = 160
 """Characters of the last message that count as the beginning: within what is told of one feature."""
-
-
-class Replica(NamedTuple):
-    name: str
-    judge: GuardedJudge
-    limiter: Limiter
 
 
 @runtime_checkable
@@ -33,13 +29,52 @@ def replicas_of(judge: Judge) -> Sequence[Judge]:
     return judge.replicas if isinstance(judge, _Replicated) else (judge,)
 
 
-def in_order(replicas: Sequence[Replica], request: Request) -> Sequence[Replica]:
-    """All replicas, the one for this request first; the others take over when it is gone.
+class Replica(NamedTuple):
+    name: str
+    judge: GuardedJudge
+    limiter: Limiter
 
-    By rendezvous hashing (Thaler & Ravishankar 1998): a replica more or less moves only its own share of prompts.
-    """
-    if len(replicas) == 1:
-        return replicas
-    *before, last = (message.content for message in request.messages)
-    beginning = derive(0, *before, last[:_BEGINNING])
-    return sorted(replicas, key=lambda replica: derive(beginning, "replica", replica.name))
+
+class Replicas:
+    """Access to all of them. A run goes on while one may be asked."""
+
+    def __init__(self, replicas: Sequence[Replica]) -> None:
+        self._replicas = replicas
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """Reason why no answer comes; None while one of them is well."""
+        waits = [replica.limiter.waiting for replica in self._replicas]
+        return None if None in waits else waits[0]
+
+    async def run(
+        self, attempt: Callable[[Replica], Awaitable[Reply]], request: Request, *, key: str, prefix: str | None
+    ) -> Reply:
+        """First success, at the request's own replica, or the next where that is given up. Raises as `Limiter.run`."""
+        *first, last = self._in_order(request)
+        for replica in first:
+            with suppress(JudgeStopped):
+                return await replica.limiter.run(lambda: attempt(replica), key=key, prefix=prefix)  # noqa: B023
+        return await last.limiter.run(lambda: attempt(last), key=key, prefix=prefix)
+
+    def stop(self, reason: RunStopped) -> None:
+        """Waiting requests raise `reason`; those in flight may finish."""
+        for replica in self._replicas:
+            replica.limiter.stop(reason)
+
+    def raise_if_stopped(self) -> None:
+        """Raises the reason when none may be asked any more."""
+        if all(replica.limiter.is_stopped for replica in self._replicas):
+            self._replicas[0].limiter.raise_if_stopped()
+
+    def note_earlier_answer(self) -> None:
+        for replica in self._replicas:
+            replica.limiter.note_earlier_answer()
+
+    def _in_order(self, request: Request) -> Sequence[Replica]:
+        """By rendezvous hashing (Thaler & Ravishankar 1998): a replica more or less moves only its own share."""
+        if len(self._replicas) == 1:
+            return self._replicas
+        *before, last = (message.content for message in request.messages)
+        beginning = derive(0, *before, last[:_BEGINNING])
+        return sorted(self._replicas, key=lambda replica: derive(beginning, "replica", replica.name))
