@@ -76,19 +76,22 @@ def settings(n_dictionaries: int) -> dict:
     }
 
 
-def make_run(root: Path, *, n_features: int, n_dictionaries: int) -> RunLayout:
-    """A harvested run, written as harvest writes it."""
-    tree = settings(n_dictionaries)
+def make_run(root: Path, tree: dict, *, n_features: int) -> RunLayout:
+    """A harvested run of the config `tree`, written as harvest writes it; the config beside it."""
     layout, config = RunLayout(root), parse_config(tree)
     manifest = open_run(layout, config)
     names = [entry.name for entry in config.every_dictionary]
     for number, name in enumerate(names):
-        n_own = len(range(number, n_features, n_dictionaries))
+        n_own = len(range(number, n_features, len(names)))
         write_evidence(layout.evidence_file(name), planted(name, n_own))
     for stage in ("train", "harvest"):
         finish_stage(manifest, layout, stage, {}, dictionaries=names)
-    (root.parent / "million.toml").write_text(tomli_w.dumps(tree))
+    config_of(root).write_text(tomli_w.dumps(tree))
     return layout
+
+
+def config_of(root: Path) -> Path:
+    return root.with_suffix(".toml")
 
 
 def planted(dictionary: str, n_features: int) -> Iterator[Evidence]:
@@ -166,12 +169,22 @@ def measure(stage: str, command: Sequence[str], *, resumed_s: float | None = Non
     """The command's time and its process's largest resident size. Raises RuntimeError when it fails."""
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    pid, peak_bytes = 0, 0
+    while not pid:
+        peak_bytes = max(peak_bytes, largest_size(process.pid))
+        time.sleep(0.2)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     wall_s, cpu_s = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
-    return Measured(stage, wall_s, cpu_s, usage.ru_maxrss * 1024, resumed_s)
+    return Measured(stage, wall_s, cpu_s, peak_bytes, resumed_s)
+
+
+def largest_size(pid: int) -> int:
+    """Of the process until now, in bytes: what wait4 says counts its parent's, from which it was forked."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
 def resume(command: Sequence[str], journal: Path, *, kill_at: int) -> float:
@@ -205,7 +218,7 @@ def n_replies(journal: Path) -> int:
 def run_stages(layout: RunLayout, *, n_features: int) -> list[Measured]:
     """All stages after harvest, in turn."""
     own = [sys.executable, "-m", "autointerp"]
-    run = [*own, "run", str(layout.root.parent / "million.toml"), "--out", str(layout.root)]
+    run = [*own, "run", str(config_of(layout.root)), "--out", str(layout.root)]
     found = []
     for stage, share in (("explain", 0.5), ("score", 1.5)):
         command = [*run, "--until", stage]
@@ -278,7 +291,7 @@ def main() -> None:
     options = parser.parse_args()
     root, n = options.folder.resolve() / "run", options.features
     start, cpu_s = time.perf_counter(), time.process_time()
-    layout = make_run(root, n_features=n, n_dictionaries=options.dictionaries)
+    layout = make_run(root, settings(options.dictionaries), n_features=n)
     made = Measured("evidence made up", time.perf_counter() - start, time.process_time() - cpu_s, 0)
     stages = run_stages(layout, n_features=n)
     require_planted(layout)

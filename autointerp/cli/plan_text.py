@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from autointerp.planning import Plan, PlannedStage
+from autointerp.scaling import Duration
 from autointerp.tables import Column, Page
 
-__all__ = ["plan_to_json", "render_plan"]
+__all__ = ["plan_to_json", "render_durations", "render_plan"]
 
 WIDTH = 80
 _HEADS = ("dictionary", "stage", "features", "requests", "tokens in", "tokens out", "USD")
@@ -40,12 +42,33 @@ def render_plan(plan: Plan) -> str:
     return "\n".join([heading, "", *page.text().splitlines(), "", *(_wrap(*line) for line in _lines(plan))]) + "\n"
 
 
-def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as plain values, with totals and whether the features suffice."""
+def render_durations(durations: Sequence[Duration]) -> str:
+    """The stages on several machines as a table; empty without any."""
+    if not durations:
+        return ""
+    rows = [
+        [
+            each.stage,
+            "?" if each.seconds is None else _length(each.seconds),
+            "?" if each.spread_s is None else f"+- {_length(each.spread_s)}",
+            _usd(each.usd),
+            each.bound_by,
+        ]
+        for each in durations
+    ]
+    page = Page(WIDTH)
+    heads = ("stage", "time", "95%", "USD", "waits for")
+    page.table([Column(head, is_text=place in (0, 4)) for place, head in enumerate(heads)], rows)
+    return "\n".join(["", *page.text().splitlines()]) + "\n"
+
+
+def plan_to_json(plan: Plan, durations: Sequence[Duration] = ()) -> dict[str, Any]:
+    """The plan as plain values, with totals, whether the features suffice, and the stages' times on several machines."""
     names = ("n_requests", "n_answered", "input_tokens", "output_tokens", "usd", "usd_max", "seconds")
     tree = asdict(plan)
     tree["power"]["is_enough"] = plan.power.is_enough
-    return tree | {"total": {name: plan.total(name) for name in names}}
+    totals = {name: plan.total(name) for name in names}
+    return tree | {"total": totals, "durations": [asdict(each) for each in durations]}
 
 
 def _lines(plan: Plan) -> list[tuple[str, str]]:
@@ -83,11 +106,14 @@ def _duration(stages: list[PlannedStage]) -> str:
     seconds = [stage.seconds for stage in stages]
     if None in seconds:
         return "not known" if any(stage.n_requests is None for stage in stages) else "not estimated (no endpoint)"
-    total = sum(s for s in seconds if s is not None)
+    return _length(sum(s for s in seconds if s is not None))
+
+
+def _length(seconds: float) -> str:
     for bound, unit in ((3600, "h"), (60, "min")):
-        if total >= bound:
-            return f"{total / bound:.1f} {unit}"
-    return f"{total:.0f} s"
+        if seconds >= bound:
+            return f"{seconds / bound:,.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _corpus(plan: Plan) -> str:

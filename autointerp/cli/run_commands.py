@@ -13,7 +13,7 @@ from autointerp import pipeline, planning
 from autointerp.begun_run import BegunRun, read_begun_run
 from autointerp.cli.board_commands import echo_leaderboard
 from autointerp.cli.display import TerminalProgress, echo
-from autointerp.cli.plan_text import plan_to_json, render_plan
+from autointerp.cli.plan_text import plan_to_json, render_durations, render_plan
 from autointerp.config.loading import keep_dictionaries, load_config, render_override
 from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
@@ -23,6 +23,7 @@ from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
 from autointerp.runs.shards import parse_shard
+from autointerp.scaling import Machines, gather_rates, simulate
 
 __all__ = ["register"]
 
@@ -163,6 +164,14 @@ def plan(
     tokenizer: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The judge's tokenizer (tokenizer.json), to count with.")
     ] = None,
+    nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines that ask, a process on each.")] = 1,
+    gpus: Annotated[int, typer.Option(metavar="G", min=0, help="GPUs that train and harvest, over all machines.")] = 0,
+    judge_rps: Annotated[
+        float | None, typer.Option(metavar="R", min=0.001, help="Requests per second that the judge answers.")
+    ] = None,
+    rates: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rates of the stages (TOML); before those of --from-run.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate requests, tokens, price and time of a config, or of what is left of its run: offline."""
@@ -174,7 +183,13 @@ def plan(
         begun=_begun(tree, from_run),
         tokenizer=None if tokenizer is None else open_counter(tokenizer),
     )
-    echo(json.dumps(plan_to_json(made), indent=2) if as_json else render_plan(made), nl=as_json)
+    known = gather_rates(rates, None if from_run is None else Run(from_run), judge_rps)
+    is_scaled = rates is not None or judge_rps is not None or nodes > 1 or gpus > 0
+    durations = simulate(made, known, Machines(nodes, gpus)) if is_scaled else []
+    if as_json:
+        echo(json.dumps(plan_to_json(made, durations), indent=2))
+    else:
+        echo(render_plan(made) + render_durations(durations), nl=False)
 
 
 def _begun(config: Config, root: Path | None) -> BegunRun | None:

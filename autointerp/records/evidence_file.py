@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,7 +111,7 @@ class EvidenceFile:
             fault = find_fault(table.select(list(COLUMNS)), dictionary=self._dictionary)
             if fault is not None:
                 raise self._damage(fault)
-            return from_table(table if rows is None or len(rows) == table.num_rows else table.take(pa.array(rows)))
+            return from_table(table if rows is None else table.take(pa.array(rows, pa.int64())))
 
     def count_windows(self, role: Role, kind: Kind) -> np.ndarray:
         """Windows of a role and kind per row; no other column is read."""
@@ -185,10 +185,8 @@ def keep_features(path: Path, n: int, *, dictionary: str) -> None:
     if n >= n_rows:
         return
     chosen = np.sort(stream(0, "kept", dictionary).permutation(n_rows)[:n])
-    parts = (
-        file.read_group(number, (chosen[(chosen >= start) & (chosen < end)] - start).tolist())
-        for number, (start, end) in enumerate(zip(file.edges[:-1], file.edges[1:], strict=True))
-    )
+    own = (chosen[(chosen >= start) & (chosen < end)] - start for start, end in pairwise(file.edges))
+    parts = (file.read_group(number, rows.tolist()) for number, rows in enumerate(own) if len(rows))
     write_evidence(path, chain.from_iterable(parts), notes=file.notes())
 
 

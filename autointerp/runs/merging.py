@@ -29,16 +29,23 @@ _CONFLICTS = {
 """When rows cannot be of one run."""
 
 
-def merge_journal(target: Path, source: Path) -> int:
-    """Add the journal `source`, read-only and perhaps in use, to `target`; returns the number of changed rows.
+def merge_journal(target: Path, *sources: Path) -> int:
+    """Add the journals `sources`, read-only and perhaps in use, to `target`; returns the number of changed rows.
 
-    Raises ArtefactError for damaged or foreign files, or contradicting explanations or verdicts; `target` is then
-    unchanged.
+    One source after the other, in time and memory that do not grow with the target. Raises ArtefactError for damaged or
+    foreign files, or contradicting explanations or verdicts; nothing of that source is then in `target`.
     """
-    with open_reader(source) as reader:  # whether it is a journal of this schema, and how it can be read
-        address = reader.uri
+    for source in sources:
+        with open_reader(source):  # before a target is made for it
+            break
     with open_journal(target):
         pass
+    return sum(_merge_one(target, source) for source in sources)
+
+
+def _merge_one(target: Path, source: Path) -> int:
+    with open_reader(source) as reader:  # whether it is a journal of this schema, and how it can be read
+        address = reader.uri
     connection = sqlite3.connect(f"file:{quote(str(target.resolve()))}", timeout=30.0, isolation_level=None, uri=True)
     try:
         connection.execute("ATTACH ? AS source", (address,))
@@ -50,10 +57,11 @@ def merge_journal(target: Path, source: Path) -> int:
             columns = _columns(connection, table)
             connection.execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM source.{table}")
         columns = _columns(connection, "failed_attempts")
-        connection.execute(
-            f"INSERT INTO main.failed_attempts ({columns}) "
-            f"SELECT {columns} FROM source.failed_attempts EXCEPT SELECT {columns} FROM main.failed_attempts"
-        )
+        if connection.execute("SELECT 1 FROM source.failed_attempts LIMIT 1").fetchone():
+            connection.execute(
+                f"INSERT INTO main.failed_attempts ({columns}) "
+                f"SELECT {columns} FROM source.failed_attempts EXCEPT SELECT {columns} FROM main.failed_attempts"
+            )
         n_changed = connection.total_changes - before + _merge_replies(connection)
         connection.execute("COMMIT")
         return n_changed
@@ -77,8 +85,9 @@ def _merge_derived(connection: sqlite3.Connection, source: Path) -> None:
         columns, key = _columns(connection, table), _key(connection, table)
         if table in _CONFLICTS:
             query = (
-                f"SELECT dictionary, feature FROM main.{table} AS mine JOIN source.{table} AS theirs USING ({key}) "
-                f"WHERE {_CONFLICTS[table]} LIMIT 1"
+                # the source is gone through, never the target, which holds what hundreds of shards brought
+                f"SELECT dictionary, feature FROM source.{table} AS theirs "
+                f"CROSS JOIN main.{table} AS mine USING ({key}) WHERE {_CONFLICTS[table]} LIMIT 1"
             )
             clash = connection.execute(query).fetchone()
             if clash is not None:
@@ -99,7 +108,7 @@ def _merge_replies(connection: sqlite3.Connection) -> int:
     before = connection.total_changes
     connection.execute(
         "CREATE TEMP TABLE asked_twice AS SELECT theirs.key FROM source.replies AS theirs "
-        "JOIN main.replies AS mine USING (key) "
+        "CROSS JOIN main.replies AS mine USING (key) "
         "WHERE (theirs.at, theirs.source, theirs.text) <> (mine.at, mine.source, mine.text) "
         "UNION SELECT key FROM source.repeats"
     )

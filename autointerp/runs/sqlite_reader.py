@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from autointerp.errors import ArtefactError
 from autointerp.runs.sqlite_store import Schema, find_damage, store_error
 
-__all__ = ["SqliteReader"]
+__all__ = ["SqliteReader", "is_laid_out"]
 
 _BUSY_S = 30.0
 _CHUNK_ROWS = 1000
@@ -89,6 +89,17 @@ class SqliteReader:
 
     def _error(self, error: sqlite3.Error) -> ArtefactError:
         return store_error(error, path=self._path, schema=self._schema)
+
+
+def is_laid_out(path: Path) -> bool:
+    """Whether the file is there and holds a table: who begins one makes the file before its tables."""
+    if not path.is_file():
+        return False
+    with suppress(sqlite3.Error):  # what is wrong with it is said by whoever reads it
+        connection, _ = _connect(path)
+        with closing(connection):
+            return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    return True
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, str]:

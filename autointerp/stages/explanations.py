@@ -19,6 +19,7 @@ from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import is_locked
 from autointerp.runs.manifest import read_manifest
 from autointerp.runs.shards import Shard
+from autointerp.runs.sqlite_reader import is_laid_out
 
 __all__ = ["collect_explanations", "load_explanations"]
 
@@ -60,7 +61,7 @@ def collect_explanations(layout: RunLayout) -> dict[Key, Explanation]:
     whole = RunLayout(layout.root)
     is_done = "explain" in read_manifest(whole)["stages"]
     for source in [whole, *([] if is_done else layout.find_shards())]:
-        if source.journal.is_file() and _is_of(source, evidence):
+        if is_laid_out(source.journal) and _is_of(source, evidence):
             with read_journal(source.journal, is_checked=False) as journal:
                 for explanation in journal.load_explanations():
                     _add(explanations, explanation, source)

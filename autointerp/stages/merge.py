@@ -83,7 +83,7 @@ def _merge(run: RunLayout, sources: Sequence[RunLayout], *, is_anew: bool = Fals
             manifest.forget(*stale, "report")
         is_current = manifest.noted(_NOTE).get("evidence") == evidence and not is_anew
         merged: dict[str, dict[str, Any]] = manifest.noted(_NOTE).get("done", {}) if is_current else {}
-        n_changed = sum(merge_journal(run.journal, source.journal) for source in sources if source.journal.is_file())
+        n_changed = merge_journal(run.journal, *(s.journal for s in sources if s.journal.is_file()))
         for source in sources:
             merged.setdefault(str(source.shard), {}).update(_facts(source))
         if n_changed:

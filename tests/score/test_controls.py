@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log
 
+import numpy as np
 import pytest
 
 from autointerp.score.controls import FIXED_TEXTS, fixed_controls, shuffled_partners
@@ -16,6 +18,21 @@ def test_partners_are_the_nearest_in_firing_rate_and_never_oneself() -> None:
     partners = shuffled_partners(MANY, TEXTS, seed=0, frac=1.0)
     assert len(partners) == len(MANY)
     assert all(abs(feature - partner) == 1 for (_, feature), partner in partners.items())
+
+
+def test_partners_are_those_of_a_search_through_all_features() -> None:
+    rng = np.random.default_rng(0)
+    # several of one rate, and rates of which two are as near
+    rates = [float(rng.choice([1e-5, 2e-5, 4e-5, rng.uniform(1e-5, 4e-5)])) for _ in range(60)]
+    features = [replace(ONE, feature=int(n), density=d) for n, d in zip(rng.permutation(60), rates, strict=True)]
+    texts: dict[tuple[str, int], str | None] = {("planted", e.feature): "text" for e in features}
+    wanted = {
+        ("planted", e.feature): min(
+            (o for o in features if o is not e), key=lambda o: (abs(log(o.density) - log(e.density)), o.feature)
+        ).feature
+        for e in features
+    }
+    assert shuffled_partners(features, texts, seed=0, frac=1.0) == wanted
 
 
 def test_a_share_is_drawn_and_its_order_is_fixed_by_the_seed() -> None:

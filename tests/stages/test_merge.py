@@ -55,6 +55,18 @@ def ask_all(config: Config, root: Path, n: int) -> list[RunLayout]:
     return made
 
 
+def test_a_shard_that_another_is_just_beginning_has_explained_nothing_yet(tmp_path: Path) -> None:
+    config = make_config(controls={"shuffled": 0.0})
+    run = make_run(tmp_path / "run", config)
+    pipeline.run(config, out=run.root, last="explain")
+    begun = RunLayout(run.root, shard=parse_shard("1/2"))
+    pipeline.run_shard(config, out=run.root, shard=parse_shard("1/2"), last="explain")
+    begun.journal.unlink(missing_ok=True)
+    with closing(sqlite3.connect(begun.journal)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # a file without a table
+    pipeline.run_shard(config, out=run.root, shard=parse_shard("2/2"), last="score")
+
+
 def assert_same(run: RunLayout, whole: RunLayout) -> None:
     assert run.scores.read_bytes() == whole.scores.read_bytes()
     assert run.summary.read_bytes() == whole.summary.read_bytes()
