@@ -118,8 +118,8 @@ def compare(
     else:
         b, other = _run_and_entry(second)
         labels = (a.path.name, b.path.name)
-        one, another = entry or other, other or entry
-        entries = None if one is None or another is None else (one, another)
+        first_entry, second_entry = entry or other, other or entry
+        entries = (first_entry, second_entry) if first_entry and second_entry else None
         mine, theirs = a.scores, b.scores
         shared = {f.stem for f in a.layout.evidence.glob("*.parquet") if _is_same(a.layout, b.layout, f.stem)}
         rows = compare_runs(

@@ -125,8 +125,8 @@ def _shuffles(scorer: Scorer) -> str:
 
 def _says_too_few(scorer: Scorer) -> str:
     silent: frozenset[Kind] = frozenset({"random", "near_miss"})
-    without_negatives = () if scorer.scale.measure == "points" else ((silent, "too_few_negatives"),)
-    for missing, wanted in ((ACTIVATING, "too_few_positives"), *without_negatives):
+    negatives = () if scorer.scale.measure == "points" else ((silent, "too_few_negatives"),)
+    for missing, wanted in ((ACTIVATING, "too_few_positives"), *negatives):
         sampled = scorer.sample(plant_evidence(without=missing), stream(0, "contract"), others=())
         if not isinstance(sampled, Unscorable):
             is_honest = all(item.window.is_firing for item in sampled if item.is_firing)
@@ -135,7 +135,7 @@ def _says_too_few(scorer: Scorer) -> str:
             raise Broken(f"a feature without {' and '.join(sorted(missing))} windows must be Unscorable ({wanted})")
         if sampled.reason != wanted:
             raise Broken(f"the reason is {sampled.reason!r} where it should be '{wanted}'")
-    return ", ".join(["too_few_positives", *(wanted for _, wanted in without_negatives)])
+    return ", ".join(["too_few_positives", *(wanted for _, wanted in negatives)])
 
 
 def _asks_each_once(opened: Callable[..., Scorer]) -> str:

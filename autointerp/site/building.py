@@ -24,6 +24,7 @@ from autointerp.errors import ConfigError
 from autointerp.progress import Progress
 from autointerp.records.evidence import Evidence
 from autointerp.run import Run
+from autointerp.runs.digests import require_files
 from autointerp.runs.journal_view import open_view
 from autointerp.runs.layout import write_text
 from autointerp.safe_text import safe_tree
@@ -141,7 +142,10 @@ def _headings(tables: Iterable[ScoreTable]) -> dict[ScoreGroup, str]:
 
 
 def _content(run: Run, dictionary: str) -> str:
-    with run.layout.evidence_file(dictionary).open("rb") as file:
+    """The same for dictionaries of several runs whose evidence is the same."""
+    path = run.layout.evidence_file(dictionary)
+    require_files(run.layout, path)
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -13,6 +13,7 @@ from autointerp.progress import SilentProgress
 from autointerp.site.building import build_site
 from autointerp.site.gathering import gather_runs
 from tests.sharing import made_once
+from tests.site.accessible import structural_faults
 from tests.site.finished import finish_run, rescore_run
 
 HOSTILE = "<b onmouseover=alert(1)>\u202e & run"
@@ -42,7 +43,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
-    """Opens addresses; nothing may be complained about, and nothing asked for outside the address's folder."""
+    """Opens addresses; nothing may be complained about or lack a name, and nothing asked for outside the address's
+    folder.
+    """
     opened: list[tuple[Visit, Any, str]] = []
 
     def go(address: str, *, width: int = 1280, **options: Any) -> Visit:
@@ -58,6 +61,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
 
     yield go
     for found, context, folder in opened:
+        assert structural_faults(found.page) == []
         context.close()
         assert found.complaints == []
         assert [url for url in found.requests if not url.startswith((folder, "blob:"))] == []

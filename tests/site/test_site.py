@@ -238,6 +238,13 @@ def test_a_copy_of_the_folder_works_wherever_it_lies(site: Path, tmp_path: Path,
     page.locator("#card h3").wait_for()
 
 
+def test_a_run_without_its_evidence_is_one_line(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = Path(shutil.copytree(world / "runs" / "first", tmp_path / "first"))
+    (run / "evidence" / "sae.parquet").unlink()
+    assert _run(["site", str(run), "--out", str(tmp_path / "site")]) == 2
+    assert "sae.parquet does not exist" in capsys.readouterr().err
+
+
 @pytest.mark.browser
 def test_a_page_that_could_not_be_loaded_is_tried_again(site: Path, tmp_path: Path, chromium: Any):
     copy = Path(shutil.copytree(site, tmp_path / "site"))

@@ -27,6 +27,7 @@ from autointerp.judges.tasks import IntruderTask, Passage, ScoreTask
 from autointerp.progress import SilentProgress
 from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
+from tests.site.accessible import structural_faults
 from tests.site.finished import finish_run
 
 PASSAGES = (Passage("a lantern"), Passage("naïve 𝒳 <b>stone</b>", mark=(6, 7)), Passage("\u202e river"))
@@ -203,6 +204,7 @@ def test_points_by_the_rubric_are_read_as_a_board(run: Path, tmp_path: Path, chr
         told.add(page.locator("main").inner_text())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.locator("#shown mark").count() >= 5
+        assert structural_faults(page) == []
         length = len(page.locator("#explanation").inner_text())
         for question in questions:
             most = int(question.rpartition(" ")[2])
