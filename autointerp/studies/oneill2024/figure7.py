@@ -121,14 +121,16 @@ def _more_at_one_rate(mlp: str, compared: Comparison | None) -> Claim:
     if compared is None or equal is None or equal.matched is None:
         pairs = 0 if equal is None else equal.n_pairs
         return Claim(claim, theirs, "-", "not measured", f"{pairs} pairs within a rate of {CALIPER:g}; too few")
-    matched = _turned(gap_of(equal.matched), compared.first == mlp)
-    rates = "" if equal.medians is None else f"; median rates {equal.medians[0]:.2%} and {equal.medians[1]:.2%}"
+    is_right = compared.first == mlp
+    matched = _turned(gap_of(equal.matched), is_right)
+    medians = equal.medians or ()
+    rates = " and ".join(f"{each:.2%}" for each in (medians if is_right else reversed(medians)))
     return Claim(
         claim,
         theirs,
         f"macro-F1, MLP less SAE: {render_interval(matched, '+.3f')}",
         verdict_of(matched, above=0.0),
-        f"{equal.n_pairs} of {equal.n_possible} pairs matched by firing rate{rates}",
+        f"{equal.n_pairs} of {equal.n_possible} pairs matched by firing rate; median rates {rates}",
     )
 
 
