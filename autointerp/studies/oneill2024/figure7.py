@@ -9,6 +9,7 @@ import numpy as np
 
 from autointerp.board.comparison import Comparison, compare_within
 from autointerp.board.scores import iter_rows
+from autointerp.config.dictionary_entry import FIXED_KINDS
 from autointerp.config.dictionary_name import entry_of
 from autointerp.errors import ConfigError
 from autointerp.run import Run
@@ -51,6 +52,8 @@ def measure_figure7(setting: Setting[OneillOptions]) -> Finding:
         )
         for title, name in (("SAE", sae), ("MLP", mlp))
     ]
+    fixed = [entry.name for entry in setting.config.dictionaries if entry.kind in FIXED_KINDS]
+    claims += [_ahead(run, title, name, other) for other in fixed for title, name in (("SAE", sae), ("MLP", mlp))]
     compared = difference_of(run, mlp, sae)
     claims += [_more(rows, mlp, sae, compared), _more_at_one_rate(mlp, compared)]
     table = [_entry_row(rows, name, means[name], coin=coin, always=always) for name in names]
@@ -99,6 +102,13 @@ def difference_of(run: Run, first: str, second: str) -> Comparison | None:
     found = compare_within(run.scores, metric=METRIC, seed=run.config.seed)
     pair = {first, second}
     return next((each for each in found if each.scorer == "marked" and {each.first, each.second} == pair), None)
+
+
+def _ahead(run: Run, title: str, name: str, other: str) -> Claim:
+    compared = difference_of(run, name, other)
+    gap = None if compared is None else _turned(gap_of(compared.difference), compared.first == name)
+    claim = f"under this metric features of the {title} are ahead of {other}"
+    return Claim(claim, "no such line", render_interval(gap, "+.3f"), verdict_of(gap, above=0.0), "macro-F1; ours")
 
 
 def _more(rows: Sequence[Row], mlp: str, sae: str, compared: Comparison | None) -> Claim:
