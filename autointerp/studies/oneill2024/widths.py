@@ -51,7 +51,7 @@ def measure_widths(setting: Setting[OneillOptions]) -> Finding:
         for how in ("stated", "implied")
     )
     note = (
-        "Which hidden width the paper's MLP has depends on the file of its repository (`widths-provenance.csv`): "
+        "Which hidden width the paper's MLP has depends on the file of its repository (table `widths-provenance`): "
         f"section 4.4's script says {stated}, but the FLOPs in its published results are those of {implied}, which is "
         "what the regimes here use."
     )
