@@ -49,9 +49,15 @@ class CellFile:
             self.path.write_text(_line({"schema_version": SCHEMA_VERSION, "settings": dict(settings)}))
             return {}
         self._check_head(lines[0], settings)
-        cells = [FinishedCell(line["cell"], line["cpu_s"], line["rows"]) for line in lines[1:]]
         self.path.write_text("".join(map(_line, lines)))
-        return {cell.key: cell for cell in cells}
+        return _finished(lines)
+
+    def read(self, settings: Mapping[str, Any]) -> dict[str, FinishedCell]:
+        """Finished cells by key of a file that is left as it is; none where there is no file. Raises as `open`."""
+        lines = self._whole_lines() if self.path.is_file() else []
+        if lines:
+            self._check_head(lines[0], settings)
+        return _finished(lines)
 
     def append(self, cell: FinishedCell) -> None:
         """Write one finished cell; it is on disk on return."""
@@ -112,6 +118,11 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         writer.writeheader()
         writer.writerows({key: _short(value) for key, value in row.items()} for row in rows)
     temporary.replace(path)
+
+
+def _finished(lines: Sequence[Mapping[str, Any]]) -> dict[str, FinishedCell]:
+    """Of all lines but the first, the last of a key."""
+    return {line["cell"]: FinishedCell(line["cell"], line["cpu_s"], line["rows"]) for line in lines[1:]}
 
 
 def _short(value: object) -> object:

@@ -143,7 +143,7 @@ decoders whose norms are free (`norm_D=False` in its notebook, at L1 weight 0.1)
         from matplotlib.colors import Normalize
 
         sizes = settings.n_features_values
-        figure, axes = new_figure(len(METHODS), len(sizes) + 1, width=2.6, height=2.7)
+        figure, axes = new_figure(len(METHODS), len(sizes) + 1, width=3.0, height=2.9)
         for row, method in enumerate(METHODS):
             for column, n_features in enumerate(sizes):
                 title = f"{method}, {n_features}"

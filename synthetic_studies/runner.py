@@ -16,7 +16,7 @@ from synthetic_studies.document import render_document
 from synthetic_studies.figure_style import save_figure, style
 from synthetic_studies.study import Cell, Row, Study, StudySettings
 
-__all__ = ["PRESETS", "StudyResult", "choose_settings", "run_study"]
+__all__ = ["PRESETS", "StudyResult", "choose_settings", "read_study", "run_study"]
 
 PRESETS = ("quick", "full")
 
@@ -75,6 +75,26 @@ def run_study(
         return _write(study, settings, finished, preset=preset, folder=folder, command=command)
 
 
+def read_study(study: Study, *, folder: Path) -> list[Row]:
+    """The rows of the full-size study in `folder`, which is only read.
+
+    Raises ConfigError where it is of other settings or not finished, ArtefactError where it is damaged.
+    """
+    kept = CellFile(folder / "cells.jsonl").read({"preset": "full", **asdict(study.full)})
+    cells = study.cells(study.full)
+    missing = [cell.key for cell in cells if cell.key not in kept]
+    if missing:
+        raise ConfigError(
+            f"{folder} lacks {len(missing)} of {len(cells)} cells, such as '{missing[0]}'; "
+            f"`autointerp synth {study.name} --preset full` goes on with it"
+        )
+    return _labelled([kept[cell.key] for cell in cells])
+
+
+def _labelled(finished: Sequence[FinishedCell]) -> list[Row]:
+    return [{"cell": cell.key, **row} for cell in finished for row in cell.rows]
+
+
 def _run_cells(
     study: Study,
     settings: StudySettings,
@@ -109,7 +129,7 @@ def _write(
     folder: Path,
     command: str,
 ) -> StudyResult:
-    rows = [{"cell": cell.key, **row} for cell in finished for row in cell.rows]
+    rows = _labelled(finished)
     cpu_s = sum(cell.cpu_s for cell in finished)
     write_csv(folder / f"{study.name}.csv", rows)
     with style():

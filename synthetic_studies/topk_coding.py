@@ -70,7 +70,7 @@ orthogonal matching pursuit with k steps and codes of 0 or more.
 
     def cells(self, settings: TopKCodingSettings) -> list[Cell]:
         """Encoders take one k at a time, sparse coding all."""
-        cells = [Cell(method, {"method": method}, cost) for method, cost in ((OURS, 1.0), (CUT, 6.0))]
+        cells = [Cell(f"{method}, all codings", {"method": method}, cost) for method, cost in ((OURS, 1.0), (CUT, 6.0))]
         return cells + [
             Cell(f"{method}, k={k}", {"method": method, "k": k}, 1.0 + (HIDDEN[method] is not None))
             for method in HIDDEN

@@ -123,7 +123,7 @@ def synthetic(tmp_path: Path, *parts: str) -> Setting[OneillOptions]:
         for name, values in SIZES.items()
         for key, value in ({"n_seeds": 2, "n_samples": 48} | values).items()
     ]
-    return opened(tmp_path, "studies/oneill2024_synthetic", f"study.parts={list(parts)}", *sizes)
+    return opened(tmp_path, "studies/oneill2024_synthetic", f"study.parts={list(parts)}", "study.kept=[]", *sizes)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -31,7 +31,9 @@ def measure_decoders(setting: Setting[OneillOptions]) -> Finding:
             f"with free norms needless features vanish: {method.partition(',')[0]}, {most} for {N_TRUE} sources",
             theirs,
             seed_interval(values(method, most, "n_vanished")),
-            why="features whose norm is below 1% of the largest; superposition_and_other_animals.ipynb (02b21090)",
+            bound=0.5,
+            why="norm below 1% of the largest; theirs in superposition_and_other_animals.ipynb (02b21090), where rows, "
+            "not features, are normalised",
         )
         for method, theirs in PRINTED.items()
     ]
@@ -52,6 +54,6 @@ def measure_decoders(setting: Setting[OneillOptions]) -> Finding:
             f"{method} {render_interval(seed_interval(values(method, most, 'n_twins')), '.1f')}"
             for method in (SAE, MLP, OURS)
         )
-        + ". A feature that is not needed repeats another where norms are 1, and vanishes where they are free."
+        + "."
     )
     return made.finding(claims, notes=[note])

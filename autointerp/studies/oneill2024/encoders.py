@@ -79,7 +79,8 @@ def measure_unknown(setting: Setting[OneillOptions]) -> Finding:
             f"nothing known: {what}",
             theirs,
             seed_gap(first, second, column),
-            why=f"difference in {column.replace('_mcc', ' MCC')}{'; ours' if theirs == '-' else ''}",
+            why=f"{column.replace('_mcc', ' MCC')} on new problems, a direction's gradient along itself taken off; "
+            + ("ours" if theirs == "-" else "theirs is one problem, without that"),
         )
         for what, theirs, first, second, column in pairs
     ]

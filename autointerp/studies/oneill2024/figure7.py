@@ -9,6 +9,7 @@ import numpy as np
 
 from autointerp.board.comparison import Comparison, compare_within
 from autointerp.board.score_table import iter_rows
+from autointerp.config.dictionary_entry import FIXED_KINDS
 from autointerp.config.dictionary_name import entry_of
 from autointerp.errors import ConfigError
 from autointerp.run import Run
@@ -51,6 +52,8 @@ def measure_figure7(setting: Setting[OneillOptions]) -> Finding:
         )
         for title, name in (("SAE", sae), ("MLP", mlp))
     ]
+    fixed = [entry.name for entry in setting.config.dictionaries if entry.kind in FIXED_KINDS]
+    claims += [_ahead(run, title, name, other) for other in fixed for title, name in (("SAE", sae), ("MLP", mlp))]
     compared = difference_of(run, mlp, sae)
     claims += [_more(rows, mlp, sae, compared), _more_at_one_rate(mlp, compared)]
     table = [_entry_row(rows, name, means[name], coin=coin, always=always) for name in names]
@@ -101,6 +104,13 @@ def difference_of(run: Run, first: str, second: str) -> Comparison | None:
     return next((each for each in found if each.scorer == "marked" and {each.first, each.second} == pair), None)
 
 
+def _ahead(run: Run, title: str, name: str, other: str) -> Claim:
+    compared = difference_of(run, name, other)
+    gap = None if compared is None else _turned(gap_of(compared.difference), compared.first == name)
+    claim = f"under this metric features of the {title} are ahead of {other}"
+    return Claim(claim, "no such line", render_interval(gap, "+.3f"), verdict_of(gap, above=0.0), "macro-F1; ours")
+
+
 def _more(rows: Sequence[Row], mlp: str, sae: str, compared: Comparison | None) -> Claim:
     gap = None if compared is None else _turned(gap_of(compared.difference), compared.first == mlp)
     told = "; ".join(
@@ -121,14 +131,16 @@ def _more_at_one_rate(mlp: str, compared: Comparison | None) -> Claim:
     if compared is None or equal is None or equal.matched is None:
         pairs = 0 if equal is None else equal.n_pairs
         return Claim(claim, theirs, "-", "not measured", f"{pairs} pairs within a rate of {CALIPER:g}; too few")
-    matched = _turned(gap_of(equal.matched), compared.first == mlp)
-    rates = "" if equal.medians is None else f"; median rates {equal.medians[0]:.2%} and {equal.medians[1]:.2%}"
+    is_right = compared.first == mlp
+    matched = _turned(gap_of(equal.matched), is_right)
+    medians = equal.medians or ()
+    rates = " and ".join(f"{each:.2%}" for each in (medians if is_right else reversed(medians)))
     return Claim(
         claim,
         theirs,
         f"macro-F1, MLP less SAE: {render_interval(matched, '+.3f')}",
         verdict_of(matched, above=0.0),
-        f"{equal.n_pairs} of {equal.n_possible} pairs matched by firing rate{rates}",
+        f"{equal.n_pairs} of {equal.n_possible} pairs matched by firing rate; median rates {rates}",
     )
 
 

@@ -21,6 +21,8 @@ class OneillOptions(StudyOptions):
     """The dictionary of the MLP encoder."""
     preset: Literal["quick", "full"] = "quick"
     """Of the synthetic studies, as of `autointerp synth`."""
+    kept: tuple[str, ...] = ()
+    """Synthetic studies that are not made anew where their full size lies in results/synth."""
     sizes: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of synthetic studies that differ from the preset, by the study's name."""
 

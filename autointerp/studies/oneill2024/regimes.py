@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from autointerp.studies.claim import Claim
 from autointerp.studies.oneill2024.options import OneillOptions
-from autointerp.studies.oneill2024.synthetic import above, measure_synthetic, seed_gap
+from autointerp.studies.oneill2024.synthetic import Synthetic, above, find_kept, run_synthetic, seed_gap
 from autointerp.studies.paper import Finding, Setting
 from synthetic_studies.regimes import PUBLISHED
 from synthetic_studies.study import Row, select
@@ -18,8 +19,28 @@ CODING, OURS = "SC (log-codes)", "SC (ours)"
 
 
 def measure_regimes(setting: Setting[OneillOptions]) -> Finding:
-    """One figure for each K."""
-    made = measure_synthetic(setting, "regimes")
+    """The kept grid, and the recipe's, where that has another K; one figure for each K."""
+    kept = find_kept(setting, "regimes")
+    grids = [run_synthetic(setting, "regimes")] if kept is None else [kept, run_synthetic(setting, "regimes")]
+    found = [(made, made.finding(_claims(made))) for made in grids]
+    return Finding(
+        [claim for _, each in found for claim in each.claims],
+        {
+            f"{name}-k{k}": [row for row in rows if row.get("k", k) == k]
+            for made, each in found
+            for name, rows in each.tables.items()
+            for k in made.settings.k_values
+        },
+        {
+            f"regimes-k{k}": made.study.figure(made.rows, replace(made.settings, k_values=(k,)))
+            for made in grids
+            for k in made.settings.k_values
+        },
+        [note for _, each in found for note in each.notes],
+    )
+
+
+def _claims(made: Synthetic) -> list[Claim]:
     cells = [(n, m) for n in made.settings.n_features_values for m in made.settings.d_in_values if n > m]
     claims = []
     for k in made.settings.k_values:
@@ -45,12 +66,7 @@ def measure_regimes(setting: Setting[OneillOptions]) -> Finding:
                 why="ours, the same sizes",
             )
         )
-    found = made.finding(claims)
-    figures = {
-        f"regimes-k{k}": made.study.figure(made.rows, replace(made.settings, k_values=(k,)))
-        for k in made.settings.k_values
-    }
-    return replace(found, figures=figures)
+    return claims
 
 
 def _published(k: int, method: str, cells: list[tuple[int, int]]) -> float:

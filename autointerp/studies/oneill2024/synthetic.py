@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from autointerp.stats.intervals import Interval
@@ -14,19 +15,23 @@ from autointerp.studies.oneill2024.options import OneillOptions
 from autointerp.studies.paper import Finding, Setting
 from synthetic_studies.comparison import describe
 from synthetic_studies.registry import open_study
-from synthetic_studies.runner import choose_settings, run_study
+from synthetic_studies.runner import choose_settings, read_study, run_study
 from synthetic_studies.study import Row, Study
 
-__all__ = ["Synthetic", "above", "measure_synthetic", "seed_gap", "seed_interval"]
+__all__ = ["Synthetic", "above", "find_kept", "measure_synthetic", "run_synthetic", "seed_gap", "seed_interval"]
+
+KEPT = Path("results/synth")
+"""Where `autointerp synth --preset full` leaves its studies."""
 
 
 @dataclass(frozen=True)
 class Synthetic:
-    """A synthetic study's settings and rows."""
+    """A synthetic study's settings and rows; `where` says whose."""
 
     study: Study
     settings: Any
     rows: Sequence[Row]
+    where: str
 
     def finding(self, claims: Sequence[Claim], *, notes: Sequence[str] = ()) -> Finding:
         """Its rows, its values beside published ones, and its own figure."""
@@ -49,11 +54,24 @@ class Synthetic:
     @property
     def about(self) -> str:
         values = ", ".join(f"{key} {value}" for key, value in asdict(self.settings).items())
-        return f"`autointerp synth {self.study.name}` with {values}; seeds are new problems, intervals over them by t."
+        return f"`autointerp synth {self.study.name}`, {self.where}, with {values}. Intervals are over seeds, by t."
 
 
 def measure_synthetic(setting: Setting[OneillOptions], name: str) -> Synthetic:
-    """The study of that name, in a folder of its settings, so that others lie beside it."""
+    """The study of that name: the kept one of full size where that is wanted and there, else run at the recipe's."""
+    return find_kept(setting, name) or run_synthetic(setting, name)
+
+
+def find_kept(setting: Setting[OneillOptions], name: str) -> Synthetic | None:
+    """The study in results/synth; None where it is not wanted or not there."""
+    if name not in setting.options.kept or not (KEPT / name / "cells.jsonl").is_file():
+        return None
+    study = open_study(name)
+    return Synthetic(study, study.full, read_study(study, folder=KEPT / name), f"as kept in {KEPT / name}")
+
+
+def run_synthetic(setting: Setting[OneillOptions], name: str) -> Synthetic:
+    """The study at the recipe's size, in a folder of its settings, so that others lie beside it."""
     study = open_study(name)
     settings = choose_settings(study, preset=setting.options.preset, overrides=setting.options.sizes.get(name, {}))
     key = hashlib.blake2b(json.dumps(asdict(settings), sort_keys=True).encode(), digest_size=4).hexdigest()
@@ -66,7 +84,7 @@ def measure_synthetic(setting: Setting[OneillOptions], name: str) -> Synthetic:
         is_fresh=False,
         progress=setting.progress,
     )
-    return Synthetic(study, settings, result.rows)
+    return Synthetic(study, settings, result.rows, "made for this page")
 
 
 def seed_interval(values: Sequence[float]) -> Interval | None:

@@ -34,14 +34,14 @@ def measure_training(setting: Setting[OneillOptions]) -> Finding:
     claims = [
         Claim(
             "the MLP encoder has no more dead features than the SAE",
-            "both resampled, no figure",
+            "both resampled, no figure at hand",
             f"{_told(by_entry, 'n_dead', ',.0f')}; share, MLP less SAE: {render_interval(dead, '+.3f')}",
             verdict_of(dead, below=0.0),
             f"{tokens}; counted on held-out activations, interval over trainings by t",
         ),
         Claim(
             "the MLP encoder reconstructs at least as well at the same sparsity",
-            "its figure 6, no figure in numbers",
+            "no figure at hand",
             f"FVU {_told(by_entry, 'fvu', '.3f')}; MLP less SAE: {render_interval(error, '+.3f')}",
             verdict_of(error, below=0.0),
             f"{tokens}; L0 {_told(by_entry, 'l0', '.1f')}",
