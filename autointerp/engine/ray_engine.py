@@ -50,7 +50,8 @@ def open_ray(config: EngineConfig) -> Iterator[RayEngine]:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise ConfigError(f"{where} does not answer ({error}); `ray status` tells what is there") from None
+        fix = "`ray status` tells what is there; RAY_AUTH_MODE must be as where its head was started"
+        raise ConfigError(f"{where} does not answer ({error}); {fix}") from None
     try:
         yield RayEngine(ray, config.workers)
     finally:
