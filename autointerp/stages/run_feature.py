@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autointerp.config.sites import SitePoint
 from autointerp.errors import ConfigError
 from autointerp.harvest.firing import FiringRules
+from autointerp.records.evidence_book import some_of
 from autointerp.run import Run
 from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.stages.ready_dictionaries import reopen
@@ -55,8 +56,8 @@ def open_feature(run: Run, name: str) -> RunFeature:
         raise ConfigError(f"feature '{name}': '{entry_name}' has the features 0 to {dictionary.n_features - 1}")
     if dictionary.is_transcoder:
         raise ConfigError(f"feature '{name}': '{entry_name}' is a transcoder, whose directions belong to another place")
-    evidence = run.evidence(entry_name) if run.layout.evidence_file(entry_name).is_file() else []
-    known = [item.max_activation for item in evidence if item.feature == int(index)]
+    evidence = run.open_evidence(entry_name) if run.layout.evidence_file(entry_name).is_file() else []
+    known = [item.max_activation for item in some_of(evidence, lambda outline: outline.feature == int(index))]
     return RunFeature(
         subject=subject,
         dictionary=dictionary,
