@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -150,13 +149,15 @@ class Run:
                 f"feature '{name}': it is not among the {len(known)} sampled features of '{dictionary}'; "
                 f"nearest are {', '.join(map(str, sorted(near))) or 'none'}"
             )
-        own = {"dictionary": dictionary, "feature": int(index)}
-        has_journal, has_scores = self.layout.journal.is_file(), self.layout.scores.is_file()
+        own, told, said = (dictionary, int(index)), [], []
+        if self.layout.journal.is_file():
+            with self.open_journal() as journal:
+                told, said = journal.load_explanations(*own), journal.load_verdicts(*own)
         return Feature(
             book[known[int(index)]],
-            explanations=_only(self.explanations if has_journal else _frame(Explanation, []), own),
-            verdicts=_only(self.verdicts if has_journal else _frame(Verdict, []), own),
-            scores=_only(self.scores, own) if has_scores else pd.DataFrame(),
+            explanations=_frame(Explanation, told),
+            verdicts=_frame(Verdict, said),
+            scores=self.open_scores().frame(*own) if self.layout.scores.is_file() else pd.DataFrame(),
         )
 
     def __repr__(self) -> str:
@@ -231,9 +232,3 @@ class Feature:
 
 def _frame(kind: type[Explanation] | type[Verdict], records: list[Any]) -> pd.DataFrame:
     return pd.DataFrame([asdict(record) for record in records], columns=[f.name for f in fields(kind)])
-
-
-def _only(frame: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
-    for column, value in values.items():
-        frame = frame.loc[frame[column] == value]
-    return frame.reset_index(drop=True)

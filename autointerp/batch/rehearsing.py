@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Set
 from typing import Any, Protocol, TypeVar, cast
 
 from autointerp.config.tree import Config
 from autointerp.progress import Progress, SilentProgress
+from autointerp.runs.journal import Key
 from autointerp.runs.layout import RunLayout
 from autointerp.stages import explain, score
 from autointerp.stages.asking import AskWith
@@ -23,9 +24,9 @@ _STAGES: dict[str, Callable[..., dict[str, Any]]] = {"explain": explain.run, "sc
 class StageRecorder(Recorder, Protocol):
     """Keeps a stage's results and can drop earlier ones, as `runs.journal.Journal`."""
 
-    def forget_explanations(self) -> None: ...
+    def forget_explanations(self) -> Set[Key]: ...
 
-    def forget_verdicts(self) -> None: ...
+    def forget_verdicts(self) -> Set[Key]: ...
 
 
 def run_stage(
@@ -66,11 +67,11 @@ class _Nowhere:
     def save_unscored(self, unscored: object) -> None:
         return
 
-    def forget_explanations(self) -> None:
-        return
+    def forget_explanations(self) -> Set[Key]:
+        return frozenset()
 
-    def forget_verdicts(self) -> None:
-        return
+    def forget_verdicts(self) -> Set[Key]:
+        return frozenset()
 
     def flush(self) -> None:
         return

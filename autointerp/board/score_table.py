@@ -89,6 +89,11 @@ class ScoreTable:
         for batch in self._source.to_batches(filter=wanted):
             yield from _plain(pa.Table.from_batches([batch]))
 
+    def frame(self, dictionary: str, feature: int) -> pd.DataFrame:
+        """One feature's rows."""
+        wanted = (pc.field("dictionary") == dictionary) & (pc.field("feature") == feature)
+        return self._source.to_table(filter=wanted).to_pandas()
+
 
 def iter_rows(scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The rows as plain values, None for NaN and for metrics that a table of an earlier version lacks."""

@@ -63,7 +63,7 @@ def render_durations(durations: Sequence[Duration]) -> str:
 
 
 def plan_to_json(plan: Plan, durations: Sequence[Duration] = ()) -> dict[str, Any]:
-    """The plan as plain values, with totals, whether the features suffice, and times on several machines."""
+    """The plan as plain values, with totals, whether the features suffice, and the times on several machines."""
     names = ("n_requests", "n_answered", "input_tokens", "output_tokens", "usd", "usd_max", "seconds")
     tree = asdict(plan)
     tree["power"]["is_enough"] = plan.power.is_enough

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol, overload
 
@@ -57,6 +57,11 @@ class EvidenceBook(Sequence[Evidence]):
         """By dictionary and feature."""
         outlines = self.outlines
         return self._of(sorted(range(len(self)), key=lambda n: (outlines[n].dictionary, outlines[n].feature)))
+
+    def with_last(self, keys: Container[tuple[str, int]]) -> EvidenceBook:
+        """The features of these dictionaries and numbers after all others."""
+        outlines = self.outlines
+        return self._of(sorted(range(len(self)), key=lambda n: (outlines[n].dictionary, outlines[n].feature) in keys))
 
     def _of(self, numbers: Sequence[int]) -> EvidenceBook:
         book = object.__new__(EvidenceBook)

@@ -22,7 +22,10 @@ from autointerp.runs.reply_record import Account, FailedAttempt, ReplyRecord
 from autointerp.runs.sqlite_reader import SqliteReader
 from autointerp.runs.sqlite_store import SqliteStore, store_error
 
-__all__ = ["Journal", "journal_error", "open_journal", "open_reader", "read_journal"]
+__all__ = ["Journal", "Key", "journal_error", "open_journal", "open_reader", "read_journal"]
+
+Key = tuple[str, int]
+"""Dictionary and feature."""
 
 _RESERVE_BYTES = 4_000_000
 """For the replies of a flush and in flight on a full disk, some 25 kB each."""
@@ -114,13 +117,22 @@ class Journal(JournalReader):
         """Queue reasons against scoring; one of the same feature and scorer is replaced."""
         self._store.write([(_INSERT_UNSCORED, astuple(item)) for item in unscored])
 
-    def forget_explanations(self) -> None:
-        """Drop all explanations before a stage is repeated; replies stay."""
+    def forget_explanations(self) -> set[Key]:
+        """Drop all explanations before a stage is repeated; replies stay. Returns the features that had one."""
+        features = self._features("explanations")
         self._store.write([("DELETE FROM explanations", ())])
+        return features
 
-    def forget_verdicts(self) -> None:
-        """Drop verdicts and unscored features: windows of an older harvest must not count."""
+    def forget_verdicts(self) -> set[Key]:
+        """Drop verdicts and unscored features: windows of an older harvest must not count. Returns the features that
+        had verdicts.
+        """
+        features = self._features("verdicts")
         self._store.write([("DELETE FROM verdicts", ()), ("DELETE FROM unscored", ())])
+        return features
+
+    def _features(self, table: str) -> set[Key]:
+        return {(name, feature) for name, feature in self._read(f"SELECT DISTINCT dictionary, feature FROM {table}")}
 
     def flush(self) -> None:
         """Wait until everything queued is on disk."""

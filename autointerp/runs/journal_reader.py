@@ -96,26 +96,28 @@ class JournalReader:
             for dictionary, explainer, scorer, n_unpriced, usd in self._read(_COSTS)
         }
 
-    def iter_explanations(self, dictionary: str | None = None) -> Iterator[Explanation]:
-        """Of one dictionary, or of all, ordered by dictionary and feature."""
-        where, names = _only(dictionary)
+    def iter_explanations(self, dictionary: str | None = None, feature: int | None = None) -> Iterator[Explanation]:
+        """Of one dictionary (or one feature of it), or of all, ordered by dictionary and feature."""
+        where, names = _only(dictionary, feature)
         query = f"SELECT {', '.join(EXPLANATION_COLUMNS)} FROM explanations {where} ORDER BY 1, 2, 3, 4, 5"
         return (Explanation(*row) for row in self._iter(query, names))
 
-    def load_explanations(self, dictionary: str | None = None) -> list[Explanation]:
-        return list(self.iter_explanations(dictionary))
+    def load_explanations(self, dictionary: str | None = None, feature: int | None = None) -> list[Explanation]:
+        return list(self.iter_explanations(dictionary, feature))
 
-    def iter_verdicts(self, dictionary: str | None = None) -> Iterator[Verdict]:
-        """Of one dictionary, or of all, ordered by dictionary, feature, explainer, scorer and control."""
-        where, names = _only(dictionary)
+    def iter_verdicts(self, dictionary: str | None = None, feature: int | None = None) -> Iterator[Verdict]:
+        """Of one dictionary (or one feature of it), or of all, ordered by dictionary, feature, explainer, scorer and
+        control.
+        """
+        where, names = _only(dictionary, feature)
         query = (
             f"SELECT {', '.join(VERDICT_COLUMNS)} FROM verdicts {where} "
             "ORDER BY dictionary, feature, explainer, scorer, judge, prompt_hash, control, window"
         )
         return (_read_verdict(row) for row in self._iter(query, names))
 
-    def load_verdicts(self, dictionary: str | None = None) -> list[Verdict]:
-        return list(self.iter_verdicts(dictionary))
+    def load_verdicts(self, dictionary: str | None = None, feature: int | None = None) -> list[Verdict]:
+        return list(self.iter_verdicts(dictionary, feature))
 
     def load_groups(self) -> list[tuple[str, str, str, str]]:
         """Distinct (explainer, scorer, judge, prompt hash) of verdicts."""
@@ -181,8 +183,10 @@ class JournalReader:
         self.close()
 
 
-def _only(dictionary: str | None) -> tuple[str, tuple[str, ...]]:
-    return ("", ()) if dictionary is None else ("WHERE dictionary = ?", (dictionary,))
+def _only(dictionary: str | None, feature: int | None) -> tuple[str, tuple[str | int, ...]]:
+    wanted = {"dictionary": dictionary, "feature": feature}
+    known = {name: value for name, value in wanted.items() if value is not None}
+    return f"WHERE {' AND '.join(f'{name} = ?' for name in known)}" if known else "", tuple(known.values())
 
 
 def _read_verdict(row: Sequence[Any]) -> Verdict:

@@ -36,9 +36,10 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
             tally = state
             show(state)
 
-        journal.forget_explanations()
+        # a resumed run first asks what is new: what it has is answered while it waits for that
+        done = journal.forget_explanations()
         await explain_features(
-            evidences,
+            evidences.with_last(done),
             explainers=explainers,
             client=client,
             judge=config.explain.judge,

@@ -70,7 +70,7 @@ class RunModel:
         """The largest activation of each feature that was sampled, in the evidence."""
         if name not in self._strongest:
             has_evidence = self.run.layout.evidence_file(name).is_file()
-            evidence = self.run.evidence(name) if has_evidence else []
+            evidence = self.run.open_evidence(name) if has_evidence else []
             self._strongest[name] = {item.feature: item.max_activation for item in evidence}
         return self._strongest[name]
 

@@ -11,7 +11,7 @@ from autointerp.errors import ConfigError
 from autointerp.judges.engine.client import Client
 from autointerp.progress import Progress
 from autointerp.run import Run
-from autointerp.runs.journal import Journal
+from autointerp.runs.journal import Journal, Key
 from autointerp.runs.layout import RunLayout
 from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
@@ -43,11 +43,13 @@ def run(config: Config, layout: RunLayout, progress: Progress, *, ask: AskWith =
     looked: dict[str, Looked] = {}
 
     async def score(spec: str, client: Client, journal: Journal, show: Callable[[Tally], None]) -> Scoring:
+        done: set[Key] = set()
         if spec == config.score.judges[0]:  # those of the other judges are added
-            journal.forget_verdicts()
+            done = journal.forget_verdicts()
         some = partial(
             score_features,
-            evidences,
+            # a resumed run first asks what is new
+            evidences.with_last(done),
             explanations,
             explainers=[e.label or e.name for e in config.explain.explainers],
             scorers=asked[spec],

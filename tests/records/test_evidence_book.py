@@ -60,6 +60,10 @@ def test_its_parts_are_those_of_the_list(book: EvidenceBook) -> None:
         assert count_windows(chosen, "score", "top") == [len(e.select("score", "top")) for e in chosen]
         assert count_windows(chosen, "explain", "random") == [len(e.select("explain", "random")) for e in chosen]
     assert list(book.where(lambda _: False)) == []
+    done = {("a", feature) for feature in range(10)}
+    is_done = [(e.dictionary, e.feature) in done for e in book.with_last(done)]
+    assert is_done == sorted(is_done)
+    assert sum(is_done) == len(done)
 
 
 def test_a_group_is_read_once_in_order_and_never_when_nothing_of_it_is_wanted(
