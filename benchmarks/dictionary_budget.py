@@ -1,4 +1,4 @@
-"""Quality of short trainings on stored activations, with a kind's defaults (`plain`) or what keeps features (`alive`).
+"""Quality of short trainings on stored activations, by kind, with what keeps features (`alive`) or without (`plain`).
 
     python -m benchmarks.dictionary_budget TRAIN HELDOUT --kinds relu mlp --tokens 98304 --n-features 1536 --l0 32
 
@@ -82,6 +82,8 @@ def _measured(name: str, settings: str, asked: argparse.Namespace, x: Tensor, he
     fields |= {"k": asked.l0} if name.endswith("topk") else {"l0_target": float(asked.l0)}
     if fields["kind"] == "mlp":
         fields["hidden"] = (asked.hidden,)
+    if settings == "plain" and fields["kind"] != "jumprelu":
+        fields["start_density"] = 0.5  # biases of about 0
     if settings == "alive":
         fields["start_density"] = asked.l0 / asked.n_features
         fields["centre_hidden"] = fields["kind"] == "mlp"

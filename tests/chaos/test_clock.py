@@ -36,6 +36,7 @@ def test_a_pause_until_a_date_is_reckoned_by_the_servers_clock(off_s: float) -> 
     assert retry_after_s(headers, now=now + off_s) == (None if off_s > 7.0 else 7.0 - off_s)
 
 
+@pytest.mark.full
 def test_a_jumping_clock_stalls_nothing_and_changes_nothing(calm: Calm, tmp_path: Path) -> None:
     out = tmp_path / "run"
     shares = STORM.shares | {"hang": 0.0, "429": 0.04}

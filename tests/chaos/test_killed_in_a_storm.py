@@ -113,9 +113,10 @@ def endure(source: Path, out: Path, scratch: Path, server: ChaosServer, size: Si
     return account
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "size",
-    [SMALL, *(pytest.param(size, marks=pytest.mark.full) for size in (MIDDLE, FULL))],
+    [SMALL, MIDDLE, FULL],
     ids=["small", "middle", "full"],
 )
 def test_no_paid_work_is_lost_and_none_repeated(size: Size, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

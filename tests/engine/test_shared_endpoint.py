@@ -25,6 +25,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+@pytest.mark.full
 def test_ceilings_hold_and_what_was_asked_counts_when_they_are_raised(tmp_path: Path) -> None:
     limits = ("limits.max_concurrent=4", "limits.reuse=false")
     with FaultServer(answer=answer, delay_s=0.02) as server:

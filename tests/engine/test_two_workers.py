@@ -52,6 +52,7 @@ def test_asking(with_engine: Engine, whole: RunLayout, tmp_path: Path) -> None:
     assert "[2/2] score: 24 requests sent" in run.log.read_text()
 
 
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.full)], indirect=True)
 def test_harvest(engine: Engine, world: World, tmp_path: Path) -> None:
     """Both passes, of two dictionaries that share what they read."""
     run = RunLayout(tmp_path / "run")

@@ -33,6 +33,7 @@ def killed(world: World, out: Path) -> RunLayout:
     return layout
 
 
+@pytest.mark.full
 def test_two_seeds_resume_after_a_kill_and_merge_their_shards(world: World, tmp_path: Path) -> None:
     from autointerp.config.loading import load_config
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from autointerp.errors import ArtefactError, InputError
 from autointerp.loopback import open_server
@@ -92,9 +94,7 @@ def address(finished: RunLayout, tmp_path: Path) -> Iterator[str]:
 def test_a_text_is_tried_and_a_feature_steered_from_its_page(address: str, visit: Any):
     page = visit(f"{address}/features.html").page
     page.get_by_role("link", name="try a text, steer").click()
-    page.locator("#feature").wait_for()
-    name = page.locator("#feature").input_value()
-    assert name.count("/") == 1
+    expect(page.locator("#feature")).to_have_value(re.compile(r"^\w+/\d+$"))
     page.locator("#text").fill("Ada crossed the <b>river</b>")
     page.locator("#text").press("Control+Enter")
     page.locator("#status", has_text="opened in").wait_for()

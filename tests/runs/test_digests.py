@@ -144,8 +144,6 @@ BOARD: dict[str, tuple[Callable[[RunLayout], object], tuple[str, ...], str]] = {
     ),
     "a score": (lambda run: flip(run.scores, 0.3), ("compare",), "scores.parquet is damaged: not what"),
     "scores twice": (lambda run: double_rows(run.scores), ("export", "--to", "parquet"), "scores.parquet is damaged"),
-    "the page": (lambda run: flip(run.report, 0.5), ("serve",), "report.html is damaged: not what"),
-    "no page": (lambda run: run.report.unlink(), ("serve",), "report.html does not exist; `autointerp report"),
 }
 
 
@@ -161,6 +159,22 @@ def test_a_board_that_is_not_what_the_report_wrote_is_not_shown(
     assert re.search(said, err), err
     assert _run(["report", str(run.root)]) == 0
     assert (run.scores.read_bytes(), run.summary.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("mutation", "said"),
+    [
+        (lambda run: flip(run.report, 0.5), "report.html is damaged: not what"),
+        (lambda run: run.report.unlink(), "report.html does not exist; `autointerp report"),
+    ],
+    ids=["damaged", "missing"],
+)
+def test_a_page_that_is_not_what_the_report_wrote_is_not_shown(
+    mutation: Callable[[RunLayout], object], said: str, run: RunLayout
+) -> None:
+    mutation(run)
+    with pytest.raises(AutointerpError, match=said):
+        _ = Run(run.root).page
 
 
 def test_a_journal_that_changed_is_not_summed_up_and_can_be_looked_into(

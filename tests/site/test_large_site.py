@@ -17,7 +17,7 @@ PER_PAGE, LISTED = 20, 150
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("n_features", [200, pytest.param(20_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n_features", [160, pytest.param(20_000, marks=pytest.mark.full)])
 def test_only_what_is_looked_at_is_loaded(tmp_path: Path, visit: Callable[..., Any], n_features: int) -> None:
     run = make_population(tmp_path / "big", n_features=n_features)
     build_site(gather_runs([run]), tmp_path / "site", title="Big", progress=SilentProgress())

@@ -33,6 +33,6 @@ def test_groups_of_rows_and_a_page_of_some_features_change_no_figure(
     assert f"{n} features. Keys" in whole.report.read_text()
     page = large.report.read_text()
     assert f"{n} features, of which 6 drawn by hash are in this page" in page
-    catalog = re.search(r'"shelves":\s*(\[.*?\])', page)
+    catalog = re.search(r'"shelves":\s*(\[\{.*?\}\])', page)
     assert catalog is not None
     assert re.findall(r'"n":\s*(\d+)', catalog[1]) == ["3", "3"]
