@@ -32,6 +32,7 @@
     read.tokens.forEach((text, i) => {
       const token = make("button", { type: "button", textContent: visible(text), className: i === at ? "token mark" : "token" });
       token.setAttribute("aria-pressed", String(i === at));
+      if (!token.textContent.trim()) token.setAttribute("aria-label", `space, token ${i}`);
       token.addEventListener("click", () => { at = i === at ? null : i; render(); fired.querySelectorAll(".token")[i].focus(); });
       strip.append(token);
     });
