@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from autointerp import pipeline
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import read_manifest
