@@ -58,7 +58,8 @@ def wait_for_arrivals(server: FaultServer, n_more: int, coordinator: subprocess.
     wait_until(lambda: len(server.bodies) >= goal or coordinator.poll() is not None)
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("n_kills", [1, 3])
 def test_a_dead_workers_shard_goes_on_from_its_journal(server: FaultServer, tmp_path: Path, n_kills: int) -> None:
     run = begin(tmp_path / "run", server, "limits.max_concurrent=4", n_features=None)
     coordinator = start(run, tmp_path / "cache", "--workers", "2", "--no-reuse")
