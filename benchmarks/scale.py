@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +24,7 @@ from autointerp.records.planted import plant_evidence
 from autointerp.runs.digests import finish_stage
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import open_run
-from benchmarks.environments import REPOSITORY
+from benchmarks.judge_speed import serve
 from benchmarks.tables import markdown_table, write_report
 
 __all__ = ["Measured", "measure", "steady_per_s"]
@@ -53,20 +50,6 @@ class Measured(NamedTuple):
     @property
     def ideal_per_s(self) -> float:
         return self.n_workers * IN_FLIGHT / LATENCY_S
-
-
-@contextmanager
-def serve() -> Iterator[str]:
-    """The endpoint's address while it is up."""
-    command = [sys.executable, "-m", "benchmarks.judge_server", "--delay-s", str(LATENCY_S), "--core", "0"]
-    server = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert server.stdin is not None and server.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-    finally:
-        server.stdin.close()
-        server.wait(timeout=30)
-        server.stdout.close()
 
 
 def make_config(base_url: str, engine: str, n_workers: int) -> Config:
@@ -114,7 +97,7 @@ def main() -> None:
     parser.add_argument("--size", choices=tuple(N_FEATURES), default="quick")
     size = parser.parse_args().size
     found = []
-    with serve() as base_url, tempfile.TemporaryDirectory() as folder:
+    with serve(LATENCY_S) as base_url, tempfile.TemporaryDirectory() as folder:
         for engine in ENGINES:
             for n_workers in WORKERS:
                 root = Path(folder) / f"{engine}-{n_workers}"

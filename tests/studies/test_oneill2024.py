@@ -23,6 +23,7 @@ from autointerp.studies.oneill2024.synthetic import above, measure_synthetic, se
 from autointerp.studies.paper import Setting, measure_parts, open_settings, split_at_hand
 from autointerp.studies.paper_page import write_page
 from sae_core.published_flops import published_mlp_training_flops, published_sae_training_flops
+from tests.integration.test_recipes import ONEILL
 from tests.integration.world import save_corpus, save_subject
 
 
@@ -150,29 +151,11 @@ def test_synthetic_parts_in_miniature_make_one_page(tmp_path: Path, parts: list[
     assert [each.claims for each in again] == [each.claims for each in done]
 
 
-GPT2 = (
-    "device='cpu'",
-    "subject.layer=1",
-    "subject.context_tokens=48",
-    "corpus.dictionary_tokens=2048",
-    "corpus.evidence_tokens=12000",
-    "train.batch_tokens=256",
-    "train.buffer_tokens=2048",
-    "dictionaries.sae.n_features=64",
-    "dictionaries.mlp.n_features=64",
-    "dictionaries.mlp.hidden=[32]",
-    "dictionaries.random.n_features=64",
-    "harvest.n_features=6",
-    "explain.judge='pattern'",
-    "score.judge='pattern'",
-)
-
-
 def test_the_recipe_for_gpt2_shrunken_gets_figure_seven(tmp_path: Path) -> None:
     corpus = save_corpus(tmp_path / "corpus.jsonl")
     model = save_subject(tmp_path / "model", corpus)
     paths = (f"subject.model='{model}'", f"corpus.path='{corpus}'")
-    made, folder = opened(tmp_path, "oneill2024_gpt2_l9", *paths, *GPT2), tmp_path / "out"
+    made, folder = opened(tmp_path, "oneill2024_gpt2_l9", *paths, *ONEILL), tmp_path / "out"
     assert [part.name for part in STUDY.parts_on(made)] == list(ON_SUBJECT)
     done = list(measure_parts(STUDY, [made], folder=folder))
     page = write_page(STUDY, [made], done, folder=folder, command="autointerp study oneill2024")

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,16 +136,10 @@ def await_port(port: int) -> None:
     raise AssertionError("the desk was not opened")
 
 
-@pytest.mark.browser
-def test_a_scripted_rater_answers_by_keyboard_on_a_phone_and_is_held_against_the_judge(
-    run: Path, tmp_path: Path, chromium: Any
-):
-    """She says `fires` of every text of an odd length."""
-    with Run(run).open_journal() as journal:
-        said = {(v.scorer, v.feature, v.dictionary, v.control, v.window): v.answer for v in journal.load_verdicts()}
-    texts = {w.id: w.text for e in Run(run).evidence() for w in e.windows}
-    port, out = free_port(), tmp_path / "ann"
-    config = rating_config(RunLayout(run), "ann", name="ann", port=port)
+def rate(run: Path, out: Path, chromium: Any, answer: Callable[[Any], bool], *, is_rubric: bool = False) -> set[str]:
+    """What a rater sees on a phone, all pages; `answer` presses the keys for one, or is False where it shows none."""
+    port = free_port()
+    config = rating_config(RunLayout(run), "ann", name=out.name, port=port, is_rubric=is_rubric)
     work = threading.Thread(target=lambda: pipeline.rescore(run, config, out=out, progress=SilentProgress()))
     work.start()
     page = chromium.new_page(viewport={"width": 390, "height": 800})
@@ -154,20 +148,39 @@ def test_a_scripted_rater_answers_by_keyboard_on_a_phone_and_is_held_against_the
     told: set[str] = set()
     while work.is_alive():
         page.wait_for_timeout(20)
-        lines = page.locator("li p").all_inner_texts()
-        if not lines:
+        shown = page.locator("main").inner_text()
+        if not answer(page):
             continue
-        told.add(page.locator("main").inner_text())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        for line in lines:
-            page.keyboard.press("f" if len(line) % 2 else "s")
-        page.keyboard.press("ArrowLeft")
-        page.keyboard.press("f" if len(lines[-1]) % 2 else "s")
+        told.add(shown)
         before = page.locator("#state").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.keyboard.press("Enter")
         page.locator("#state").filter(has_not_text=before).wait_for(timeout=5000)
     work.join()
     assert told
+    return told
+
+
+@pytest.mark.browser
+def test_a_scripted_rater_answers_by_keyboard_on_a_phone_and_is_held_against_the_judge(
+    run: Path, tmp_path: Path, chromium: Any
+):
+    """She says `fires` of every text of an odd length."""
+    with Run(run).open_journal() as journal:
+        said = {(v.scorer, v.feature, v.dictionary, v.control, v.window): v.answer for v in journal.load_verdicts()}
+    texts = {w.id: w.text for e in Run(run).evidence() for w in e.windows}
+
+    def answer(page: Any) -> bool:
+        lines = page.locator("li p").all_inner_texts()
+        for line in lines:
+            page.keyboard.press("f" if len(line) % 2 else "s")
+        if lines:
+            page.keyboard.press("ArrowLeft")
+            page.keyboard.press("f" if len(lines[-1]) % 2 else "s")
+        return bool(lines)
+
+    out = tmp_path / "ann"
+    told = rate(run, out, chromium, answer)
     assert not any(re.search(r"\b(sae|neurons|shuffled|random|near.miss)\b", text) for text in told)
     with Run(out).open_journal() as journal:
         rated = journal.load_verdicts()
@@ -188,34 +201,22 @@ def test_points_by_the_rubric_are_read_as_a_board(run: Path, tmp_path: Path, chr
     """Points are as many as the explanation has characters, modulo the most and one; the keys beyond the most do
     nothing.
     """
-    port, out = free_port(), tmp_path / "rubric"
-    config = rating_config(RunLayout(run), "ann", name="rubric", port=port, is_rubric=True)
-    work = threading.Thread(target=lambda: pipeline.rescore(run, config, out=out, progress=SilentProgress()))
-    work.start()
-    page = chromium.new_page(viewport={"width": 390, "height": 800})
-    await_port(port)
-    page.goto(f"http://127.0.0.1:{port}/")
-    told: set[str] = set()
-    while work.is_alive():
-        page.wait_for_timeout(20)
+
+    def answer(page: Any) -> bool:
         questions = page.locator("#questions li p").all_inner_texts()
         if not questions:
-            continue
-        told.add(page.locator("main").inner_text())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            return False
         assert page.locator("#shown mark").count() >= 5
         assert structural_faults(page) == []
         length = len(page.locator("#explanation").inner_text())
         for question in questions:
             most = int(question.rpartition(" ")[2])
-            page.keyboard.press("9")
-            page.keyboard.press(str(most + 1))
-            page.keyboard.press(str(length % (most + 1)))
-        before = page.locator("#state").inner_text()
-        page.keyboard.press("Enter")
-        page.locator("#state").filter(has_not_text=before).wait_for(timeout=5000)
-    work.join()
-    assert told
+            for key in (9, most + 1, length % (most + 1)):
+                page.keyboard.press(str(key))
+        return True
+
+    out = tmp_path / "rubric"
+    told = rate(run, out, chromium, answer, is_rubric=True)
     assert not any(re.search(r"\b(sae|neurons|shuffled)\b", text) for text in told)
     scores = Run(out).scores
     assert set(scores["judge"]) == {"human:ann"} and set(scores["metric"]) == {"rubric"}
