@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import time
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autointerp.board.quality_file import load_quality
-from autointerp.config.dictionary_entry import DictionaryEntry
-from autointerp.config.loading import parse_config, render_config
+from autointerp.config.loading import render_config
 from autointerp.config.tree import Config
-from autointerp.engine.engine import Engine, spread
-from autointerp.engine.far_progress import FarProgress
-from autointerp.engine.task import Share, Task
+from autointerp.engine.engine import Engine
 from autointerp.harvest.evidence import LoadedDictionary, Need, harvest
-from autointerp.harvest.firing import FiringRules
-from autointerp.harvest.passes import Harvest, OwnPasses, limits_of
+from autointerp.harvest.passes import limits_of
 from autointerp.harvest.pinning import choose_prompts, pin_features
-from autointerp.harvest.statistics import FeatureStatistics
-from autointerp.harvest.windows import Plan
 from autointerp.progress import Progress
 from autointerp.records.document import Role
 from autointerp.records.evidence import Evidence
@@ -31,16 +21,15 @@ from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
+from autointerp.stages.harvest_parts import SpreadPasses
 from autointerp.stages.kept_activations import evidence_subject, forget_activations
 from autointerp.stages.objects import Objects
-from autointerp.stages.ready_dictionaries import reopen
-from autointerp.stages.site_activations import keep_dtype
+from autointerp.stages.run_dictionaries import open_dictionaries
 from autointerp.stages.workbench import Workbench, open_workbench
-from autointerp.subject.packing import PackedBatch
-from autointerp.subject.sinks import NO_LIMIT, iter_without_sinks
+from autointerp.subject.sinks import iter_without_sinks
 from autointerp.subject.tokens import TokenText
 
-__all__ = ["first_pass", "longest_of", "needs_of", "open_dictionaries", "run", "second_pass"]
+__all__ = ["needs_of", "run"]
 
 
 def run(
@@ -62,7 +51,7 @@ def run(
     evidences = harvest(
         evidence_subject(bench, layout, {each.point for each in dictionaries.values()}, progress),
         dictionaries,
-        lambda: _both_roles(bench),
+        bench.iter_evidence,
         config.harvest,
         text=TokenText.of(bench.subject.tokenizer, vocab_size=bench.subject.vocab_size),
         seed=config.seed,
@@ -87,77 +76,6 @@ def run(
         "n_features": {name: len(evidence) for name, evidence in evidences.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class SpreadPasses:
-    """Both passes by an engine's workers, each a shard of the text: activations stay where they are made."""
-
-    engine: Engine
-    config: str
-    root: Path
-    progress: Progress
-
-    def statistics(self) -> dict[str, FeatureStatistics]:
-        return self._merged(first_pass, "harvest: statistics")
-
-    def windows(self, plans: Mapping[str, Plan], *, n_tokens: int | None) -> dict[str, Harvest]:
-        return self._merged(second_pass, "harvest: windows", plans, n_tokens)
-
-    def _merged(self, task: Task, label: str, *arguments: Any) -> dict[str, Any]:
-        parts = [(self.config, self.root, *arguments)] * self.engine.n_workers
-        found = spread(self.engine, task, parts, label=label, unit="tok", progress=self.progress, on_gpu=True)
-        for part in found[1:]:
-            for name, collected in part.items():
-                found[0][name].merge(collected)
-        return found[0]
-
-
-def first_pass(share: Share, config: str, root: Path) -> dict[str, FeatureStatistics]:
-    """A worker's task: the statistics of its shard."""
-    return _open_passes(share, config, root).statistics()
-
-
-def second_pass(
-    share: Share, config: str, root: Path, plans: Mapping[str, Plan], n_tokens: int | None
-) -> dict[str, Harvest]:
-    """A worker's task: the windows of its shard."""
-    return _open_passes(share, config, root).windows(plans, n_tokens=n_tokens)
-
-
-def _open_passes(share: Share, config: str, root: Path) -> OwnPasses:
-    tree, layout, progress = apply_preset(parse_config(tomllib.loads(config))), RunLayout(root), FarProgress(share)
-    bench = open_workbench(tree)
-    dictionaries = open_dictionaries(bench, layout)
-    return OwnPasses(
-        evidence_subject(bench, layout, {each.point for each in dictionaries.values()}, progress),
-        dictionaries,
-        lambda: _both_roles(bench),
-        tree.harvest,
-        tree.seed,
-        progress,
-        2 * bench.tokens_per_role,
-        (share.index, share.n),
-    )
-
-
-def open_dictionaries(
-    bench: Workbench, layout: RunLayout, *, objects: Objects | None = None
-) -> dict[str, LoadedDictionary]:
-    """The run's dictionaries as it trained them; the subject takes the number type of their training."""
-    keep_dtype(bench.subject, layout)
-    return {entry.name: _load(entry, bench, layout, objects) for entry in bench.config.every_dictionary}
-
-
-def _load(entry: DictionaryEntry, bench: Workbench, layout: RunLayout, objects: Objects | None) -> LoadedDictionary:
-    dictionary = reopen(entry, layout, device=bench.subject.device, objects=objects)
-    return LoadedDictionary(
-        dictionary,
-        bench.point(entry),
-        FiringRules.load(layout.dictionary(entry.name)),
-        longest_of(bench.config, layout, entry.name),
-        bench.out_point(entry, dictionary),
-    )
 
 
 def _pinned(
@@ -192,12 +110,6 @@ def _pinned(
     return pinned
 
 
-def longest_of(config: Config, layout: RunLayout, name: str) -> float:
-    """The length of an activation beyond which a token is a sink, at the dictionary's site."""
-    quality = load_quality(layout, name) if config.subject.sinks == "mask" else None
-    return NO_LIMIT if quality is None or quality.sinks is None else quality.sinks.longest
-
-
 def _notes(config: Config, dictionaries: Mapping[str, LoadedDictionary]) -> dict[str, str]:
     notes = {"packing": config.subject.packing}
     if config.subject.skip_first:
@@ -217,7 +129,3 @@ def needs_of(config: Config) -> dict[Role, Need]:
         "explain": Need(n_positive=1, n_negative=0),
         "score": Need(n_positive=min(positives, default=1), n_negative=min(negatives, default=0)),
     }
-
-
-def _both_roles(bench: Workbench) -> Iterator[PackedBatch]:
-    return chain(bench.evidence_batches("explain"), bench.evidence_batches("score"))

@@ -12,10 +12,8 @@ from autointerp.harvest.firing import FiringRules
 from autointerp.harvest.passes import LoadedDictionary
 from autointerp.run import Run
 from autointerp.runs.digests import dictionary_files, require_files
-from autointerp.stages.harvest import longest_of
-from autointerp.stages.ready_dictionaries import reopen
+from autointerp.stages.run_dictionaries import load_dictionary
 from autointerp.stages.site_activations import keep_dtype
-from autointerp.stages.workbench import point_of
 from autointerp.subject.model import Subject, load_subject
 from sae_core.checkpoint import CONFIG_FILE
 from sae_core.dictionary import Dictionary
@@ -109,9 +107,4 @@ class RunModel:
                 "that it was made from"
             )
         require_files(layout, *dictionary_files(layout, entry.name))
-        return LoadedDictionary(
-            reopen(entry, layout, device=self.subject.device),
-            point_of(self.run.config, entry),
-            FiringRules.load(layout.dictionary(entry.name)),
-            longest_of(self.run.config, layout, entry.name),
-        )
+        return load_dictionary(entry, self.run.config, layout, device=self.subject.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from autointerp.config.dictionary_entry import EVIDENCE_KIND, DictionaryEntry
 from autointerp.config.sites import SitePoint
@@ -16,7 +17,7 @@ from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch, iter_batches, require_tokens
 from sae_core.dictionary import Dictionary
 
-__all__ = ["Workbench", "open_workbench"]
+__all__ = ["Workbench", "open_workbench", "out_point_of", "point_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,7 @@ class Workbench:
         return point_of(self.config, entry)
 
     def out_point(self, entry: DictionaryEntry, dictionary: Dictionary) -> SitePoint:
-        """Where its directions belong and its output: a transcoder's to another site than it reads."""
-        point = self.point(entry)
-        return SitePoint(entry.out_site or "mlp_out", point.layer) if dictionary.is_transcoder else point
+        return out_point_of(self.config, entry, dictionary)
 
     def evidence_batches(self, role: Role, *, max_tokens: int | None = None) -> Iterator[PackedBatch]:
         """The contexts of one evidence role, each token at most once."""
@@ -48,6 +47,10 @@ class Workbench:
             skip_first=self.config.subject.skip_first,
         )
 
+    def iter_evidence(self) -> Iterator[PackedBatch]:
+        """The contexts of both evidence roles."""
+        return chain(self.evidence_batches("explain"), self.evidence_batches("score"))
+
     @property
     def tokens_per_role(self) -> int:
         return max(1, self.config.corpus.evidence_tokens // 2)
@@ -56,6 +59,12 @@ class Workbench:
 def point_of(config: Config, entry: DictionaryEntry) -> SitePoint:
     layer = config.subject.layer if entry.layer is None else entry.layer
     return SitePoint(entry.site or config.subject.site, layer)
+
+
+def out_point_of(config: Config, entry: DictionaryEntry, dictionary: Dictionary) -> SitePoint:
+    """Where its directions belong and its output: a transcoder's to another site than it reads."""
+    point = point_of(config, entry)
+    return SitePoint(entry.out_site or "mlp_out", point.layer) if dictionary.is_transcoder else point
 
 
 def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:

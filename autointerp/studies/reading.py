@@ -19,7 +19,7 @@ from autointerp.harvest.firing import find_firings
 from autointerp.harvest.passes import LoadedDictionary, limits_of, neuron_point
 from autointerp.records.document import Role
 from autointerp.run import Run
-from autointerp.stages.harvest import open_dictionaries
+from autointerp.stages.run_dictionaries import open_dictionaries
 from autointerp.stages.workbench import Workbench, open_workbench
 from autointerp.subject.activations import iter_activations
 from autointerp.subject.packing import PackedBatch
