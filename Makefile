@@ -31,10 +31,10 @@ browser: ## install Chromium for the report page's tests, where that is allowed
 	  command -v chromium >/dev/null || echo "no Chromium: the report page's browser tests will be skipped (apt-get install chromium)"; }
 
 test: setup browser ## run the tests (small versions of everything)
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not full and not cuda"
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m "not full and not cuda"
 
 test-all: setup browser ## run every test, the long ones too
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile many
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --hypothesis-profile many
 
 check: setup ## ruff, pyright, import-linter
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Tensor shapes and types stated in signatures are checked while tests run, and only then."""
+"""Tensor shapes and types stated in signatures are checked while tests of their packages run, or all of them."""
 
 import functools
 import gc
@@ -77,10 +77,26 @@ LONG = (
 """The files that take longest. They come first, so that no worker is left alone with one at the end."""
 
 
+SHARING = ("tests/audition", "tests/engine")
+"""Folders whose files share what is made once per process (exams, Ray), so that one worker has them all."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, everything else as it was."""
     place = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.location[0], len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file, or a sharing folder, goes to one worker."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class BySharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in SHARING if nodeid.startswith(folder + "/")), super()._split_scope(nodeid))
+
+    return BySharing(config, log)
 
 
 def pytest_collection_finish() -> None:
@@ -90,13 +106,21 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+CHECKED = ("tests/sae_core/", "tests/subject/", "tests/subjects/", "tests/harvest/")
+"""Where shapes are checked; checks are a fifth of what whole runs take, so elsewhere under `make test-all` alone."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    is_checked = item.location[0].startswith(CHECKED) or item.config.getoption("--hypothesis-profile") == "many"
+    jaxtyping.config.update("jaxtyping_disable", not is_checked)
+
+
 @pytest.fixture
-def unchecked() -> Iterator[None]:
+def unchecked() -> None:
     """No check of shapes, which takes three fifths of a small training: for tests of hundreds of steps, each of them
     such as shorter tests check."""
     jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import pytest
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("page", ["sae_core.md", "judges.md"])
 def test_the_python_examples_of_a_page_run(page: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

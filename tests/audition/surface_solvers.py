@@ -78,7 +78,10 @@ def surface_score(name: str, shown: Sequence[Window], asked: Sequence[Window], *
     rows = [features(window, is_marked) for window in shown]
     labels = np.array([window.is_firing for window in shown])
     vocabulary = sorted(set().union(*rows))
-    table = np.array([[term in row for term in vocabulary] for row in rows])
+    place = {term: number for number, term in enumerate(vocabulary)}
+    table = np.zeros((len(rows), len(vocabulary)), dtype=bool)
+    for number, row in enumerate(rows):
+        table[number, [place[term] for term in row]] = True
     best, fits = 0.5, (lambda row: True)
     for is_opposite in (False, True):
         wanted = ~labels if is_opposite else labels

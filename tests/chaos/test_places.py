@@ -22,7 +22,7 @@ DISK_BYTES, FILE_BYTES = RESERVE_BYTES + 200_000, 60_000
 STEP_BYTES = 60_000
 
 
-@pytest.fixture(params=["disk", "files"])
+@pytest.fixture(params=["disk", pytest.param("files", marks=pytest.mark.full)])
 def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TinyPlace]:
     """A small disk, and files that may not grow: the latter in the former's place where mounting is not permitted."""
     place: TinyPlace = LimitedFiles(tmp_path / "tiny", FILE_BYTES)

@@ -1,4 +1,4 @@
-"""Engines of two workers, opened once for a file of tests."""
+"""Engines of two workers, opened once for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autointerp.config.engine import EngineConfig
 from autointerp.engine.engine import Engine, open_engine
 
 
-@pytest.fixture(scope="module", params=["local", "ray"])
+@pytest.fixture(scope="session", params=["local", "ray"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "ray":
         pytest.importorskip("ray", reason="ray is not installed: pip install '.[ray]'")

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import jaxtyping
 import pytest
 
 from autointerp import pipeline
@@ -47,9 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         model = save_subject(root / "model", corpus)
         config_file = root / "tiny.toml"
         config_file.write_text(config_text(model=model, corpus=corpus))
-        jaxtyping.config.update("jaxtyping_disable", True)  # the same steps are checked in tests of their own
         run = pipeline.run(load_config(config_file), out=root / "run", last="harvest")
-        jaxtyping.config.update("jaxtyping_disable", False)
         few = config_text(model=model, corpus=corpus, dictionaries=FEW)
         (root / "few.toml").write_text(few)
         pipeline.rescore(run.root, load_config(root / "few.toml"), out=root / "few", last="harvest")

@@ -127,7 +127,6 @@ def synthetic(tmp_path: Path, *parts: str) -> Setting[OneillOptions]:
     return opened(tmp_path, "studies/oneill2024_synthetic", f"study.parts={list(parts)}", "study.kept=[]", *sizes)
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     "parts",
     [

@@ -73,7 +73,9 @@ def test_activations_are_the_plain_models(family, layer, subjects, raw_models, t
     assert set(found) == set(points)
     for point in points:
         assert found[point].shape[-1] == subjects[family].width(point)
-        torch.testing.assert_close(found[point], expected[point.site], rtol=1e-4, atol=1e-5)
+        wanted = expected[point.site]
+        # two orders of one sum differ by a share of its terms, not of what is left of them
+        torch.testing.assert_close(found[point], wanted, rtol=0.0, atol=1e-5 * float(wanted.abs().max()))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

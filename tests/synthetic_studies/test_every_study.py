@@ -46,7 +46,6 @@ LONG = ("modern", "lars")
 """Every encoder, and a search over sizes: the others show that a study runs."""
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.full if n in LONG else ()) for n in STUDIES])
 def test_a_study_in_miniature(name: str, tmp_path: Path) -> None:
     study = open_study(name)
