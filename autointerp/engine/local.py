@@ -59,15 +59,24 @@ class LocalEngine:
             worker.end()
 
     def start(self, task: Task, parts: Sequence[tuple[Any, ...]], desk: Desk, *, on_gpu: bool) -> LocalRunning:
-        return LocalRunning(task, parts, desk, self._idle, gpus=visible_gpus() if on_gpu else [])
+        gpus = visible_gpus() if on_gpu else []
+        return LocalRunning(task, parts, desk, self._idle, gpus=gpus, n_workers=self.n_workers)
 
 
 class LocalRunning:
     """A thread per part looks after its worker and hands its calls to the desk."""
 
     def __init__(
-        self, task: Task, parts: Sequence[tuple[Any, ...]], desk: Desk, idle: list[_Worker], *, gpus: Sequence[str]
+        self,
+        task: Task,
+        parts: Sequence[tuple[Any, ...]],
+        desk: Desk,
+        idle: list[_Worker],
+        *,
+        gpus: Sequence[str],
+        n_workers: int,
     ) -> None:
+        self._n_workers = n_workers
         self._task, self._parts, self._desk, self._gpus = task, parts, desk, gpus
         self._lock, self._ended = threading.Lock(), queue.Queue[tuple[int, Any]]()
         self._idle, self._workers = idle, dict[int, _Worker]()
@@ -117,7 +126,7 @@ class LocalRunning:
     def _try(self, index: int) -> Any:
         """The part's result. Raises EOFError or OSError when its worker dies."""
         with self._lock:
-            worker = self._workers[index] = self._idle.pop() if self._idle else _start()
+            worker = self._workers[index] = self._idle.pop() if self._idle else _start(self._n_workers)
         gpu = self._gpus[index % len(self._gpus)] if self._gpus else None
         send(worker.link, self._task, index, len(self._parts), self._parts[index], str(Path.cwd()), gpu)
         result = self._serve(worker.link)
@@ -136,14 +145,20 @@ class LocalRunning:
             send(link, answer)
 
 
-def _start() -> _Worker:
+def _start(n_workers: int) -> _Worker:
+    """One of so many, with its share of the processors: threads in excess spin, and take time from those at work."""
     ours, theirs = Pipe()
+    n_threads = max(1, (os.cpu_count() or 1) // n_workers)
     command = [sys.executable, "-m", "autointerp.engine.worker", str(theirs.fileno())]
     with theirs:
         process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                "OMP_NUM_THREADS": str(n_threads),  # unless the user has set it
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             # in a session of its own: Ctrl-C is for the coordinator, which asks for an orderly end

@@ -93,7 +93,8 @@ class Window:
         return raw.decode("utf-8", errors="replace")
 
     def token_texts(self) -> list[str]:
-        return [self.token_text(index) for index in range(len(self.token_ids))]
+        raw = self.text.encode()
+        return [raw[start:end].decode("utf-8", errors="replace") for start, end in pairwise(self.token_starts)]
 
     def character_span(self, index: int) -> tuple[int, int]:
         """Span of characters in `text`, widened to whole characters."""
