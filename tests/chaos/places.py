@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["LimitedFiles", "SmallDisk", "TinyPlace", "read_only"]
+__all__ = ["LimitedFiles", "SmallDisk", "TinyPlace", "read_only", "unmount"]
 
 
 class TinyPlace(Protocol):
@@ -46,6 +47,11 @@ class LimitedFiles:
         resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, self._before[1]))
 
 
+def unmount(place: Path) -> None:
+    gc.collect()  # what a stopped run left behind may hold files open
+    subprocess.run(["umount", str(place)], check=True)
+
+
 class SmallDisk:
     """A file system of its own in memory (tmpfs), where mounting is permitted."""
 
@@ -68,7 +74,7 @@ class SmallDisk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", str(self.root)], check=True)
+        unmount(self.root)
 
     def resize(self, n_bytes: int) -> None:
         assert _mount("-o", f"remount,size={n_bytes}", str(self.root))
