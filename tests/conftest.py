@@ -29,8 +29,8 @@ torch.cpu.get_capabilities = dict
 
 jaxtyping.install_import_hook(["sae_core", "autointerp.subject", "autointerp.harvest", "subjects"], "beartype.beartype")
 
-settings.register_profile("few", max_examples=25)
-settings.register_profile("many", max_examples=100)
+settings.register_profile("few", max_examples=25, deadline=None)
+settings.register_profile("many", max_examples=100, deadline=None)
 settings.load_profile("few")
 
 # A process calls the command line once, tests a thousand times: what it would build and look up anew is kept, entry
