@@ -33,6 +33,7 @@ from autointerp.runs.digests import finish_stage
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import open_run
 from benchmarks.environments import REPOSITORY
+from benchmarks.process_memory import memory_bytes
 from benchmarks.tables import markdown_table, write_report
 
 N_TOKENS = 16
@@ -171,7 +172,8 @@ def measure(stage: str, command: Sequence[str], *, resumed_s: float | None = Non
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     pid, peak_bytes = 0, 0
     while not pid:
-        peak_bytes = max(peak_bytes, largest_size(process.pid))
+        # what wait4 says counts its parent's, from which it was forked
+        peak_bytes = max(peak_bytes, memory_bytes(process.pid, "VmHWM"))
         time.sleep(0.2)
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -179,12 +181,6 @@ def measure(stage: str, command: Sequence[str], *, resumed_s: float | None = Non
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     wall_s, cpu_s = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
     return Measured(stage, wall_s, cpu_s, peak_bytes, resumed_s)
-
-
-def largest_size(pid: int) -> int:
-    """Of the process until now, in bytes: what wait4 says counts its parent's, from which it was forked."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
 def resume(command: Sequence[str], journal: Path, *, kill_at: int) -> float:

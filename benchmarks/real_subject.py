@@ -38,6 +38,7 @@ from autointerp.subject.loading import locate_model
 from autointerp.subject.model import Subject, load_subject
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.precision import LEAST_SAME_FRAC, compare_rounding
+from benchmarks.process_memory import memory_bytes
 from benchmarks.tables import markdown_table, write_report
 from sae_core.device import has_fast_bfloat16
 
@@ -178,8 +179,7 @@ def own_memory() -> Iterator[list[float]]:
 
     def look() -> None:
         while not is_over.wait(0.1):
-            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-            found.append(next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 2**20)
+            found.append(memory_bytes("self", "RssAnon") / 2**30)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()

@@ -59,8 +59,10 @@ class LocalEngine:
             worker.end()
 
     def start(self, task: Task, parts: Sequence[tuple[Any, ...]], desk: Desk, *, on_gpu: bool) -> LocalRunning:
+        # threads in excess of the processors spin, and take time from those at work
+        n_threads = max(1, (os.cpu_count() or 1) // self.n_workers)
         gpus = visible_gpus() if on_gpu else []
-        return LocalRunning(task, parts, desk, self._idle, gpus=gpus, n_workers=self.n_workers)
+        return LocalRunning(task, parts, desk, self._idle, gpus=gpus, n_threads=n_threads)
 
 
 class LocalRunning:
@@ -74,10 +76,9 @@ class LocalRunning:
         idle: list[_Worker],
         *,
         gpus: Sequence[str],
-        n_workers: int,
+        n_threads: int,
     ) -> None:
-        self._n_workers = n_workers
-        self._task, self._parts, self._desk, self._gpus = task, parts, desk, gpus
+        self._task, self._parts, self._desk, self._gpus, self._n_threads = task, parts, desk, gpus, n_threads
         self._lock, self._ended = threading.Lock(), queue.Queue[tuple[int, Any]]()
         self._idle, self._workers = idle, dict[int, _Worker]()
         self._threads = [threading.Thread(target=self._look_after, args=(i,), daemon=True) for i in range(len(parts))]
@@ -126,7 +127,7 @@ class LocalRunning:
     def _try(self, index: int) -> Any:
         """The part's result. Raises EOFError or OSError when its worker dies."""
         with self._lock:
-            worker = self._workers[index] = self._idle.pop() if self._idle else _start(self._n_workers)
+            worker = self._workers[index] = self._idle.pop() if self._idle else _start(self._n_threads)
         gpu = self._gpus[index % len(self._gpus)] if self._gpus else None
         send(worker.link, self._task, index, len(self._parts), self._parts[index], str(Path.cwd()), gpu)
         result = self._serve(worker.link)
@@ -145,10 +146,8 @@ class LocalRunning:
             send(link, answer)
 
 
-def _start(n_workers: int) -> _Worker:
-    """One of so many, with its share of the processors: threads in excess spin, and take time from those at work."""
+def _start(n_threads: int) -> _Worker:
     ours, theirs = Pipe()
-    n_threads = max(1, (os.cpu_count() or 1) // n_workers)
     command = [sys.executable, "-m", "autointerp.engine.worker", str(theirs.fileno())]
     with theirs:
         process = subprocess.Popen(

@@ -167,7 +167,7 @@ def _windows_of(column: Any) -> list[tuple[Window, ...]]:
         for name, kind in WINDOW_FIELDS.items()
         if name not in LATER or struct.type.get_field_index(name) >= 0
     }
-    windows = list(map(Window, *(fields[name] for name in Window.__slots__ if name in fields)))
+    windows = [Window(*values) for values in zip(*fields.values(), strict=True)]
     edges = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))]).astype(int)
     return [tuple(windows[a:b]) for a, b in pairwise(edges)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import shutil
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["LimitedFiles", "SmallDisk", "TinyPlace", "read_only", "unmount"]
+__all__ = ["LimitedFiles", "SmallDisk", "TinyPlace", "read_only"]
 
 
 class TinyPlace(Protocol):
@@ -47,11 +46,6 @@ class LimitedFiles:
         resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, self._before[1]))
 
 
-def unmount(place: Path) -> None:
-    gc.collect()  # what a stopped run left behind may hold files open
-    subprocess.run(["umount", str(place)], check=True)
-
-
 class SmallDisk:
     """A file system of its own in memory (tmpfs), where mounting is permitted."""
 
@@ -74,7 +68,7 @@ class SmallDisk:
         return self
 
     def __exit__(self, *_: object) -> None:
-        unmount(self.root)
+        subprocess.run(["umount", str(self.root)], check=True)
 
     def resize(self, n_bytes: int) -> None:
         assert _mount("-o", f"remount,size={n_bytes}", str(self.root))

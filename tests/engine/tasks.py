@@ -11,11 +11,15 @@ from autointerp.engine.far_progress import FarProgress
 from autointerp.engine.task import Share
 from autointerp.errors import LimitReached
 
-__all__ = ["borrow", "die_at_first", "fail", "square", "wait_to_be_stopped"]
+__all__ = ["borrow", "die_at_first", "fail", "square", "threads", "wait_to_be_stopped"]
 
 
 def square(share: Share, number: int) -> tuple[int, int, int]:
     return number**2, share.index, share.n
+
+
+def threads(share: Share) -> str:
+    return os.environ["OMP_NUM_THREADS"]
 
 
 def die_at_first(share: Share, folder: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from autointerp.engine.desk import Desk
 from autointerp.engine.engine import Engine, spread
+from autointerp.engine.local import LocalEngine
 from autointerp.errors import LimitReached, RunStopped
 from autointerp.progress import SilentProgress
 from tests.engine import tasks
@@ -40,6 +42,17 @@ def test_a_ceiling_is_raised_when_the_others_have_ended(engine: Engine) -> None:
 def test_workers_share_one_ceiling(engine: Engine) -> None:
     spent = spread_over(engine, tasks.borrow, 40, 40, 40, desk=Desk(3, n_requests=50))
     assert sum(spent) == 50
+
+
+@pytest.mark.parametrize("said", [None, "3"])
+def test_local_workers_share_the_processors_unless_threads_are_set(said: str | None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS") if said is None else monkeypatch.setenv("OMP_NUM_THREADS", said)
+    with LocalEngine(2) as engine:
+        assert (
+            spread(engine, tasks.threads, [(), ()], label="test", unit="parts", progress=SilentProgress())
+            == [said or "4"] * 2
+        )
 
 
 @pytest.mark.full

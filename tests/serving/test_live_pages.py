@@ -41,7 +41,8 @@ def test_a_finished_run_shows_its_figures_replies_and_conversations(world: Path,
     page.locator("#found", has_text="no attempt failed").wait_for()
 
 
-def test_a_run_at_work_is_followed(tmp_path: Path, served: Served, visit: Go):
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.full)])
+def test_a_run_at_work_is_followed(tmp_path: Path, served: Served, visit: Go, width: int):
     layout: RunLayout = make_run(tmp_path / "runs" / HOSTILE, make_config(), n_features=1)
     now = {"label": "score <i>", "unit": "features", "done": 1, "total": 8, "note": "1.5/s, $0.20", "eta_s": 90}
 
@@ -50,12 +51,12 @@ def test_a_run_at_work_is_followed(tmp_path: Path, served: Served, visit: Go):
 
     with RunLock(layout.lock):
         do()
-        page = visit(served(gather_runs([tmp_path / "runs"], has_begun=True)) + "/runs.html", width=390).page
+        page = visit(served(gather_runs([tmp_path / "runs"], has_begun=True)) + "/runs.html", width=width).page
         page.locator(".doing p", has_text="1 of 8 features, 90 s left · 1.5/s, $0.20").wait_for()
         assert page.locator(".doing b").inner_text() == "score <i>"
         do(done=7, eta_s=13)
         page.locator(".doing p", has_text="7 of 8 features, 13 s left").wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("#doing", has_text="No process works on it now.").wait_for()
 
 
