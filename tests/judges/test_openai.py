@@ -303,8 +303,8 @@ def test_when_nothing_ever_works_nothing_hangs(tmp_path: Path) -> None:
 
 
 def test_a_server_at_its_rate_limit_loses_no_question(tmp_path: Path) -> None:
-    """16 at once against a server that lets one content through only at its 12th call: pauses are no attempts."""
-    plan = lambda body, n_before: Fault("429", headers={"Retry-After": "0.03"}) if n_before < 12 else None  # noqa: E731
+    """16 at once against a server that lets one content through only at its 20th call: pauses are no attempts."""
+    plan = lambda body, n_before: Fault("429", headers={"Retry-After": "0.03"}) if n_before < 20 else None  # noqa: E731
     with FaultServer(plan=plan) as server:
         outcomes, _ = many(tmp_path, {"base_url": server.base_url}, 8)
     assert all(isinstance(outcome, Reply) for outcome in outcomes)
