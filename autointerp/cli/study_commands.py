@@ -57,7 +57,10 @@ def study(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a config key, or study.KEY, TOML value."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help=f"Folder; default {FOLDER}/NAME, of a paper's study {PAPER_FOLDER}/NAME.")
+        Path | None,
+        typer.Option(
+            help=f"Folder; default {FOLDER}/NAME, of a paper's study {PAPER_FOLDER}/NAME, of its preset full NAME/full."
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Delete the runs and parts of a paper's study that are done.")] = False,
     path: Annotated[Path, typer.Option(help=f"The published table, for {published_f1.NAME}.")] = (
@@ -117,7 +120,7 @@ def _study_paper(
         study = open_paper(name)
         # needed at the end of the first part: better known missing before it starts
         import_module("matplotlib")
-    folder = out or PAPER_FOLDER / name
+    folder = out or (PAPER_FOLDER / name if preset == "quick" else PAPER_FOLDER / name / preset)
     settings = open_settings(study, preset=preset, recipe=recipe, overrides=overrides, folder=folder, progress=progress)
     # a preset goes on without a model that has to be fetched first; a recipe is the user's own choice
     settings, left_out = split_at_hand(settings) if recipe is None else (settings, [])
