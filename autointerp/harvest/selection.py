@@ -9,6 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from autointerp.config.tree import HarvestConfig
+from autointerp.harvest.hashing import mix
 from autointerp.harvest.pools import Columns
 from autointerp.harvest.statistics import ROLES
 from autointerp.harvest.windows import EDGE_TOKENS, Slots, WindowCollector
@@ -36,8 +37,10 @@ def select_windows(collector: WindowCollector, config: HarvestConfig, *, text: T
     edges = np.searchsorted(columns["slot"], np.arange(n * len(ROLES) * slots.per_role + 1))
     tokens = list(range(len(text.pieces)))  # one object per token id, shared by all windows
     chosen: list[tuple[Window, ...]] = []
+    per_feature = len(ROLES) * slots.per_role
     for feature in range(n):
-        selection = _Selection(columns, text, tokens)
+        own = range(edges[feature * per_feature], edges[(feature + 1) * per_feature])
+        selection = _Selection(columns, own, text, tokens)
         for index, role in enumerate(ROLES):
             for kind, bin_, place, wanted in _servings(slots, config):
                 slot = int(slots.number(np.array([feature]), index, place)[0])
@@ -62,13 +65,15 @@ def _servings(slots: Slots, config: HarvestConfig) -> Iterator[tuple[Kind, int |
 class _Selection:
     """The windows of one feature while they are chosen."""
 
-    def __init__(self, columns: Columns, text: TokenText, tokens: list[int]) -> None:
+    def __init__(self, columns: Columns, own: range, text: TokenText, tokens: list[int]) -> None:
         self.columns = columns
+        self._first = own.start
+        self._codes = _run_codes(columns["token"][own.start : own.stop, EDGE_TOKENS:])
         self.tokens = tokens
         self.text = text
         self._spans: dict[str, list[tuple[int, int]]] = {}
         self._texts: set[str] = set()
-        self._runs: dict[Role, set[tuple[int, ...]]] = {role: set() for role in ROLES}
+        self._runs: dict[Role, set[int]] = {role: set() for role in ROLES}
         self.n_repeated = 0
         self._windows: list[Window] = []
 
@@ -83,15 +88,14 @@ class _Selection:
             spans = self._spans.setdefault(document, [])
             if any(offset < past and first < offset + length for first, past in spans):
                 continue
-            ids = tuple(self.columns["token"][index, EDGE_TOKENS : EDGE_TOKENS + length].tolist())
-            runs = {ids[i : i + RUN_TOKENS] for i in range(length - RUN_TOKENS + 1)}
-            if any(runs & known for other, known in self._runs.items() if other != role):
+            runs = self._codes[index - self._first, : max(0, length - RUN_TOKENS + 1)].tolist()
+            if not all(known.isdisjoint(runs) for other, known in self._runs.items() if other != role):
                 self.n_repeated += 1
                 continue
             window = self._window(index, document, offset, length, role, kind, bin_)
             if window.text in self._texts:
                 continue
-            self._runs[role] |= runs
+            self._runs[role].update(runs)
             spans.append((offset, offset + length))
             self._texts.add(window.text)
             self._windows.append(window)
@@ -137,6 +141,16 @@ class _Selection:
             candidate=int(self.columns["candidate"][index]),
             ends_document=(False, True, None)[int(self.columns["is_last"][index])],
         )
+
+
+def _run_codes(tokens: np.ndarray) -> np.ndarray:
+    """[n, positions] a hash of the RUN_TOKENS tokens from each position on. tokens: [n, length]."""
+    mixed = mix(tokens.astype(np.uint64))
+    n_runs = max(0, tokens.shape[1] - RUN_TOKENS + 1)
+    codes = np.zeros((len(tokens), n_runs), dtype=np.uint64)
+    for place in range(RUN_TOKENS):
+        codes = mix(codes ^ mixed[:, place : place + n_runs])
+    return codes
 
 
 def _text(

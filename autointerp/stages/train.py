@@ -70,6 +70,8 @@ def run(
         check_ranks(config.train.batch_tokens, ranks)
         with progress.bar(f"load subject {Path(config.subject.model).name}"):
             bench = open_workbench(config, objects)
+            # before hours of training
+            bench.require_evidence_text()
         progress.say(f"subject {bench.subject.name}: {bench.subject.n_layers} layer(s), on {bench.subject.device}")
         if bench.corpus.n_copies:
             progress.say(f"corpus: near copies of other documents left out: {bench.corpus.n_copies:,}")

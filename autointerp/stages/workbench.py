@@ -55,6 +55,12 @@ class Workbench:
     def tokens_per_role(self) -> int:
         return max(1, self.config.corpus.evidence_tokens // 2)
 
+    def require_evidence_text(self) -> None:
+        """Raise InputError where the corpus is shorter than the evidence asks for; all of that is tokenised to know."""
+        roles: dict[Role, int] = {"explain": self.tokens_per_role, "score": self.tokens_per_role}
+        tokenizer = self.subject.tokenizer
+        require_tokens(self.corpus, tokenizer=tokenizer, roles=roles, key="corpus.evidence_tokens")
+
 
 def point_of(config: Config, entry: DictionaryEntry) -> SitePoint:
     layer = config.subject.layer if entry.layer is None else entry.layer
@@ -70,8 +76,7 @@ def out_point_of(config: Config, entry: DictionaryEntry, dictionary: Dictionary)
 def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:
     """Load subject and corpus, or take those among `objects`.
 
-    Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus that is missing, empty
-    or shorter than asked for.
+    Raises SubjectError for a model, site or layer that does not exist, InputError for a corpus missing or empty.
     """
     imported = next((entry for entry in config.dictionaries if entry.kind == EVIDENCE_KIND), None)
     if imported is not None:
@@ -88,7 +93,4 @@ def open_workbench(config: Config, objects: Objects | None = None) -> Workbench:
         subject.check(point_of(config, entry))
     texts = held_texts(objects or {})
     corpus = open_corpus(config.corpus) if texts is None else texts.open()
-    bench = Workbench(config, subject, corpus)
-    roles: dict[Role, int] = {"explain": bench.tokens_per_role, "score": bench.tokens_per_role}
-    require_tokens(corpus, tokenizer=subject.tokenizer, roles=roles, key="corpus.evidence_tokens")
-    return bench
+    return Workbench(config, subject, corpus)

@@ -42,6 +42,8 @@ class Corpus:
     # counted in the last complete pass
     n_empty: int = 0
     n_copies: int = 0
+    # places of near copies among the documents with text, once the source was read to its end
+    _copies: frozenset[int] | None = field(default=None, repr=False)
 
     def iter_documents(self, role: Role, *, epoch: int = 0) -> Iterator[Document]:
         """The role's documents, without empty ones and near copies, in an order drawn from the hashes of their ids and
@@ -50,8 +52,8 @@ class Corpus:
         The order does not depend on the seed, and a prefix of it holds every part of the corpus in proportion. Raises
         InputError for a damaged corpus, or one without text for this role.
         """
-        n_documents = n_with_role = n_characters = n_empty = n_copies = 0
-        near = NearCopies()
+        n_documents = n_with_role = n_characters = n_empty = 0
+        near, copies = NearCopies(), set[int]()
         block: list[Document] = []
         block_characters = self.block_characters or BLOCK_CHARACTERS
         for document in self.read():
@@ -59,8 +61,8 @@ class Corpus:
                 n_empty += 1
                 continue
             n_documents += 1
-            if near.is_copy(document):
-                n_copies += 1
+            if near.is_copy(document) if self._copies is None else n_documents in self._copies:
+                copies.add(n_documents)
                 continue
             if role_of(document.id, self.shares) != role:
                 continue
@@ -70,8 +72,8 @@ class Corpus:
             if n_characters >= block_characters:
                 yield from _ordered(block, epoch)
                 block, n_characters = [], 0
+        self.n_empty, self.n_copies, self._copies = n_empty, len(copies), frozenset(copies)
         yield from _ordered(block, epoch)
-        self.n_empty, self.n_copies = n_empty, n_copies
         if n_with_role == 0:
             self._raise_empty(role, n_documents, n_empty)
 
