@@ -13,6 +13,7 @@ from autointerp.config.loading import parse_config
 from autointerp.errors import ConfigError
 from autointerp.progress import Progress
 from autointerp.run import Run
+from autointerp.runs.remote import open_out
 from autointerp.tensor_half import needs_tensor_half
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def evaluate(
     }
     config = parse_config(_with_settings(tree, settings or {}))
     shown = TerminalProgress() if progress is None else progress
-    return Run(pipeline.run(config, out=Path(out), fresh=fresh, progress=shown, objects=objects).root)
+    return Run(pipeline.run(config, out=open_out(out), fresh=fresh, progress=shown, objects=objects).root)
 
 
 def _model(model: Any, tokenizer: Any, objects: dict[str, object]) -> str:

@@ -42,6 +42,7 @@ from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.log import LoggedProgress
 from autointerp.runs.manifest import Manifest, load_run_config, open_run, read_manifest
+from autointerp.runs.remote import address_of, bring_shards, open_part, put_back
 from autointerp.runs.shard_run import open_shard
 from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
@@ -121,7 +122,9 @@ def _advance(
             progress.say(f"{stage}: done before")
             if is_parallel():
                 importlib.import_module("autointerp.stages.train").dismiss_followers()
-        elif engine is not None and stage in ASKING and not _needs_all(stage, config):
+            continue
+        put_back(layout.root)
+        if engine is not None and stage in ASKING and not _needs_all(stage, config):
             _ask_in_shards(stage, config, layout, engine, progress)
             manifest = Manifest(layout, read_manifest(layout))
         else:
@@ -144,9 +147,11 @@ def _ask_in_shards(stage: str, config: Config, layout: RunLayout, engine: Engine
         budget = budget_of(config, journal)
     usd, n_requests = (math.inf if most is None else float(most) for most in (budget.max_usd, budget.max_requests))
     desk = Desk(engine.n_workers, usd=usd - budget.spent_usd, n_requests=n_requests - budget.n_requests)
-    parts = [(render_config(config), layout.root.resolve(), stage)] * engine.n_workers
+    place = address_of(layout.root, is_elsewhere=engine.is_elsewhere)
+    parts = [(render_config(config), place, stage)] * engine.n_workers
     on_gpu = any(is_in_process(spec) for spec in _specs(stage, apply_preset(config)))
     spread(engine, ask_shard, parts, label=stage, unit="features", progress=progress, desk=desk, on_gpu=on_gpu)
+    bring_shards(layout.root)
     gather_shards(layout)
 
 
@@ -154,11 +159,11 @@ def _specs(stage: str, config: Config) -> Sequence[str]:
     return config.score.judges if stage == "score" else [config.explain.judge]
 
 
-def ask_shard(share: Share, config: str, root: Path, stage: str) -> None:
-    """A worker's task: one stage of its shard of the run in `root`."""
+def ask_shard(share: Share, config: str, place: str | Path, stage: str) -> None:
+    """A worker's task: one stage of its shard of the run at `place`."""
     shard = Shard(count=share.n, number=share.index + 1)
     tree = parse_config(tomllib.loads(config))
-    run_shard(tree, out=root, shard=shard, last=stage, progress=FarProgress(share), share=share)
+    run_shard(tree, out=open_part(place, shard), shard=shard, last=stage, progress=FarProgress(share), share=share)
 
 
 def run_shard(

@@ -28,6 +28,7 @@ from autointerp.runs.journal_reader import JournalReader
 from autointerp.runs.journal_view import JournalView, open_view
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config, read_manifest
+from autointerp.runs.remote import open_run
 from autointerp.safe_text import safe_text
 
 __all__ = ["Feature", "Run"]
@@ -36,7 +37,7 @@ _N_SHOWN = 5
 
 
 class Run:
-    """The run in the directory `path`, finished or not; tables are data frames made when asked for.
+    """The run in the directory or at the address `path`, finished or not; tables are data frames made when asked for.
 
     Every property and method raises ArtefactError, naming the file and the fix, where what it reads is missing, damaged
     or of another schema version.
@@ -44,7 +45,7 @@ class Run:
 
     def __init__(self, path: str | Path, *, config: Config | None = None) -> None:
         """Raises ArtefactError where there is no such directory."""
-        self.layout = RunLayout(path)
+        self.layout = RunLayout(open_run(path))
         if not self.layout.root.is_dir():
             raise ArtefactError(f"{path} is no run: there is no such directory; a run is what `autointerp run` made")
         # from a caller that holds it already

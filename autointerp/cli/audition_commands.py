@@ -25,6 +25,7 @@ from autointerp.config.tree import Config
 from autointerp.errors import ConfigError
 from autointerp.plugins import split_spec
 from autointerp.progress import SilentProgress
+from autointerp.runs.remote import open_run
 
 __all__ = ["register"]
 
@@ -125,7 +126,9 @@ def board(
 
 
 def agree(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B...", help="Runs of the same evidence.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_A RUN_B...", parser=open_run, help="Runs of the same evidence.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Measure how far the judges of several runs agree about the same windows and explanations."""
@@ -134,7 +137,7 @@ def agree(
 
 
 def correct(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address.")],
     audition: Annotated[Path, typer.Option(metavar="FILE", help=f"The judge's {FILE}, or its folder.")],
     as_json: Json = False,
 ) -> None:

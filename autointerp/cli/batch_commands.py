@@ -22,6 +22,7 @@ from autointerp.progress import Progress, SilentProgress
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.log import LoggedProgress
 from autointerp.runs.manifest import load_run_config, read_manifest
+from autointerp.runs.remote import open_run
 
 __all__ = ["app"]
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     help="Ask by files: a Batch API at half the price, or vllm run-batch. Explaining and scoring are two rounds.",
 )
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory, harvested.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address, harvested.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")]
 Cache = Annotated[Path | None, typer.Option(help="Directory of the reply cache that runs share.")]
 

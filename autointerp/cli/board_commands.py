@@ -27,6 +27,7 @@ from autointerp.run import Run
 from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
+from autointerp.runs.remote import open_run
 from autointerp.safe_text import safe_tree
 from autointerp.serving.starting import serve_runs
 from autointerp.site.building import build_site
@@ -34,7 +35,7 @@ from autointerp.site.gathering import gather_runs
 
 __all__ = ["echo_leaderboard", "register"]
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 
 def leaderboard(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", parser=open_run, help="Runs, or folders of runs.")],
     format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "table",
     is_together: Annotated[
         bool, typer.Option("--together", help="Rank what is not comparable, too, and say what differs.")
@@ -90,8 +91,12 @@ def _is_terminal() -> bool:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run, or one entry of it: RUN_A/ENTRY.")],
-    second: Annotated[Path | None, typer.Argument(metavar="RUN_B", help="Left out: RUN_A's own entries.")] = None,
+    first: Annotated[
+        Path, typer.Argument(metavar="RUN_A", parser=open_run, help="A run, or one entry of it: RUN_A/ENTRY.")
+    ],
+    second: Annotated[
+        Path | None, typer.Argument(metavar="RUN_B", parser=open_run, help="Left out: RUN_A's own entries.")
+    ] = None,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(COMPARED)}; 'score' is each scorer's own.")] = "score",
     margin: Annotated[
         float | None, typer.Option(metavar="M", help="Test, too, whether each difference lies within M.")
@@ -171,7 +176,7 @@ def report(run: RunPath) -> None:
 
 
 def site(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", parser=open_run, help="Runs, or folders of runs.")],
     out: Annotated[Path, typer.Option(help="Folder for the site; an earlier site in it is replaced.")],
     title: Annotated[str, typer.Option(help="Heading of the site.")] = "Leaderboard",
 ) -> None:
@@ -181,7 +186,9 @@ def site(
 
 
 def serve(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs, also at work.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", parser=open_run, help="Runs, or folders of runs, also at work.")
+    ],
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     title: Annotated[str, typer.Option(help="Heading of the pages.")] = "Leaderboard",
     rater: Annotated[

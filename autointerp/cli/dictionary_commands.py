@@ -13,6 +13,7 @@ from autointerp.cli.display import echo
 from autointerp.errors import ConfigError
 from autointerp.pretrained.releases import named_releases
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.remote import open_run
 from autointerp.safe_text import safe_line
 from autointerp.tensor_half import needs_tensor_half
 
@@ -116,7 +117,9 @@ def export(
 
 @app.command("quality")
 def quality(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address.", show_default=False)
+    ],
     format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(quality_table.FORMATS)}.")] = "table",
 ) -> None:
     """Show how well the dictionaries of a run reconstruct: L0, explained variance, loss recovered, dead features."""

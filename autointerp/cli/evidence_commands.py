@@ -10,6 +10,7 @@ import typer
 
 from autointerp.cli.display import TerminalProgress, echo
 from autointerp.progress import SilentProgress
+from autointerp.runs.remote import open_out
 from autointerp.tensor_half import needs_tensor_half
 
 __all__ = ["app"]
@@ -20,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Evidence: bring in what delphi, Ne
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder or file of the other tool.")],
-    out: Annotated[Path, typer.Option(help="Directory of the new run.")],
+    out: Annotated[Path, typer.Option(metavar="PATH", parser=open_out, help="Directory or address of the new run.")],
     format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="auto, delphi or neuronpedia.")] = "auto",
     tokenizer: Annotated[
         str | None, typer.Option(metavar="NAME", help="delphi: the model's name or directory; default what it says.")

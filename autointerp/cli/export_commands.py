@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from autointerp.errors import ConfigError
 from autointerp.run import Run
 from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout, write_atomically
+from autointerp.runs.remote import open_run, writing
 from autointerp.score.opening import open_scorer
 from autointerp.score.presets import apply_preset
 
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address.")],
     to: Annotated[str, typer.Option("--to", help=f"One of {', '.join(TARGETS)}.")],
     out: Annotated[Path | None, typer.Option(help="Folder; default RUN/export/TARGET.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
@@ -44,7 +46,8 @@ def export(
     source = Run(run)
     folder = out or source.path / "export" / to
     records = _records(source)
-    written = _write_tables(source.layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
+    with writing(source.path) if out is None else nullcontext():
+        written = _write_tables(source.layout, records, folder) if to == "parquet" else WRITERS[to](records, folder)
     if as_json:
         echo(json.dumps([str(path) for path in written], indent=1))
     else:

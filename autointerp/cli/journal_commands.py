@@ -23,6 +23,7 @@ from autointerp.runs.journal_entries import Asked, Attempt, Work
 from autointerp.runs.journal_view import JournalView
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.recovery import recover_run
+from autointerp.runs.remote import open_run
 from autointerp.safe_text import csv_cell
 
 __all__ = ["register"]
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def journal(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address.")],
     feature: Annotated[
         str | None, typer.Option(metavar="DICTIONARY/INDEX", help="The conversation about one feature.")
     ] = None,

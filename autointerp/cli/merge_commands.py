@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from autointerp.cli.display import echo
+from autointerp.runs.remote import open_run
 from autointerp.stages.merge import Merge, merge_runs
 
 __all__ = ["register"]
@@ -21,9 +22,12 @@ def register(app: typer.Typer) -> None:
 
 
 def merge(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run that receives the shards' journals.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=open_run, help="The run that receives the shards' journals.")
+    ],
     others: Annotated[
-        list[Path] | None, typer.Argument(metavar="OTHER_RUN...", help="Run folders of shards made elsewhere.")
+        list[Path] | None,
+        typer.Argument(metavar="OTHER_RUN...", parser=open_run, help="Run folders of shards made elsewhere."),
     ] = None,
     is_anew: Annotated[
         bool, typer.Option("--anew", help="Drop the explanations and verdicts merged before; replies stay.")

@@ -22,6 +22,7 @@ from autointerp.progress import SilentProgress
 from autointerp.run import Run
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
+from autointerp.runs.remote import address_of, open_out, open_part, open_run
 from autointerp.runs.shards import parse_shard
 from autointerp.scaling import Machines, gather_rates, simulate
 
@@ -29,7 +30,10 @@ __all__ = ["register"]
 
 RUNS = Path("results/runs")
 
-Out = Annotated[Path | None, typer.Option(help="Directory of the run; default results/runs/<name>.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", parser=open_out, help="Directory or address of the run; default results/runs/<name>."),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a config key, TOML value.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON, no progress.")]
 Fresh = Annotated[bool, typer.Option(help="Delete the run that is there and start anew.")]
@@ -114,8 +118,8 @@ def run(
 
 
 def rescore(
-    source: Annotated[Path, typer.Argument(metavar="RUN", help="The run whose evidence is used.")],
-    out: Annotated[Path, typer.Option(help="Directory of the new run.")],
+    source: Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="The run whose evidence is used.")],
+    out: Annotated[Path, typer.Option(metavar="PATH", parser=open_out, help="Directory or address of the new run.")],
     last: Annotated[str, typer.Option("--until", help="Stop after this stage.")] = pipeline.STAGES[-1],
     overrides: Set = None,
     features: Features = None,
@@ -158,7 +162,9 @@ def plan(
     from_run: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Measure the replies of this run, and plan what is left; default the config's."
+            metavar="RUN",
+            parser=open_run,
+            help="Measure the replies of this run, and plan what is left; default the config's.",
         ),
     ] = None,
     tokenizer: Annotated[
@@ -303,7 +309,8 @@ def _run_shard(
         raise ConfigError(f"--fresh would delete the whole run; delete {RunLayout(root, shard=shard).manifest.parent}")
     last = "score" if last == pipeline.STAGES[-1] else last
     progress = SilentProgress() if as_json else TerminalProgress()
-    layout = pipeline.run_shard(config, out=root, shard=shard, first=first, last=last, progress=progress)
+    place = open_part(address_of(root), shard, is_led=False)
+    layout = pipeline.run_shard(config, out=place, shard=shard, first=first, last=last, progress=progress)
     if as_json:
         echo(json.dumps({"shard": str(shard), "folder": str(layout.journal.parent), "until": last}))
     else:

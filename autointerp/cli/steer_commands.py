@@ -12,6 +12,7 @@ import typer
 from autointerp.cli.display import echo
 from autointerp.errors import ConfigError
 from autointerp.run import Run
+from autointerp.runs.remote import open_run
 from autointerp.tensor_half import needs_tensor_half
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def steer(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", parser=open_run, help="A run's directory or address.")],
     feature: Annotated[str, typer.Argument(metavar="DICTIONARY/FEATURE", help="Such as sae/12.")],
     prompt: Annotated[list[str], typer.Option(help="The text that is gone on with; may be given again.")],
     strength: Annotated[

@@ -40,6 +40,8 @@ class Running(Protocol):
 @runtime_checkable
 class Engine(Protocol):
     n_workers: int
+    is_elsewhere: bool
+    """Whether workers may be on machines that see no folder of this one."""
 
     def start(self, task: Task, parts: Sequence[tuple[Any, ...]], desk: Desk, *, on_gpu: bool) -> Running:
         """Start `task(share, *arguments)` for the arguments of each part; a part whose worker dies starts again.

@@ -45,6 +45,8 @@ class _Worker:
 class LocalEngine:
     """Processes that wait for the next stage when they have done their part of one."""
 
+    is_elsewhere = False
+
     def __init__(self, n_workers: int) -> None:
         self.n_workers = n_workers
         self._idle: list[_Worker] = []

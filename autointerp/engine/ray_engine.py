@@ -66,6 +66,8 @@ def _require_listener(address: str | None) -> None:
 
 
 class RayEngine:
+    is_elsewhere = True
+
     def __init__(self, ray: Any, n_workers: int) -> None:
         self._ray, self.n_workers = ray, n_workers
 

@@ -1,7 +1,8 @@
 """One writer per run, by kernel locks (flock) that end with the process, even by kill -9.
 
 A file left behind blocks nobody. The folder is locked too, so that deleting the file admits nobody. Readers take no
-lock. Without locks on the platform the run proceeds, unlike with the package filelock.
+lock. Without locks on the platform the run proceeds, unlike with the package filelock. Of a run on an object store the
+working copy's lock is held, and with it the store's lease.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from autointerp.errors import ArtefactError
+from autointerp.runs.keeping import Keeping, keeping_of
 from autointerp.runs.layout import write_failure
 
 try:
@@ -40,15 +42,20 @@ class RunLock:
         self._path, self._noun = path, noun
         self._descriptor: int | None = None
         self._folder: int | None = None
+        self._keeping: Keeping | None = None
 
     def __enter__(self) -> RunLock:
         try:
-            return self._enter()
+            self._enter()
+            self._keeping = keeping_of(self._path.parent)
+            if self._keeping is not None:
+                self._keeping.__enter__()
+            return self
         except BaseException:
             self._close()
             raise
 
-    def _enter(self) -> RunLock:
+    def _enter(self) -> None:
         while self._descriptor is None:
             descriptor = self._open()
             try:
@@ -66,16 +73,19 @@ class RunLock:
             else:
                 os.close(descriptor)
         self._sign(self._descriptor)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._descriptor is None:
             return
-        with suppress(OSError):  # while the lock is held: whoever opened the file meanwhile sees that it is gone
-            self._path.unlink()
-        self._close()
+        try:
+            if self._keeping is not None:
+                self._keeping.__exit__(kind, error, trace)
+        finally:
+            with suppress(OSError):  # while the lock is held: whoever opened the file meanwhile sees that it is gone
+                self._path.unlink()
+            self._close()
 
     def _close(self) -> None:
         for descriptor in (self._descriptor, self._folder):

@@ -19,6 +19,7 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.evidence_file import write_evidence
 from autointerp.runs.digests import dictionary_files, require_files
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.remote import address_of
 from autointerp.score.presets import apply_preset
 from autointerp.score.sampling import MIN_WINDOWS
 from autointerp.stages.harvest_parts import SpreadPasses
@@ -42,7 +43,10 @@ def run(
 ) -> dict[str, Any]:
     """Write `evidence/<name>.parquet` for every dictionary; both passes are done by the engine's workers."""
     start = time.monotonic()
-    passes = None if engine is None else SpreadPasses(engine, render_config(config), layout.root.resolve(), progress)
+    passes = None
+    if engine is not None:
+        place = address_of(layout.root, is_elsewhere=engine.is_elsewhere)
+        passes = SpreadPasses(engine, render_config(config), place, progress)
     config = apply_preset(config)
     require_files(layout, *(file for entry in config.every_dictionary for file in dictionary_files(layout, entry.name)))
     with progress.bar(f"load subject {Path(config.subject.model).name}"):

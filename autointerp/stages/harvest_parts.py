@@ -17,6 +17,8 @@ from autointerp.harvest.statistics import FeatureStatistics
 from autointerp.harvest.windows import Plan
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.remote import open_part
+from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
 from autointerp.stages.kept_activations import evidence_subject
 from autointerp.stages.run_dictionaries import open_dictionaries
@@ -31,7 +33,7 @@ class SpreadPasses:
 
     engine: Engine
     config: str
-    root: Path
+    place: str | Path
     progress: Progress
 
     def statistics(self) -> dict[str, FeatureStatistics]:
@@ -41,7 +43,7 @@ class SpreadPasses:
         return self._merged(second_pass, "harvest: windows", plans, n_tokens)
 
     def _merged(self, task: Task, label: str, *arguments: Any) -> dict[str, Any]:
-        parts = [(self.config, self.root, *arguments)] * self.engine.n_workers
+        parts = [(self.config, self.place, *arguments)] * self.engine.n_workers
         found = spread(self.engine, task, parts, label=label, unit="tok", progress=self.progress, on_gpu=True)
         for part in found[1:]:
             for name, collected in part.items():
@@ -49,20 +51,21 @@ class SpreadPasses:
         return found[0]
 
 
-def first_pass(share: Share, config: str, root: Path) -> dict[str, FeatureStatistics]:
+def first_pass(share: Share, config: str, place: str | Path) -> dict[str, FeatureStatistics]:
     """A worker's task: the statistics of its shard."""
-    return _open_passes(share, config, root).statistics()
+    return _open_passes(share, config, place).statistics()
 
 
 def second_pass(
-    share: Share, config: str, root: Path, plans: Mapping[str, Plan], n_tokens: int | None
+    share: Share, config: str, place: str | Path, plans: Mapping[str, Plan], n_tokens: int | None
 ) -> dict[str, Harvest]:
     """A worker's task: the windows of its shard."""
-    return _open_passes(share, config, root).windows(plans, n_tokens=n_tokens)
+    return _open_passes(share, config, place).windows(plans, n_tokens=n_tokens)
 
 
-def _open_passes(share: Share, config: str, root: Path) -> OwnPasses:
-    tree, layout, progress = apply_preset(parse_config(tomllib.loads(config))), RunLayout(root), FarProgress(share)
+def _open_passes(share: Share, config: str, place: str | Path) -> OwnPasses:
+    tree, progress = apply_preset(parse_config(tomllib.loads(config))), FarProgress(share)
+    layout = RunLayout(open_part(place, Shard(count=share.n, number=share.index + 1)))
     bench = open_workbench(tree)
     dictionaries = open_dictionaries(bench, layout)
     return OwnPasses(

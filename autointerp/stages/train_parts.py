@@ -18,6 +18,8 @@ from autointerp.engine.far_progress import FarProgress
 from autointerp.engine.task import Share
 from autointerp.progress import Progress
 from autointerp.runs.layout import RunLayout
+from autointerp.runs.remote import address_of, open_part
+from autointerp.runs.shards import Shard
 from autointerp.stages.site_activations import SiteActivations, open_sites
 from autointerp.stages.site_training import store_activations, train_sites
 from autointerp.stages.workbench import Workbench, open_workbench
@@ -46,7 +48,8 @@ def train_in_parts(
     if bench.config.train.activations != "stream":
         store_activations(sites, configs, layout, progress, origin=origin)
     dtype = str(bench.subject.dtype).removeprefix("torch.")
-    common = (render_config(bench.config), layout.root.resolve(), dtype, dict(origin))
+    place = address_of(layout.root, is_elsewhere=engine.is_elsewhere)
+    common = (render_config(bench.config), place, dtype, dict(origin))
     parts = [(*common, share) for share in shares]
     found: Trained = {point: {} for point in configs}
     for part in spread(engine, train_part, parts, label="train", unit="tok", progress=progress, on_gpu=True):
@@ -62,7 +65,7 @@ def train_in_parts(
 def train_part(
     share: Share,
     config: str,
-    root: Path,
+    place: str | Path,
     dtype: str,
     origin: Mapping[str, str],
     configs: Mapping[SitePoint, Configs],
@@ -71,8 +74,9 @@ def train_part(
     bench, progress = open_workbench(parse_config(tomllib.loads(config))), FarProgress(share)
     bench.subject.dtype = getattr(torch, dtype)
     sites = open_sites(bench, list(configs), progress)
-    part = f".{share.index + 1}-of-{share.n}"
-    trained = train_sites(sites, configs, RunLayout(root), progress, origin=origin, ranks=ALONE, part=part)
+    shard = Shard(count=share.n, number=share.index + 1)
+    layout, part = RunLayout(open_part(place, shard)), f".{shard.folder}"
+    trained = train_sites(sites, configs, layout, progress, origin=origin, ranks=ALONE, part=part)
     for each in trained.values():
         for one in each.values():
             one.dictionary.cpu()
