@@ -13,6 +13,7 @@ from autointerp.cli.display import echo
 from autointerp.cli.run_commands import RUNS, Address, EngineKind, Workers, engine_overrides
 from autointerp.config.loading import load_config
 from autointerp.engine.check import Finding, check_engine
+from autointerp.runs.remote import open_out, reach_of
 from autointerp.tables import Column, Page
 
 __all__ = ["app"]
@@ -31,13 +32,13 @@ def check(
     engine: EngineKind = None,
     workers: Workers = None,
     address: Address = None,
-    out: Annotated[Path, typer.Option(help="Where runs will lie.")] = RUNS,
+    out: Annotated[Path, typer.Option(metavar="PATH", parser=open_out, help="Where runs will lie.")] = RUNS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell what is there and what is missing, on this machine and at every worker; exit code 2 where something is."""
     tree = load_config(config or "demo", engine_overrides(engine, workers, address))
     variables = sorted({str(name) for each in tree.judges.values() if (name := each.get("key_env"))})
-    findings = check_engine(tree.engine, out, variables)
+    findings = check_engine(tree.engine, out, variables, reach=reach_of(out))
     if as_json:
         echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,9 @@ __all__ = ["Finding", "check_engine", "describe_worker"]
 _PACKAGES = {"torch": "models", "transformers": "models"}
 """What the tensor stages import first, and the extra it comes in."""
 
+_UNSEEN = "does not see {}: give --out on a file system that all nodes share"
+_UNREACHED = "does not reach the address of --out: install the extra 'remote' there, and export the store's keys"
+
 
 class Finding(NamedTuple):
     what: str
@@ -33,10 +36,13 @@ class Finding(NamedTuple):
     detail: str
 
 
-def check_engine(config: EngineConfig, folder: Path, variables: Sequence[str] = ()) -> list[Finding]:
+def check_engine(
+    config: EngineConfig, folder: Path, variables: Sequence[str] = (), *, reach: Callable[[], bool] | None = None
+) -> list[Finding]:
     """Findings about this process, the engine and each worker.
 
     folder: where runs are to lie; it must be the same for all workers. variables: of the environment, that hold keys.
+    reach: called by a worker, whether it reaches the address of which the folder is a working copy.
     """
     here = _describe(None, variables)
     size = f"{os.cpu_count()} processors, {here['gpus']} GPUs"
@@ -51,30 +57,31 @@ def check_engine(config: EngineConfig, folder: Path, variables: Sequence[str] = 
         with open_engine(config) as engine:
             if engine is None:
                 return [*findings, Finding("workers", "ok", "this process (engine.workers = 1)")]
-            parts = [(str(token.resolve()), tuple(variables))] * engine.n_workers
+            see = reach or token.resolve().exists
+            parts = [(see, tuple(variables))] * engine.n_workers
             workers = spread(engine, describe_worker, parts, label="", unit="", progress=SilentProgress())
     except (AutointerpError, OSError) as error:
         return [*findings, Finding("workers", "missing", str(error))]
     finally:
         token.unlink(missing_ok=True)
     for number, worker in enumerate(workers, start=1):
-        findings += _compare(f"worker {number}", worker, here, folder)
+        findings += _compare(f"worker {number}", worker, here, _UNREACHED if reach else _UNSEEN.format(folder))
     return findings
 
 
-def describe_worker(share: Share, token: str, variables: Sequence[str]) -> dict[str, Any]:
+def describe_worker(share: Share, see: Callable[[], bool], variables: Sequence[str]) -> dict[str, Any]:
     """A worker's task: what it has and sees."""
-    return _describe(token, variables)
+    return _describe(see, variables)
 
 
-def _describe(token: str | None, variables: Sequence[str]) -> dict[str, Any]:
+def _describe(see: Callable[[], bool] | None, variables: Sequence[str]) -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "python": platform.python_version(),
         "autointerp": installed_version(),
         "packages": {name: metadata.version(name) if find_spec(name) else None for name in _PACKAGES},
         "gpus": len(visible_gpus()),
-        "sees_folder": token is None or Path(token).exists(),
+        "sees_folder": see is None or see(),
         "lacking": [name for name in variables if not os.environ.get(name)],
     }
 
@@ -94,7 +101,7 @@ def _ray() -> Finding:
     return Finding("ray", "ok", metadata.version("ray"))
 
 
-def _compare(name: str, worker: dict[str, Any], here: dict[str, Any], folder: Path) -> list[Finding]:
+def _compare(name: str, worker: dict[str, Any], here: dict[str, Any], unseen: str) -> list[Finding]:
     """One line for a worker that is well, else one for each thing that is not."""
     faults = [
         f"{what} {worker[what]}, here {here[what]}: results may differ; install the same"
@@ -102,7 +109,7 @@ def _compare(name: str, worker: dict[str, Any], here: dict[str, Any], folder: Pa
         if worker[what] != here[what]
     ]
     if not worker["sees_folder"]:
-        faults.append(f"does not see {folder}: give --out on a file system that all nodes share")
+        faults.append(unseen)
     faults += [f"the variable {each} is not set: export it where its node is started" for each in worker["lacking"]]
     on = f"on {worker['host']}"
     return [Finding(name, "missing", f"{on}: {fault}") for fault in faults] or [Finding(name, "ok", on)]

@@ -94,9 +94,8 @@ class Keeping:
     def _take(self) -> None:
         """Raises ArtefactError while it is another's."""
         with self.copy.telling():
-            with suppress(FileExistsError):
-                if self._read() is None:
-                    self._write(is_new=True)
+            if self._read() is None:
+                self._write(is_new=True)
             held = self._read()
             if held is not None and held["holder"] != self.copy.holder and time.time() - held["at"] < STALE_S:
                 raise ArtefactError(
@@ -140,7 +139,8 @@ class Keeping:
             except AutointerpError as error:
                 if isinstance(error, ArtefactError) or time.monotonic() - renewed_at > STALE_S:
                     self._trouble = error
-                    _thread.interrupt_main()
+                    if not self._is_over.is_set():
+                        _thread.interrupt_main()
                     return
 
     def _put_on(self) -> None:

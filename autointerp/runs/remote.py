@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
-from autointerp.errors import ArtefactError
+from autointerp.errors import ArtefactError, AutointerpError
 from autointerp.runs.keeping import kept
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.shards import Shard
-from autointerp.runs.working_copy import WorkingCopy, is_address
+from autointerp.runs.working_copy import LEASE, WorkingCopy, is_address
 
-__all__ = ["address_of", "bring_shards", "open_out", "open_part", "open_run", "put_back", "writing"]
+__all__ = ["address_of", "bring_shards", "open_out", "open_part", "open_run", "put_back", "reach_of", "writing"]
 
 
 def open_run(place: str | Path) -> Path:
@@ -42,6 +44,20 @@ def address_of(root: Path, *, is_elsewhere: bool = True) -> str | Path:
 def writing(root: Path) -> AbstractContextManager[object]:
     """For what is written in a run without its lock: in the working copy of an address, its lock and lease."""
     return nullcontext() if WorkingCopy.in_home(root.parent) is None else RunLock(RunLayout(root).lock)
+
+
+def reach_of(root: Path) -> Callable[[], bool] | None:
+    """For a worker to call: whether it reaches the address whose working copy `root` is; None for another folder."""
+    address = address_of(root)
+    return None if isinstance(address, Path) else partial(_is_reached, address)
+
+
+def _is_reached(address: str) -> bool:
+    copy = WorkingCopy.at(address)
+    with suppress(AutointerpError), copy.telling():
+        copy.read_object(LEASE)
+        return True
+    return False
 
 
 def put_back(root: Path) -> None:

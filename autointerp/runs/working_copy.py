@@ -13,11 +13,12 @@ import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from platformdirs import user_cache_path
@@ -45,6 +46,7 @@ _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci"}
 _MARKS = ("ETag", "etag", "md5Hash", "mtime", "last_modified", "created")
 """What tells two versions of an object apart, by the stores' names for it; the first that is stated counts."""
 _QUERY = re.compile(r"(?<=\S)\?[^\s\"']+")
+_N_LISTINGS = 3
 _MARKER, _KNOWN = "working_copy.json", "known.json"
 
 
@@ -122,19 +124,25 @@ class WorkingCopy:
         beside the folder.
         """
         with self._mutex, self._telling(ArtefactError, "look at the address, and at the store's keys and its server"):
-            known, there = self._read_known(), self._list()
-            try:
-                # a manifest before what it vouches for: what is newer than it harms nothing
-                for name in sorted(there, key=lambda name: (not name.endswith(_MANIFEST), name)):
-                    before, path = known.get(name), self.root / name
-                    if before is None or before.there != there[name] or not path.is_file():
-                        self._bring(name, is_changed=before is None or before.here != _mark(path))
-                        known[name] = _Known(_mark(path), there[name])
-                for name in known.keys() - there.keys() if there else ():
-                    _remove(self.root / name)
-                    del known[name]
-            finally:
-                self._write_known(known)
+            for _ in range(_N_LISTINGS):
+                with suppress(FileNotFoundError):  # deleted since it was listed, as merged shards are
+                    return self._fetch(self._list())
+            return self._fetch(self._list())
+
+    def _fetch(self, there: Mapping[str, list[Any]]) -> bool:
+        known = self._read_known() if there else {}
+        try:
+            # a manifest before what it vouches for: what is newer than it harms nothing
+            for name in sorted(there, key=lambda name: (not name.endswith(_MANIFEST), name)):
+                before, path = known.get(name), self.root / name
+                if before is None or before.there != there[name] or not path.is_file():
+                    self._bring(name, is_changed=before is None or before.here != _mark(path))
+                    known[name] = _Known(_mark(path), there[name])
+            for name in known.keys() - there.keys():
+                _remove(self.root / name)
+                del known[name]
+        finally:
+            self._write_known(known)
         return bool(there)
 
     def put(self) -> None:
@@ -147,9 +155,12 @@ class WorkingCopy:
             try:
                 for name, path in self._files():
                     mark, before = _mark(path), known.get(name)
-                    if name not in manifests and not name.endswith(_MANIFEST) and (not before or before.here != mark):
-                        with suppress(FileNotFoundError):  # deleted meanwhile
+                    if not name.endswith(_MANIFEST) and (before is None or before.here != mark):
+                        try:
                             known[name] = _Known(mark, self._send(name, path))
+                        except FileNotFoundError:
+                            if path.exists():  # else deleted meanwhile
+                                raise
                 for name, (mark, content) in manifests.items():
                     if name not in known or known[name].here != mark:
                         (self.home / "manifest").write_bytes(content)
@@ -160,9 +171,10 @@ class WorkingCopy:
                 self._write_known(known)
 
     def write_object(self, name: str, content: bytes, *, is_new: bool = False) -> None:
-        """Raises FileExistsError where it `is_new` and there already, as far as the store can tell."""
+        """With `is_new` one that is there stays, as far as the store can tell."""
         self._make_folder(name)
-        self._fs.pipe_file(self._there(name), content, **({"mode": "create"} if is_new else {}))
+        with suppress(FileExistsError) if is_new else nullcontext():
+            self._fs.pipe_file(self._there(name), content, mode="create" if is_new else "overwrite")
 
     def read_object(self, name: str) -> bytes | None:
         self._fs.invalidate_cache()
@@ -184,7 +196,7 @@ class WorkingCopy:
     def _telling(self, kind: type[AutointerpError], fix: str) -> Iterator[None]:
         try:
             yield
-        except (AutointerpError, FileExistsError):
+        except AutointerpError:
             raise
         except ImportError as error:
             packages = f"{how_to_install('remote')}, or the package of another store, such as gcsfs"
@@ -296,7 +308,8 @@ def _snapshot(path: Path, target: Path) -> Path:
     """A database as of one moment, also while it is written."""
     target.unlink(missing_ok=True)
     try:
-        with closing(sqlite3.connect(path, timeout=30.0)) as source, closing(sqlite3.connect(target)) as copy:
+        address = f"file:{quote(str(path.resolve()))}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True)) as source, closing(sqlite3.connect(target)) as copy:
             source.backup(copy)
     except sqlite3.DatabaseError:
         shutil.copyfile(path, target)  # a damaged one, as it is

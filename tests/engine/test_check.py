@@ -9,6 +9,7 @@ import pytest
 
 from autointerp.config.engine import EngineConfig
 from autointerp.engine.check import check_engine
+from autointerp.runs.remote import open_out, reach_of
 from tests.integration.commands import call
 
 
@@ -19,6 +20,18 @@ def test_a_worker_that_lacks_a_key_is_told_of(tmp_path: Path, monkeypatch: pytes
     assert [finding.what for finding in missing] == ["worker 1", "worker 2"]
     assert all("the variable NOT_THERE is not set" in finding.detail for finding in missing)
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_workers_are_asked_whether_they_reach_an_address(
+    is_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = open_out(f"file://{tmp_path}/store/runs")
+    if not is_up:
+        monkeypatch.setattr("autointerp.runs.remote.address_of", lambda _: "nonsense://store/runs")
+    findings = check_engine(EngineConfig(workers=2), root, reach=reach_of(root))
+    assert [f.state for f in findings if f.what.startswith("worker ")] == (["ok"] if is_up else ["missing"]) * 2
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
