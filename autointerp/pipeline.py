@@ -42,7 +42,7 @@ from autointerp.runs.layout import RunLayout, write_atomically
 from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.log import LoggedProgress
 from autointerp.runs.manifest import Manifest, load_run_config, open_run, read_manifest
-from autointerp.runs.remote import address_of, bring_shards, open_part, put_back
+from autointerp.runs.remote import address_of, open_part, put_back, shards_brought
 from autointerp.runs.shard_run import open_shard
 from autointerp.runs.shards import Shard
 from autointerp.score.presets import apply_preset
@@ -107,7 +107,7 @@ def _advance(
         _require_done(layout, STAGES[: STAGES.index(first)])
     manifest = open_run(layout, config, fresh=fresh)
     if first is not None and manifest.is_done("harvest"):
-        gather_shards(layout)  # while its evidence is there
+        _gather(layout)  # while its evidence is there
         manifest = Manifest(layout, read_manifest(layout))
     if objects:
         with needs_tensor_half("what is in memory"):
@@ -116,7 +116,7 @@ def _advance(
     _take_back(manifest, layout, wanted, first=first)
     for stage in wanted:
         if stage in ASKING and not manifest.is_done(stage):
-            gather_shards(layout)  # of shards, or of workers that were interrupted
+            _gather(layout)  # of shards, or of workers that were interrupted
             manifest = Manifest(layout, read_manifest(layout))
         if manifest.is_done(stage):
             progress.say(f"{stage}: done before")
@@ -135,6 +135,11 @@ def _advance(
     return layout
 
 
+def _gather(layout: RunLayout) -> None:
+    with shards_brought(layout.root):
+        gather_shards(layout)
+
+
 def _needs_all(stage: str, config: Config) -> bool:
     """Whether one process must see all features."""
     return stage == "score" and config.score.sequential is not None
@@ -151,8 +156,7 @@ def _ask_in_shards(stage: str, config: Config, layout: RunLayout, engine: Engine
     parts = [(render_config(config), place, stage)] * engine.n_workers
     on_gpu = any(is_in_process(spec) for spec in _specs(stage, apply_preset(config)))
     spread(engine, ask_shard, parts, label=stage, unit="features", progress=progress, desk=desk, on_gpu=on_gpu)
-    bring_shards(layout.root)
-    gather_shards(layout)
+    _gather(layout)
 
 
 def _specs(stage: str, config: Config) -> Sequence[str]:

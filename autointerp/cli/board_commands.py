@@ -27,7 +27,7 @@ from autointerp.run import Run
 from autointerp.runs.digests import require_files
 from autointerp.runs.layout import RunLayout
 from autointerp.runs.manifest import load_run_config
-from autointerp.runs.remote import open_run
+from autointerp.runs.remote import open_out, open_run
 from autointerp.safe_text import safe_tree
 from autointerp.serving.starting import serve_runs
 from autointerp.site.building import build_site
@@ -198,7 +198,10 @@ def serve(
     is_rubric: Annotated[
         bool, typer.Option("--rubric", help="With --rate: ask for points by the rubric of Bricken et al. 2023 instead.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="With --rate: directory of the ratings' run.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", parser=open_out, help="With --rate: directory or address of the ratings' run."),
+    ] = None,
 ) -> None:
     """Serve the site of runs on this machine only, until interrupted: with it try texts, steer, and follow runs."""
     if rater is None:

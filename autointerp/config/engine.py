@@ -16,7 +16,7 @@ class EngineConfig(Section):
 
     kind: Literal["local", "ray"] = "local"
     """`local`: processes of this machine, with one worker this one. `ray`: tasks of a Ray cluster whose nodes all see
-    the run's directory."""
+    the run's directory, or reach its address."""
     workers: Positive = 1
     """Parts that harvest, explaining, scoring and, with stored activations, training are divided into."""
     address: str | None = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from autointerp.runs.lock import RunLock, is_locked
 from autointerp.runs.shards import Shard
 from autointerp.runs.working_copy import LEASE, WorkingCopy, is_address
 
-__all__ = ["address_of", "bring_shards", "open_out", "open_part", "open_run", "put_back", "reach_of", "writing"]
+__all__ = ["address_of", "open_out", "open_part", "open_run", "put_back", "reach_of", "shards_brought", "writing"]
 
 
 def open_run(place: str | Path) -> Path:
@@ -67,11 +67,16 @@ def put_back(root: Path) -> None:
         copy.put()
 
 
-def bring_shards(root: Path) -> None:
-    """Fetch what workers elsewhere have put, where `root` is the working copy of an address; its lock is held."""
+@contextmanager
+def shards_brought(root: Path) -> Iterator[None]:
+    """For merging shards, also of workers elsewhere: where `root` is the working copy of an address, its lock held,
+    what they put is fetched, and nothing travels meanwhile.
+    """
     copy = kept(root)
-    if copy is not None:
-        copy.fetch()
+    with nullcontext() if copy is None else copy.mutex:
+        if copy is not None:
+            copy.fetch()
+        yield
 
 
 def _open(place: str | Path, *, must_exist: bool = False, scope: str = "", is_led: bool = False) -> Path:

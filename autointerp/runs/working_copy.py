@@ -79,7 +79,8 @@ class WorkingCopy:
     """Names it in a lease."""
 
     def __post_init__(self) -> None:
-        self._mutex = threading.RLock()
+        self.mutex = threading.RLock()
+        """Held while files travel."""
 
     @classmethod
     def at(cls, url: str, *, scope: str = "", is_led: bool = False) -> WorkingCopy:
@@ -123,7 +124,7 @@ class WorkingCopy:
         What was changed here alone stays. Of a file changed on both sides the store's counts, and a database is kept
         beside the folder.
         """
-        with self._mutex, self._telling(ArtefactError, "look at the address, and at the store's keys and its server"):
+        with self.mutex, self._telling(ArtefactError, "look at the address, and at the store's keys and its server"):
             for _ in range(_N_LISTINGS):
                 with suppress(FileNotFoundError):  # deleted since it was listed, as merged shards are
                     return self._fetch(self._list())
@@ -148,7 +149,7 @@ class WorkingCopy:
     def put(self) -> None:
         """Put back what was changed here since it was last the same, and delete there what was deleted here."""
         fix = f"what is done is kept in {self.root}, the same command goes on from here"
-        with self._mutex, self._telling(RunStopped, fix):
+        with self.mutex, self._telling(RunStopped, fix):
             known = self._read_known()
             # as they are now: what they vouch for is there when they come
             manifests = {n: (_mark(p), p.read_bytes()) for n, p in self._files() if n.endswith(_MANIFEST)}
@@ -224,11 +225,11 @@ class WorkingCopy:
         self._fs.invalidate_cache()
         base = self._there("")
         found = {p[len(base) :]: i for p, i in self._fs.find(base, detail=True).items() if i["type"] == "file"}
-        return {name: _version(info) for name, info in found.items() if name and self._takes(name)}
+        return {name: _version(info) for name, info in found.items() if self._takes(name)}
 
     def _takes(self, name: str) -> bool:
         is_others = bool(self.scope) and name.startswith("shards/") and not name.startswith(f"{self.scope}/")
-        return not is_others and not _STAYS.search(name) and ".." not in name.split("/")
+        return not is_others and not _STAYS.search(name) and {"", ".", ".."}.isdisjoint(name.split("/"))
 
     def _files(self) -> list[tuple[str, Path]]:
         """What is put of the files that are here."""

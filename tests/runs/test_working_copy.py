@@ -359,6 +359,17 @@ def test_a_missing_package_is_named_with_the_extra(machines: Machines, monkeypat
         open_out("s3://bucket/run")
 
 
+def test_a_name_that_leads_out_of_the_folder_is_not_fetched(
+    store: Path, url: str, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, a="a")
+    wicked = [f"{store}/../wicked", f"{store}//wicked", f"{store}/b/../../wicked"]
+    info = {"type": "file", "size": 1}
+    found = {f"{store}/a": info} | dict.fromkeys(wicked, info)
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", lambda *_, **__: found)
+    assert names(open_run(url)) == {"a"}
+
+
 def test_nothing_at_an_address_is_no_run(url: str, machines: Machines) -> None:
     with pytest.raises(ArtefactError, match=rf"^{url} is no run: nothing is there"):
         open_run(url)
