@@ -65,6 +65,7 @@ LONG = (
     "tests/stages/test_train.py",
     "tests/stages/test_sinks.py",
     "tests/integration/test_killed.py",
+    "tests/integration/test_object_store.py",
     "tests/engine/test_two_workers.py",
     "tests/engine/test_killed_workers.py",
     "tests/integration/test_seeds.py",

@@ -40,7 +40,7 @@ def test_no_text_names_a_package_to_fetch_that_is_not_ours(pattern: str) -> None
         assert not re.search(r"pip install (?:-\S+ )*['\"]?autointerp|\bautointerp\[", text), path
 
 
-@pytest.mark.parametrize("extra", ["models", "vllm", "wandb"])
+@pytest.mark.parametrize("extra", ["models", "vllm", "wandb", "remote"])
 def test_an_extra_is_installed_from_a_checkout(extra: str) -> None:
     assert extra in PROJECT["optional-dependencies"]
     assert how_to_install(extra).startswith(f"pip install '.[{extra}]'")
