@@ -309,12 +309,13 @@ def _run_shard(
         raise ConfigError(f"--fresh would delete the whole run; delete {RunLayout(root, shard=shard).manifest.parent}")
     last = "score" if last == pipeline.STAGES[-1] else last
     progress = SilentProgress() if as_json else TerminalProgress()
-    place = open_part(address_of(root), shard, is_led=False)
+    address = address_of(root)
+    place = root if isinstance(address, Path) else open_part(address, shard, is_led=False)
     layout = pipeline.run_shard(config, out=place, shard=shard, first=first, last=last, progress=progress)
     if as_json:
         echo(json.dumps({"shard": str(shard), "folder": str(layout.journal.parent), "until": last}))
     else:
-        echo(f"shard {shard} is done up to {last}; when all are: autointerp merge {root}")
+        echo(f"shard {shard} is done up to {last}; when all are: autointerp merge {root if place == root else address}")
 
 
 def _finish(layout: RunLayout, as_json: bool) -> None:
