@@ -35,6 +35,7 @@ from autointerp.cli import (
 from autointerp.cli.display import echo, show_bug, tell
 from autointerp.distribution import installed_version
 from autointerp.errors import AutointerpError
+from autointerp.memory import collect_rarely
 from autointerp.safe_text import safe_line
 from sae_core.errors import SaeCoreError
 
@@ -98,6 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     sys.excepthook = show_bug
     prepare_streams()
+    collect_rarely()
     sys.exit(_run(arguments))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from autointerp.engine.messages import receive, send
 from autointerp.engine.task import Share, attempt
-from autointerp.memory import release_memory
+from autointerp.memory import collect_rarely, release_memory
 
 __all__ = ["main"]
 
@@ -32,6 +32,7 @@ class _Pipe:
 
 
 def main() -> None:
+    collect_rarely()
     with Connection(int(sys.argv[1])) as connection:
         link = _Pipe(connection)
         # its end, at any moment, is the coordinator's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol, overload
 
 import numpy as np
@@ -47,7 +47,9 @@ class EvidenceBook(Sequence[Evidence]):
     def _take(self, outlines: Sequence[Outline], places: np.ndarray) -> None:
         self.outlines, self._places = outlines, places
         self._sorted = np.sort(places)
-        self._read = lru_cache(maxsize=_N_HELD)(self._read_group)
+        # a method of this object would be a cycle, which holds its groups until garbage is collected
+        read = partial(_read_group, self._groups, self._edges, self._sorted)
+        self._read = lru_cache(maxsize=_N_HELD)(read)
 
     def where(self, keep: Callable[[Outline], bool]) -> EvidenceBook:
         """The features that `keep` holds of."""
@@ -96,12 +98,15 @@ class EvidenceBook(Sequence[Evidence]):
     def __iter__(self) -> Iterator[Evidence]:
         return (self[number] for number in range(len(self)))
 
-    def _read_group(self, group: int) -> dict[int, Evidence]:
-        """The wanted rows of a group by place; no others are made into objects."""
-        start, end = self._edges[group : group + 2]
-        wanted = self._sorted[slice(*np.searchsorted(self._sorted, (start, end)))].tolist()
-        file, number = self._groups[group]
-        return dict(zip(wanted, file.read_group(number, [place - start for place in wanted]), strict=True))
+
+def _read_group(
+    groups: Sequence[tuple[EvidenceFile, int]], edges: np.ndarray, places: np.ndarray, group: int
+) -> dict[int, Evidence]:
+    """The rows of a group that stand at `places`, which ascend; no others are made into objects."""
+    start, end = edges[group : group + 2]
+    wanted = places[slice(*np.searchsorted(places, (start, end)))].tolist()
+    file, number = groups[group]
+    return dict(zip(wanted, file.read_group(number, [place - start for place in wanted]), strict=True))
 
 
 def outlines_of(evidences: Sequence[Evidence]) -> Sequence[Outlined]:

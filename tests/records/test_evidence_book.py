@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,3 +108,15 @@ def test_kept_features_are_drawn_by_groups_and_keep_the_notes(folder: Path, tmp_
         assert len(drawn[n]) == n
     assert set(drawn[3]) < set(drawn[N - 7])
     assert drawn[N - 7] == [feature for feature in FEATURES if feature in drawn[N - 7]]
+
+
+def test_a_dropped_book_is_gone_before_garbage_is_collected(folder: Path):
+    book = EvidenceBook([EvidenceFile(folder / "a", dictionary="a")])
+    assert book[0] is book[0]
+    dropped = weakref.ref(book)
+    gc.disable()
+    try:
+        del book
+        assert dropped() is None
+    finally:
+        gc.enable()
