@@ -49,7 +49,7 @@ class Confusion:
     error: int = 0
 
     def __add__(self, other: Confusion) -> Confusion:
-        return Confusion(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Confusion)))
+        return Confusion(*(getattr(self, name) + getattr(other, name) for name in _COUNTS))
 
     @property
     def n_positive(self) -> int:
@@ -83,6 +83,9 @@ class Confusion:
         return Table(self.true_positive, self.false_positive, self.false_negative, self.true_negative)
 
 
+_COUNTS = tuple(field.name for field in fields(Confusion))
+
+
 class ConfusionKey(NamedTuple):
     """Subject of one row of counts."""
 
@@ -96,7 +99,7 @@ class ConfusionKey(NamedTuple):
 
 
 def confusion_of(verdicts: Iterable[Verdict]) -> Confusion:
-    counts = dict.fromkeys((field.name for field in fields(Confusion)), 0)
+    counts = dict.fromkeys(_COUNTS, 0)
     for verdict in verdicts:
         for name in _cells(verdict):
             counts[name] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,7 +12,7 @@ from autointerp.records.evidence import Evidence
 from autointerp.records.window import ACTIVATING, Window
 from autointerp.stats.confusion import Table
 
-__all__ = ["LookupTask", "TokenRule", "fit_token_rule", "lookup_table"]
+__all__ = ["LookupTask", "TokenRule", "firing_tokens", "fit_token_rule", "lookup_table"]
 
 LookupTask = Literal["detection", "marked"]
 
@@ -84,16 +84,22 @@ def _firing_rates(evidence: Evidence) -> dict[int, float]:
     """Firing share of each token's occurrences."""
     counts = {use.token_id: (use.n_firing, use.n_tokens) for use in evidence.token_uses}
     # `token_uses` may be cut short; a token that fires in an explain window but is not listed is counted there.
-    for token, count in _window_counts(evidence).items():
-        counts.setdefault(token, count)
+    windows = list(evidence.select("explain"))
+    unlisted = set[int]().union(*map(firing_tokens, windows)).difference(counts)
+    counts |= _window_counts(windows, unlisted)
     prior = _PRIOR_TOKENS * evidence.density
     return {token: (n_firing + prior) / (n + _PRIOR_TOKENS) for token, (n_firing, n) in counts.items() if n_firing}
 
 
-def _window_counts(evidence: Evidence) -> dict[int, tuple[int, int]]:
-    counts: dict[int, tuple[int, int]] = {}
-    for window in evidence.select("explain"):
+def _window_counts(windows: Sequence[Window], tokens: set[int]) -> dict[int, tuple[int, int]]:
+    counts: dict[int, tuple[int, int]] = dict.fromkeys(tokens, (0, 0))
+    for window in windows if tokens else ():
         for token, activation in zip(window.token_ids, window.activations, strict=True):
-            n_firing, n = counts.get(token, (0, 0))
-            counts[token] = (n_firing + (activation > 0), n + 1)
+            if token in tokens:
+                n_firing, n = counts[token]
+                counts[token] = (n_firing + (activation > 0), n + 1)
     return counts
+
+
+def firing_tokens(window: Window) -> set[int]:
+    return {token for token, activation in zip(window.token_ids, window.activations, strict=True) if activation > 0}

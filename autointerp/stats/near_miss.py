@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from autointerp.records.verdict import Answer, Verdict
 from autointerp.records.window import Window
-from autointerp.stats.lookup import LookupTask, TokenRule
+from autointerp.stats.lookup import LookupTask, TokenRule, firing_tokens
 
 __all__ = ["Judged", "NearMiss", "near_miss_accuracy", "near_miss_alone", "near_miss_of_list"]
 
@@ -92,11 +92,7 @@ def _shared_tokens(verdict: Verdict, window: Window, task: LookupTask) -> set[in
     """Tokens that pair a window with others."""
     if task == "marked" or verdict.kind == "near_miss":
         return {window.token_ids[window.candidate]}
-    return _firing_tokens(window)
-
-
-def _firing_tokens(window: Window) -> set[int]:
-    return {token for token, activation in zip(window.token_ids, window.activations, strict=True) if activation > 0}
+    return firing_tokens(window)
 
 
 def _share_right(judged: list[_Answered]) -> float:
