@@ -38,7 +38,8 @@ _OUT = "***"
 _SHORTEST_KEY = 8
 _VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD)$")
 # a value that was drawn and not written: long, without spaces, with a digit
-_DRAWN = re.compile(r"(?=.*\d)[\w.~+/=-]{16,}")
+_UNBROKEN = re.compile(r"[\w.~+/=-]{16,}")
+_DRAWN = re.compile(rf"(?=.*\d){_UNBROKEN.pattern}")
 
 # control characters but tab and line feed, separators of lines, overrides of direction, half characters
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -59,8 +60,10 @@ def without_keys_in_use(text: str) -> str:
     """The text without keys that were remembered or stand in the environment; otherwise unchanged, for texts that are
     data.
     """
-    values = (os.environ.get(name, "") for name in os.environ if _VARIABLE.search(name))
-    drawn = {value for value in values if _DRAWN.fullmatch(value)}
+    drawn: set[str] = set()
+    if _UNBROKEN.search(text):  # else none can stand in it
+        values = (os.environ.get(name, "") for name in os.environ if _VARIABLE.search(name))
+        drawn = {value for value in values if _DRAWN.fullmatch(value)}
     for key in sorted(_keys_in_use | drawn, key=len, reverse=True):
         text = text.replace(key, _OUT)
     return text

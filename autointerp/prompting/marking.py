@@ -39,6 +39,7 @@ _CONTROL_TOKEN = re.compile(
 )
 _ANGLES = re.compile(r"(?<!\\)(\\*+)([<>])")
 _SLASHES = re.compile(r"\\*")
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Span = tuple[int, int]
 
@@ -46,7 +47,7 @@ Span = tuple[int, int]
 def quote(text: str) -> str:
     """`text` as one line of JSON; `json.loads` inverts it exactly."""
     # of texts without UTF-8 form, a pair of lone surrogates comes back as one character
-    quoted = _INVISIBLE.sub(_escaped, json.dumps(text, ensure_ascii=False))
+    quoted = _INVISIBLE.sub(_escaped, _ENCODER.encode(text))
     return _CONTROL_TOKEN.sub(_escaped, quoted)
 
 
@@ -135,8 +136,10 @@ def firing_spans(window: Window) -> list[tuple[Span, float]]:
     """
     merged: list[tuple[Span, float]] = []
     for index, activation in enumerate(window.activations):
+        if activation <= 0.0:
+            continue
         start, end = window.character_span(index)
-        if activation <= 0.0 or start == end:
+        if start == end:
             continue
         if merged and start < merged[-1][0][1]:
             (first, last), value = merged[-1]

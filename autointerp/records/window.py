@@ -93,13 +93,17 @@ class Window:
         return raw.decode("utf-8", errors="replace")
 
     def token_texts(self) -> list[str]:
+        if self.text.isascii():
+            return [self.text[start:end] for start, end in pairwise(self.token_starts)]
         raw = self.text.encode()
         return [raw[start:end].decode("utf-8", errors="replace") for start, end in pairwise(self.token_starts)]
 
     def character_span(self, index: int) -> tuple[int, int]:
         """Span of characters in `text`, widened to whole characters."""
-        raw = self.text.encode()
         start, end = self.token_starts[index], self.token_starts[index + 1]
+        if self.text.isascii():
+            return start, end
+        raw = self.text.encode()
         # 10xxxxxx: a byte within a character
         while 0 < start < len(raw) and raw[start] & 0xC0 == 0x80:
             start -= 1

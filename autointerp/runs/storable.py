@@ -12,11 +12,12 @@ _LARGEST = 2**63 - 1
 
 def storable(value: Any) -> Any:
     """Nearest storable value: bounded integers, plain floats, text."""
-    if value is None or isinstance(value, bytes):
-        return value
     if isinstance(value, str):
         return storable_text(value)
-    if isinstance(value, Integral):
+    if value is None or type(value) is float or isinstance(value, bytes):
+        return value
+    # `int` first: asking an abstract class takes several times as long
+    if isinstance(value, int | Integral):
         return max(-_LARGEST - 1, min(_LARGEST, int(value)))
     return float(value) if isinstance(value, Real) else storable_text(str(value))
 

@@ -26,6 +26,7 @@ class GuardedJudge:
 
     def __init__(self, judge: Judge, *, timeout_s: float | None) -> None:
         self._judge, self._timeout_s = judge, timeout_s
+        self._priced = judge if isinstance(judge, _Priced) else None
         self.capabilities: Capabilities = judge.capabilities
         self._told: set[str] = set()
 
@@ -53,11 +54,11 @@ class GuardedJudge:
         return str(getattr(self._judge, "doing", ""))
 
     def bound_usd(self, request: Request) -> float | None:
-        if not isinstance(self._judge, _Priced):
+        if self._priced is None:
             return 0.0 if self.capabilities.is_local else None
         try:
             with judge_errors():
-                bound_usd = self._judge.bound_usd(request)
+                bound_usd = self._priced.bound_usd(request)
         except JudgeError:
             return None
         return bound_usd if is_price(bound_usd) else None
