@@ -17,12 +17,16 @@ import torch
 import typer.main
 from hypothesis import settings
 
+from autointerp.memory import collect_rarely
+
 # Processes are forked in tests, and OpenMP threads that were started before a fork never answer after it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Of what a shell starts in the background Ctrl-C is ignored, and what that starts inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+collect_rarely()  # as the command line does
 
 # "auto" is float32 in tests, whatever the processor multiplies in hardware.
 torch.cpu.get_capabilities = dict
