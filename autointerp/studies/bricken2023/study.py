@@ -38,5 +38,5 @@ STUDY = PaperStudy(
         Part("steering", "Pinned features", measure_steering),
         Part("automata", "Automata", measure_automata),
     ),
-    presets={"quick": ("bricken2023_embedded",), "full": ("bricken2023_smollm2", "bricken2023_embedded")},
+    presets={"quick": ("bricken2023_embedded",), "full": ("bricken2023_smollm2",)},
 )
