@@ -18,7 +18,16 @@ from synthetic_studies.registry import open_study
 from synthetic_studies.runner import choose_settings, read_study, run_study
 from synthetic_studies.study import Row, Study
 
-__all__ = ["Synthetic", "above", "find_kept", "measure_synthetic", "run_synthetic", "seed_gap", "seed_interval"]
+__all__ = [
+    "Synthetic",
+    "above",
+    "find_kept",
+    "measure_synthetic",
+    "read_kept",
+    "run_synthetic",
+    "seed_gap",
+    "seed_interval",
+]
 
 KEPT = Path("results/synth")
 """Where `autointerp synth --preset full` leaves its studies."""
@@ -64,7 +73,11 @@ def measure_synthetic(setting: Setting[OneillOptions], name: str) -> Synthetic:
 
 def find_kept(setting: Setting[OneillOptions], name: str) -> Synthetic | None:
     """The study in results/synth; None where it is not wanted or not there."""
-    if name not in setting.options.kept or not (KEPT / name / "cells.jsonl").is_file():
+    return read_kept(name) if name in setting.options.kept else None
+
+
+def read_kept(name: str) -> Synthetic | None:
+    if not (KEPT / name / "cells.jsonl").is_file():
         return None
     study = open_study(name)
     return Synthetic(study, study.full, read_study(study, folder=KEPT / name), f"as kept in {KEPT / name}")

@@ -8,22 +8,12 @@ import numpy as np
 
 from autointerp.studies.oneill2024.options import OneillOptions
 from autointerp.studies.oneill2024.provenance import width_rows
-from autointerp.studies.oneill2024.synthetic import above, measure_synthetic, seed_gap
+from autointerp.studies.oneill2024.synthetic import above, measure_synthetic, read_kept, seed_gap
 from autointerp.studies.paper import Finding, Setting
 from synthetic_studies.study import select
 from synthetic_studies.widths import PUBLISHED, PUBLISHED_RUNS
 
 __all__ = ["measure_widths"]
-
-REPLAYED = (
-    "Hidden width 256 at N=16 M=8 K=3, where the published runs stand out (latent MCC 0.729, 0.725, 0.666): with the "
-    "published script's own draws of the weights (`torch.manual_seed(seed + 42)`, seeds 20240926 to 20240928) at its "
-    "learning rate of 3e-4, results/synth/widths has 0.701 ± 0.031 after 50,000 steps; with its next three seeds "
-    "0.573 ± 0.014, and with three draws of ours from the same distribution 0.580 ± 0.032. The value is that of three "
-    "fortunate draws, not of the width."
-)
-"""What was found about the width in dispute, by replaying the published code's draws (`experiments/mlps.py`,
-b7bf9ccf)."""
 
 
 def measure_widths(setting: Setting[OneillOptions]) -> Finding:
@@ -52,5 +42,8 @@ def measure_widths(setting: Setting[OneillOptions]) -> Finding:
         f"section 4.4's script says {stated}, but the FLOPs in its published results are those of {implied}, which is "
         "what the regimes here use."
     )
-    found = made.finding(claims, notes=[note, REPLAYED])
+    kept = read_kept("widths")
+    # of the width in dispute, by replaying the published draws at the paper's length
+    replayed = [] if kept is None else kept.study.notes(kept.rows, kept.settings)[1:]
+    found = made.finding(claims, notes=[note, *replayed])
     return replace(found, tables={**found.tables, "widths-provenance": places})
