@@ -99,7 +99,8 @@ def fit_input_scale(sample: Float[Tensor, "n_sample d_in"]) -> float:
     sample."""
     if sample.numel() == 0:
         raise TrainingDataError("the sample of activations is empty; give a longer corpus")
-    mean_norm = float(sample.double().norm(dim=-1).mean())
+    # in parts, or its float64 copy is the largest array of a training
+    mean_norm = float(torch.cat([part.double().norm(dim=-1) for part in sample.split(4096)]).mean())
     if not math.isfinite(mean_norm):
         raise TrainingDataError(
             f"the sample of activations has mean norm {mean_norm}; run the subject in float32, or choose another site"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,8 +26,10 @@ from autointerp.harvest.segments import Placement, TextBatch, token_draws
 from autointerp.harvest.statistics import ROLES, FeatureStatistics, drawing_order
 from autointerp.harvest.windows import Plan, WindowCollector
 from autointerp.progress import Progress
+from autointerp.records.document import Role
 from autointerp.subject.packing import PackedBatch
 from autointerp.subject.sinks import NO_LIMIT, leave_out
+from sae_core.crew import Crew
 from sae_core.dictionary import Dictionary
 
 __all__ = [
@@ -167,15 +171,28 @@ def collect_statistics(
         )
         for name, loaded in dictionaries.items()
     }
+    crew = _crew(dictionaries)
     read = _read(
         subject, dictionaries, open_batches, "harvest: statistics", shard=shard, n_tokens=n_tokens, progress=progress
     )
     for batch, x in read:
         tokens, draws = batch.tokens[batch.is_text].cpu().numpy(), token_draws(batch, seed=seed)
-        for name, loaded in dictionaries.items():
-            firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point])
-            statistics[name].add(firings, tokens=tokens, role=batch.role, draws=draws)
+        add = partial(_add_statistics, x=x, tokens=tokens, role=batch.role, draws=draws)
+        crew.run({name: partial(add, statistics[name], loaded) for name, loaded in dictionaries.items()})
     return statistics
+
+
+def _add_statistics(
+    statistics: FeatureStatistics,
+    loaded: LoadedDictionary,
+    *,
+    x: Mapping[SitePoint, Tensor],
+    tokens: np.ndarray,
+    role: Role,
+    draws: np.ndarray,
+) -> None:
+    firings = find_firings(loaded.dictionary, loaded.rules, x[loaded.point])
+    statistics.add(firings, tokens=tokens, role=role, draws=draws)
 
 
 def plan_windows(
@@ -221,6 +238,8 @@ def collect_windows(
     }
     neurons = {name: neuron_point(subject, loaded.point) for name, loaded in dictionaries.items()}
     gap = Placement.of(config).n_tokens
+    sampled = {name: loaded for name, loaded in dictionaries.items() if len(plans[name].features)}
+    crew = _crew(sampled)
     read = _read(
         subject,
         dictionaries,
@@ -233,20 +252,38 @@ def collect_windows(
     )
     for batch, x in read:
         text = TextBatch(batch, seed=seed, gap=gap)
-        for name, loaded in dictionaries.items():
-            if not len(plans[name].features):
-                continue
-            sample = torch.from_numpy(plans[name].watched)
-            watched = find_firings(loaded.dictionary, loaded.rules, x[loaded.point], features=sample)
-            firings = plans[name].own(watched)
-            harvests[name].windows.add(text, watched)
-            harvests[name].contexts.add(text, firings)
-            point = neurons[name]
-            if point is not None and batch.role == "explain":
-                harvests[name].neurons.add(firings, x[point])
+        add = partial(_add_windows, x=x, text=text)
+        crew.run(
+            {
+                name: partial(add, harvests[name], loaded, plans[name], neurons=neurons[name])
+                for name, loaded in sampled.items()
+            }
+        )
     for each in harvests.values():
         each.neurons.to_host()
     return harvests
+
+
+def _add_windows(
+    harvest: Harvest,
+    loaded: LoadedDictionary,
+    plan: Plan,
+    *,
+    x: Mapping[SitePoint, Tensor],
+    text: TextBatch,
+    neurons: SitePoint | None,
+) -> None:
+    watched = find_firings(loaded.dictionary, loaded.rules, x[loaded.point], features=torch.from_numpy(plan.watched))
+    firings = plan.own(watched)
+    harvest.windows.add(text, watched)
+    harvest.contexts.add(text, firings)
+    if neurons is not None and text.role == "explain":
+        harvest.neurons.add(firings, x[neurons])
+
+
+def _crew(dictionaries: Mapping[str, LoadedDictionary]) -> Crew:
+    device = next((each.dictionary.directions.device for each in dictionaries.values()), torch.device("cpu"))
+    return Crew(len(dictionaries), device)
 
 
 def _read(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sae_core.build import build_dictionary
 from sae_core.config import DictionaryConfig, TrainingConfig
+from sae_core.crew import Crew
+from sae_core.device import fast_matmul
 from sae_core.dictionary import Dictionary
 from sae_core.distributed import Ranks
 from sae_core.state import State, join_states
@@ -46,19 +49,26 @@ class Cohort:
         self.n_tokens = 0
         self.fixed: dict[str, Dictionary] = {}
         self.trainers: list[DictionaryTrainer] = []
-        for name, (config, training) in configs.items():
-            dictionary = build_dictionary(
+        builders = {
+            name: partial(
+                build_dictionary,
                 config,
                 d_in=sample.shape[-1],
                 seed=training.seed,
                 sample=sample,
                 normalise_inputs=training.normalise_inputs,
-            ).to(device)
+            )
+            for name, (config, training) in configs.items()
+        }
+        for name, built in Crew(len(builders), torch.device("cpu")).run(builders).items():
+            dictionary = built.to(device)
             if isinstance(dictionary, TrainableDictionary):
                 ranks.share([*dictionary.parameters(), *dictionary.buffers()])
-                self.trainers.append(DictionaryTrainer(name, dictionary.train(), training, ranks=ranks))
+                self.trainers.append(DictionaryTrainer(name, dictionary.train(), configs[name][1], ranks=ranks))
             else:
                 self.fixed[name] = dictionary.eval()
+        # several processes talk in one order: a dictionary after the other
+        self.crew = Crew(len(self.trainers) if ranks.n == 1 else 1, device)
 
     @property
     def running(self) -> list[DictionaryTrainer]:
@@ -69,12 +79,20 @@ class Cohort:
         """Train every running dictionary on one batch; return the batch's activations over all ranks."""
         x = batch.to(device=self.device, dtype=torch.float32, non_blocking=True)
         n_rows = x.shape[0] * self.ranks.n
-        for trainer in self.running:
-            is_last = trainer.n_tokens + n_rows >= trainer.config.n_tokens
-            is_recorded = is_last or trainer.n_steps % record_every_steps == 0
-            trainer.step(x, is_recorded=is_recorded)
-            if is_recorded and on_step is not None:
-                on_step(trainer.name, trainer.history[-1])
+        trainers = {trainer.name: trainer for trainer in self.running}
+        recorded = {
+            name: trainer.n_tokens + n_rows >= trainer.config.n_tokens or trainer.n_steps % record_every_steps == 0
+            for name, trainer in trainers.items()
+        }
+        steps = {
+            name: partial(trainers[name].step, x, is_recorded=is_recorded) for name, is_recorded in recorded.items()
+        }
+        with fast_matmul(self.device):
+            self.crew.run(steps)
+        if on_step is not None:
+            for name, trainer in trainers.items():
+                if recorded[name]:
+                    on_step(name, trainer.history[-1])
         self.n_steps += 1
         self.n_tokens += n_rows
         return n_rows

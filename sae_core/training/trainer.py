@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sae_core.config import TrainingConfig
-from sae_core.device import fast_matmul, is_on_host
+from sae_core.device import is_on_host
 from sae_core.distributed import ALONE, Ranks
 from sae_core.errors import TrainingDataError
 from sae_core.randomness import generator
@@ -82,33 +82,30 @@ class DictionaryTrainer:
 
         Raises WidthMismatchError, and TrainingDataError for a loss not finite, before the weights change.
         """
-        with fast_matmul(x.device):
-            n_new = x.shape[0] * self.ranks.n
-            progress = self.n_tokens / self.config.n_tokens
-            self.n_steps += 1
-            self.n_tokens += n_new
-            # The middle of the step: neither the first nor the last one is wasted on a rate of 0.
-            learning_rate = self.config.learning_rate * learning_rate_factor(
-                (progress + min(1.0, self.n_tokens / self.config.n_tokens)) / 2, self.config
-            )
-            self.dictionary.anneal(progress)
-            penalty_share = l1_factor(progress, self.config)
-            passed, loss = objective(
-                self.dictionary, x, config=self.config, penalty_share=penalty_share, dead=self.dead
-            )
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            numbers = torch.stack([loss.detach(), passed.n_active.detach()])
-            fired, (loss, n_active) = self.ranks.reduce_step(
-                self.dictionary.parameters(), fired=passed.fired, numbers=numbers
-            )
-            if is_recorded or is_on_host(x):
-                self._check_finite(loss)
-            self._apply_gradient(learning_rate)
-            self.clock.advance(fired, n_tokens=n_new)
-            if is_recorded:
-                self.history.append(self._record(x, passed, loss, n_active, learning_rate))
-            self._keep_alive(x, passed)
+        n_new = x.shape[0] * self.ranks.n
+        progress = self.n_tokens / self.config.n_tokens
+        self.n_steps += 1
+        self.n_tokens += n_new
+        # The middle of the step: neither the first nor the last one is wasted on a rate of 0.
+        learning_rate = self.config.learning_rate * learning_rate_factor(
+            (progress + min(1.0, self.n_tokens / self.config.n_tokens)) / 2, self.config
+        )
+        self.dictionary.anneal(progress)
+        penalty_share = l1_factor(progress, self.config)
+        passed, loss = objective(self.dictionary, x, config=self.config, penalty_share=penalty_share, dead=self.dead)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        numbers = torch.stack([loss.detach(), passed.n_active.detach()])
+        fired, (loss, n_active) = self.ranks.reduce_step(
+            self.dictionary.parameters(), fired=passed.fired, numbers=numbers
+        )
+        if is_recorded or is_on_host(x):
+            self._check_finite(loss)
+        self._apply_gradient(learning_rate)
+        self.clock.advance(fired, n_tokens=n_new)
+        if is_recorded:
+            self.history.append(self._record(x, passed, loss, n_active, learning_rate))
+        self._keep_alive(x, passed)
 
     def _check_finite(self, loss: Tensor) -> None:
         value = float(loss)
