@@ -13,6 +13,7 @@ from sae_core.config import DictionaryConfig
 from sae_core.dictionary import SparseCode
 from sae_core.geometric_median import geometric_median
 from sae_core.sparse.codes import BatchCodes
+from sae_core.sparse.selection import is_selection_worthwhile, padded_code, select_above
 from sae_core.trainable import TrainableDictionary, TrainingPass
 
 __all__ = ["ALL_FEATURES", "EncoderDictionary", "Features"]
@@ -123,8 +124,28 @@ class EncoderDictionary(TrainableDictionary):
         self.check_width(x)
         return self.codes_of(self.hidden(x), features)
 
+    @property
+    def floor(self) -> Float[Tensor, "#n_features"] | None:
+        """What a pre-activation has to exceed to be its feature's code at inference; None where codes are made
+        otherwise."""
+        return None
+
+    @torch.no_grad()
+    def _selected(self, x: Float[Tensor, "batch d_in"]) -> SparseCode | None:
+        """The codes where few are above the floor: without a dense matrix, by fast products where the CPU has them."""
+        floor = self.floor
+        if floor is None:
+            return None
+        hidden = self.hidden(x)
+        if not is_selection_worthwhile(hidden, self.W_enc, self.b_enc, floor=floor):
+            return None
+        return padded_code(*select_above(hidden, self.W_enc, self.b_enc, floor=floor))
+
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
         self.check_width(x)
+        selected = None if torch.is_grad_enabled() else self._selected(x)
+        if selected is not None:
+            return selected
         blocks = [SparseCode.from_dense(self.codes_of(self.hidden(rows))) for rows in x.split(ROWS_PER_ENCODED_BLOCK)]
         return SparseCode.join(blocks)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import compress
+from functools import partial
+from itertools import compress, product
 from math import isfinite
 from statistics import median
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from autointerp.runs.reply_record import Account
 from autointerp.seeds import stream
 from autointerp.stats.baselines import mean_baselines
 from autointerp.stats.calibration import bins_of_counts, gap_of
-from autointerp.stats.intervals import Interval, mean_interval
+from autointerp.stats.intervals import Interval, mean_intervals
 from autointerp.stats.levels import LEVELS
 from autointerp.stats.prevalence import Rates, pooled_at, pooled_values
 from autointerp.stats.seed_effect import SeedMean
@@ -185,15 +186,22 @@ def _measures(metric: str) -> dict[str, tuple[float, float]]:
 def _intervals(
     seeded: SeededRows, *, metric: str, seed: int, names: tuple[str, ...], critical_value: float | None = None
 ) -> dict[str, Any]:
-    def interval(measure: str, limits: tuple[float, float]) -> dict[str, Any] | None:
-        values = seeded.rows.defined(measure)
-        if critical_value is not None:
-            return _plain(repeated_interval(values, critical_value=critical_value, bounds=limits))
-        drawn_for = "score" if measure == metric else measure  # one number under two names has one interval
-        found = mean_interval(values, rng=stream(seed, "bootstrap", *names, drawn_for), bounds=limits)
-        return _plain(seeded.widen(found, seed_mean(lambda rows: rows[measure]), limits))
-
-    intervals = {measure: interval(measure, limits) for measure, limits in _measures(metric).items()}
+    measures = _measures(metric)
+    values = {measure: seeded.rows.defined(measure) for measure in measures}
+    if critical_value is None:
+        # one number under two names has one interval
+        rngs = [stream(seed, "bootstrap", *names, "score" if measure == metric else measure) for measure in measures]
+        found = mean_intervals(list(zip(values.values(), rngs, measures.values(), strict=True)))
+        wide = (
+            seeded.widen(each, seed_mean(lambda rows, measure=measure: rows[measure]), limits)
+            for each, (measure, limits) in zip(found, measures.items(), strict=True)
+        )
+    else:
+        wide = (
+            repeated_interval(values[measure], critical_value=critical_value, bounds=limits)
+            for measure, limits in measures.items()
+        )
+    intervals = dict(zip(measures, map(_plain, wide), strict=True))
     by_kind = {kind: intervals.pop(f"specificity_{kind}") for kind in SILENT_KINDS}
     return {**intervals, "specificity": {kind: value for kind, value in by_kind.items() if value is not None}}
 
@@ -225,23 +233,23 @@ def _rates(rows: ScoreRows) -> list[Rates]:
 
 def _by_level(seeded: SeededRows, *, seed: int, names: tuple[str, ...]) -> dict[str, Any]:
     cut = seeded.rows.defined("f1_cut")
-    curve = []
-    for place, level in enumerate(LEVELS):
-        point: dict[str, Any] = {"level": level, "density": None}
-        for name in LEVEL_FIGURES:
+    places = list(product(range(len(LEVELS)), LEVEL_FIGURES))
 
-            def at_level(rows: ScoreRows, place: int = place, column: str = f"level_{name}") -> list[float | None]:
-                return [curve[place] if curve else None for curve in rows[column]]
+    def at_level(rows: ScoreRows, place: int, name: str) -> list[float | None]:
+        return [curve[place] if curve else None for curve in rows[f"level_{name}"]]
 
-            at = at_level(seeded.rows)
-            values = [value for value in at if value is not None]
-            rng, limits = stream(seed, "bootstrap", *names, f"{name} at level {level}"), bounds_of(f"{name}{CUT}")
-            found = mean_interval(values, rng=rng, bounds=limits)
-            point[name] = _plain(seeded.widen(found, seed_mean(at_level), limits))
-            if name == "f1" and values:
-                known = (value is not None for value in at)
-                point["density"] = level * median(compress(seeded.rows["density"], known))
-        curve.append(point)
+    values = [[value for value in at_level(seeded.rows, *each) if value is not None] for each in places]
+    rngs = [stream(seed, "bootstrap", *names, f"{name} at level {LEVELS[place]}") for place, name in places]
+    limits = [bounds_of(f"{name}{CUT}") for _, name in places]
+    found = mean_intervals(list(zip(values, rngs, limits, strict=True)))
+    curve: list[dict[str, Any]] = [{"level": level, "density": None} for level in LEVELS]
+    for (place, name), interval, bounds in zip(places, found, limits, strict=True):
+        mean = seed_mean(partial(at_level, place=place, name=name))
+        curve[place][name] = _plain(seeded.widen(interval, mean, bounds))
+    for place, point in enumerate(curve):
+        known = [value is not None for value in at_level(seeded.rows, place, "f1")]
+        if any(known):
+            point["density"] = LEVELS[place] * median(compress(seeded.rows["density"], known))
     return {
         "f1_cut_deviation": float(np.std(cut, ddof=1)) if len(cut) > 1 else None,
         "curve": [point for point in curve if point["f1"]],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from autointerp.config.dictionary_entry import DictionaryEntry
@@ -17,6 +18,7 @@ from autointerp.stages.workbench import Workbench
 from autointerp.subject.activations import iter_activations
 from autointerp.subject.fidelity import Fidelity, LossSample
 from autointerp.subject.sinks import leave_out
+from sae_core.crew import Crew
 from sae_core.dictionary import Dictionary
 from sae_core.quality import Quality, QualityMeter
 from sae_core.ultralow import UltralowCluster, find_ultralow
@@ -121,6 +123,7 @@ def _read_sample(
         for point, out in pairs
     }
     read = sorted({each for pair, sample in samples.items() for each in (*pair, *sample.points)}, key=str)
+    crew = Crew(max(map(len, pairs.values())), bench.subject.device)
     with progress.bar("quality", total=n_tokens, unit="tok") as bar:
         n_done = 0
         for batch, found in iter_activations(bench.subject, bench.evidence_batches("score", max_tokens=n_tokens), read):
@@ -129,8 +132,7 @@ def _read_sample(
                 kept = leave_out(batch, found, sites[point].limit | sites[out].limit)
                 is_text = kept.is_text.to(found[point].device)
                 rows, targets = found[point][is_text], None if out == point else found[out][is_text]
-                for entry in entries:
-                    meters[entry.name].add(rows, targets)
+                crew.run({entry.name: partial(meters[entry.name].add, rows, targets) for entry in entries})
                 samples[point, out].add(kept, found)
             n_done += batch.n_tokens
             bar.update(n_done)

@@ -65,6 +65,10 @@ class BatchTopKDictionary(CountedDictionary):
         moved = self.threshold + rate * (smallest - self.threshold)
         self.threshold.copy_(torch.where(smallest.isfinite(), moved, self.threshold))
 
+    @property
+    def floor(self) -> Float[Tensor, " 1"] | None:
+        return None if self.is_batch_ruled else self.threshold.reshape(1)
+
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:

@@ -76,6 +76,10 @@ class JumpReluDictionary(EncoderDictionary):
     def scale_thresholds(self, factor: float) -> None:
         self.log_threshold.add_(math.log(factor))
 
+    @property
+    def floor(self) -> Float[Tensor, " n_features"]:
+        return self.log_threshold.exp()
+
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:

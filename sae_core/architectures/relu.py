@@ -38,6 +38,10 @@ class ReluDictionary(PenalisedDictionary):
         # a direction's
         return torch.ones_like(norm) if self.config.is_tied else norm
 
+    @property
+    def floor(self) -> Float[Tensor, " 1"]:
+        return self.b_enc.new_zeros(1)
+
     def codes_of(
         self, hidden: Float[Tensor, "batch d_hidden"], features: Features = ALL_FEATURES
     ) -> Float[Tensor, "batch chosen"]:

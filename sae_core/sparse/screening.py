@@ -9,6 +9,7 @@ import warnings
 from functools import cache
 
 import torch
+import torch.nn.functional as functional
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -34,6 +35,9 @@ FEWEST_ROWS = 64
 
 MOST_CANDIDATES_FRAC = 0.02
 """Largest share of surplus candidates; above it the full product is faster."""
+
+MOST_UNCLEAR_FRAC = 0.1
+"""Largest share of rows that are multiplied out because their k-th largest entry is not clearly positive."""
 
 MOST_ABOVE_FRAC = 0.08
 """Largest share above a floor for which screening pays."""
@@ -118,16 +122,20 @@ def screened_top_k(
 ) -> tuple[Float[Tensor, "batch k"], Int[Tensor, "batch k"]] | None:
     """The k largest entries of each row of `hidden @ weight.T + bias` and their columns, unordered.
 
-    None if too many candidates, or a k-th largest entry not clearly positive.
+    None if too many candidates, or too many rows whose k-th largest entry is not clearly positive.
     """
     n_rows, n_features = hidden.shape[0], weight.shape[0]
     screen = _Screen(hidden, weight, bias)
-    parts = []
+    parts, is_unclear = [], torch.zeros(n_rows, dtype=torch.bool)
     for start, stop in screen.blocks():
         products = screen.products(start, stop)
         lowest = _lower_bound_on_kth(products, k=k)
         # bfloat16 rounds a product by at most 2^-8 of itself, here and at the k-th entry.
         floor = lowest * (1 - 2.0**-7 - 2.0**-14) - 2 * screen.error[start:stop]
+        torch.logical_not(floor > 0, out=is_unclear[start:stop])
+        if int(is_unclear.sum()) > MOST_UNCLEAR_FRAC * n_rows:
+            return None
+        floor = floor.masked_fill(is_unclear[start:stop], torch.inf)
         candidates = screen.positions_from(products, floor, start=start, most=k / n_features + MOST_CANDIDATES_FRAC)
         if candidates is None:
             return None
@@ -146,7 +154,12 @@ def screened_top_k(
     kept = padded.topk(k, dim=1, sorted=False)
     padded_columns = columns.new_zeros(n_rows, width)
     padded_columns.view(-1).scatter_(0, places, columns)
-    return kept.values, padded_columns.gather(1, kept.indices)
+    values, found = kept.values, padded_columns.gather(1, kept.indices)
+    unclear = is_unclear.nonzero()[:, 0]
+    if unclear.numel():
+        whole = functional.linear(hidden[unclear], weight, bias).topk(k, dim=1, sorted=False)
+        values[unclear], found[unclear] = whole.values, whole.indices
+    return values, found
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -95,7 +95,16 @@ class Pattern:
     def total(self, text: str, starts: Sequence[int] = ()) -> int:
         """Sum of the shares of a text's tokens; without their `starts`, of what reads like them."""
         spans = pairwise((*starts, len(text))) if starts else self._find(text)
-        return sum(self.share(text, start, end) for start, end in spans)
+        return sum(self.shares(text, spans))
+
+    def shares(self, text: str, spans: Iterable[tuple[int, int]]) -> list[int]:
+        """`share` of each of a text's tokens."""
+        # most are no element's: they are told apart without a call
+        known = self._by_token
+        return [
+            self.share(text, start, end) if (token := text[start:end]) in known or not token.isascii() else 0
+            for start, end in spans
+        ]
 
     def _find(self, text: str) -> Iterator[tuple[int, int]]:
         for token, (first, *_) in self._by_token.items():

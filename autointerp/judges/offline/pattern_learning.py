@@ -134,7 +134,10 @@ def _joins(occurrences: list[Occurrence]) -> tuple[Join, Join]:
 
 def _calibrate(pattern: Pattern, windows: Windows, task: ExplainTask) -> Pattern:
     """With the shares from which texts, marks and tokens are called firing, where silent windows tell."""
-    rows = [[(pattern.share(o.text, o.start, o.end), o.activation) for o in row] for row in windows.by_window]
+    rows = []
+    for row in windows.by_window:
+        shares = pattern.shares(row[0].text, [(o.start, o.end) for o in row]) if row else []
+        rows.append([(share, o.activation) for share, o in zip(shares, row, strict=True)])
     firing = [row for row in rows if any(activation > 0.0 for _, activation in row)]
     # near misses, which are silent by choice, stand among the shown ones
     silent = rows[-len(task.background) :] if task.background else rows[len(task.windows) :]
