@@ -106,8 +106,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: no collection of garbage has to walk through it again, and each stage of a
-    run ends with one."""
+    _keep_what_is_there()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    yield
+    if nextitem is not None and (nextitem.location[0] != item.location[0] or len(sys.modules) > _n_loaded):
+        _keep_what_is_there()
+
+
+_n_loaded = 0
+"""Modules, when garbage was last collected for good."""
+
+
+def _keep_what_is_there() -> None:
+    """What tests have imported, and what files have left, stays: no collection of garbage has to walk through it again,
+    and each stage of a run ends with one."""
+    global _n_loaded
+    _n_loaded = len(sys.modules)
     gc.collect()
     gc.freeze()
 
