@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def begin_manifest(layout: RunLayout, config: Config, **facts: Any) -> Manifest:
         "seed": config.seed,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "packages": _versions(),
+        "packages": dict(_versions()),
         "git": _git_state(),
         "stages": {},
     }
@@ -236,6 +237,7 @@ def _option(changed: str) -> str:
     return f"--set {key}={value if re.fullmatch(r'[A-Za-z0-9_.:/+-]+', value) else '...'}"
 
 
+@cache
 def _versions() -> dict[str, str]:
     own = installed_version()
     versions = {} if own is None else {"autointerp": own}
@@ -247,8 +249,9 @@ def _versions() -> dict[str, str]:
     return versions
 
 
+@cache
 def _git_state() -> str | None:
-    """Commit, with `+changes` for a dirty checkout; None outside one."""
+    """Commit, with `+changes` for a dirty checkout, of the code this process runs; None outside one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
