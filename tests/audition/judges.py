@@ -78,6 +78,17 @@ def yes(task: ScoreTask, labels: Sequence[bool], sample: int) -> list[int]:
     return [1] * len(labels)
 
 
+_exams: dict[str, Exam] = {}
+
+
+def exam_made_once(scorers: Sequence[str], **settings: Any) -> Exam:
+    """`make_exam`, once for equal settings."""
+    asked = repr((tuple(scorers), sorted(settings.items())))
+    if asked not in _exams:
+        _exams[asked] = make_exam(scorers, **settings)
+    return _exams[asked]
+
+
 @cache
 def exam(size: Size = "small", *scorers: str, wording: Any = "plain") -> Exam:
     return make_exam(scorers or ("detection", "marked"), size=size, wording=wording)

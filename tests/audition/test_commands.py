@@ -11,10 +11,12 @@ import pytest
 
 from autointerp.audition.certificate import read_certificate
 from autointerp.audition.exam import make_exam
+from autointerp.cli import audition_commands
 from autointerp.cli.main import _run
 from autointerp.errors import ArtefactError
 from autointerp.runs.journal import open_journal
 from autointerp.runs.layout import RunLayout
+from tests.audition.judges import exam_made_once
 from tests.integration.commands import Called, answer, call, one_line
 from tests.judges.fault_server import FaultServer
 
@@ -30,6 +32,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(audition_commands, "make_exam", exam_made_once)
     return tmp_path
 
 
