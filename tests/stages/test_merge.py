@@ -73,7 +73,7 @@ def assert_same(run: RunLayout, whole: RunLayout) -> None:
     assert run.report.read_bytes() == whole.report.read_bytes()
 
 
-@pytest.mark.parametrize("n", [1, 3, 9])
+@pytest.mark.parametrize("n", [1, pytest.param(3, marks=pytest.mark.full), 9])
 def test_shards_in_one_folder_give_the_run_of_one_process(n: int, tmp_path: Path, whole: RunLayout) -> None:
     config = make_config()
     run = make_run(tmp_path / "run", config)
