@@ -145,6 +145,7 @@ def _train(
                     facts=each.facts,
                 ),
                 ranks=ranks,
+                reads_ahead=train.activations != "stream" or each.is_read_faster_than(configs[each.point]),
             )
             for each in reading
         }
@@ -165,6 +166,7 @@ class _Reading:
 
     def __init__(self, site: SiteActivations, origin: Mapping[str, str], ranks: Ranks) -> None:
         self.bench, self.point, self.ranks = site.bench, site.point, ranks
+        self._width = site.sample.shape[1]
         config = self.bench.config
         subject = config.subject
         self._options: dict[str, Any] = {
@@ -188,6 +190,12 @@ class _Reading:
         return TrainingChunks(
             self.bench.subject, self.bench.corpus, self.point, shard=shard, forward=forward, **self._options
         )
+
+    def is_read_faster_than(self, configs: Configs) -> bool:
+        """Whether one thread runs the subject on a batch while the others train on one: judged by their weights, so
+        that no clock decides which threads compute an activation."""
+        n_trained = sum(2 * self._width * (dictionary.n_features or 0) for dictionary, _ in configs.values())
+        return self.bench.subject.n_weights < n_trained
 
     def streamed(self, forward: SharedForward, count: Callable[[int], None]) -> ShuffleBuffer:
         return ShuffleBuffer(_Counted(self.chunks(forward), count), **self._shuffling)

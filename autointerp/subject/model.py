@@ -137,6 +137,10 @@ class Subject:
         self.bos_id = bos_id(self.tokenizer)
         self._widths: dict[SitePoint, int] = {}
 
+    @property
+    def n_weights(self) -> int:
+        return sum(weight.numel() for weight in self._weights.values())
+
     def check(self, point: SitePoint) -> None:
         """Raises SubjectError unless activations can be read at this point and followed as the site's row says."""
         if point in self._widths:

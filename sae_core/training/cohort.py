@@ -75,8 +75,23 @@ class Cohort:
         """Trainers short of their number of activations."""
         return [trainer for trainer in self.trainers if not trainer.is_done]
 
-    def step(self, batch: Tensor, *, on_step: Callable[[str, StepRecord], None] | None, record_every_steps: int) -> int:
-        """Train every running dictionary on one batch; return the batch's activations over all ranks."""
+    def goes_on_after(self, batch: Tensor) -> bool:
+        """Whether a trainer wants more than this batch."""
+        n_rows = batch.shape[0] * self.ranks.n
+        return any(trainer.n_tokens + n_rows < trainer.config.n_tokens for trainer in self.running)
+
+    def step(
+        self,
+        batch: Tensor,
+        *,
+        on_step: Callable[[str, StepRecord], None] | None,
+        record_every_steps: int,
+        read_next: Callable[[], Tensor | None] | None = None,
+    ) -> tuple[int, Tensor | None]:
+        """Train every running dictionary on one batch, and call `read_next` beside it.
+
+        Returns the batch's activations over all ranks, and what was read.
+        """
         x = batch.to(device=self.device, dtype=torch.float32, non_blocking=True)
         n_rows = x.shape[0] * self.ranks.n
         trainers = {trainer.name: trainer for trainer in self.running}
@@ -87,15 +102,17 @@ class Cohort:
         steps = {
             name: partial(trainers[name].step, x, is_recorded=is_recorded) for name, is_recorded in recorded.items()
         }
+        # a name that no dictionary has
+        reading = {} if read_next is None else {"": read_next}
         with fast_matmul(self.device):
-            self.crew.run(steps)
+            read = self.crew.run({**steps, **reading}).get("")
         if on_step is not None:
             for name, trainer in trainers.items():
                 if recorded[name]:
                     on_step(name, trainer.history[-1])
         self.n_steps += 1
         self.n_tokens += n_rows
-        return n_rows
+        return n_rows, read
 
     def state(self, *, with_sample: bool) -> State:
         """The state of every trainer; fixed dictionaries are rebuilt from the sample."""

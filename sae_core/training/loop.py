@@ -78,8 +78,13 @@ def training_steps(
     checkpoint: CheckpointPlan | None = None,
     resume: bool = True,
     ranks: Ranks = ALONE,
+    reads_ahead: bool = False,
 ) -> Steps[dict[str, TrainedDictionary]]:
-    """As `train_dictionaries`, a batch a step: trainings on several streams take turns (`sae_core.turns`)."""
+    """As `train_dictionaries`, a batch a step: trainings on several streams take turns (`sae_core.turns`).
+
+    reads_ahead: the next batch is read while one is trained on, on a thread of its own where there are several. Batches
+    must then not share memory.
+    """
     stream = BatchStream(batches, ranks=ranks)
     keeper = None
     if checkpoint is not None:
@@ -99,13 +104,20 @@ def training_steps(
             on_batch(whole.n_tokens)
     is_sample_kept = sample is None
     while batch is not None and whole.running:
-        n_rows = whole.step(batch, on_step=on_step, record_every_steps=record_every_steps)
+        # a state holds the stream at the batch it is of
+        is_due = keeper is not None and keeper.is_due(whole.n_steps + 1)
+        read_next = stream.next_batch if reads_ahead and not is_due and whole.goes_on_after(batch) else None
+        n_rows, following = whole.step(
+            batch, on_step=on_step, record_every_steps=record_every_steps, read_next=read_next
+        )
         if on_batch is not None:
             on_batch(n_rows)
-        if keeper is not None and whole.running and keeper.is_due(whole.n_steps):
+        if keeper is not None and is_due and whole.running:
             keeper.save(whole.n_steps, training=whole.state(with_sample=is_sample_kept), stream=stream.state())
         yield
-        batch = stream.next_batch() if whole.running else None
+        if read_next is None:
+            following = stream.next_batch() if whole.running else None
+        batch = following
     if keeper is not None and (saved is None or saved.stream is not None):
         keeper.save(whole.n_steps, training=whole.state(with_sample=is_sample_kept), stream=None)
     return whole.finish()

@@ -11,8 +11,9 @@ from sae_core.activations.buffer import ShuffleBuffer
 from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.synthetic import PlantedDictionary
 from sae_core.training.cohort import TrainedDictionary
-from sae_core.training.loop import train_dictionaries
+from sae_core.training.loop import training_steps
 from sae_core.training.resume import CheckpointPlan
+from sae_core.turns import done
 
 __all__ = ["BATCH_TOKENS", "CONFIGS", "N_STEPS", "Chunks", "buffer", "train"]
 
@@ -74,4 +75,14 @@ def train(
 ) -> dict[str, TrainedDictionary]:
     """The training, with its states under `directory`."""
     plan = CheckpointPlan(directory=directory / "state", every_s=None, every_steps=every_steps)
-    return train_dictionaries(CONFIGS, batches, device="cpu", checkpoint=plan, record_every_steps=5, on_batch=on_batch)
+    return done(
+        training_steps(
+            CONFIGS,
+            batches,
+            device="cpu",
+            checkpoint=plan,
+            record_every_steps=5,
+            on_batch=on_batch,
+            reads_ahead=True,
+        )
+    )

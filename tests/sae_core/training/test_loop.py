@@ -20,8 +20,9 @@ from sae_core.quality import measure_quality
 from sae_core.synthetic import PlantedDictionary, mean_max_cosine
 from sae_core.trainable import TrainableDictionary
 from sae_core.training.history import StepRecord
-from sae_core.training.loop import train_dictionaries
+from sae_core.training.loop import train_dictionaries, training_steps
 from sae_core.training.trainer import DictionaryTrainer
+from sae_core.turns import done
 
 PLANTED = PlantedDictionary.draw(n_features=32, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
 TRAINING = TrainingConfig(
@@ -251,3 +252,24 @@ def test_adam_stays_float32_under_autocast() -> None:
     moments = [moment for state in trainer.optimiser.state.values() for moment in state.values()]
     assert {moment.dtype for moment in moments} == {torch.float32}
     assert {p.grad.dtype for p in trainer.dictionary.parameters() if p.grad is not None} == {torch.float32}
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_reading_ahead_reads_no_batch_more_and_changes_nothing(n_threads: int) -> None:
+    n_read = 0
+
+    def batches() -> Iterator[torch.Tensor]:
+        nonlocal n_read
+        for batch in _batches():
+            n_read += 1
+            yield batch
+
+    configs = {name: _short("topk", 3) for name in "ab"}
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    ahead = done(training_steps(configs, batches(), device="cpu", reads_ahead=True))
+    torch.set_num_threads(before)
+    assert n_read == 3
+    behind = train_dictionaries(configs, _batches(), device="cpu")
+    for name in configs:
+        assert torch.equal(ahead[name].dictionary.directions, behind[name].dictionary.directions)
