@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from autointerp.audition.fitness import refuse_unfit
 from autointerp.board.quality_file import is_measured
+from autointerp.config.engine import EngineConfig
 from autointerp.config.loading import differing_keys, parse_config, render_config
 from autointerp.config.tree import Config
 from autointerp.engine.desk import Desk
@@ -58,6 +60,9 @@ STAGES = ("train", "harvest", "explain", "score", "report")
 ASKING = {"explain", "score"}
 # the stages that ask dictionaries for codes; they may take hours
 ENCODING = {"train", "harvest"}
+
+# what is worth a process's start, some two seconds; the memory of each is a few hundred megabytes
+FEATURES_PER_PROCESS, MOST_PROCESSES = 250, 8
 
 Stage = Callable[..., dict[str, Any]]
 
@@ -124,15 +129,32 @@ def _advance(
                 importlib.import_module("autointerp.stages.train").dismiss_followers()
             continue
         put_back(layout.root)
-        if engine is not None and stage in ASKING and not _needs_all(stage, config):
-            _ask_in_shards(stage, config, layout, engine, progress)
-            manifest = Manifest(layout, read_manifest(layout))
-        else:
-            given = {"objects": objects, "engine": engine} if stage in ENCODING else {}
-            facts = _load(stage, progress)(config, layout, progress, **given)
-            finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
-            release_memory()
+        asked = _processes(stage, config) if engine is None and not objects else nullcontext(engine)
+        with asked as asking:
+            if asking is not None and stage in ASKING and not _needs_all(stage, config):
+                _ask_in_shards(stage, config, layout, asking, progress)
+                manifest = Manifest(layout, read_manifest(layout))
+                continue
+        given = {"objects": objects, "engine": engine} if stage in ENCODING else {}
+        facts = _load(stage, progress)(config, layout, progress, **given)
+        finish_stage(manifest, layout, stage, facts, dictionaries=_names(config))
+        release_memory()
     return layout
+
+
+def _processes(stage: str, config: Config) -> AbstractContextManager[Engine | None]:
+    """Processes of this machine for a judge that keeps a processor busy, where the config leaves that open."""
+    if (
+        stage not in ASKING
+        or config.engine.workers is not None
+        or {*_specs(stage, apply_preset(config))} != {"pattern"}
+    ):
+        return nullcontext()
+    n_each = config.harvest.n_features
+    n_features = len(_names(config)) * (FEATURES_PER_PROCESS * MOST_PROCESSES if n_each == "all" else n_each)
+    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    n = min(n_processors, n_features // FEATURES_PER_PROCESS, MOST_PROCESSES)
+    return open_engine(EngineConfig(workers=n)) if n > 1 else nullcontext()
 
 
 def _gather(layout: RunLayout) -> None:

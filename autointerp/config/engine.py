@@ -17,8 +17,9 @@ class EngineConfig(Section):
     kind: Literal["local", "ray"] = "local"
     """`local`: processes of this machine, with one worker this one. `ray`: tasks of a Ray cluster whose nodes all see
     the run's directory, or reach its address."""
-    workers: Positive = 1
-    """Parts that harvest, explaining, scoring and, with stored activations, training are divided into."""
+    workers: Positive | None = None
+    """Parts that harvest, explaining, scoring and, with stored activations, training are divided into. None: one, but
+    for the judge `pattern` and many features: explaining and scoring then take a process for each processor."""
     address: str | None = None
     """With `ray`: the cluster's head (HOST:PORT). None takes $RAY_ADDRESS, else starts one on this machine."""
 
@@ -30,4 +31,8 @@ class EngineConfig(Section):
 
     @property
     def is_in_process(self) -> bool:
-        return self.kind == "local" and self.workers == 1
+        return self.kind == "local" and self.n_workers == 1
+
+    @property
+    def n_workers(self) -> int:
+        return self.workers or 1

@@ -59,7 +59,7 @@ def open_engine(config: EngineConfig) -> Iterator[Engine | None]:
     elif config.kind == "local":
         from autointerp.engine.local import LocalEngine
 
-        with LocalEngine(config.workers) as engine:
+        with LocalEngine(config.n_workers) as engine:
             yield engine
     else:
         from autointerp.engine.ray_engine import open_ray

@@ -39,7 +39,7 @@ def open_ray(config: EngineConfig) -> Iterator[RayEngine]:
         raise ConfigError(f"engine.kind = 'ray' needs the package 'ray': {how_to_install('ray')}") from None
     address = config.address or os.environ.get(_ADDRESS)
     started_here = {
-        "num_cpus": max(config.workers, os.cpu_count() or 1),
+        "num_cpus": max(config.n_workers, os.cpu_count() or 1),
         "object_store_memory": _STORE_BYTES,
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
@@ -53,7 +53,7 @@ def open_ray(config: EngineConfig) -> Iterator[RayEngine]:
         fix = "`ray status` tells what is there; RAY_AUTH_MODE must be as where its head was started"
         raise ConfigError(f"{where} does not answer ({error}); {fix}") from None
     try:
-        yield RayEngine(ray, config.workers)
+        yield RayEngine(ray, config.n_workers)
     finally:
         ray.shutdown()
 
