@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -58,13 +59,15 @@ class SiteActivations:
 class SiteSamples:
     """The samples of all sites, read in one pass when the first is asked for."""
 
-    def __init__(self, bench: Workbench, longest: Mapping[SitePoint, float]) -> None:
-        self._bench, self._longest = bench, dict(longest)
+    def __init__(self, bench: Workbench, longest: Mapping[SitePoint, float], progress: Progress) -> None:
+        self._bench, self._longest, self._progress = bench, dict(longest), progress
         self._rows: dict[SitePoint, Tensor] = {}
 
     def __getitem__(self, point: SitePoint) -> Float[Tensor, "n_sample d_in"]:
         if not self._rows:
-            rows = _text_rows(self._bench, _contexts(self._bench, SAMPLE_TOKENS), list(self._longest))
+            label = f"sample of {named(self._longest)}"
+            with _reading(self._bench, SAMPLE_TOKENS, label, self._progress) as contexts:
+                rows = _text_rows(self._bench, contexts, list(self._longest))
             self._rows = {each: shorter(rows.pop(each), longest) for each, longest in self._longest.items()}
         return self._rows[point]
 
@@ -77,11 +80,11 @@ def settle_dtype(bench: Workbench, points: Sequence[SitePoint], progress: Progre
     wanted, subject = bench.config.subject.dtype, bench.subject
     if wanted in ("float32", "int8") or (wanted == "auto" and not has_fast_bfloat16(subject.device)):
         return
-    contexts = list(_contexts(bench, ROUNDING_TOKENS))
     readings = []
-    with progress.bar("bfloat16 against float32"):
-        for dtype in (torch.float32, torch.bfloat16):
-            subject.dtype = dtype
+    for dtype in (torch.float32, torch.bfloat16):
+        subject.dtype = dtype
+        label = f"bfloat16 against float32: {str(dtype).removeprefix('torch.')}"
+        with _reading(bench, ROUNDING_TOKENS, label, progress) as contexts:
             readings.append(_text_rows(bench, contexts, points))
     changes = {point: compare_rounding(*(each[point] for each in readings)) for point in points}
     if wanted == "auto" and min(each.same_frac for each in changes.values()) < LEAST_SAME_FRAC:
@@ -103,8 +106,8 @@ def open_sites(
 ) -> dict[SitePoint, SiteActivations]:
     """Every site with its attention sinks, looked for in one pass; those `written` by transcoders have no sample."""
     every = list(dict.fromkeys([*points, *written]))
-    with progress.bar(f"attention sinks {named(every)}"):
-        found = find_sinks(bench.subject, _contexts(bench, SINK_TOKENS), every)
+    with _reading(bench, SINK_TOKENS, f"attention sinks {named(every)}", progress) as contexts:
+        found = find_sinks(bench.subject, contexts, every)
     is_masked = bench.config.subject.sinks == "mask"
     longest = dict.fromkeys(every, NO_LIMIT)
     for point, sinks in found.items():
@@ -112,7 +115,7 @@ def open_sites(
             done = "left out" if is_masked else "kept (subject.sinks = 'keep')"
             progress.say(f"{point}: attention sinks {done}: {sinks.in_short()}")
             longest[point] = sinks.longest if is_masked else NO_LIMIT
-    samples = SiteSamples(bench, {point: longest[point] for point in points})
+    samples = SiteSamples(bench, {point: longest[point] for point in points}, progress)
     return {point: SiteActivations(bench, point, found[point], longest[point], samples) for point in every}
 
 
@@ -131,14 +134,26 @@ def _text_rows(
     return {point: torch.cat(parts.pop(point)) for point in points}
 
 
-def _contexts(bench: Workbench, n_tokens: int) -> Iterator[PackedBatch]:
-    subject = bench.config.subject
-    return iter_training_batches(
+@contextmanager
+def _reading(bench: Workbench, n_tokens: int, label: str, progress: Progress) -> Iterator[Iterator[PackedBatch]]:
+    """The first `n_tokens` of the dictionary role, under a bar."""
+    subject, total = bench.config.subject, min(n_tokens, bench.config.corpus.dictionary_tokens)
+    batches = iter_training_batches(
         bench.subject,
         bench.corpus,
-        max_tokens=min(n_tokens, bench.config.corpus.dictionary_tokens),
+        max_tokens=total,
         context_tokens=subject.context_tokens,
         batch_contexts=subject.batch_contexts,
         packing=subject.packing,
         skip_first=subject.skip_first,
     )
+    with progress.bar(label, total=total, unit="tok") as bar:
+
+        def shown() -> Iterator[PackedBatch]:
+            n_read = 0
+            for batch in batches:
+                yield batch
+                n_read += batch.n_tokens
+                bar.update(n_read)
+
+        yield shown()

@@ -166,7 +166,6 @@ class _Reading:
 
     def __init__(self, site: SiteActivations, origin: Mapping[str, str], ranks: Ranks) -> None:
         self.bench, self.point, self.ranks = site.bench, site.point, ranks
-        self._width = site.sample.shape[1]
         config = self.bench.config
         subject = config.subject
         self._options: dict[str, Any] = {
@@ -194,7 +193,8 @@ class _Reading:
     def is_read_faster_than(self, configs: Configs) -> bool:
         """Whether one thread runs the subject on a batch while the others train on one: judged by their weights, so
         that no clock decides which threads compute an activation."""
-        n_trained = sum(2 * self._width * (dictionary.n_features or 0) for dictionary, _ in configs.values())
+        width = self.bench.subject.width(self.point)
+        n_trained = sum(2 * width * (dictionary.n_features or 0) for dictionary, _ in configs.values())
         return self.bench.subject.n_weights < n_trained
 
     def streamed(self, forward: SharedForward, count: Callable[[int], None]) -> ShuffleBuffer:

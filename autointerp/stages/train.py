@@ -101,8 +101,7 @@ def run(
         if sampled:
             found = found | train_dictionaries(sampled, [sites[point].sample], device=bench.subject.device)
         dictionaries |= _save(entries, found, ready, bench, layout)
-    with progress.bar("fit firing rules"):
-        rules = _fit_rules(bench, dictionaries, sites, progress)
+    rules = _fit_rules(bench, dictionaries, sites, progress)
     for entry in config.every_dictionary:
         rules[entry.name].save(layout.dictionary(entry.name))
     for site in sites.values():
@@ -227,30 +226,32 @@ def _fit_rules(
         for name, dictionary in dictionaries.items()
         if not dictionary.is_dense or entries[name].fires_above_zero
     }
+    # read before the bar, under one of their own
+    samples = {name: sites[bench.point(entries[name])].sample for name in dictionaries if name not in rules}
+    fitted: dict[str, FiringRules] = {}
     densities: dict[str, Tensor] = {}
-    for name in dictionaries.keys() - rules.keys():
-        matched = _matched(entries[name])
-        if matched in rules and matched not in densities:
-            densities[matched] = firing_densities(dictionaries[matched], sites[bench.point(entries[matched])].sample)
-    for name, dictionary in dictionaries.items():
-        if name in rules:
-            continue
-        entry = entries[name]
-        sample = sites[bench.point(entry)].sample
-        target = torch.full((dictionary.n_features,), entry.density or DEFAULT_DENSITY)
-        matched = _matched(entry)
-        if matched in densities:
-            # Only features that could be drawn for scoring count as a density to be matched.
-            floor = bench.config.harvest.min_firing / bench.config.corpus.evidence_tokens
-            live = live_densities(densities[matched].cpu().float(), min_density=floor)
-            seed = derive(bench.config.seed, "densities", name)
-            target = draw_densities(live, n_features=dictionary.n_features, seed=seed)
-        thresholds = fit_thresholds(dictionary, sample, target_density=target)
-        rules[name] = FiringRules.quantile(thresholds, target_density=target)
-        rate, n = float(target.median()), len(sample)
-        within = 1.96 / math.sqrt(max(1.0, rate * n))
-        progress.say(f"{name}: thresholds from {n:,} activations, the median rate {rate:.2%} (±{within:.0%} of it)")
-    return rules
+    with progress.bar("fit firing rules", total=len(samples), unit="dictionaries") as bar:
+        for n_done, (name, sample) in enumerate(samples.items()):
+            bar.update(n_done, note=name)
+            dictionary, entry = dictionaries[name], entries[name]
+            target = torch.full((dictionary.n_features,), entry.density or DEFAULT_DENSITY)
+            matched = _matched(entry)
+            if matched in rules:
+                if matched not in densities:
+                    rows = sites[bench.point(entries[matched])].sample
+                    densities[matched] = firing_densities(dictionaries[matched], rows)
+                # Only features that could be drawn for scoring count as a density to be matched.
+                floor = bench.config.harvest.min_firing / bench.config.corpus.evidence_tokens
+                live = live_densities(densities[matched].cpu().float(), min_density=floor)
+                seed = derive(bench.config.seed, "densities", name)
+                target = draw_densities(live, n_features=dictionary.n_features, seed=seed)
+            thresholds = fit_thresholds(dictionary, sample, target_density=target)
+            fitted[name] = FiringRules.quantile(thresholds, target_density=target)
+            rate, n = float(target.median()), len(sample)
+            within = 1.96 / math.sqrt(max(1.0, rate * n))
+            progress.say(f"{name}: thresholds from {n:,} activations, the median rate {rate:.2%} (±{within:.0%} of it)")
+        bar.update(len(samples))
+    return rules | fitted
 
 
 def _matched(entry: DictionaryEntry) -> str | None:

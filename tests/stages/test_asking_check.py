@@ -44,7 +44,7 @@ class Told(SilentProgress):
 
 
 def config(base_url: str, *more: str, **options: Any) -> Config:
-    return load_config("demo", [*endpoint(base_url, **options), *more])
+    return load_config("demo", ["engine.workers=1", *endpoint(base_url, **options), *more])
 
 
 def dead_port() -> str:

@@ -172,7 +172,7 @@ def test_activations_on_disk_serve_several_runs(world: World, tmp_path: Path, mo
     # nothing stands still without a name
     assert [bar.label for bar in progress.bars] == [
         *("load subject model", "attention sinks mlp_post.0", "store mlp_post.0", "train mlp_post.0"),
-        *("fit firing rules", "quality", "loss recovered mlp_post.0"),
+        *("sample of mlp_post.0", "fit firing rules", "quality", "loss recovered mlp_post.0"),
     ]
     assert not own.activations.exists()
     # the same numbers up to the rounding of what was stored
