@@ -130,22 +130,14 @@ class EncoderDictionary(TrainableDictionary):
         otherwise."""
         return None
 
-    @torch.no_grad()
-    def _selected(self, x: Float[Tensor, "batch d_in"]) -> SparseCode | None:
-        """The codes where few are above the floor: without a dense matrix, by fast products where the CPU has them."""
-        floor = self.floor
-        if floor is None:
-            return None
-        hidden = self.hidden(x)
-        if not is_selection_worthwhile(hidden, self.W_enc, self.b_enc, floor=floor):
-            return None
-        return padded_code(*select_above(hidden, self.W_enc, self.b_enc, floor=floor))
-
     def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCode:
         self.check_width(x)
-        selected = None if torch.is_grad_enabled() else self._selected(x)
-        if selected is not None:
-            return selected
+        floor = None if torch.is_grad_enabled() else self.floor
+        if floor is not None:
+            hidden = self.hidden(x)
+            # where few are above, without a dense matrix and by fast products; no gradient passes through
+            if is_selection_worthwhile(hidden, self.W_enc, self.b_enc, floor=floor):
+                return padded_code(*select_above(hidden, self.W_enc, self.b_enc, floor=floor))
         blocks = [SparseCode.from_dense(self.codes_of(self.hidden(rows))) for rows in x.split(ROWS_PER_ENCODED_BLOCK)]
         return SparseCode.join(blocks)
 

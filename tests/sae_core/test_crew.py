@@ -12,16 +12,15 @@ from sae_core.config import DictionaryConfig, TrainingConfig
 from sae_core.crew import Crew
 from sae_core.synthetic import PlantedDictionary
 from sae_core.training.loop import train_dictionaries
+from tests.sae_core.threads import threads
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads(2):
+        yield
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -75,12 +74,10 @@ def test_two_threads_train_what_one_does() -> None:
         "topk": (DictionaryConfig(kind="topk", n_features=64, k=3), training),
         "mlp": (DictionaryConfig(kind="mlp", n_features=64, hidden=(32,), l0_target=3.0), training),
     }
-    before = torch.get_num_threads()
     trained = []
     for n_threads in (1, 2):
-        torch.set_num_threads(n_threads)
-        trained.append(train_dictionaries(configs, batches, device="cpu"))
-    torch.set_num_threads(before)
+        with threads(n_threads):
+            trained.append(train_dictionaries(configs, batches, device="cpu"))
     for name in configs:
         first, second = (each[name].dictionary.state_dict() for each in trained)
         assert all(torch.equal(first[key], second[key]) for key in first), name

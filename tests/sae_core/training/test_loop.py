@@ -23,6 +23,7 @@ from sae_core.training.history import StepRecord
 from sae_core.training.loop import train_dictionaries, training_steps
 from sae_core.training.trainer import DictionaryTrainer
 from sae_core.turns import done
+from tests.sae_core.threads import threads
 
 PLANTED = PlantedDictionary.draw(n_features=32, d_in=16, k=2, seed=0, scale=9.0, offset_norm=30.0)
 TRAINING = TrainingConfig(
@@ -265,10 +266,8 @@ def test_reading_ahead_reads_no_batch_more_and_changes_nothing(n_threads: int) -
             yield batch
 
     configs = {name: _short("topk", 3) for name in "ab"}
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    ahead = done(training_steps(configs, batches(), device="cpu", reads_ahead=True))
-    torch.set_num_threads(before)
+    with threads(n_threads):
+        ahead = done(training_steps(configs, batches(), device="cpu", reads_ahead=True))
     assert n_read == 3
     behind = train_dictionaries(configs, _batches(), device="cpu")
     for name in configs:
